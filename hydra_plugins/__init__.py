@@ -1,0 +1,1 @@
+"""Found by DVC's Hydra integration when it composes conf/ into params.yaml."""

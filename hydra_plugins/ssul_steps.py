@@ -1,0 +1,24 @@
+"""Resolvers that derive the pipeline's steps from a scenario's arithmetic, whose one owner is `ssul.scenario`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from ssul import catalog
+from ssul.scenario import Scenario, pipeline_steps
+
+
+def steps(data_set_name: str, order: str | ListConfig, base_classes: int, increment: int) -> DictConfig:
+    """The increments of a scenario, as dvc.yaml's `foreach` wants them."""
+    learned = catalog.learning_order(catalog.data_set(data_set_name), order if isinstance(order, str) else list(order))
+    return OmegaConf.create(dict(pipeline_steps(Scenario(learned, base_classes, increment))))
+
+
+def last_step(increments: Mapping[str, Any]) -> int:
+    """The index of the last step."""
+    return len(increments)
+
+
+OmegaConf.register_new_resolver("ssul.steps", steps, replace=True)
+OmegaConf.register_new_resolver("ssul.last_step", last_step, replace=True)

@@ -1,0 +1,1 @@
+"""Pictures on disk and how they reach a network; knows no networks."""

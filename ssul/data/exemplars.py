@@ -1,0 +1,104 @@
+"""The exemplar memory of SSUL-M: which few images of past steps are seen again."""
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssul.atomic import write_text
+from ssul.errors import UserError
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """An image that may be, or is, in memory.
+
+    Attributes:
+        id: its name in the image list.
+        captured_steps: the steps whose annotation it carries; their classes are annotated in it, no others.
+        classes: ids of the classes that it shows as far as is known: annotated or pseudo-labelled.
+    """
+
+    id: str
+    captured_steps: tuple[int, ...]
+    classes: tuple[int, ...]
+
+    def annotated(self, groups: Sequence[Sequence[int]]) -> tuple[int, ...]:
+        """The class ids that are annotated in it: those of the steps at which it was captured.
+
+        Args:
+            groups: the class ids that each step learned.
+        """
+        return tuple(class_id for step in self.captured_steps for class_id in groups[step])
+
+
+def merge_candidates(memory: Sequence[Exemplar], images: Sequence[str], step: int) -> list[Exemplar]:
+    """The candidates for a memory: the one before, and a step's training images; an image in both is one candidate.
+
+    Args:
+        memory: the previous memory.
+        images: ids of the training images of `step`.
+        step: the step that has just been learned.
+    Returns:
+        Candidates in a fixed order, with no classes yet: what they show is the caller's to find out.
+    """
+    captured: dict[str, tuple[int, ...]] = {exemplar.id: exemplar.captured_steps for exemplar in memory}
+    for image_id in images:
+        captured[image_id] = (*captured.get(image_id, ()), step)
+    return [Exemplar(image_id, steps, ()) for image_id, steps in captured.items()]
+
+
+def choose(candidates: Sequence[Exemplar], classes: Sequence[int], capacity: int, seed: int) -> list[Exemplar]:
+    """Chooses a class-balanced memory (SSUL, section 3.5).
+
+    The candidates are shuffled; the old classes are gone round in random order, each time taking the first unused
+    candidate that shows the class, until the memory is full or nothing is left to take.
+
+    Args:
+        candidates: see `merge_candidates`, with their classes.
+        classes: the old classes.
+        capacity: how many at most.
+        seed: decides shuffle and rounds.
+    """
+    chance = random.Random(seed)
+    pool = list(candidates)
+    chance.shuffle(pool)
+    queues: Mapping[int, list[Exemplar]] = {
+        class_id: [candidate for candidate in reversed(pool) if class_id in candidate.classes] for class_id in classes
+    }
+    chosen: dict[str, Exemplar] = {}
+    while len(chosen) < capacity:
+        before = len(chosen)
+        for class_id in chance.sample(list(classes), len(classes)):
+            queue = queues[class_id]
+            while queue and queue[-1].id in chosen:
+                queue.pop()
+            if queue and len(chosen) < capacity:
+                exemplar = queue.pop()
+                chosen[exemplar.id] = exemplar
+        if len(chosen) == before:  # every candidate of every class is taken; the published code never ends here
+            break
+    return list(chosen.values())
+
+
+def write_exemplars(path: Path, exemplars: Sequence[Exemplar]) -> None:
+    """Writes a memory as JSON, one exemplar a line."""
+    rows = ",\n".join(
+        json.dumps({"id": exemplar.id, "captured_steps": exemplar.captured_steps, "classes": exemplar.classes})
+        for exemplar in exemplars
+    )
+    write_text(path, f"[\n{rows}\n]\n" if rows else "[]\n")
+
+
+def read_exemplars(path: Path) -> list[Exemplar]:
+    """Reads what `write_exemplars` wrote.
+
+    Raises:
+        UserError: if the file is missing.
+    """
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"the exemplar memory {path} is missing: run `dvc repro`") from None
+    return [Exemplar(row["id"], tuple(row["captured_steps"]), tuple(row["classes"])) for row in rows]

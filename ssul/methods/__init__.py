@@ -1,0 +1,1 @@
+"""What each method of class-incremental segmentation minimises, one file a method."""

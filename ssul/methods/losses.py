@@ -1,0 +1,48 @@
+"""Pixel losses over integer targets; void pixels are in none of them."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ssul.labels import VOID
+
+
+def binary_cross_entropy(logits: Tensor, target: Tensor, channels: Tensor | None = None) -> Tensor:
+    """Per-channel binary cross-entropy, summed over channels, averaged over valid pixels (SSUL, equation 1).
+
+    BCE-with-logits against a one-hot target is softplus(z) summed over channels, minus the logit of the target's
+    channel; so no one-hot tensor is needed.
+
+    Args:
+        logits: float (B, K, H, W).
+        target: uint8 (B, H, W), channels or VOID.
+        channels: int64 (K,): the channel that each logit stands for, if `logits` holds only some of them (the others
+            do not learn: they would add a constant). None if it holds all.
+    Returns:
+        A scalar; 0 where no pixel is valid.
+    """
+    valid = target != VOID
+    count = valid.sum().clamp(min=1)
+    positions = target.long()
+    if channels is not None:
+        table = torch.full((256,), VOID, dtype=torch.long, device=target.device)
+        table[channels] = torch.arange(len(channels), device=target.device)
+        positions = table[positions]
+    hit = valid & (positions < logits.shape[1])
+    own = logits.gather(1, torch.where(hit, positions, 0)[:, None])[:, 0]
+    zero = own.new_zeros(())
+    negative = torch.where(valid, functional.softplus(logits).sum(dim=1), zero)
+    return (negative.sum() - torch.where(hit, own, zero).sum()) / count
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Softmax cross-entropy, averaged over valid pixels.
+
+    Args:
+        logits: float (B, K, H, W).
+        target: uint8 (B, H, W), channels or VOID.
+    Returns:
+        A scalar; 0 where no pixel is valid.
+    """
+    total = functional.cross_entropy(logits, target.long(), ignore_index=VOID, reduction="sum")
+    return total / (target != VOID).sum().clamp(min=1)

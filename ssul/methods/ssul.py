@@ -1,0 +1,134 @@
+"""SSUL's increments (Cha et al., NeurIPS 2021, section 3), every part a switch.
+
+With every switch off what is left is plain sequential training: fine-tuning.
+"""
+
+import copy
+
+import torch
+from torch import Tensor
+
+from ssul.labels import VOID, LabelSpace
+from ssul.methods.losses import binary_cross_entropy
+from ssul.methods.objective import Loss, Objective, Supervised, pixel_loss
+from ssul.model.deeplab import IncrementalDeepLab, upsample
+
+
+def prepare_increment(
+    model: IncrementalDeepLab,
+    old: LabelSpace,
+    new: tuple[int, ...],
+    *,
+    weight_transfer: bool,
+    freeze: bool,
+    freeze_norm: bool,
+    pseudo_threshold: float | None,
+) -> Objective:
+    """Grows a network by a step's classes and returns what this step minimises.
+
+    Args:
+        model: the network after the step before; it is changed.
+        old: the meaning of its channels.
+        new: the data set ids of the classes to learn.
+        weight_transfer: the new head starts as a copy of the unknown head (needs one).
+        freeze: only the newest, the unknown and the background head learn; without an unknown head only the newest.
+        freeze_norm: no BatchNorm learns or adapts.
+        pseudo_threshold: the old network labels what it is at least this sure of; None for no pseudo-labels.
+    """
+    labels = old.grown(new)
+    teacher = None if freeze or pseudo_threshold is None else copy.deepcopy(model)
+    model.grow(len(new))
+    if weight_transfer and labels.unknown:
+        model.transfer(parent=labels.unknown_head)
+    learning = learning_heads(labels) if freeze else ()
+    if freeze:
+        model.freeze_past(learning)
+    if freeze_norm:
+        model.freeze_norms()
+    if freeze:
+        return FrozenIncrement(model, old, labels, learning, pseudo_threshold)
+    if teacher is not None and pseudo_threshold is not None:
+        return DistilledIncrement(model, teacher, old, labels, pseudo_threshold)
+    return Supervised(model, labels)
+
+
+def learning_heads(labels: LabelSpace) -> tuple[int, ...]:
+    """The heads that learn in a frozen network (section 3.4), ascending."""
+    newest = len(labels.head_sizes) - 1
+    return (labels.unknown_head, labels.background_head, newest) if labels.unknown else (newest,)
+
+
+class DistilledIncrement(Objective):
+    """A step in which the whole network learns, under the pseudo-labels of a copy of its past self."""
+
+    def __init__(
+        self,
+        model: IncrementalDeepLab,
+        teacher: IncrementalDeepLab,
+        old: LabelSpace,
+        labels: LabelSpace,
+        threshold: float,
+    ) -> None:
+        """Takes student and teacher, the meaning of their channels, and the pseudo-labels' threshold."""
+        super().__init__(model, labels)
+        self.old, self.threshold = old, threshold
+        self._teacher = (teacher.requires_grad_(False).eval(),)  # in a tuple: `train()` must not reach it
+
+    def forward(self, images: Tensor, target: Tensor) -> Loss:
+        """See `Objective.forward`."""
+        (teacher,) = self._teacher
+        with torch.no_grad():
+            completed = self.old.complete(target, teacher.to(images.device)(images), self.threshold)
+        return Loss(pixel_loss(self.labels, self.model(images), completed), _shares(target, completed))
+
+
+class FrozenIncrement(Objective):
+    """A step in which all but a few heads is frozen, and so computed once.
+
+    Trunk, pyramid and past heads are the same in the network and in its past self: one pass without gradients serves
+    both. The teacher differs only in the unknown and the background head, of which copies are kept, and in that it
+    does not drop out. A sum of per-channel losses lets channels that do not learn be left out: the loss differs from
+    the full one by what is constant, its gradients do not differ.
+    """
+
+    def __init__(
+        self,
+        model: IncrementalDeepLab,
+        old: LabelSpace,
+        labels: LabelSpace,
+        learning: tuple[int, ...],
+        threshold: float | None,
+    ) -> None:
+        """Takes the grown and frozen network; the teacher is what it is now, without the newest head."""
+        super().__init__(model, labels)
+        self.old, self.learning, self.threshold = old, learning, threshold
+        newest = len(labels.head_sizes) - 1
+        self.past = tuple(head for head in range(newest) if head not in learning)
+        kept = [copy.deepcopy(model.heads[head]) for head in learning if head != newest]
+        self._teacher_heads = tuple(head.requires_grad_(False).eval() for head in kept)
+        self.register_buffer("learning_channels", torch.tensor(labels.channels_of_heads(learning)), persistent=False)
+
+    def forward(self, images: Tensor, target: Tensor) -> Loss:
+        """See `Objective.forward`."""
+        with torch.no_grad():
+            features = self.model.features(images)
+            completed = target
+            if self.threshold is not None:
+                completed = self.old.complete(target, upsample(self._teacher_logits(features), images), self.threshold)
+        dropped = self.model.dropout(features)
+        if self.labels.activation == "sigmoid":
+            logits = upsample(self.model.score(dropped, self.learning), images)
+            total = binary_cross_entropy(logits, completed, self.learning_channels)  # type: ignore[arg-type]
+        else:  # a softmax couples all channels
+            total = pixel_loss(self.labels, upsample(self.model.score(dropped), images), completed)
+        return Loss(total, _shares(target, completed))
+
+    def _teacher_logits(self, features: Tensor) -> Tensor:
+        kept = [head.to(features.device)(features) for head in self._teacher_heads]
+        past = [self.model.score(features, self.past)] if self.past else []
+        return torch.cat([*kept, *past], dim=1)  # unknown and background stand in front of the classes
+
+
+def _shares(target: Tensor, completed: Tensor) -> dict[str, Tensor]:
+    valid = (target != VOID).sum().clamp(min=1)
+    return {"pseudo_share": (completed != target).sum() / valid}

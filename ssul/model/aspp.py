@@ -1,0 +1,39 @@
+"""Atrous spatial pyramid pooling (DeepLabV3, arXiv 1706.05587, section 3.3)."""
+
+import torch
+from torch import Tensor, nn
+
+RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
+"""Dilation rates by output stride."""
+
+
+class Aspp(nn.Module):
+    """Five parallel views of the features (1x1, three dilated 3x3, image pooling), concatenated and projected.
+
+    torchvision's own fixes its dropout at 0.5 inside; here dropout belongs to the caller, because a frozen pyramid is
+    shared between a student that drops and a teacher that does not.
+    """
+
+    def __init__(self, channels: int, width: int, rates: tuple[int, int, int]) -> None:
+        """Builds (B, channels, h, w) -> (B, width, h, w)."""
+        super().__init__()
+        self.branches = nn.ModuleList(
+            [
+                _conv_norm_relu(channels, width, kernel=1),
+                *(_conv_norm_relu(channels, width, kernel=3, dilation=rate) for rate in rates),
+            ]
+        )
+        self.pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), _conv_norm_relu(channels, width, kernel=1))
+        self.project = _conv_norm_relu(5 * width, width, kernel=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns (B, width, h, w)."""
+        views = [branch(x) for branch in self.branches]
+        views.append(self.pooled(x).expand(-1, -1, *x.shape[-2:]))
+        return self.project(torch.cat(views, dim=1))  # type: ignore[no-any-return]
+
+
+def _conv_norm_relu(channels: int, out: int, *, kernel: int, dilation: int = 1) -> nn.Sequential:
+    padding = dilation * (kernel // 2)
+    conv = nn.Conv2d(channels, out, kernel, padding=padding, dilation=dilation, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out), nn.ReLU(inplace=True))

@@ -1,0 +1,148 @@
+"""The trunks: fully convolutional feature extractors with a chosen output stride."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision import models
+
+from ssul.errors import UserError
+
+NORM_MOMENTUM = 0.01
+"""BatchNorm momentum of the trunk (the published code's)."""
+
+IMAGENET, NO_WEIGHTS = "imagenet", "none"
+_TRUNK_CHANNELS = {"small": 128, "mobilenet_v2": 320, "resnet50": 2048, "resnet101": 2048}
+
+
+class SmallTrunk(nn.Sequential):
+    """A trunk for small drawn pictures: a stem and four residual stages, 128 channels, trained from nothing."""
+
+    def __init__(self, output_stride: int) -> None:
+        """Builds it for output stride 8 or 16."""
+        last = (2, 1) if output_stride == 16 else (1, 2)
+        super().__init__(
+            _conv_norm(3, 32, stride=2),
+            nn.ReLU(inplace=True),
+            _Residual(32, 48, stride=2),
+            _Residual(48, 96, stride=2),
+            _Residual(96, 128, stride=last[0], dilation=last[1]),
+            _Residual(128, 128, dilation=2),
+        )
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int, out: int, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            _conv_norm(channels, out, stride=stride, dilation=dilation),
+            nn.ReLU(inplace=True),
+            _conv_norm(out, out, dilation=dilation),
+        )
+        self.shortcut = (
+            nn.Identity() if stride == 1 and channels == out else _conv_norm(channels, out, stride=stride, kernel=1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
+def _conv_norm(channels: int, out: int, *, stride: int = 1, dilation: int = 1, kernel: int = 3) -> nn.Sequential:
+    padding = dilation * (kernel // 2)
+    conv = nn.Conv2d(channels, out, kernel, stride=stride, padding=padding, dilation=dilation, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out))
+
+
+def trunk_channels(name: str) -> int:
+    """How many channels a trunk's features have."""
+    return _TRUNK_CHANNELS[name]
+
+
+def build_trunk(name: str, output_stride: int, weights: str = NO_WEIGHTS) -> nn.Module:
+    """Builds a trunk: images (B, 3, H, W) -> features (B, trunk_channels, H / output_stride, W / output_stride).
+
+    Args:
+        name: small, mobilenet_v2, resnet50 or resnet101.
+        output_stride: 8 or 16; later stages dilate instead of striding further.
+        weights: `imagenet` (torchvision's), `none`, or the path of a torchvision state dict (.pth or .safetensors).
+    Raises:
+        UserError: if the weights cannot be had or do not fit.
+    """
+    if name == "small":
+        if weights != NO_WEIGHTS:
+            raise UserError(f"model.weights is '{weights}', but there are none for the trunk 'small': choose none")
+        trunk: nn.Module = SmallTrunk(output_stride)
+    elif name == "mobilenet_v2":
+        trunk = _mobilenet(output_stride, weights)
+    else:
+        trunk = _resnet(name, output_stride, weights)
+    for module in trunk.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = NORM_MOMENTUM if name != "small" else 0.1
+    return trunk
+
+
+def _resnet(name: str, output_stride: int, weights: str) -> nn.Module:
+    net = getattr(models, name)(replace_stride_with_dilation=[False, output_stride == 8, True])
+    _load_weights(net, name, weights)
+    return nn.Sequential(*list(net.children())[:-2])  # without pooling and classifier
+
+
+def _mobilenet(output_stride: int, weights: str) -> nn.Module:
+    net = models.mobilenet_v2()
+    _load_weights(net, "mobilenet_v2", weights)
+    features = net.features[:-1]  # without the last 1x1 convolution to 1280 channels
+    strides_off = {16: (14,), 8: (7, 14)}[output_stride]
+    dilation = 1
+    for position, block in enumerate(features):
+        for conv in block.modules():
+            if isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3) and position >= strides_off[0]:
+                conv.dilation, conv.padding = (dilation, dilation), (dilation, dilation)
+                if position in strides_off:
+                    conv.stride = (1, 1)
+        if position in strides_off:
+            dilation *= 2
+    return features
+
+
+def _load_weights(net: nn.Module, name: str, weights: str) -> None:
+    if weights == NO_WEIGHTS:
+        return
+    if weights == IMAGENET:
+        state = _imagenet_weights(name)
+    else:
+        state = _read_weights(Path(weights))
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())
+        raise UserError(
+            f"model.weights '{weights}' does not fit torchvision's {name}: {detail[:300]}. "
+            f"It must be the state dict of torchvision.models.{name}"
+        ) from None
+
+
+def _imagenet_weights(name: str) -> Mapping[str, Tensor]:
+    try:
+        return models.get_model_weights(name).DEFAULT.get_state_dict(progress=True, check_hash=True)  # type: ignore[attr-defined, no-any-return]
+    except OSError as error:
+        raise UserError(
+            f"model.weights is 'imagenet', but torchvision's weights of {name} cannot be downloaded ({error}): "
+            "name a file with -S model.weights=FILE, or start from nothing with -S model.weights=none"
+        ) from None
+
+
+def _read_weights(path: Path) -> Mapping[str, Tensor]:
+    if not path.is_file():
+        raise UserError(f"model.weights is '{path}', which is no file: choose imagenet, none, or an existing file")
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a broken or foreign file makes the unpickler raise
+        raise UserError(f"model.weights '{path}' is not a readable state dict ({type(error).__name__})") from None
+    if not isinstance(state, Mapping):
+        raise UserError(f"model.weights '{path}' holds a {type(state).__name__}, not a state dict")
+    return state

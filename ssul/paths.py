@@ -1,0 +1,88 @@
+"""Where things live: the only module that spells a path of the project."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of one working folder, all relative to `root`."""
+
+    root: Path = Path()
+
+    @property
+    def params(self) -> Path:
+        return self.root / "params.yaml"
+
+    @property
+    def drawn(self) -> Path:
+        """The embedded data set, drawn by `prepare`; an empty folder where `data.root` names another."""
+        return self.root / "data" / "raw"
+
+    def index(self, split: str) -> Path:
+        """The index of a split, `train` or `val`."""
+        return self.root / "data" / "index" / f"{split}.json"
+
+    @property
+    def splits(self) -> Path:
+        return self.root / "data" / "splits"
+
+    def split(self, step: int) -> Path:
+        return self.splits / f"step_{step}.json"
+
+    def memory(self, step: int) -> Path:
+        """The exemplars that are rehearsed during a step."""
+        return self.root / "data" / "memory" / f"step_{step}.json"
+
+    def checkpoint(self, step: int) -> Path:
+        """The network after a step."""
+        return self.root / "data" / "checkpoints" / f"step_{step}"
+
+    def evaluation(self, step: int) -> Path:
+        return self.root / "data" / "evaluation" / f"step_{step}"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def metrics(self) -> Path:
+        return self.reports / "metrics.json"
+
+    @property
+    def miou_per_step(self) -> Path:
+        return self.reports / "miou_per_step.json"
+
+    @property
+    def page(self) -> Path:
+        return self.reports / "index.md"
+
+    @property
+    def figures(self) -> Path:
+        """The PNGs that the page shows."""
+        return self.reports / "figures"
+
+    @property
+    def code(self) -> tuple[Path, ...]:
+        """The Python files that decide what a run computes."""
+        return tuple(path for folder in ("ssul", "stages") for path in sorted((self.root / folder).rglob("*.py")))
+
+
+def project_root() -> Path:
+    """The project's main folder, also from inside a queue or --temp experiment, which runs in a copy elsewhere.
+
+    Data sets, weights and the MLflow store lie there; outputs belong to the folder that the stage runs in.
+    """
+    return Path(os.environ.get("DVC_ROOT", "."))
+
+
+def picture_root(data_root: str | None, layout: Layout) -> Path:
+    """Where the pictures lie: `data.root`, relative paths against the project, or the drawn world for null."""
+    return layout.drawn if data_root is None else project_root() / data_root
+
+
+def weights_file(weights: str) -> str:
+    """`model.weights` with a relative file name resolved against the project; `imagenet` and `none` stay."""
+    candidate = project_root() / weights
+    return str(candidate) if candidate.is_file() else weights

@@ -1,0 +1,135 @@
+"""The page of a run: reports/index.md, which says in one place what was learned and what was kept."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from ssul.config import Settings
+from ssul.evaluation.results import Results
+from ssul.report import tables
+from ssul.report.tables import markdown
+
+MLFLOW_COMMAND = "mlflow ui --backend-store-uri sqlite:///mlflow.db"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a run is about, in the words that a person uses for it.
+
+    Attributes:
+        scenario: like voc_15-1.
+        setting: overlapped, disjoint or partitioned.
+        method: ssul, ssul-m (with a memory) or finetune.
+        model: the trunk.
+    """
+
+    scenario: str
+    setting: str
+    method: str
+    model: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Subject":
+        """The subject of a run with these parameters."""
+        suffix = "-m" if settings.memory.capacity > 0 else ""
+        return cls(settings.scenario.name, settings.setting, settings.method.name + suffix, settings.model.trunk)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.scenario} {self.setting} {self.model}"
+
+
+def write_page(subject: Subject, results: Results, *, capacity: int, future: str, figures: Collection[str]) -> str:
+    """The page as Markdown; the same for the same results, wherever and whenever it is made.
+
+    Args:
+        subject: for the title.
+        results: of all steps.
+        capacity: of the exemplar memory, in images; 0 is none.
+        future: what became of validation pixels of classes that a step had not learned: ignore or background.
+        figures: file names of those that are there, below figures/ beside the page.
+    """
+    learned = tables.learned_classes(results.names, results.group_sizes)
+    parts = [
+        f"# {markdown(subject.scenario)}, {subject.setting}: {subject.method} with {markdown(subject.model)}",
+        _introduction(results, capacity),
+        "## After each step",
+        "Mean IoU and forgetting, in percent.",
+        tables.markdown_steps(tables.per_step(results.rows, learned)),
+        _figure("miou_per_step.png", "mean IoU of old, new and all classes after each step", figures),
+        _how_to_read(future),
+        "## Class by class",
+        _absent(results),
+        _figure("class_iou.png", "IoU of each class after each step", figures),
+        _folded("The same numbers as a table (IoU, percent)", tables.markdown_classes(results.rows, learned)),
+        _figure("confusion.png", "which class was taken for which after the last step", figures),
+        _pictures(results.data_set, figures),
+        _mlflow(),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _introduction(results: Results, capacity: int) -> str:
+    last = results.rows[-1]
+    steps, classes = len(results.rows), len(results.names) - 1
+    how = "at once" if steps == 1 else f"in {steps} steps"
+    rehearsed = f", rehearsing {_count(capacity, 'exemplar')}" if capacity else ""
+    scores = [
+        f"{words} **{tables.percent(last[key])} %**"
+        for key, words in (("all", "over all classes"), ("old", "over the old ones"), ("new", "over the new ones"))
+        if last[key] is not None and (steps > 1 or key == "all")
+    ]
+    return (
+        f"{_count(classes, 'class', 'classes')} of the data set `{results.data_set}`, learned {how}{rehearsed}; judged "
+        f"on {_count(results.images, 'validation image')}. Mean IoU after the last step: {', '.join(scores)}."
+    )
+
+
+def _how_to_read(future: str) -> str:
+    unseen = {
+        "ignore": "Pixels of classes that are learned only later are not judged.",
+        "background": "Pixels of classes that are learned only later count as background.",
+    }[future]
+    return "\n".join(
+        (
+            "How to read it:",
+            "",
+            "- **old**: the classes of step 0, and the background. **new**: all classes learned after step 0.",
+            "- **all**: every class learned so far, and the background.",
+            "- **previous**: all classes learned before this step, and the background. **current**: this step's.",
+            "- **forgetting**: how far the classes of earlier steps have fallen below their best; below 0 they gained.",
+            f"- {tables.UNDEFINED}: undefined at this step. {unseen}",
+        )
+    )
+
+
+def _absent(results: Results) -> str:
+    absent = tables.absent_classes(results.rows)
+    if not absent:
+        return ""
+    return (
+        f"Absent: {', '.join(map(markdown, absent))}. Neither the judged pixels nor the predictions of some step show "
+        "them, so their IoU is undefined there and the means leave them out."
+    )
+
+
+def _pictures(data_set: str, figures: Collection[str]) -> str:
+    if "pictures.png" not in figures:
+        return ""
+    drawn = "The pictures of this data set are drawn by the pipeline. " if data_set == "shapes" else ""
+    told = f"{drawn}The truth shows all classes, also those that a step has not learned yet."
+    return f"## Pictures\n\n{told}\n\n{_figure('pictures.png', 'images, truth and predictions', figures)}"
+
+
+def _mlflow() -> str:
+    return f"## More\n\nEvery run's curves and parameters side by side:\n\n```\n{MLFLOW_COMMAND}\n```"
+
+
+def _figure(name: str, words: str, figures: Collection[str]) -> str:
+    return f"![{words}](figures/{name})" if name in figures else ""
+
+
+def _folded(title: str, content: str) -> str:
+    return f"<details>\n<summary>{title}</summary>\n\n{content}\n\n</details>"
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -1,0 +1,127 @@
+"""The numbers of a run as tables: rows for JSON and for DVC's plots, aligned text, Markdown."""
+
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+SHOWN = ("old", "new", "all", "previous", "current", "forgetting")
+SCORES = (*SHOWN, "all_without_background", "pixel_accuracy", "average")
+UNDEFINED = "–"  # noqa: RUF001 (a hyphen would look like a minus)
+_DIGITS = 6  # of numbers in JSON: far below any difference that means something, and diffs stay calm
+
+
+def learned_classes(names: Sequence[str], group_sizes: Sequence[int]) -> list[tuple[str, ...]]:
+    """The classes that each step learned.
+
+    Args:
+        names: background and the classes in learning order.
+        group_sizes: number of classes that each step learned.
+    """
+    ends = [1 + sum(group_sizes[: step + 1]) for step in range(len(group_sizes))]
+    return [tuple(names[end - size : end]) for end, size in zip(ends, group_sizes, strict=True)]
+
+
+def per_step(rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """One flat row a step, as reports/miou_per_step.json holds them.
+
+    Args:
+        rows: `Scores` as dicts.
+        learned: the classes that each step learned.
+    Returns:
+        rows of `step`, `learned` (names in one string) and every score of SCORES in 0..1; a score that is undefined is
+        there as None, because DVC draws no plot where a key is missing.
+    """
+    return [
+        {"step": row["step"], "learned": ", ".join(names)} | {key: _rounded(row[key]) for key in SCORES}
+        for row, names in zip(rows, learned, strict=True)
+    ]
+
+
+def final_metrics(row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What reports/metrics.json holds: the scores of the last step, and its IoU of each class, in 0..1 or None."""
+    final = {"step": row["step"]} | {key: _rounded(row[key]) for key in SCORES}
+    return {"final": final, "per_class_iou": {name: _rounded(value) for name, value in row["iou"].items()}}
+
+
+def absent_classes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Classes which some step neither saw in the truth nor predicted, so that its means leave them out."""
+    return list(dict.fromkeys(name for row in rows for name in row["absent"]))
+
+
+def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The scores of each step as aligned text, in percent.
+
+    Args:
+        rows: as `per_step` returns them and reports/miou_per_step.json holds them.
+    """
+    head = ["step", "classes learned", *SHOWN]
+    body = [
+        [str(row["step"]), summary(row["learned"].split(", ")), *(percent(row[key], "-") for key in SHOWN)]
+        for row in rows
+    ]
+    widths = [max(len(line[column]) for line in (head, *body)) for column in range(len(head))]
+    return "\n".join(_aligned(line, widths) for line in (head, *body))
+
+
+def markdown_steps(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The scores of each step as a Markdown table, in percent; rows as `per_step` returns them."""
+    return _markdown(
+        ["step", "classes learned", *SHOWN],
+        [[str(row["step"]), markdown(row["learned"]), *(percent(row[key]) for key in SHOWN)] for row in rows],
+        align="rl" + "r" * len(SHOWN),
+    )
+
+
+def markdown_classes(rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequence[str]]) -> str:
+    """The IoU of each class (row) after each step (column) as a Markdown table, in percent.
+
+    A cell is empty before its class is learned, and a dash where its IoU is undefined.
+    """
+    since = {name: step for step, group in enumerate(learned) for name in group}
+    head = ["class", "learned at", *(f"after step {row['step']}" for row in rows)]
+    body = [
+        [
+            markdown(name),
+            f"step {since[name]}" if name in since else "",
+            *(percent(row["iou"][name]) if name in row["iou"] else "" for row in rows),
+        ]
+        for name in rows[-1]["iou"]
+    ]
+    return _markdown(head, body, align="ll" + "r" * len(rows))
+
+
+def percent(value: float | None, undefined: str = UNDEFINED) -> str:
+    """A share of 0..1 as percent with one decimal, without the sign."""
+    return undefined if value is None else f"{100 * value:.1f}"
+
+
+def summary(names: Sequence[str], *, width: int = 32) -> str:
+    """Names in one line of about `width` characters: all of them, or the first ones and how many there are."""
+    line = ", ".join(names)
+    if len(line) <= width:
+        return line
+    tail = f", ... ({len(names)})"
+    kept = [name for position, name in enumerate(names) if len(", ".join(names[: position + 1])) + len(tail) <= width]
+    return ", ".join(kept or names[:1]) + tail
+
+
+def markdown(text: str) -> str:
+    """Any text as Markdown that shows exactly it, also within a table: nothing in it acts as markup."""
+    line = escape(" ".join(text.split()), quote=False)
+    return re.sub(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])", lambda found: "\\" + found[0], line)
+
+
+def _markdown(head: Sequence[str], body: Sequence[Sequence[str]], *, align: str) -> str:
+    rule = ["---:" if side == "r" else ":---" for side in align]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (head, rule, *body))
+
+
+def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
+    cells = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
+    cells[1] = line[1].ljust(widths[1])
+    return "  ".join(cells)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _DIGITS)

@@ -1,0 +1,44 @@
+"""Which device trains. The environment decides, never a parameter: the same experiment elsewhere is the same."""
+
+import os
+
+import torch
+from lightning_fabric import Fabric
+
+from ssul.errors import UserError
+
+ACCELERATOR_VARIABLE = "SSUL_ACCELERATOR"
+WORKERS_VARIABLE = "SSUL_WORKERS"
+_PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
+
+
+def choose_device(precision: str) -> Fabric:
+    """The best device there is, or the one that SSUL_ACCELERATOR names (cpu, cuda, mps, auto).
+
+    Args:
+        precision: 32 or bf16; it changes results, so it is a parameter.
+    Raises:
+        UserError: if the device is not there or cannot compute in this precision.
+    """
+    accelerator = os.environ.get(ACCELERATOR_VARIABLE, "auto")
+    try:
+        fabric = Fabric(accelerator=accelerator, devices=1, precision=_PRECISION[precision])  # type: ignore[arg-type]
+    except (ValueError, RuntimeError) as error:
+        raise UserError(
+            f"{ACCELERATOR_VARIABLE}={accelerator} cannot be used ({error}): choose cpu, cuda, mps or auto"
+        ) from None
+    if precision == "bf16" and not (fabric.device.type == "cuda" and torch.cuda.is_bf16_supported()):
+        raise UserError(f"recipe.precision is bf16, which {fabric.device} does not compute: choose 32, or a newer GPU")
+    return fabric
+
+
+def loader_workers() -> int:
+    """How many processes load pictures: SSUL_WORKERS, else what the cores allow (none beside a training CPU)."""
+    given = os.environ.get(WORKERS_VARIABLE)
+    if given is not None:
+        try:
+            return max(0, int(given))
+        except ValueError:
+            raise UserError(f"{WORKERS_VARIABLE}={given} is not a number of processes: choose 0 or more") from None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, cores - 1) if torch.cuda.is_available() else 0

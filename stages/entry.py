@@ -1,0 +1,36 @@
+"""What every stage shares: one-line errors, a progress bar, and where this working folder's things lie."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from ssul.errors import UserError
+from ssul.paths import Layout
+
+LAYOUT = Layout()
+T = TypeVar("T")
+
+
+def run(stage: Callable[..., None], *arguments: str) -> None:
+    """Runs a stage's main with its command-line arguments; a UserError ends it with one line on stderr and code 1."""
+    try:
+        stage(*arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def shown(items: Iterable[T], *, total: int, title: str, unit: str) -> Iterator[T]:
+    """Passes items on under a progress bar."""
+    with progress_bar(total=total, title=title, unit=unit) as bar:
+        for item in items:
+            yield item
+            bar.update()
+
+
+def progress_bar(*, total: int, title: str, unit: str) -> "tqdm[Any]":
+    """A progress bar with the time left; where nobody watches a terminal it speaks up rarely."""
+    interval = 0.5 if sys.stderr.isatty() else 20.0
+    return tqdm(total=total, desc=title, unit=unit, mininterval=interval, maxinterval=2 * interval, dynamic_ncols=True)

@@ -1,0 +1,71 @@
+"""Stage `report`: what came out, as JSON, figures and a page, and the run's entry in MLflow."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ssul import catalog, config, tracking
+from ssul.atomic import replaced_folder, write_text
+from ssul.config import Settings
+from ssul.evaluation.results import Results
+from ssul.report import tables
+from ssul.report.figures import draw_all
+from ssul.report.page import MLFLOW_COMMAND, Subject, write_page
+from stages.entry import LAYOUT, run
+
+
+def main(last: str) -> None:
+    """Writes reports/ from data/evaluation/step_LAST."""
+    settings = config.load(LAYOUT.params)
+    evaluation = LAYOUT.evaluation(int(last))
+    results = Results.read(evaluation)
+    learned = tables.learned_classes(results.names, results.group_sizes)
+    rows = tables.per_step(results.rows, learned)
+    write_json(LAYOUT.miou_per_step, rows)
+    write_json(LAYOUT.metrics, tables.final_metrics(results.rows[-1]))
+    subject = Subject.of(settings)
+    with replaced_folder(LAYOUT.figures) as folder:
+        figures = draw_all(
+            folder,
+            rows=results.rows,
+            learned=learned,
+            confusion=results.confusion,
+            pictures=evaluation / "pictures",
+            data_set=catalog.data_set(results.data_set),
+        )
+    page = write_page(
+        subject, results, capacity=settings.memory.capacity, future=settings.evaluation.future, figures=figures
+    )
+    write_text(LAYOUT.page, page)
+    track(settings, subject, results)
+    print(f"\nmean IoU and forgetting in percent, {subject}\n\n{tables.text_table(rows)}\n")
+    print(f"report: {LAYOUT.page}\nMLflow: {MLFLOW_COMMAND}")
+
+
+def track(settings: Settings, subject: Subject, results: Results) -> None:
+    """Logs the run in MLflow; where that fails, one line says why, and the reports are complete all the same."""
+    # scenario.steps follows from the other parameters and would be a parameter for each step
+    params = tracking.flatten(settings.model_dump(mode="json", exclude={"scenario": {"steps"}}))
+    index = [LAYOUT.index(split) for split in ("train", "val")]
+    try:
+        if tracking.is_on():
+            tracking.log_experiment(
+                fingerprint=tracking.fingerprint(params, LAYOUT.code, index),
+                name=str(subject),
+                tags=vars(subject),
+                params=params,
+                rows=results.rows,
+                artifacts=[LAYOUT.metrics, LAYOUT.miou_per_step, LAYOUT.page, LAYOUT.figures],
+            )
+    except tracking.TrackingError as error:
+        print(f"warning: this run is not in MLflow: {error}", file=sys.stderr)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file whole or not at all."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    run(main, *sys.argv[1:])

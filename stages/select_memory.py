@@ -1,0 +1,60 @@
+"""Stage `select_memory@K`: the exemplars of past steps that are rehearsed during step K."""
+
+import sys
+
+from ssul import config
+from ssul.config import Settings
+from ssul.data.dataset import SegmentationDataset
+from ssul.data.exemplars import Exemplar, choose, merge_candidates, read_exemplars, write_exemplars
+from ssul.data.index import ImageIndex
+from ssul.data.layout import VocFolders
+from ssul.data.splits import Split
+from ssul.data.stream import derive_seed
+from ssul.evaluation.candidates import with_annotated_classes, with_pseudo_classes
+from ssul.labels import LabelSpace
+from ssul.model.checkpoint import load_checkpoint
+from ssul.paths import picture_root
+from ssul.training.device import choose_device
+from stages.entry import LAYOUT, run, shown
+
+
+def main(step: str) -> None:
+    """Writes data/memory/step_K.json; an empty list where memory.capacity is 0."""
+    settings = config.load(LAYOUT.params)
+    past = int(step) - 1
+    chosen: list[Exemplar] = []
+    if settings.memory.capacity:
+        split = Split.read(LAYOUT.split(past))
+        known = read_exemplars(LAYOUT.memory(past))
+        candidates = with_annotated_classes(
+            merge_candidates(known, split.images, past), ImageIndex.read(LAYOUT.index("train")).present, split.groups
+        )
+        if past and settings.method.pseudo_labels:  # after the base step every class so far is annotated
+            candidates = look(candidates, settings, past)
+        classes = [class_id for group in split.groups for class_id in group]
+        seed = derive_seed(settings.seed, "memory", step)
+        chosen = choose(candidates, classes, settings.memory.capacity, seed)
+        if len(chosen) < settings.memory.capacity:
+            print(f"memory.capacity is {settings.memory.capacity}, but only {len(chosen)} images show an old class")
+    write_exemplars(LAYOUT.memory(int(step)), chosen)
+    print(f"step {step}: {len(chosen)} exemplars in memory")
+
+
+def look(candidates: list[Exemplar], settings: Settings, past: int) -> list[Exemplar]:
+    """Lets the network after step `past` say what else the candidates show."""
+    model, meaning = load_checkpoint(LAYOUT.checkpoint(past))
+    found = with_pseudo_classes(
+        candidates,
+        model,
+        LabelSpace.from_description(meaning["labels"]),
+        SegmentationDataset(
+            VocFolders(picture_root(settings.data.root, LAYOUT)), saliency=settings.data.saliency == "maps"
+        ),
+        fabric=choose_device(settings.recipe.precision),
+        threshold=settings.method.pseudo_threshold,
+    )
+    return list(shown(found, total=len(candidates), title=f"look at candidates after step {past}", unit="image"))
+
+
+if __name__ == "__main__":
+    run(main, *sys.argv[1:])
