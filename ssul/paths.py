@@ -16,6 +16,11 @@ class Layout:
         return self.root / "params.yaml"
 
     @property
+    def scenarios(self) -> Path:
+        """The scenario files that Hydra composes from."""
+        return self.root / "conf" / "scenario"
+
+    @property
     def drawn(self) -> Path:
         """The embedded data set, drawn by `prepare`; an empty folder where `data.root` names another."""
         return self.root / "data" / "raw"

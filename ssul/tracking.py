@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ EXPERIMENT = "ssul"
 FINGERPRINT_TAG = "ssul.fingerprint"
 SWITCH = "SSUL_TRACKING"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
+OPEN_COMMAND = "mlflow ui --backend-store-uri sqlite:///mlflow.db"  # in the project's main folder
 _METRICS = {
     "miou_old": "old",
     "miou_new": "new",
@@ -65,7 +66,15 @@ def is_on() -> bool:
 
 def store_uri() -> str:
     """Where runs are kept: MLFLOW_TRACKING_URI, or mlflow.db in the project's main folder."""
-    return os.environ.get(URI_VARIABLE) or f"sqlite:///{project_root().resolve() / 'mlflow.db'}"
+    return os.environ.get(URI_VARIABLE) or f"sqlite:///{_default_database()}"
+
+
+def how_to_open() -> str:
+    """The command that shows the runs in a browser, or the address where a server shows them."""
+    uri = store_uri()
+    if _sqlite_file(uri) == _default_database():
+        return OPEN_COMMAND
+    return _without_password(uri) if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}"
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
@@ -108,7 +117,7 @@ def log_experiment(
     Args:
         fingerprint: of the experiment.
         name: shown by MLflow.
-        tags: like scenario and method; DVC's experiment name and the git commit are added where there are any.
+        tags: like scenario and method; DVC's experiment and the git commit are added where there are any.
         params: all parameters by dotted names.
         rows: `Scores` as dicts, one a step; each becomes one point of every metric at step = row["step"].
         artifacts: files and folders to keep with the run.
@@ -129,25 +138,24 @@ def log_experiment(
                 client.log_artifact(run_id, str(path))
             client.set_terminated(run_id, "FINISHED")
     except ImportError as error:
-        raise TrackingError(f"{error}: install ssul[pipeline] to have MLflow, or set {SWITCH}=off") from error
+        raise TrackingError(f"{error}: install ssul[pipeline] to have MLflow, or set {SWITCH}=off") from None
     except Exception as error:  # mlflow passes on what its many backends raise; none of it may cost a finished run
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise TrackingError(f"the MLflow store {_without_password(uri)} cannot be used: {reason}") from error
+        raise TrackingError(_without_password(f"the MLflow store {uri} cannot be used: {reason}")) from None
     return run_id
 
 
 @contextmanager
 def _alone(uri: str) -> Iterator[None]:
-    """Holds a lock beside an sqlite store: its first clients would otherwise collide in the migrations."""
+    """Holds a lock: the first clients of a fresh sqlite store collide in its migrations, and a run is made once."""
     from filelock import FileLock
 
     database = _sqlite_file(uri)
-    if database is not None:
-        database.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{database}.lock", timeout=_LOCK_SECONDS) if database else nullcontext():
+    lock = _default_database() if database is None else database
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{lock}.lock", timeout=_LOCK_SECONDS):
         if database is not None:
-            # mlflow would try for minutes to open what cannot be opened
-            sqlite3.connect(database).close()
+            sqlite3.connect(database).close()  # fails at once where mlflow would try for minutes
         yield
 
 
@@ -161,8 +169,9 @@ def _client(uri: str) -> Any:
 def _find_or_create_run(client: Any, uri: str, fingerprint: str, name: str) -> str:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
-        # absolute, so that experiments in DVC's temporary folders put theirs in the same place; a server has its own
-        place = (project_root().resolve() / "mlruns").as_uri() if URI_VARIABLE not in os.environ else None
+        # absolute, so that experiments in DVC's temporary folders put theirs in the same place; other stores choose
+        database = _default_database()
+        place = (database.parent / "mlruns").as_uri() if _sqlite_file(uri) == database else None
         experiment = client.get_experiment(client.create_experiment(EXPERIMENT, artifact_location=place))
     found = client.search_runs([experiment.experiment_id], f"tags.`{FINGERPRINT_TAG}` = '{fingerprint}'", max_results=1)
     if found:
@@ -233,10 +242,14 @@ def _git_commit() -> str | None:
     return answer.stdout.strip()
 
 
+def _default_database() -> Path:
+    return project_root().resolve() / "mlflow.db"
+
+
 def _sqlite_file(uri: str) -> Path | None:
     prefix = "sqlite:///"
     return Path(uri.removeprefix(prefix).partition("?")[0]) if uri.startswith(prefix) else None
 
 
-def _without_password(uri: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", uri)
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//", text)

@@ -11,7 +11,7 @@ from ssul.config import Settings
 from ssul.evaluation.results import Results
 from ssul.report import tables
 from ssul.report.figures import draw_all
-from ssul.report.page import MLFLOW_COMMAND, Subject, write_page
+from ssul.report.page import Subject, write_page
 from stages.entry import LAYOUT, run
 
 
@@ -35,12 +35,17 @@ def main(last: str) -> None:
             data_set=catalog.data_set(results.data_set),
         )
     page = write_page(
-        subject, results, capacity=settings.memory.capacity, future=settings.evaluation.future, figures=figures
+        subject,
+        results,
+        capacity=settings.memory.capacity,
+        future=settings.evaluation.future,
+        figures=figures,
+        open_runs=tracking.OPEN_COMMAND,
     )
     write_text(LAYOUT.page, page)
-    track(settings, subject, results)
     print(f"\nmean IoU and forgetting in percent, {subject}\n\n{tables.text_table(rows)}\n")
-    print(f"report: {LAYOUT.page}\nMLflow: {MLFLOW_COMMAND}")
+    print(f"report: {LAYOUT.page}", flush=True)
+    track(settings, subject, results)
 
 
 def track(settings: Settings, subject: Subject, results: Results) -> None:
@@ -49,15 +54,17 @@ def track(settings: Settings, subject: Subject, results: Results) -> None:
     params = tracking.flatten(settings.model_dump(mode="json", exclude={"scenario": {"steps"}}))
     index = [LAYOUT.index(split) for split in ("train", "val")]
     try:
-        if tracking.is_on():
-            tracking.log_experiment(
-                fingerprint=tracking.fingerprint(params, LAYOUT.code, index),
-                name=str(subject),
-                tags=vars(subject),
-                params=params,
-                rows=results.rows,
-                artifacts=[LAYOUT.metrics, LAYOUT.miou_per_step, LAYOUT.page, LAYOUT.figures],
-            )
+        if not tracking.is_on():
+            return
+        tracking.log_experiment(
+            fingerprint=tracking.fingerprint(params, LAYOUT.code, index),
+            name=str(subject),
+            tags=vars(subject),
+            params=params,
+            rows=results.rows,
+            artifacts=[LAYOUT.metrics, LAYOUT.miou_per_step, LAYOUT.page, LAYOUT.figures],
+        )
+        print(f"MLflow: {tracking.how_to_open()}")
     except tracking.TrackingError as error:
         print(f"warning: this run is not in MLflow: {error}", file=sys.stderr)
 

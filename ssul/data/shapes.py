@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from ssul.atomic import replaced_file, write_text
 from ssul.catalog import VOID_COLOUR
@@ -331,9 +331,9 @@ def _backdrop(rng: Rng, tall: int, wide: int) -> tuple[Image.Image, list[Spot]]:
     if land.ground:
         _raise_hills(picture, land.ground, land.sky[1], rng)
     mottle = 9 * smooth_noise(rng, wide, tall, 6) + 6 * smooth_noise(rng, wide, tall, 30)
-    cast = rng.uniform(-14, 14, size=3).astype(np.float32)
-    pixels = np.asarray(picture, dtype=np.float32) + mottle[..., None] + cast
-    picture = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    casts = rng.uniform(-14, 14, size=3).tolist()
+    bands = [Image.fromarray((128 + cast + mottle).astype(np.uint8)) for cast in casts]
+    picture = ImageChops.add(picture, Image.merge("RGB", bands), offset=-128)
     brush = Brush(ImageDraw.Draw(picture, "RGBA"), rng, tall, wide, (land.ground or land.sky)[1])
     for paint in land.clutter:
         if rng.random() < 0.75:

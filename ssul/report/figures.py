@@ -176,7 +176,7 @@ def draw_class_iou(path: Path, rows: Sequence[Mapping[str, Any]], learned: Seque
     width, height = (0.62 if len(rows) <= 20 else 0.34), (0.27 if len(names) <= 60 else 0.17)
     with _sheet(path, max(width * len(rows), 1.6) + 1.6, height * len(names) + 0.9) as figure:
         axes = figure.add_subplot()
-        _title(axes, "Class by class", "IoU after each step, %; blank: not learned yet")
+        _title(axes, "Class by class", "IoU after each step, %" + ("; blank: not learned yet" if len(rows) > 1 else ""))
         _cells(axes, table, known, SHADES, Normalize(0, 100), digits=0 if width < 0.5 else 1, text=height > 0.2)
         axes.set_yticks(np.arange(len(names)) + 0.5, names)
         axes.set_xticks(np.arange(len(rows)) + 0.5, [str(row["step"]) for row in rows])
@@ -228,14 +228,11 @@ def _cells(
     """A table of coloured cells; numbers below `least` are not written, unknown cells stay blank."""
     values = np.array([[np.nan if value is None else value for value in row] for row in table])
     axes.pcolormesh(np.ma.masked_invalid(values), cmap=shades, norm=norm, edgecolors="white", linewidth=1.2)
-    blank = ~np.array(known)
-    for y, x in np.argwhere(blank):
-        axes.add_patch(Rectangle((x, y), 1, 1, facecolor="white", edgecolor="white", linewidth=1.2))
     axes.set_ylim(len(table), 0)
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    for y, x in np.argwhere(~blank) if text else ():
+    for y, x in np.argwhere(np.array(known)) if text else ():
         value = values[y, x]
         if np.isnan(value):
             axes.text(x + 0.5, y + 0.5, UNDEFINED, ha="center", va="center", color=GREY, fontsize=8)
@@ -283,7 +280,7 @@ def draw_pictures(path: Path, places: Sequence[Path], learned: Sequence[Sequence
             cell.set_axis_off()
         for cell, head in zip(grid[0], heads, strict=True):
             cell.set_title(head, fontsize=9.5, color=GREY, pad=5)
-        figure.text(0, 1 + 0.32 / down, "What is seen", fontsize=13, weight="bold", va="bottom")
+        figure.text(0, 1 + 0.32 / down, "What the network sees", fontsize=13, weight="bold", va="bottom")
         _legend(figure, _ids_shown([place / file for place in places for file in files[1:]]), learned, data_set)
 
 

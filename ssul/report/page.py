@@ -8,8 +8,6 @@ from ssul.evaluation.results import Results
 from ssul.report import tables
 from ssul.report.tables import markdown
 
-MLFLOW_COMMAND = "mlflow ui --backend-store-uri sqlite:///mlflow.db"
-
 
 @dataclass(frozen=True)
 class Subject:
@@ -37,7 +35,9 @@ class Subject:
         return f"{self.method} {self.scenario} {self.setting} {self.model}"
 
 
-def write_page(subject: Subject, results: Results, *, capacity: int, future: str, figures: Collection[str]) -> str:
+def write_page(
+    subject: Subject, results: Results, *, capacity: int, future: str, figures: Collection[str], open_runs: str
+) -> str:
     """The page as Markdown; the same for the same results, wherever and whenever it is made.
 
     Args:
@@ -46,10 +46,11 @@ def write_page(subject: Subject, results: Results, *, capacity: int, future: str
         capacity: of the exemplar memory, in images; 0 is none.
         future: what became of validation pixels of classes that a step had not learned: ignore or background.
         figures: file names of those that are there, below figures/ beside the page.
+        open_runs: the command that shows all runs.
     """
     learned = tables.learned_classes(results.names, results.group_sizes)
     parts = [
-        f"# {markdown(subject.scenario)}, {subject.setting}: {subject.method} with {markdown(subject.model)}",
+        f"# {subject.method} on {markdown(subject.scenario)}, {subject.setting} (trunk {markdown(subject.model)})",
         _introduction(results, capacity),
         "## After each step",
         "Mean IoU and forgetting, in percent.",
@@ -62,7 +63,7 @@ def write_page(subject: Subject, results: Results, *, capacity: int, future: str
         _folded("The same numbers as a table (IoU, percent)", tables.markdown_classes(results.rows, learned)),
         _figure("confusion.png", "which class was taken for which after the last step", figures),
         _pictures(results.data_set, figures),
-        _mlflow(),
+        f"## More\n\nCurves and parameters of all runs, side by side:\n\n```\n{open_runs}\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -117,10 +118,6 @@ def _pictures(data_set: str, figures: Collection[str]) -> str:
     drawn = "The pictures of this data set are drawn by the pipeline. " if data_set == "shapes" else ""
     told = f"{drawn}The truth shows all classes, also those that a step has not learned yet."
     return f"## Pictures\n\n{told}\n\n{_figure('pictures.png', 'images, truth and predictions', figures)}"
-
-
-def _mlflow() -> str:
-    return f"## More\n\nEvery run's curves and parameters side by side:\n\n```\n{MLFLOW_COMMAND}\n```"
 
 
 def _figure(name: str, words: str, figures: Collection[str]) -> str:

@@ -1,0 +1,159 @@
+"""The figures: there, legible in size, the same bytes each time."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssul.catalog import DataSet, data_set
+from ssul.report import figures
+from ssul.report.figures import draw_all, draw_class_iou, draw_confusion, draw_curves, draw_pictures, shown_steps
+
+LEARNED = [("ball", "star"), ("house",)]
+NAMES = ("background", "ball", "star", "house")
+WHITE = (255, 255, 255)
+
+
+def row(step: int, iou: dict[str, float | None]) -> dict[str, Any]:
+    new = 0.3 if step else None
+    return {"step": step, "old": 0.8 - 0.1 * step, "new": new, "all": 0.7, "iou": iou}
+
+
+ROWS = [row(0, {"background": 0.9, "ball": 0.7, "star": None}), row(1, dict.fromkeys(NAMES, 0.5))]
+CONFUSION = [[9, 1, 0, 0], [2, 8, 0, 0], [0, 0, 0, 0], [1, 1, 1, 7]]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    for image_id, size in (("wide", (64, 48)), ("tall", (48, 64))):
+        place = folder / image_id
+        place.mkdir(parents=True)
+        Image.new("RGB", size, (120, 160, 200)).save(place / "image.jpg")
+        for name, class_id in (("truth", 3), ("step_0", 1), ("step_1", 3)):
+            labels = np.zeros(size[::-1], np.uint8)
+            labels[10:30, 10:30] = class_id
+            mask = Image.fromarray(labels)
+            mask.putpalette([channel for colour in data_set("shapes").palette for channel in colour])
+            mask.save(place / f"{name}.png")
+    return folder
+
+
+def draw(folder: Path, pictures: Path) -> list[str]:
+    folder.mkdir()
+    shapes = data_set("shapes")
+    return draw_all(folder, rows=ROWS, learned=LEARNED, confusion=CONFUSION, pictures=pictures, data_set=shapes)
+
+
+def colours(path: Path) -> set[tuple[int, ...]]:
+    with Image.open(path) as picture:
+        return {tuple(colour) for colour in np.unique(np.array(picture.convert("RGB")).reshape(-1, 3), axis=0).tolist()}
+
+
+def size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def test_every_figure_is_drawn_the_same_bytes_twice(tmp_path: Path, pictures: Path) -> None:
+    names = draw(tmp_path / "one", pictures)
+    draw(tmp_path / "two", pictures)
+    assert names == ["class_iou.png", "confusion.png", "miou_per_step.png", "pictures.png"]
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+
+
+def test_no_figure_says_when_or_with_what_it_was_drawn(tmp_path: Path, pictures: Path) -> None:
+    for name in draw(tmp_path / "figures", pictures):
+        with Image.open(tmp_path / "figures" / name) as picture:
+            assert set(picture.info) <= {"dpi"}
+
+
+def test_without_kept_pictures_there_is_no_figure_of_them(tmp_path: Path) -> None:
+    assert "pictures.png" not in draw(tmp_path / "figures", tmp_path / "none")
+
+
+def test_the_settings_of_matplotlib_are_left_as_they_were(tmp_path: Path, pictures: Path) -> None:
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    draw(tmp_path / "figures", pictures)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_the_pictures_show_the_colours_of_truth_and_prediction(tmp_path: Path, pictures: Path) -> None:
+    path = tmp_path / "pictures.png"
+    draw_pictures(path, sorted(pictures.iterdir()), LEARNED, data_set("shapes"))
+    palette = data_set("shapes").palette
+    assert {palette[0], palette[1], palette[3]} <= colours(path)
+
+
+def test_the_legend_names_the_classes_that_are_seen_and_when_they_are_learned(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    legend = figures.Figure.legend
+    monkeypatch.setattr(
+        figures.Figure,
+        "legend",
+        lambda self, handles, labels, **look: written.extend(labels) or legend(self, handles, labels, **look),
+    )
+    draw_pictures(tmp_path / "pictures.png", sorted(pictures.iterdir()), LEARNED, data_set("shapes"))
+    assert written == ["background", "ball (0)", "house (1)"]
+
+
+def test_a_class_that_is_not_learned_yet_leaves_its_cell_blank(tmp_path: Path) -> None:
+    learned, first = [("a",)] * 4, {"background": 0.5, "a": 0.5}
+    draw_class_iou(tmp_path / "known.png", [row(0, first), row(1, first)], learned)
+    draw_class_iou(tmp_path / "later.png", [row(0, {"background": 0.5}), row(1, first)], learned)
+
+    def white(name: str) -> int:
+        with Image.open(tmp_path / name) as picture:
+            return int(np.all(np.array(picture.convert("RGB")) == WHITE, axis=-1).sum())
+
+    assert white("later.png") > white("known.png") + 1000
+
+
+@pytest.mark.parametrize("steps", [1, 2, 11, 19, 51])
+def test_curves_of_short_and_long_scenarios_keep_a_width_that_a_page_can_show(tmp_path: Path, steps: int) -> None:
+    rows = [row(step, {}) for step in range(steps)]
+    draw_curves(tmp_path / "curve.png", rows, [(f"a class called {step}",) for step in range(steps)])
+    width, height = size(tmp_path / "curve.png")
+    assert 600 < width < 2000
+    assert 400 < height < 1000
+
+
+def test_names_with_the_letters_of_formulas_are_drawn_as_they_are(tmp_path: Path) -> None:
+    draw_curves(tmp_path / "curve.png", ROWS, [("$x_{", "50% \\alpha"), ("a & b",)])
+    draw_confusion(tmp_path / "confusion.png", [[1, 0], [0, 1]], ["$\\frac{", "$"], [1])
+
+
+def test_a_score_that_is_never_defined_draws_no_curve(tmp_path: Path) -> None:
+    nothing = {"step": 0, "old": None, "new": None, "all": None, "iou": {}}
+    draw_curves(tmp_path / "curve.png", [nothing], [("a",)])
+    assert (tmp_path / "curve.png").is_file()
+
+
+def test_few_steps_are_all_shown_and_of_many_the_first_some_and_the_last() -> None:
+    assert shown_steps(1) == [0]
+    assert shown_steps(5) == [0, 1, 2, 3, 4]
+    assert shown_steps(11) == [0, 2, 5, 8, 10]
+    assert all(len(set(shown_steps(count))) == min(count, 5) for count in range(1, 60))
+
+
+def test_labels_at_the_ends_of_curves_keep_apart_and_within_the_axes() -> None:
+    for values in ({"old": 50.0, "all": 50.0, "new": 50.0}, {"old": 0.0, "new": 0.0}, {"old": 99.0, "new": 100.0}):
+        places = sorted(figures._apart(values, gap=6).values())
+        assert all(high - low > 5.9 for low, high in zip(places, places[1:], strict=False))
+        assert places[0] >= 0
+        assert places[-1] <= 100
+
+
+def test_a_data_set_of_a_hundred_and_fifty_classes_has_its_figures_too(tmp_path: Path) -> None:
+    many = DataSet("many", tuple(f"class {number}" for number in range(150)), ((0, 0, 0),) * 151)
+    iou = dict.fromkeys(("background", *many.classes), 0.5)
+    draw_class_iou(tmp_path / "class_iou.png", [row(0, iou)], [many.classes])
+    draw_confusion(tmp_path / "confusion.png", np.eye(151, dtype=int).tolist(), list(iou), [150])
+    assert max(size(tmp_path / "confusion.png")) < 4000

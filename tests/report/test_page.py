@@ -1,0 +1,96 @@
+"""The page: what it says, and that nothing on it can go wrong."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ssul.evaluation.results import Results
+from ssul.report.page import Subject, write_page
+from ssul.report.tables import SCORES
+
+SUBJECT = Subject(scenario="voc_15-1", setting="overlapped", method="ssul-m", model="mobilenet_v2")
+FIGURES = ["class_iou.png", "confusion.png", "miou_per_step.png", "pictures.png"]
+
+
+def row(step: int, iou: dict[str, float | None], **scores: float) -> dict[str, Any]:
+    absent = [name for name, value in iou.items() if value is None]
+    return dict.fromkeys(SCORES) | {"step": step, "iou": iou, "accuracy": iou, "absent": absent} | scores
+
+
+RESULTS = Results(
+    data_set="voc",
+    names=("background", "cat", "bus|car"),
+    group_sizes=(1, 1),
+    images=1449,
+    rows=(
+        row(0, {"background": 0.9, "cat": 0.8}, old=0.85, all=0.85, current=0.85),
+        row(1, {"background": 0.9, "cat": 0.6, "bus|car": None}, old=0.75, all=0.75, previous=0.75, forgetting=0.2),
+    ),
+    confusion=((9, 1, 0), (1, 9, 0), (0, 0, 0)),
+)
+
+
+def page(results: Results = RESULTS, **changes: Any) -> str:
+    arguments: dict[str, Any] = {"capacity": 100, "future": "ignore", "figures": FIGURES, "open_runs": "mlflow ui"}
+    return write_page(SUBJECT, results, **(arguments | changes))
+
+
+def test_the_title_says_method_scenario_setting_and_trunk() -> None:
+    assert page().splitlines()[0] == "# ssul-m on voc_15-1, overlapped (trunk mobilenet_v2)"
+
+
+def test_the_beginning_says_what_was_learned_from_what_and_how_well() -> None:
+    introduction = page().splitlines()[2]
+    for words in ("2 classes", "`voc`", "2 steps", "100 exemplars", "1449 validation images", "all classes **75.0 %**"):
+        assert words in introduction
+
+
+def test_a_score_that_is_undefined_is_not_in_the_beginning() -> None:
+    assert "new ones" not in page().splitlines()[2]
+
+
+def test_every_step_is_a_row_and_every_class_is_a_row() -> None:
+    text = page()
+    assert "| 1 | bus\\|car | 75.0 | – | 75.0 | 75.0 | – | 20.0 |" in text  # noqa: RUF001
+    assert "| cat | step 0 | 80.0 | 60.0 |" in text
+    assert "| bus\\|car | step 1 |  | – |" in text  # noqa: RUF001
+
+
+def test_absent_classes_are_named() -> None:
+    assert "Absent: bus\\|car." in page()
+    assert "Absent" not in page(replace(RESULTS, rows=RESULTS.rows[:1], group_sizes=(1,), names=("background", "cat")))
+
+
+@pytest.mark.parametrize("missing", FIGURES)
+def test_only_figures_that_are_there_are_shown(missing: str) -> None:
+    text = page(figures=[name for name in FIGURES if name != missing])
+    assert missing not in text
+    assert all(f"(figures/{name})" in text for name in FIGURES if name != missing)
+
+
+def test_the_pictures_of_shapes_are_said_to_be_drawn_and_those_of_voc_are_not() -> None:
+    assert "are drawn" in page(replace(RESULTS, data_set="shapes"))
+    assert "are drawn" not in page()
+
+
+def test_what_became_of_classes_learned_later_is_said() -> None:
+    assert "are not judged" in page(future="ignore")
+    assert "count as background" in page(future="background")
+
+
+def test_a_run_of_one_step_speaks_of_no_old_and_new() -> None:
+    one = replace(RESULTS, rows=RESULTS.rows[:1], group_sizes=(1,), names=("background", "cat"))
+    introduction = page(one, capacity=0).splitlines()[2]
+    assert "1 class of" in introduction
+    assert "at once" in introduction
+    assert "old ones" not in introduction
+    assert "exemplar" not in introduction
+
+
+def test_the_way_to_all_runs_is_given() -> None:
+    assert "```\nmlflow ui\n```" in page()
+
+
+def test_the_same_results_give_the_same_page() -> None:
+    assert page() == page()

@@ -1,0 +1,99 @@
+"""Numbers as rows, text and Markdown."""
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssul.report import tables
+
+LEARNED = [("cat", "dog"), ("bus",)]
+
+
+def row(step: int, iou: dict[str, float | None], **scores: float | None) -> dict[str, Any]:
+    absent = [name for name, value in iou.items() if value is None]
+    return dict.fromkeys(tables.SCORES) | {"step": step, "iou": iou, "accuracy": iou, "absent": absent} | scores
+
+
+ROWS = [
+    row(0, {"background": 0.9, "cat": 0.8, "dog": None}, old=0.85, all=0.85, current=0.85),
+    row(1, {"background": 0.9, "cat": 0.5, "dog": 0.4, "bus": 0.0}, old=0.6, new=0.0, all=0.45, forgetting=1 / 3),
+]
+
+
+def test_each_step_learned_its_own_classes_and_none_learned_the_background() -> None:
+    assert tables.learned_classes(("background", "cat", "dog", "bus"), (2, 1)) == LEARNED
+
+
+def test_an_undefined_score_is_there_as_null() -> None:
+    first, _ = json.loads(json.dumps(tables.per_step(ROWS, LEARNED)))
+    assert first["new"] is None
+    assert set(first) == {"step", "learned", *tables.SCORES}
+
+
+def test_the_final_metrics_are_those_of_the_last_step() -> None:
+    metrics = tables.final_metrics(ROWS[-1])
+    assert metrics["final"] == {
+        "step": 1,
+        "old": 0.6,
+        "new": 0.0,
+        "all": 0.45,
+        "previous": None,
+        "current": None,
+        "forgetting": 0.333333,
+        "all_without_background": None,
+        "pixel_accuracy": None,
+        "average": None,
+    }
+    assert metrics["per_class_iou"] == {"background": 0.9, "cat": 0.5, "dog": 0.4, "bus": 0.0}
+
+
+def test_classes_that_any_step_could_not_judge_are_named_once() -> None:
+    assert tables.absent_classes([*ROWS, ROWS[0]]) == ["dog"]
+
+
+def test_the_text_table_is_aligned_and_in_percent() -> None:
+    lines = tables.text_table(tables.per_step(ROWS, LEARNED)).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert lines[1].split() == ["0", "cat,", "dog", "85.0", "-", "85.0", "-", "85.0", "-"]
+    assert lines[2].split() == ["1", "bus", "60.0", "0.0", "45.0", "-", "-", "33.3"]
+
+
+def test_the_text_table_needs_only_what_the_json_holds() -> None:
+    rows = tables.per_step(ROWS, LEARNED)
+    assert tables.text_table(json.loads(json.dumps(rows))) == tables.text_table(rows)
+
+
+def test_many_classes_are_summed_up_with_their_number() -> None:
+    assert tables.summary([f"class{number}" for number in range(15)]) == "class0, class1, class2, ... (15)"
+    assert tables.summary(["cat", "dog"]) == "cat, dog"
+    assert tables.summary(["a name that is longer than any column", "cat"], width=10).endswith("... (2)")
+
+
+def test_the_class_table_is_empty_before_a_class_is_learned_and_dashed_where_undefined() -> None:
+    lines = tables.markdown_classes(ROWS, LEARNED).splitlines()
+    assert lines[3] == "| cat | step 0 | 80.0 | 50.0 |"
+    assert lines[4] == f"| dog | step 0 | {tables.UNDEFINED} | 40.0 |"
+    assert lines[5] == "| bus | step 1 |  | 0.0 |"
+
+
+def test_every_line_of_a_markdown_table_has_as_many_cells_as_its_head() -> None:
+    odd = [("a|b", "c"), ("d",)]
+    for table in (tables.markdown_steps(tables.per_step(ROWS, odd)), tables.markdown_classes(ROWS, LEARNED)):
+        assert len({line.replace("\\|", "").count("|") for line in table.splitlines()}) == 1
+
+
+def test_a_class_name_cannot_act_as_markup() -> None:
+    assert tables.markdown("a|b") == "a\\|b"
+    assert tables.markdown("<script> & *co*") == "&lt;script&gt; &amp; \\*co\\*"
+    assert tables.markdown("two\nlines") == "two lines"
+    assert tables.markdown("mobilenet_v2 _x_") == "mobilenet_v2 \\_x\\_"
+
+
+@given(st.text())
+def test_any_name_stays_within_its_cell(name: str) -> None:
+    escaped = tables.markdown(name)
+    assert "\n" not in escaped
+    assert "<" not in escaped
+    assert escaped.count("|") == escaped.count("\\|")
