@@ -101,6 +101,7 @@ def learning_order(dataset: DataSet, order: str | Sequence[int]) -> tuple[int, .
     Args:
         dataset: the data set.
         order: `natural` (its own numbering), the letter of a published order, or all ids in any order.
+
     Raises:
         UserError: if the data set has no such order, or the ids are not each of its ids once.
     """

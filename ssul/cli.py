@@ -8,14 +8,15 @@ from typing import Annotated
 import typer
 import yaml
 
-from ssul import catalog
+from ssul import catalog, tracking
 from ssul.errors import UserError
 from ssul.paths import Layout
-from ssul.report.page import MLFLOW_COMMAND
 from ssul.report.tables import text_table
 from ssul.scenario import Scenario
 
-app = typer.Typer(help="Class-incremental semantic segmentation; the pipeline itself is run by `dvc repro`.", no_args_is_help=True)
+app = typer.Typer(
+    help="Class-incremental semantic segmentation; the pipeline itself is run by `dvc repro`.", no_args_is_help=True
+)
 
 Root = Annotated[Path, typer.Option(help="The project's folder.")]
 
@@ -29,7 +30,7 @@ def show(root: Root = Path()) -> None:
     except FileNotFoundError:
         raise UserError(f"{layout.miou_per_step} is missing: run `dvc repro` first") from None
     print(f"mean IoU and forgetting in percent\n\n{text_table(rows)}\n")
-    print(f"report: {layout.page}\nMLflow: {MLFLOW_COMMAND}")
+    print(f"report: {layout.page}\nMLflow: {tracking.how_to_open()}")
 
 
 @app.command()

@@ -85,7 +85,7 @@ class Method(Section):
 
 
 class Memory(Section):
-    """The exemplar memory; capacity 0 is none. (Never call a parameter `size`: DVC's run cache overlooks it.)"""
+    """The exemplar memory; capacity 0 is none. (Never call a parameter `size`: DVC's run cache overlooks it.)."""
 
     capacity: Annotated[int, Field(ge=0)]
     strategy: Literal["class_balanced"]
@@ -177,7 +177,7 @@ def _nearest(location: tuple[Any, ...]) -> str:
     for part in location[:-1]:
         annotation = section.model_fields[part].annotation
         section = next(
-            (kind for kind in (annotation, *getattr(annotation, "__args__", ())) if hasattr(kind, "model_fields"))
+            kind for kind in (annotation, *getattr(annotation, "__args__", ())) if hasattr(kind, "model_fields")
         )
     valid = list(section.model_fields)
     close = difflib.get_close_matches(str(location[-1]), valid, n=1)

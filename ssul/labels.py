@@ -128,14 +128,16 @@ class LabelSpace:
             raise KeyError(class_id) from None
 
     def encode(self, mask: Tensor, saliency: Tensor | None, annotated: Collection[int]) -> Tensor:
-        """Turns a mask into a training target; new images and memory images alike (the published code shifts only
-        the new ones, so that its memory trains the wrong heads).
+        """Turns a mask into a training target, new images and memory images alike.
+
+        (The published code shifts only the new ones by the unknown channel, so that its memory trains wrong heads.)
 
         Args:
             mask: uint8 (H, W), data set ids, VOID where void.
             saliency: uint8 (H, W), positive where a salient object is; None for data sets without saliency, whose
                 whole background becomes unknown (SSUL, section 3.2). Not looked at without an unknown channel.
             annotated: the data set ids that are annotated in this image; every other class is background.
+
         Returns:
             uint8 (H, W): channels, VOID where void.
         """
@@ -156,6 +158,7 @@ class LabelSpace:
 
         Args:
             mask: uint8 (H, W), data set ids.
+
         Returns:
             uint8 (H, W) in 0..len(classes), VOID where left out.
         """
@@ -172,6 +175,7 @@ class LabelSpace:
         Args:
             logits: float (B, K, H, W) with K = channel_count.
             threshold: score in 0..1 (tau of the paper, 0.7). With sigmoids it is compared on the logits.
+
         Returns:
             uint8 (B, H, W): class channels, VOID where background, unknown or not sure.
         """
@@ -194,6 +198,7 @@ class LabelSpace:
             target: uint8 (B, H, W), as `encode` makes it, of the grown label space.
             old_logits: float (B, K, H, W), the old network's, K = this label space's channel_count.
             threshold: see `pseudo_labels`.
+
         Returns:
             uint8 (B, H, W).
         """
@@ -205,6 +210,7 @@ class LabelSpace:
 
         Args:
             logits: float (B, channel_count, H, W).
+
         Returns:
             float (B, 1 + len(classes), H, W); sigmoid scores of background and unknown add up to at most 2.
         """

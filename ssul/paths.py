@@ -13,6 +13,7 @@ class Layout:
 
     @property
     def params(self) -> Path:
+        """The composed parameters."""
         return self.root / "params.yaml"
 
     @property
@@ -31,9 +32,11 @@ class Layout:
 
     @property
     def splits(self) -> Path:
+        """The folder of all splits."""
         return self.root / "data" / "splits"
 
     def split(self, step: int) -> Path:
+        """The classes and training images of a step."""
         return self.splits / f"step_{step}.json"
 
     def memory(self, step: int) -> Path:
@@ -45,22 +48,27 @@ class Layout:
         return self.root / "data" / "checkpoints" / f"step_{step}"
 
     def evaluation(self, step: int) -> Path:
+        """The results of all steps up to this one."""
         return self.root / "data" / "evaluation" / f"step_{step}"
 
     @property
     def reports(self) -> Path:
+        """What a person reads; committed to git."""
         return self.root / "reports"
 
     @property
     def metrics(self) -> Path:
+        """The final numbers, for `dvc metrics`."""
         return self.reports / "metrics.json"
 
     @property
     def miou_per_step(self) -> Path:
+        """One row of mean IoUs a step, for `dvc plots`."""
         return self.reports / "miou_per_step.json"
 
     @property
     def page(self) -> Path:
+        """The report."""
         return self.reports / "index.md"
 
     @property

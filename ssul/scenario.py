@@ -4,6 +4,7 @@ A scenario is arithmetic over a class order: `15-1` learns the first fifteen cla
 one more at each step. Membership of images is set algebra over the classes that their masks show.
 """
 
+import itertools
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ class Scenario:
             cuts.append(min(cuts[-1] + self.increment, len(self.order)))
         return tuple(
             Step(index, self.order[start:end], self.order[:start])
-            for index, (start, end) in enumerate(zip(cuts, cuts[1:], strict=False))
+            for index, (start, end) in enumerate(itertools.pairwise(cuts))
         )
 
 
@@ -105,6 +106,7 @@ def partition(present: Mapping[str, Iterable[int]], seed: int) -> dict[str, int]
     Args:
         present: image id -> ids of the classes that it shows.
         seed: any integer.
+
     Returns:
         image id -> class id; images that show no class are left out.
     """

@@ -42,7 +42,7 @@ _ENVIRONMENT = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # its defaults keep a stage waiting for minutes where no server answers
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
 }
 
 Scalar = str | int | float | bool | None
@@ -121,8 +121,10 @@ def log_experiment(
         params: all parameters by dotted names.
         rows: `Scores` as dicts, one a step; each becomes one point of every metric at step = row["step"].
         artifacts: files and folders to keep with the run.
+
     Returns:
         the id of the run.
+
     Raises:
         TrackingError: if mlflow is not installed, or its store cannot be reached or written.
     """

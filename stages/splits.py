@@ -22,8 +22,8 @@ def main() -> None:
     )
     if len(scenario.steps) - 1 != settings.scenario.last:
         raise UserError(
-            f"the scenario has {len(scenario.steps)} steps, but scenario.last is {settings.scenario.last}: params.yaml was "
-            "edited by hand; change scenario.* with `dvc exp run -S`, which derives the steps anew"
+            f"the scenario has {len(scenario.steps)} steps, but scenario.last is {settings.scenario.last}: params.yaml "
+            "was edited by hand; change scenario.* with `dvc exp run -S`, which derives the steps anew"
         )
     splits = []
     for step in scenario.steps:

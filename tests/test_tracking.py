@@ -201,7 +201,7 @@ def test_the_report_succeeds_with_a_warning_where_tracking_fails(
 ) -> None:
     from stages.report import track
 
-    settings = config.parse(yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8")))
+    settings = config.parse(yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8")))
     results = Results("shapes", ("background", "cat"), (1,), 4, tuple(ROWS[:1]), ((1, 0), (0, 1)))
 
     def refuse(**_: Any) -> str:

@@ -40,6 +40,7 @@ def merge_candidates(memory: Sequence[Exemplar], images: Sequence[str], step: in
         memory: the previous memory.
         images: ids of the training images of `step`.
         step: the step that has just been learned.
+
     Returns:
         Candidates in a fixed order, with no classes yet: what they show is the caller's to find out.
     """

@@ -89,7 +89,7 @@ class ImageIndex:
         return cls(content["data_set"], tuple(content["class_names"]), rows)
 
 
-class _Fault(Exception):
+class _UnusableImageError(Exception):
     """What is wrong with one image."""
 
 
@@ -101,21 +101,22 @@ def index_images(folders: VocFolders, ids: Sequence[str], *, classes: int, salie
         ids: the images to index.
         classes: number of classes; masks may hold 0..classes and void.
         saliency: whether every image must have a saliency map.
+
     Raises:
         UserError: after the last image, naming every image that is missing, unreadable, of another size than its mask,
             or whose mask shows an unknown value.
     """
     faults = []
 
-    def examine(image_id: str) -> IndexRow | _Fault:
+    def examine(image_id: str) -> IndexRow | _UnusableImageError:
         try:
             return _examine(folders, image_id, classes, saliency)
-        except _Fault as fault:
+        except _UnusableImageError as fault:
             return fault
 
     with ThreadPoolExecutor() as pool:
         for result in pool.map(examine, ids):
-            if isinstance(result, _Fault):
+            if isinstance(result, _UnusableImageError):
                 faults.append(str(result))
             else:
                 yield result
@@ -133,16 +134,18 @@ def _examine(folders: VocFolders, image_id: str, classes: int, saliency: bool) -
     width, height = _picture_size(folders.image(image_id), "image", digest)
     mask = _read_values(folders.mask(image_id), "mask", digest)
     if mask.shape != (height, width):
-        raise _Fault(f"{image_id}: the image is {width}x{height}, its mask {mask.shape[1]}x{mask.shape[0]} pixels")
+        raise _UnusableImageError(
+            f"{image_id}: the image is {width}x{height}, its mask {mask.shape[1]}x{mask.shape[0]} pixels"
+        )
     counts = np.bincount(mask.ravel(), minlength=256)
     pixels = {int(value): int(counts[value]) for value in np.flatnonzero(counts) if value != VOID}
     foreign = [value for value in pixels if value > classes]
     if foreign:
-        raise _Fault(f"{image_id}: its mask holds {foreign}, valid are 0..{classes} and {VOID} (void)")
+        raise _UnusableImageError(f"{image_id}: its mask holds {foreign}, valid are 0..{classes} and {VOID} (void)")
     if saliency:
         salient = _read_values(folders.saliency(image_id), "saliency map", digest)
         if salient.shape != mask.shape:
-            raise _Fault(f"{image_id}: its saliency map has another size than its mask")
+            raise _UnusableImageError(f"{image_id}: its saliency map has another size than its mask")
     return IndexRow(image_id, height, width, pixels, int(counts[VOID]), digest.hexdigest())
 
 
@@ -154,11 +157,13 @@ def _picture_size(path: Path, what: str, digest: "hashlib._Hash") -> tuple[int, 
 def _read_values(path: Path, what: str, digest: "hashlib._Hash") -> np.ndarray:
     with _opened(path, what, digest) as picture:
         if picture.mode not in ("P", "L"):
-            raise _Fault(f"{path.name}: a {what} must be an 8-bit palette or grey picture, this one is {picture.mode}")
+            raise _UnusableImageError(
+                f"{path.name}: a {what} must be an 8-bit palette or grey picture, this one is {picture.mode}"
+            )
         try:
             return np.asarray(picture)
         except OSError as error:
-            raise _Fault(f"{path.name}: unreadable {what} ({error})") from None
+            raise _UnusableImageError(f"{path.name}: unreadable {what} ({error})") from None
 
 
 def _opened(path: Path, what: str, digest: "hashlib._Hash") -> Image.Image:
@@ -166,6 +171,6 @@ def _opened(path: Path, what: str, digest: "hashlib._Hash") -> Image.Image:
         digest.update(path.read_bytes())
         return Image.open(path)
     except FileNotFoundError:
-        raise _Fault(f"{path.stem}: no {what} at {path}") from None
+        raise _UnusableImageError(f"{path.stem}: no {what} at {path}") from None
     except (UnidentifiedImageError, OSError) as error:
-        raise _Fault(f"{path.name}: unreadable {what} ({error})") from None
+        raise _UnusableImageError(f"{path.name}: unreadable {what} ({error})") from None

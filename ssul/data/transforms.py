@@ -12,7 +12,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class RandomScale(v2.Transform):
+class RandomScale(v2.Transform):  # type: ignore[misc]  # torchvision brings no types
     """Resizes by a random factor; targets by nearest-exact sampling.
 
     torchvision resizes a Mask with its legacy `nearest`, which lies up to half a pixel beside the image;
@@ -39,7 +39,8 @@ class RandomScale(v2.Transform):
 
 def resize_target(target: Tensor, size: list[int]) -> Tensor:
     """Resizes integer labels uint8 (H, W) to (height, width) by the nearest pixel centre, as PIL's NEAREST."""
-    return functional.resize_image(target[None], size, interpolation=InterpolationMode.NEAREST_EXACT)[0]
+    resized: Tensor = functional.resize_image(target[None], size, interpolation=InterpolationMode.NEAREST_EXACT)[0]
+    return resized
 
 
 def training_transform(*, crop: int, scale: tuple[float, float], fill: int) -> v2.Compose:

@@ -47,6 +47,6 @@ def with_pseudo_classes(
         with torch.inference_mode():
             inputs = normalise(fabric.to_device(picture.image[None])).contiguous(memory_format=torch.channels_last)
             sure = labels.pseudo_labels(network(inputs).float(), threshold)[0].cpu()
-        channels = sure[(target <= labels.background_channel) & (sure != VOID)].unique()
-        pseudo = {labels.classes[int(channel) - labels.first_class_channel] for channel in channels}
+        channels = set(sure[(target <= labels.background_channel) & (sure != VOID)].tolist())
+        pseudo = {labels.classes[channel - labels.first_class_channel] for channel in channels}
         yield replace(candidate, classes=tuple(sorted({*candidate.classes, *pseudo})))

@@ -18,6 +18,7 @@ def binary_cross_entropy(logits: Tensor, target: Tensor, channels: Tensor | None
         target: uint8 (B, H, W), channels or VOID.
         channels: int64 (K,): the channel that each logit stands for, if `logits` holds only some of them (the others
             do not learn: they would add a constant). None if it holds all.
+
     Returns:
         A scalar; 0 where no pixel is valid.
     """
@@ -41,6 +42,7 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     Args:
         logits: float (B, K, H, W).
         target: uint8 (B, H, W), channels or VOID.
+
     Returns:
         A scalar; 0 where no pixel is valid.
     """

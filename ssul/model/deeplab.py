@@ -83,7 +83,8 @@ class IncrementalDeepLab(nn.Module):
     def transfer(self, parent: int) -> None:
         """Lets the newest head start as a copy of another, one-channel head (SSUL, section 3.4)."""
         newest, source = self.heads[-1], self.heads[parent]
-        assert isinstance(newest, Head) and isinstance(source, Head)
+        assert isinstance(newest, Head)
+        assert isinstance(source, Head)
         newest.inherit(source)
 
     def freeze_past(self, learning: Collection[int]) -> None:
@@ -117,6 +118,7 @@ class IncrementalDeepLab(nn.Module):
             trunk_ratio: the trunk's rate is lr * trunk_ratio.
             slow_head: index of a head with a rate of its own (background, with freezing), or None.
             slow_ratio: that head's rate is lr * slow_ratio.
+
         Returns:
             Groups with `name`, `params` and `lr`; groups in which nothing learns are left out.
         """

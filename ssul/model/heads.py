@@ -27,5 +27,6 @@ class Head(nn.Module):
         self.conv.load_state_dict(parent.conv.state_dict())
         self.norm.load_state_dict(parent.norm.state_dict())
         self.score.weight.copy_(parent.score.weight.expand_as(self.score.weight))
-        assert self.score.bias is not None and parent.score.bias is not None
+        assert self.score.bias is not None
+        assert parent.score.bias is not None
         self.score.bias.copy_(parent.score.bias.expand_as(self.score.bias))

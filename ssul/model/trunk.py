@@ -67,6 +67,7 @@ def build_trunk(name: str, output_stride: int, weights: str = NO_WEIGHTS) -> nn.
         name: small, mobilenet_v2, resnet50 or resnet101.
         output_stride: 8 or 16; later stages dilate instead of striding further.
         weights: `imagenet` (torchvision's), `none`, or the path of a torchvision state dict (.pth or .safetensors).
+
     Raises:
         UserError: if the weights cannot be had or do not fit.
     """
@@ -93,10 +94,10 @@ def _resnet(name: str, output_stride: int, weights: str) -> nn.Module:
 def _mobilenet(output_stride: int, weights: str) -> nn.Module:
     net = models.mobilenet_v2()
     _load_weights(net, "mobilenet_v2", weights)
-    features = net.features[:-1]  # without the last 1x1 convolution to 1280 channels
+    features: nn.Module = net.features[:-1]  # without the last 1x1 convolution to 1280 channels
     strides_off = {16: (14,), 8: (7, 14)}[output_stride]
     dilation = 1
-    for position, block in enumerate(features):
+    for position, block in enumerate(features.children()):
         for conv in block.modules():
             if isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3) and position >= strides_off[0]:
                 conv.dilation, conv.padding = (dilation, dilation), (dilation, dilation)
@@ -110,10 +111,7 @@ def _mobilenet(output_stride: int, weights: str) -> nn.Module:
 def _load_weights(net: nn.Module, name: str, weights: str) -> None:
     if weights == NO_WEIGHTS:
         return
-    if weights == IMAGENET:
-        state = _imagenet_weights(name)
-    else:
-        state = _read_weights(Path(weights))
+    state = _imagenet_weights(name) if weights == IMAGENET else _read_weights(Path(weights))
     try:
         net.load_state_dict(state)
     except RuntimeError as error:
@@ -126,7 +124,9 @@ def _load_weights(net: nn.Module, name: str, weights: str) -> None:
 
 def _imagenet_weights(name: str) -> Mapping[str, Tensor]:
     try:
-        return models.get_model_weights(name).DEFAULT.get_state_dict(progress=True, check_hash=True)  # type: ignore[attr-defined, no-any-return]
+        weights = models.get_model_weights(name).DEFAULT
+        state: Mapping[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+        return state
     except OSError as error:
         raise UserError(
             f"model.weights is 'imagenet', but torchvision's weights of {name} cannot be downloaded ({error}): "

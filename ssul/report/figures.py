@@ -182,7 +182,7 @@ def draw_class_iou(path: Path, rows: Sequence[Mapping[str, Any]], learned: Seque
         axes.set_xticks(np.arange(len(rows)) + 0.5, [str(row["step"]) for row in rows])
         axes.set_xlabel("after step")
         for position in np.cumsum([1, *map(len, learned)])[:-1]:
-            axes.axhline(position, color=PALE, linewidth=1)
+            axes.axhline(position, color=PALE, linewidth=1.0 if height > 0.2 else 0.4)
 
 
 def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], names: Sequence[str], groups: Sequence[int]) -> None:
@@ -196,9 +196,9 @@ def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], names: Sequen
     """
     counts = np.array(confusion, dtype=float)  # (classes, classes)
     totals = counts.sum(axis=1, keepdims=True)
-    shares = 100 * np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
+    shares = 100 * np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
     known = [[bool(total)] * len(names) for total in totals[:, 0]]
-    cell = 0.4 if len(names) <= 25 else 0.17
+    cell, line = (0.4, 1.0) if len(names) <= 25 else (0.17, 0.4)
     with _sheet(path, cell * len(names) + 1.6, cell * len(names) + 1.2) as figure:
         axes = figure.add_subplot()
         _title(axes, "What is taken for what", "after the last step, % of the true class's pixels (its row)")
@@ -210,8 +210,8 @@ def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], names: Sequen
         axes.set_ylabel("truth")
         axes.set_xlabel("prediction")
         for position in np.cumsum([1, *groups])[:-1]:
-            axes.axhline(position, color=PALE, linewidth=1)
-            axes.axvline(position, color=PALE, linewidth=1)
+            axes.axhline(position, color=PALE, linewidth=line)
+            axes.axvline(position, color=PALE, linewidth=line)
 
 
 def _cells(
@@ -226,7 +226,7 @@ def _cells(
     least: float = 0.0,
 ) -> None:
     """A table of coloured cells; numbers below `least` are not written, unknown cells stay blank."""
-    values = np.array([[np.nan if value is None else value for value in row] for row in table])
+    values = np.array(table, dtype=float)  # None becomes NaN
     axes.pcolormesh(np.ma.masked_invalid(values), cmap=shades, norm=norm, edgecolors="white", linewidth=1.2)
     axes.set_ylim(len(table), 0)
     axes.tick_params(length=0)

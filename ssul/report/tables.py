@@ -28,6 +28,7 @@ def per_step(rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequence[str]]
     Args:
         rows: `Scores` as dicts.
         learned: the classes that each step learned.
+
     Returns:
         rows of `step`, `learned` (names in one string) and every score of SCORES in 0..1; a score that is undefined is
         there as None, because DVC draws no plot where a key is missing.

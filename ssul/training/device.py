@@ -17,6 +17,7 @@ def choose_device(precision: str) -> Fabric:
 
     Args:
         precision: 32 or bf16; it changes results, so it is a parameter.
+
     Raises:
         UserError: if the device is not there or cannot compute in this precision.
     """

@@ -63,6 +63,7 @@ def learn_step(
         fabric: device and precision.
         iterations: how many.
         momentum, weight_decay: of SGD.
+
     Raises:
         UserError: if the loss is not finite.
     """

@@ -1,5 +1,7 @@
 """How rates fall over a step."""
 
+import math
+
 POLY_POWER = 0.9
 POLY_FLOOR = 1e-6
 
@@ -12,4 +14,4 @@ def poly(initial: float, iteration: int, iterations: int) -> float:
         iteration: i in 0..iterations.
         iterations: I.
     """
-    return max(initial * (1.0 - iteration / iterations) ** POLY_POWER, min(initial, POLY_FLOOR))
+    return max(initial * math.pow(1.0 - iteration / iterations, POLY_POWER), POLY_FLOOR)

@@ -1,5 +1,6 @@
 """The figures: there, legible in size, the same bytes each time."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ WHITE = (255, 255, 255)
 
 def row(step: int, iou: dict[str, float | None]) -> dict[str, Any]:
     new = 0.3 if step else None
-    return {"step": step, "old": 0.8 - 0.1 * step, "new": new, "all": 0.7, "iou": iou}
+    return {"step": step, "old": 0.8 / (1 + 0.1 * step), "new": new, "all": 0.7, "iou": iou}
 
 
 ROWS = [row(0, {"background": 0.9, "ball": 0.7, "star": None}), row(1, dict.fromkeys(NAMES, 0.5))]
@@ -50,6 +51,11 @@ def draw(folder: Path, pictures: Path) -> list[str]:
 def colours(path: Path) -> set[tuple[int, ...]]:
     with Image.open(path) as picture:
         return {tuple(colour) for colour in np.unique(np.array(picture.convert("RGB")).reshape(-1, 3), axis=0).tolist()}
+
+
+def white(path: Path) -> int:
+    with Image.open(path) as picture:
+        return int(np.all(np.array(picture.convert("RGB")) == WHITE, axis=-1).sum())
 
 
 def size(path: Path) -> tuple[int, int]:
@@ -108,12 +114,7 @@ def test_a_class_that_is_not_learned_yet_leaves_its_cell_blank(tmp_path: Path) -
     learned, first = [("a",)] * 4, {"background": 0.5, "a": 0.5}
     draw_class_iou(tmp_path / "known.png", [row(0, first), row(1, first)], learned)
     draw_class_iou(tmp_path / "later.png", [row(0, {"background": 0.5}), row(1, first)], learned)
-
-    def white(name: str) -> int:
-        with Image.open(tmp_path / name) as picture:
-            return int(np.all(np.array(picture.convert("RGB")) == WHITE, axis=-1).sum())
-
-    assert white("later.png") > white("known.png") + 1000
+    assert white(tmp_path / "later.png") > white(tmp_path / "known.png") + 1000
 
 
 @pytest.mark.parametrize("steps", [1, 2, 11, 19, 51])
@@ -136,6 +137,12 @@ def test_a_score_that_is_never_defined_draws_no_curve(tmp_path: Path) -> None:
     assert (tmp_path / "curve.png").is_file()
 
 
+def test_a_class_that_the_truth_does_not_show_has_a_blank_row_of_confusions(tmp_path: Path) -> None:
+    draw_confusion(tmp_path / "shown.png", [[1, 0], [1, 1]], ["a", "b"], [1])
+    draw_confusion(tmp_path / "absent.png", [[1, 0], [0, 0]], ["a", "b"], [1])
+    assert white(tmp_path / "absent.png") > white(tmp_path / "shown.png") + 1000
+
+
 def test_few_steps_are_all_shown_and_of_many_the_first_some_and_the_last() -> None:
     assert shown_steps(1) == [0]
     assert shown_steps(5) == [0, 1, 2, 3, 4]
@@ -146,7 +153,7 @@ def test_few_steps_are_all_shown_and_of_many_the_first_some_and_the_last() -> No
 def test_labels_at_the_ends_of_curves_keep_apart_and_within_the_axes() -> None:
     for values in ({"old": 50.0, "all": 50.0, "new": 50.0}, {"old": 0.0, "new": 0.0}, {"old": 99.0, "new": 100.0}):
         places = sorted(figures._apart(values, gap=6).values())
-        assert all(high - low > 5.9 for low, high in zip(places, places[1:], strict=False))
+        assert all(high - low > 5.9 for low, high in pairwise(places))
         assert places[0] >= 0
         assert places[-1] <= 100
 

@@ -1,0 +1,54 @@
+"""What several test files share: one thread, the same examples every time, and hand-drawn data sets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+from numpy.typing import ArrayLike
+from PIL import Image
+
+from ssul.data.layout import VocFolders
+
+torch.set_num_threads(1)
+# `pytest --hypothesis-profile=default` looks for new examples instead.
+settings.register_profile("same-examples", deadline=None, max_examples=50, derandomize=True)
+settings.load_profile("same-examples")
+
+
+@dataclass(frozen=True)
+class PictureBook:
+    """A data root in VOC's layout, whose pictures a test draws by hand."""
+
+    folders: VocFolders
+
+    def add(self, image_id: str, mask: ArrayLike, *, saliency: ArrayLike | None = None, image: object = None) -> None:
+        """Writes a palette mask, a photograph (by default the mask in shades of grey) and perhaps a saliency map."""
+        values = np.array(mask, dtype=np.uint8)
+        photograph = np.stack([values * 10] * 3, axis=-1) if image is None else np.array(image, dtype=np.uint8)
+        picture = Image.fromarray(values)
+        picture.putpalette([channel for value in range(256) for channel in (value, 255 - value, 128)])
+        self._save(self.folders.mask(image_id), picture)
+        self._save(self.folders.image(image_id), Image.fromarray(photograph))
+        if saliency is not None:
+            self._save(self.folders.saliency(image_id), Image.fromarray(np.array(saliency, dtype=np.uint8)))
+
+    def list_images(self, name: str, ids: Sequence[str]) -> None:
+        """Writes an image list."""
+        path = self.folders.image_list(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{image_id}\n" for image_id in ids), encoding="utf-8")
+
+    @staticmethod
+    def _save(path: Path, picture: Image.Image) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path)
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> PictureBook:
+    """An empty picture book."""
+    return PictureBook(VocFolders(tmp_path / "book"))

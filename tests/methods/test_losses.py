@@ -1,0 +1,132 @@
+"""Pixel losses: against torch's own, by hand, and with nothing valid to learn from."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional
+
+from ssul.labels import VOID
+from ssul.methods.losses import binary_cross_entropy, cross_entropy
+
+LOSSES = [binary_cross_entropy, cross_entropy]
+
+
+def random_batch(
+    seed: int, channels: int, void: float, shape: tuple[int, int, int] = (2, 5, 4)
+) -> tuple[Tensor, Tensor]:
+    """Float64 logits that learn, and targets of which a share is void."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = 3 * torch.randn(shape[0], channels, *shape[1:], generator=generator, dtype=torch.float64)
+    target = torch.randint(channels, shape, generator=generator, dtype=torch.uint8)
+    target[torch.rand(shape, generator=generator) < void] = VOID
+    return logits.requires_grad_(), target
+
+
+def textbook_bce(logits: Tensor, target: Tensor) -> Tensor:
+    """torch's binary cross-entropy on a one-hot, summed over channels, averaged over valid pixels."""
+    valid = target != VOID
+    one_hot = torch.stack([target == channel for channel in range(logits.shape[1])], dim=1).to(logits.dtype)
+    losses = functional.binary_cross_entropy_with_logits(logits, one_hot, reduction="none").sum(dim=1)
+    return losses[valid].mean() if valid.any() else 0 * logits.sum()
+
+
+def gradient(loss: Tensor, logits: Tensor) -> Tensor:
+    (found,) = torch.autograd.grad(loss, logits, retain_graph=True)
+    return found
+
+
+batches = st.builds(random_batch, st.integers(0, 10_000), st.integers(1, 7), st.sampled_from([0.0, 0.3, 0.9, 1.0]))
+
+
+def test_two_pixels_by_hand() -> None:
+    logits = torch.tensor([[[[0.0, math.log(3)]], [[0.0, -math.log(3)]]]])  # (1, 2, 1, 2)
+    target = torch.tensor([[[0, 1]]], dtype=torch.uint8)
+    # scores 1/2 and 1/2 for a pixel of channel 0; 3/4 and 1/4 for a pixel of channel 1
+    expected = (-math.log(1 / 2 * 1 / 2) - math.log(1 / 4 * 1 / 4)) / 2
+    assert binary_cross_entropy(logits, target).item() == pytest.approx(expected)
+
+
+@settings(deadline=None, max_examples=40)
+@given(batches)
+def test_binary_cross_entropy_is_torchs_on_a_one_hot(batch: tuple[Tensor, Tensor]) -> None:
+    logits, target = batch
+    ours, theirs = binary_cross_entropy(logits, target), textbook_bce(logits, target)
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(gradient(ours, logits), gradient(theirs, logits))
+
+
+@settings(deadline=None, max_examples=40)
+@given(batches, st.data())
+def test_left_out_channels_change_the_loss_by_what_does_not_learn_and_no_gradient(
+    batch: tuple[Tensor, Tensor], data: st.DataObject
+) -> None:
+    logits, target = batch
+    count = logits.shape[1]
+    kept = sorted(data.draw(st.sets(st.integers(0, count - 1), min_size=1)))
+    left_out = [channel for channel in range(count) if channel not in kept]
+    some = binary_cross_entropy(logits[:, kept], target, torch.tensor(kept))
+    full = binary_cross_entropy(logits, target)
+    torch.testing.assert_close(gradient(some, logits)[:, kept], gradient(full, logits)[:, kept])
+    constant = 0.0 * full
+    if left_out:
+        constant = binary_cross_entropy(logits[:, left_out], target, torch.tensor(left_out))
+    torch.testing.assert_close(some + constant, full)
+
+
+def test_channels_are_those_that_the_logits_stand_for_in_their_order() -> None:
+    logits, target = random_batch(3, 5, void=0.2)
+    backwards = binary_cross_entropy(logits[:, [4, 1]], target, torch.tensor([4, 1]))
+    torch.testing.assert_close(backwards, binary_cross_entropy(logits[:, [1, 4]], target, torch.tensor([1, 4])))
+
+
+@settings(deadline=None, max_examples=40)
+@given(batches)
+def test_cross_entropy_is_torchs_mean_over_valid_pixels(batch: tuple[Tensor, Tensor]) -> None:
+    logits, target = batch
+    if (target == VOID).all():
+        return
+    ours, theirs = cross_entropy(logits, target), functional.cross_entropy(logits, target.long(), ignore_index=255)
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(gradient(ours, logits), gradient(theirs, logits))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_nothing_valid_costs_nothing_and_teaches_nothing(loss: object) -> None:
+    assert callable(loss)
+    logits, target = random_batch(0, 4, void=1.0)
+    total = loss(logits, target)
+    assert total.item() == 0.0
+    assert torch.equal(gradient(total, logits), torch.zeros_like(logits))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_void_pixels_teach_nothing_and_all_others_something(loss: object) -> None:
+    assert callable(loss)
+    logits, target = random_batch(1, 4, void=0.4)
+    taught = gradient(loss(logits, target), logits).abs().sum(dim=1) > 0
+    assert torch.equal(taught, target != VOID)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_huge_logits_keep_loss_and_gradient_finite(loss: object) -> None:
+    assert callable(loss)
+    logits = torch.tensor([[[[1e4, -1e4]], [[-1e4, 1e4]]]], requires_grad=True)
+    total = loss(logits, torch.tensor([[[1, 1]]], dtype=torch.uint8))
+    assert total.item() == pytest.approx(1e4)
+    assert gradient(total, logits).isfinite().all()
+
+
+@pytest.mark.parametrize("channels", [None, torch.tensor([0, 2, 3])], ids=["all", "some"])
+def test_the_gradient_of_binary_cross_entropy_is_right(channels: Tensor | None) -> None:
+    logits, target = random_batch(2, 4 if channels is None else 3, void=0.3, shape=(1, 3, 2))
+    target[0, 0, 0] = 1
+    assert torch.autograd.gradcheck(lambda z: binary_cross_entropy(z, target, channels), (logits,))
+
+
+def test_the_gradient_of_cross_entropy_is_right() -> None:
+    logits, target = random_batch(2, 4, void=0.3, shape=(1, 3, 2))
+    assert torch.autograd.gradcheck(lambda z: cross_entropy(z, target), (logits,))

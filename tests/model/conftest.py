@@ -1,0 +1,28 @@
+"""Networks small enough to be trained for a few iterations in a test."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from ssul.model.deeplab import Architecture, IncrementalDeepLab
+
+SMALL = Architecture(trunk="small", head="deeplabv3", output_stride=8, width=16)
+
+
+@pytest.fixture
+def build() -> Callable[..., IncrementalDeepLab]:
+    """Builds a small network with given head sizes, the same one for the same seed."""
+
+    def network(*head_sizes: int, seed: int = 0) -> IncrementalDeepLab:
+        torch.manual_seed(seed)
+        return IncrementalDeepLab(SMALL, head_sizes)
+
+    return network
+
+
+@pytest.fixture
+def images() -> Tensor:
+    """Two normalised pictures of odd size."""
+    return torch.randn(2, 3, 33, 41, generator=torch.Generator().manual_seed(7))

@@ -1,0 +1,210 @@
+"""Checkpoints: what is saved is what is opened, equal weights are equal bytes, and what is broken is refused."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ssul.errors import UserError
+from ssul.model.checkpoint import load_checkpoint, save_checkpoint
+from ssul.model.deeplab import IncrementalDeepLab
+
+Build = Callable[..., IncrementalDeepLab]
+MEANING = {"labels": {"groups": [[1, 2, 3]], "unknown": True}, "class_names": ["cat", "Ähre"]}
+SAVE = """
+import json, sys
+from pathlib import Path
+import torch
+from ssul.model.checkpoint import save_checkpoint
+from ssul.model.deeplab import Architecture, IncrementalDeepLab
+torch.manual_seed(0)
+model = IncrementalDeepLab(Architecture("small", "deeplabv3", 8, 16), (1, 1, 3))
+save_checkpoint(Path(sys.argv[1]), model, json.loads(sys.argv[2]))
+"""
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture
+def saved(build: Build, tmp_path: Path) -> Path:
+    folder = tmp_path / "step_0"
+    save_checkpoint(folder, build(1, 1, 3), MEANING)
+    return folder
+
+
+def test_the_opened_network_gives_the_saved_ones_logits(build: Build, images: Tensor, tmp_path: Path) -> None:
+    model = build(1, 1, 3, 2)
+    model.train()(images)  # so that the statistics are no fresh ones
+    save_checkpoint(tmp_path / "step_1", model, MEANING)
+    opened, meaning = load_checkpoint(tmp_path / "step_1")
+    assert torch.equal(opened(images), model.eval()(images))
+    assert opened.architecture == model.architecture
+    assert opened.head_sizes == (1, 1, 3, 2)
+    assert meaning == MEANING
+
+
+def test_the_opened_network_is_in_evaluation_mode_and_can_learn(saved: Path) -> None:
+    model, _ = load_checkpoint(saved)
+    assert not any(module.training for module in model.modules())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_part_is_a_file(saved: Path) -> None:
+    assert sorted(hashes(saved)) == [
+        "head_0.safetensors",
+        "head_1.safetensors",
+        "head_2.safetensors",
+        "model.json",
+        "trunk.safetensors",
+    ]
+
+
+def test_two_processes_save_equal_weights_as_equal_bytes(saved: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    subprocess.run(
+        [sys.executable, "-c", SAVE, str(elsewhere), json.dumps(MEANING)],
+        check=True,
+        env={**os.environ, "PYTHONHASHSEED": "12345"},
+    )
+    assert hashes(elsewhere) == hashes(saved)
+
+
+def test_the_memory_layout_of_training_does_not_reach_the_bytes(build: Build, saved: Path, tmp_path: Path) -> None:
+    model = build(1, 1, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    save_checkpoint(tmp_path / "again", model, MEANING)
+    assert hashes(tmp_path / "again") == hashes(saved)
+
+
+def test_what_did_not_learn_keeps_its_bytes_when_the_network_grows(images: Tensor, saved: Path, tmp_path: Path) -> None:
+    model, _ = load_checkpoint(saved)
+    model.grow(2)
+    model.transfer(parent=0)
+    model.freeze_past((0, 1, 3))
+    optimizer = torch.optim.SGD(model.trainable_groups(0.1, trunk_ratio=1, slow_head=None, slow_ratio=1))
+    model.train()(images).square().mean().backward()
+    optimizer.step()
+    save_checkpoint(tmp_path / "step_1", model, MEANING)
+    before, after = hashes(saved), hashes(tmp_path / "step_1")
+    assert {name for name in before if after[name] == before[name]} == {"trunk.safetensors", "head_2.safetensors"}
+    assert set(after) - set(before) == {"head_3.safetensors"}
+
+
+# ---- refused --------------------------------------------------------------------------------------------------------
+
+
+def describe(folder: Path, **changes: Any) -> None:
+    path = folder / "model.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in {**content, **changes}.items() if value is not ...}))
+
+
+def test_a_missing_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="step_3 is missing"):
+        load_checkpoint(tmp_path / "step_3")
+
+
+@pytest.mark.parametrize("name", ["trunk.safetensors", "head_1.safetensors"])
+def test_a_missing_part_is_refused_by_name(saved: Path, name: str) -> None:
+    (saved / name).unlink()
+    with pytest.raises(UserError, match=f"{name} is missing"):
+        load_checkpoint(saved)
+
+
+@pytest.mark.parametrize("length", [0, 5, 100, -1])
+@pytest.mark.parametrize("name", ["trunk.safetensors", "head_1.safetensors"])
+def test_a_truncated_part_is_refused_by_name(saved: Path, name: str, length: int) -> None:
+    (saved / name).write_bytes((saved / name).read_bytes()[:length])
+    with pytest.raises(UserError, match=name):
+        load_checkpoint(saved)
+
+
+def test_a_part_of_another_shape_is_refused_by_name(saved: Path) -> None:
+    (saved / "head_1.safetensors").write_bytes((saved / "head_2.safetensors").read_bytes())
+    with pytest.raises(UserError, match=r"head_1\.safetensors.*size mismatch"):
+        load_checkpoint(saved)
+
+
+def test_a_part_with_other_tensors_is_refused_by_name(saved: Path) -> None:
+    (saved / "head_1.safetensors").write_bytes((saved / "trunk.safetensors").read_bytes())
+    with pytest.raises(UserError, match=r"head_1\.safetensors.*Missing key"):
+        load_checkpoint(saved)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"3", b"\xff\xfe\x00", b'{"format": 1}'])
+def test_a_description_that_is_none_is_refused_by_name(saved: Path, content: bytes) -> None:
+    (saved / "model.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"model\.json"):
+        load_checkpoint(saved)
+
+
+def test_a_foreign_format_is_refused_with_the_one_that_is_read(saved: Path) -> None:
+    describe(saved, format=7)
+    with pytest.raises(UserError, match="step_0 has format 7, this version reads 1"):
+        load_checkpoint(saved)
+
+
+ARCHITECTURE = {"trunk": "small", "head": "deeplabv3", "output_stride": 8, "width": 16}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"meaning": ...},
+        {"architecture": ...},
+        {"architecture": "small"},
+        {"architecture": {"trunk": "small"}},
+        {"architecture": {**ARCHITECTURE, "colour": "red"}},
+        {"architecture": {**ARCHITECTURE, "output_stride": 32}},
+        {"architecture": {**ARCHITECTURE, "trunk": "vgg"}},
+        {"architecture": {**ARCHITECTURE, "trunk": "unheard_of"}},
+        {"architecture": {**ARCHITECTURE, "width": "wide"}},
+        {"architecture": {**ARCHITECTURE, "width": -16}},
+        {"head_sizes": None},
+        {"head_sizes": "113"},
+        {"head_sizes": [1, 1, -3]},
+    ],
+    ids=str,
+)
+def test_a_description_of_no_network_is_refused_by_name(saved: Path, changes: dict[str, Any]) -> None:
+    describe(saved, **changes)
+    with pytest.raises(UserError, match=r"model\.json"):
+        load_checkpoint(saved)
+
+
+def test_a_description_of_a_wider_network_than_was_saved_is_refused(saved: Path) -> None:
+    describe(saved, architecture={**ARCHITECTURE, "width": 32})
+    with pytest.raises(UserError, match=r"trunk\.safetensors"):
+        load_checkpoint(saved)
+
+
+# ---- whole or not at all --------------------------------------------------------------------------------------------
+
+
+def test_a_failing_save_leaves_the_old_checkpoint_and_nothing_beside_it(build: Build, saved: Path) -> None:
+    before = hashes(saved)
+    with pytest.raises(TypeError):
+        save_checkpoint(saved, build(1, 1, 3, seed=1), {"not JSON": object()})
+    assert hashes(saved) == before
+    assert [path.name for path in saved.parent.iterdir()] == ["step_0"]
+
+
+def test_a_failing_first_save_leaves_nothing(build: Build, tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        save_checkpoint(tmp_path / "step_0", build(1, 1, 3), {"not JSON": object()})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_saving_again_replaces_everything(build: Build, saved: Path) -> None:
+    save_checkpoint(saved, build(1, 4), MEANING)
+    assert "head_2.safetensors" not in hashes(saved)
+    assert load_checkpoint(saved)[0].head_sizes == (1, 4)

@@ -1,0 +1,233 @@
+"""IncrementalDeepLab: what learns, what stays, and how it grows."""
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ssul.model.deeplab import IncrementalDeepLab, upsample
+
+Build = Callable[..., IncrementalDeepLab]
+LR = 0.05
+
+
+def tensors_changed_by_learning(model: IncrementalDeepLab, images: Tensor, iterations: int = 3) -> set[str]:
+    """Trains in earnest and names every tensor of the state, statistics included, that is not what it was."""
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    groups = model.trainable_groups(LR, trunk_ratio=1.0, slow_head=None, slow_ratio=1.0)
+    optimizer = torch.optim.SGD(groups, lr=LR, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    model.train()
+    target = torch.arange(images[:, 0].numel()).reshape_as(images[:, 0]) % sum(model.head_sizes)
+    for _ in range(iterations):
+        optimizer.zero_grad()
+        functional.cross_entropy(model(images), target).backward()
+        optimizer.step()
+    return {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+
+
+def convolutions(heads: Iterable[int]) -> set[str]:
+    return {f"heads.{head}.{name}" for head in heads for name in ("conv.weight", "score.weight", "score.bias")}
+
+
+def norms(heads: Iterable[int]) -> set[str]:
+    parts = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    return {f"heads.{head}.norm.{name}" for head in heads for name in parts}
+
+
+def names_of_norms(model: nn.Module) -> set[str]:
+    return {
+        f"{name}.{key}"
+        for name, module in model.named_modules()
+        if isinstance(module, nn.BatchNorm2d)
+        for key in module.state_dict()
+    }
+
+
+# ---- what learns ----------------------------------------------------------------------------------------------------
+
+
+def test_at_the_base_step_every_tensor_learns(build: Build, images: Tensor) -> None:
+    model = build(1, 1, 3)
+    assert tensors_changed_by_learning(model, images) == set(model.state_dict())
+
+
+def test_frozen_with_its_norms_only_the_convolutions_of_the_learning_heads_change(build: Build, images: Tensor) -> None:
+    model = build(1, 1, 3)
+    model.grow(2)
+    model.freeze_past((0, 1, 3))
+    model.freeze_norms()
+    assert tensors_changed_by_learning(model, images) == convolutions((0, 1, 3))
+
+
+def test_frozen_without_freezing_norms_those_of_the_learning_heads_learn_and_adapt(
+    build: Build, images: Tensor
+) -> None:
+    model = build(1, 1, 3)
+    model.grow(2)
+    model.freeze_past((0, 1, 3))
+    assert tensors_changed_by_learning(model, images) == convolutions((0, 1, 3)) | norms((0, 1, 3))
+
+
+def test_with_only_its_norms_frozen_all_else_learns(build: Build, images: Tensor) -> None:
+    model = build(1, 1, 3)
+    model.freeze_norms()
+    assert tensors_changed_by_learning(model, images) == set(model.state_dict()) - names_of_norms(model)
+
+
+def test_the_classes_learned_last_are_frozen_when_it_grows_again(build: Build, images: Tensor) -> None:
+    model = build(1, 1, 3)
+    for newest in (3, 4):
+        model.grow(1)
+        model.freeze_past((0, 1, newest))
+        model.freeze_norms()
+        assert tensors_changed_by_learning(model, images) == convolutions((0, 1, newest))
+
+
+# ---- growing and inheriting -----------------------------------------------------------------------------------------
+
+
+def test_growing_leaves_the_old_logits_as_they_are_bit_for_bit(build: Build, images: Tensor) -> None:
+    model = build(1, 1, 3).eval()
+    before = model(images)
+    model.grow(2)
+    after = model.eval()(images)
+    assert after.shape[1] == 7
+    assert torch.equal(after[:, :5], before)
+
+
+def test_a_new_head_has_the_type_of_the_others(build: Build, images: Tensor) -> None:
+    model = build(1, 1, 3).double()
+    model.grow(2)
+    assert model.eval()(images.double()).dtype == torch.float64
+
+
+def test_after_a_transfer_each_new_class_scores_as_the_parent(build: Build, images: Tensor) -> None:
+    model = build(1, 1, 3)
+    tensors_changed_by_learning(model, images)  # so that the parent's norm is no fresh one
+    model.grow(2)
+    model.transfer(parent=0)
+    logits = model.eval()(images)
+    torch.testing.assert_close(logits[:, 5:], logits[:, :1].expand(-1, 2, -1, -1))
+
+
+def test_after_a_transfer_parent_and_heir_learn_apart(build: Build, images: Tensor) -> None:
+    model = build(1, 1, 3)
+    model.grow(2)
+    model.transfer(parent=0)
+    model.freeze_past((3,))
+    assert tensors_changed_by_learning(model, images) == convolutions((3,)) | norms((3,))
+
+
+# ---- training and evaluation mode -----------------------------------------------------------------------------------
+
+
+def test_train_leaves_frozen_parts_in_evaluation_and_wakes_the_rest(build: Build) -> None:
+    model = build(1, 1, 3)
+    model.grow(2)
+    model.freeze_past((0, 3))
+    for _ in range(2):
+        model.train()
+        asleep = (model.trunk, model.aspp, model.heads[1], model.heads[2])
+        awake = (model.heads[0], model.heads[3])
+        assert not any(module.training for part in asleep for module in part.modules())
+        assert all(module.training for part in awake for module in part.modules())
+        assert model.dropout.training
+        model.eval()
+        assert not any(module.training for module in model.modules())
+
+
+def test_freezing_acts_at_once_on_a_network_in_training(build: Build) -> None:
+    model = build(1, 1, 3).train()
+    model.freeze_norms()
+    assert not any(module.training for module in model.modules() if isinstance(module, nn.BatchNorm2d))
+    assert model.heads[0].training
+
+
+def test_dropout_stays_active_when_all_but_the_heads_is_frozen(build: Build, images: Tensor) -> None:
+    model = build(1, 1, 3)
+    model.freeze_past((0, 1, 2))
+    model.freeze_norms()
+    model.train()
+    assert not torch.equal(model(images), model(images))
+    model.eval()
+    assert torch.equal(model(images), model(images))
+
+
+def test_a_deep_copy_freezes_its_own_parts(build: Build) -> None:
+    model = build(1, 1, 3)
+    model.freeze_past((0,))
+    twin = copy.deepcopy(model)
+    twin.train()
+    model.eval()
+    assert not twin.trunk.training
+    assert twin.heads[0].training
+    assert not model.heads[0].training
+
+
+# ---- rates ----------------------------------------------------------------------------------------------------------
+
+
+def names_by_group(model: IncrementalDeepLab, groups: list[dict[str, Any]]) -> dict[str, list[str]]:
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return {group["name"]: [names[id(parameter)] for parameter in group["params"]] for group in groups}
+
+
+@pytest.mark.parametrize("slow_head", [None, 1])
+def test_every_parameter_that_learns_is_in_one_group_and_none_in_two(build: Build, slow_head: int | None) -> None:
+    model = build(1, 1, 3)
+    for _ in range(2):  # unfrozen, then frozen
+        grouped = names_by_group(model, model.trainable_groups(LR, trunk_ratio=0.1, slow_head=slow_head, slow_ratio=1))
+        flat = [name for names in grouped.values() for name in names]
+        assert sorted(flat) == sorted(name for name, p in model.named_parameters() if p.requires_grad)
+        model.freeze_past((0, 1))
+        model.freeze_norms()
+
+
+def test_the_trunk_the_heads_and_the_slow_head_have_rates_of_their_own(build: Build) -> None:
+    model = build(1, 1, 3)
+    groups = model.trainable_groups(0.5, trunk_ratio=0.1, slow_head=1, slow_ratio=0.01)
+    assert {group["name"]: group["lr"] for group in groups} == pytest.approx(
+        {"trunk": 0.05, "heads": 0.5, "background": 0.005}
+    )
+    grouped = names_by_group(model, groups)
+    assert {name.split(".")[0] for name in grouped["trunk"]} == {"trunk"}
+    assert {".".join(name.split(".")[:2]) for name in grouped["heads"] if name.startswith("heads")} == {
+        "heads.0",
+        "heads.2",
+    }
+    assert all(name.startswith("heads.1.") for name in grouped["background"])
+
+
+def test_frozen_the_groups_name_only_what_learns(build: Build) -> None:
+    model = build(1, 1, 3)
+    model.grow(2)
+    model.freeze_past((0, 1, 3))
+    model.freeze_norms()
+    grouped = names_by_group(model, model.trainable_groups(0.5, trunk_ratio=0.1, slow_head=1, slow_ratio=1e-4))
+    assert {group: set(names) for group, names in grouped.items()} == {
+        "heads": convolutions((0, 3)),
+        "background": convolutions((1,)),
+    }
+
+
+# ---- logits ---------------------------------------------------------------------------------------------------------
+
+
+def test_logits_have_the_images_size_and_one_channel_a_class(build: Build, images: Tensor) -> None:
+    assert build(1, 1, 3, 2).eval()(images).shape == (2, 7, 33, 41)
+
+
+def test_scoring_some_heads_gives_their_channels_in_ascending_order(build: Build, images: Tensor) -> None:
+    model = build(1, 1, 3, 2).eval()
+    features = model.features(images)
+    logits = model.score(features)
+    assert torch.equal(model.score(features, {3, 0}), logits[:, [0, 5, 6]])
+
+
+def test_upsampling_is_bilinear_between_pixel_centres() -> None:
+    wide = upsample(torch.tensor([[[[0.0, 1.0]]]]), torch.zeros(1, 3, 1, 4))
+    assert wide.tolist() == [[[[0.0, 0.25, 0.75, 1.0]]]]

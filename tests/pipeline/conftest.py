@@ -1,0 +1,105 @@
+"""The pipeline as a user has it: the project's files in a clone of its own, driven by the real `dvc`."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+
+# a world of 30 drawn images that a narrow network sees for one epoch: every stage does its real work, in little
+TINY = (
+    "data.drawn.train=24",
+    "data.drawn.val=6",
+    "data.drawn.height=48",
+    "data.drawn.width=64",
+    "model.width=8",
+    "recipe.crop=48",
+    "recipe.base.epochs=1",
+    "recipe.base.batch=4",
+    "recipe.increment.epochs=1",
+    "recipe.increment.batch=4",
+    "evaluation.pictures=2",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a `dvc` command did, by its own account."""
+
+    code: int
+    text: str
+
+    @property
+    def ran(self) -> list[str]:
+        """The stages that were run, in order."""
+        return re.findall(r"Running stage '([^']+)'", self.text)
+
+    @property
+    def restored(self) -> list[str]:
+        """The stages whose outputs came from the run cache."""
+        return re.findall(r"Stage '([^']+)' is cached - skipping run", self.text)
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A clone of the project."""
+
+    root: Path
+
+    def dvc(self, *arguments: str) -> Outcome:
+        """Runs a dvc command."""
+        return self.command(sys.executable, "-m", "dvc", *arguments)
+
+    def experiment(self, *overrides: str) -> Outcome:
+        """Runs `dvc exp run` on the tiny world with further overrides."""
+        return self.dvc("exp", "run", *(word for item in (*TINY, *overrides) for word in ("-S", item)))
+
+    def stage(self, name: str, *arguments: str) -> Outcome:
+        """Runs one stage by hand."""
+        return self.command(sys.executable, "-m", f"stages.{name}", *arguments)
+
+    def command(self, *words: str) -> Outcome:
+        """Runs any command in the clone."""
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_", "MLFLOW_"))},
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "OMP_NUM_THREADS": "1",
+        }
+        done = subprocess.run(
+            words, cwd=self.root, env=environment, capture_output=True, text=True, timeout=600, check=False
+        )
+        return Outcome(done.returncode, done.stdout + done.stderr)
+
+
+def make_clone(root: Path) -> Clone:
+    """Copies the working tree (what git tracks or would track) into a repository of its own."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (PROJECT / name).is_file() and name != "dvc.lock":
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(PROJECT / name, root / name)
+    clone = Clone(root)
+    clone.command("git", "init", "-q")
+    clone.command("git", "config", "user.name", "test")
+    clone.command("git", "config", "user.email", "test@example.org")
+    clone.command("git", "add", "-A")
+    clone.command("git", "commit", "-qm", "the project")
+    return clone
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone in which nothing has run yet."""
+    return make_clone(tmp_path_factory.mktemp("clone"))

@@ -1,0 +1,167 @@
+"""What a user gets wrong is answered in one line that names the thing, and leaves no half-written output."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from ssul import catalog
+from ssul.data.shapes import draw_world
+from tests.pipeline.conftest import PROJECT, Clone, Outcome
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("world")
+    palette = catalog.data_set("shapes").palette
+    for _ in draw_world(root, seed=1, train=6, val=2, height=48, width=64, palette=palette):
+        pass
+    return root
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Clone:
+    root = tmp_path / "project"
+    for folder in ("ssul", "stages"):
+        shutil.copytree(PROJECT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(PROJECT / "params.yaml", root / "params.yaml")
+    return Clone(root)
+
+
+def set_parameter(project: Clone, name: str, value: object) -> None:
+    path = project.root / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    *sections, last = name.split(".")
+    place = params
+    for section in sections:
+        place = place[section]
+    place[last] = value
+    path.write_text(yaml.safe_dump(params))
+
+
+def refused(outcome: Outcome, *words: str) -> None:
+    """One line, no traceback, that holds all the words."""
+    errors = [line for line in outcome.text.splitlines() if line.startswith("error: ")]
+    assert outcome.code == 1
+    assert len(errors) == 1, outcome.text
+    assert "Traceback" not in outcome.text
+    for word in words:
+        assert word in errors[0]
+
+
+def nothing_left(project: Clone, folder: str) -> None:
+    place = project.root / "data" / folder
+    assert not place.exists() or list(place.iterdir()) == []
+
+
+def test_an_unknown_parameter_is_answered_with_the_nearest_name(project: Clone) -> None:
+    set_parameter(project, "memory.capasity", 3)
+    refused(project.stage("prepare"), "memory.capasity", "memory.capacity", "strategy")
+
+
+def test_a_value_of_the_wrong_type_names_the_parameter(project: Clone) -> None:
+    set_parameter(project, "recipe.base.epochs", "many")
+    refused(project.stage("prepare"), "recipe.base.epochs", "many")
+
+
+def test_an_unknown_data_set_names_the_known_ones(project: Clone) -> None:
+    set_parameter(project, "data.name", "cityscapes")
+    refused(project.stage("prepare"), "cityscapes", "shapes", "voc")
+
+
+def test_a_missing_data_root_is_named_with_what_belongs_there(project: Clone) -> None:
+    set_parameter(project, "data.root", "nowhere/at/all")
+    refused(project.stage("prepare"), "nowhere/at/all", "JPEGImages", "data.root")
+    nothing_left(project, "index")
+
+
+def test_base_and_increments_that_do_not_fit_name_the_valid_range(project: Clone, world: Path) -> None:
+    set_parameter(project, "data.root", str(world))
+    assert project.stage("prepare").code == 0
+    set_parameter(project, "scenario.base_classes", 11)
+    refused(project.stage("splits"), "scenario.base_classes", "11", "1..10")
+    set_parameter(project, "scenario.base_classes", 8)
+    set_parameter(project, "scenario.increment", 3)
+    refused(project.stage("splits"), "scenario.increment", "3", "1..2")
+    nothing_left(project, "splits")
+
+
+def drop_mask(world: Path) -> str:
+    path = sorted((world / "SegmentationClassAug").glob("train*.png"))[2]
+    path.unlink()
+    return path.stem
+
+
+def drop_image(world: Path) -> str:
+    path = sorted((world / "JPEGImages").glob("train*.jpg"))[1]
+    path.unlink()
+    return path.stem
+
+
+def shrink_mask(world: Path) -> str:
+    path = min((world / "SegmentationClassAug").glob("train*.png"))
+    Image.open(path).resize((32, 24), Image.Resampling.NEAREST).save(path)
+    return path.stem
+
+
+def foreign_value(world: Path) -> str:
+    path = sorted((world / "SegmentationClassAug").glob("train*.png"))[3]
+    mask = np.array(Image.open(path))
+    mask[0, 0] = 77
+    Image.fromarray(mask).save(path)
+    return path.stem
+
+
+def truncate_mask(world: Path) -> str:
+    path = sorted((world / "SegmentationClassAug").glob("train*.png"))[4]
+    path.write_bytes(path.read_bytes()[:60])
+    return path.stem
+
+
+def drop_saliency(world: Path) -> str:
+    path = sorted((world / "saliency_map").glob("train*.png"))[5]
+    path.unlink()
+    return path.stem
+
+
+@pytest.mark.parametrize("damage", [drop_mask, drop_image, shrink_mask, foreign_value, truncate_mask, drop_saliency])
+def test_a_damaged_data_set_is_refused_by_the_name_of_the_image(
+    project: Clone, world: Path, tmp_path: Path, damage: Callable[[Path], str]
+) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(world, damaged)
+    image_id = damage(damaged)
+    set_parameter(project, "data.root", str(damaged))
+    refused(project.stage("prepare"), image_id, "1 of 6")
+    nothing_left(project, "index")
+
+
+def test_a_missing_previous_checkpoint_is_an_error_that_names_it(project: Clone, world: Path) -> None:
+    set_parameter(project, "data.root", str(world))
+    assert project.stage("prepare").code == 0
+    assert project.stage("splits").code == 0
+    refused(project.stage("train_step", "1"), "data/checkpoints/step_0", "missing")
+    nothing_left(project, "checkpoints")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("scenario=voc_99-1", ["scenario=voc_99-1", "voc_15-1", "shapes_6-2"]),
+        ("memory.capasity=3", ["memory.capasity", "did you mean memory.capacity"]),
+        ("scenario.base_classes=30", ["scenario.base_classes is 30", "1..10"]),
+        ("scenario.order=[1,2]", ["scenario.order", "missing [3, 4, 5, 6, 7, 8, 9, 10]"]),
+    ],
+)
+def test_dvc_exp_run_refuses_bad_overrides_in_one_line(clone: Clone, override: str, words: list[str]) -> None:
+    outcome = clone.dvc("exp", "run", "-S", override)
+    errors = [line for line in outcome.text.splitlines() if line.startswith("ERROR")]
+    assert outcome.code != 0
+    assert len(errors) == 1, outcome.text
+    assert outcome.ran == []
+    for word in words:
+        assert word in errors[0]

@@ -1,0 +1,151 @@
+"""The whole pipeline through real `dvc`: what runs, what does not, and what is in the results.
+
+The tests of this module are one story, told in order over one clone.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.conftest import Clone, Outcome
+
+pytestmark = pytest.mark.slow
+
+STEPS = ("1", "2")
+INCREMENTS = [f"{stage}@{step}" for step in STEPS for stage in ("select_memory", "train_step", "evaluate_step")]
+EVERYTHING = ["prepare", "splits", "train_base", "evaluate_base", *INCREMENTS, "report"]
+
+
+def digest(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def rows(clone: Clone) -> list[dict[str, float | None]]:
+    return json.loads((clone.root / "reports" / "miou_per_step.json").read_text())
+
+
+def succeeded(outcome: Outcome) -> Outcome:
+    assert outcome.code == 0, outcome.text[-3000:]
+    return outcome
+
+
+@pytest.fixture(scope="module")
+def first(clone: Clone) -> Outcome:
+    """The first experiment of a fresh clone."""
+    return succeeded(clone.experiment())
+
+
+@pytest.fixture(scope="module")
+def base(clone: Clone, first: Outcome) -> dict[str, str]:
+    """The hashes of the base checkpoint after the first experiment."""
+    return digest(clone.root / "data" / "checkpoints" / "step_0")
+
+
+def test_a_fresh_clone_runs_every_stage_once(first: Outcome) -> None:
+    assert sorted(first.ran) == sorted(EVERYTHING)
+    assert first.restored == []
+
+
+def test_the_results_have_a_row_for_each_step_with_values_in_0_to_1_or_null(clone: Clone, first: Outcome) -> None:
+    table = rows(clone)
+    assert [row["step"] for row in table] == [0, 1, 2]
+    assert table[0]["new"] is None
+    assert table[0]["previous"] is None
+    for row in table:
+        assert {"old", "new", "all", "previous", "current"} <= set(row)
+        assert all(value is None or 0 <= value <= 1 for name, value in row.items() if name in ("old", "new", "all"))
+    final = json.loads((clone.root / "reports" / "metrics.json").read_text())["final"]
+    assert {name: final[name] for name in ("old", "new", "all")} == {
+        name: table[-1][name] for name in ("old", "new", "all")
+    }
+
+
+def test_the_report_ends_by_telling_the_table_and_where_to_look(clone: Clone, first: Outcome) -> None:
+    assert "reports/index.md" in first.text
+    assert "mlflow" in first.text
+    shown = succeeded(clone.command("ssul", "show"))
+    assert "step" in shown.text
+    assert "reports/index.md" in shown.text
+
+
+def test_mlflow_holds_one_parent_run_with_all_points(clone: Clone, first: Outcome) -> None:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{clone.root / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("ssul")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == 1
+    points = client.get_metric_history(runs[0].info.run_id, "miou_all")
+    assert {point.step: point.value for point in points} == {row["step"]: row["all"] for row in rows(clone)}
+    assert len(client.get_metric_history(runs[0].info.run_id, "miou_new")) == 2
+    assert runs[0].data.params["memory.capacity"] == "0"
+
+
+def test_a_second_repro_runs_nothing(clone: Clone, first: Outcome) -> None:
+    again = succeeded(clone.dvc("repro"))
+    assert again.ran == []
+    assert again.restored == []
+
+
+def test_a_memory_retrains_the_increments_and_not_the_base(clone: Clone, base: dict[str, str]) -> None:
+    outcome = succeeded(clone.experiment("memory.capacity=4"))
+    assert sorted(outcome.ran) == sorted([*INCREMENTS, "report"])
+    assert digest(clone.root / "data" / "checkpoints" / "step_0") == base
+    assert len(json.loads((clone.root / "data" / "memory" / "step_2.json").read_text())) == 4
+
+
+@pytest.mark.parametrize("override", ["method.pseudo_threshold=0.5", "recipe.increment.lr=0.02"])
+def test_what_acts_on_increments_alone_does_not_retrain_the_base(
+    clone: Clone, base: dict[str, str], override: str
+) -> None:
+    outcome = succeeded(clone.experiment(override))
+    assert "train_base" not in outcome.ran
+    assert {"train_step@1", "train_step@2"} <= set(outcome.ran)
+    assert digest(clone.root / "data" / "checkpoints" / "step_0") == base
+
+
+def test_another_increment_over_the_same_base_does_not_train_it_again(clone: Clone, base: dict[str, str]) -> None:
+    outcome = succeeded(clone.experiment("scenario.increment=1"))
+    assert "train_base" not in outcome.ran
+    assert "train_step@4" in outcome.ran
+    assert [row["step"] for row in rows(clone)] == [0, 1, 2, 3, 4]
+    assert digest(clone.root / "data" / "checkpoints" / "step_0") == base
+
+
+def test_returning_to_an_earlier_experiment_restores_it_and_leaves_no_stale_step(
+    clone: Clone, base: dict[str, str]
+) -> None:
+    outcome = succeeded(clone.experiment())
+    assert outcome.ran == ["report"]  # its outputs are committed, not cached
+    assert [row["step"] for row in rows(clone)] == [0, 1, 2]
+
+
+def test_after_another_base_the_first_one_comes_back_from_the_run_cache(clone: Clone, base: dict[str, str]) -> None:
+    other = succeeded(clone.experiment("scenario.base_classes=8"))
+    assert "train_base" in other.ran
+    assert digest(clone.root / "data" / "checkpoints" / "step_0") != base
+    back = succeeded(clone.experiment("scenario.increment=1"))
+    assert "train_base" in back.restored
+    assert back.ran == ["report"]
+    assert digest(clone.root / "data" / "checkpoints" / "step_0") == base
+
+
+def test_joint_training_is_a_scenario_without_increments(clone: Clone, first: Outcome) -> None:
+    outcome = succeeded(clone.experiment("scenario=shapes_offline", "method=finetune"))
+    assert [stage for stage in outcome.ran if "@" in stage] == []
+    assert [row["step"] for row in rows(clone)] == [0]
+
+
+def test_pictures_at_another_place_do_not_retrain(clone: Clone, base: dict[str, str], tmp_path: Path) -> None:
+    succeeded(clone.experiment())
+    moved = tmp_path / "moved pictures"
+    succeeded(clone.command("cp", "-r", str(clone.root / "data" / "raw"), str(moved)))
+    outcome = succeeded(clone.experiment(f"data.root='{moved}'"))
+    assert sorted(outcome.ran) == ["prepare", "report"]

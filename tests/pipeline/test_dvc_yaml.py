@@ -1,0 +1,168 @@
+"""dvc.yaml tells the truth: for each stage exactly the modules that it imports and the parameters that it reads.
+
+A list that lacks one gives stale results silently; one that has too many trains for nothing.
+"""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from ssul import config
+from ssul.config import Section
+from tests.pipeline.conftest import PROJECT, Clone
+
+# the script that each stage of dvc.yaml runs
+SCRIPTS = {
+    "prepare": "prepare",
+    "splits": "splits",
+    "train_base": "train_base",
+    "evaluate_base": "evaluate",
+    "select_memory": "select_memory",
+    "train_step": "train_step",
+    "evaluate_step": "evaluate",
+    "report": "report",
+}
+ARGUMENTS = {
+    "evaluate_base": ("0",),
+    "select_memory": ("2",),
+    "train_step": ("2",),
+    "evaluate_step": ("2",),
+    "report": ("2",),
+}
+
+# where pictures lie is not what they are; dvc.yaml says why
+WHERE_NOT_WHAT = "data.root"
+
+
+def stages() -> dict[str, dict[str, Any]]:
+    content = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
+    return {name: stage.get("do", stage) for name, stage in content.items()}
+
+
+def listed_modules(stage: dict[str, Any]) -> set[str]:
+    """The first-party files that a stage lists, package markers left out."""
+    files: set[str] = set()
+    for dependency in stage["deps"]:
+        path = PROJECT / dependency if not dependency.startswith("data/") else None
+        if path is not None:
+            found = path.rglob("*.py") if path.is_dir() else [path]
+            files |= {str(file.relative_to(PROJECT)) for file in found if file.name != "__init__.py"}
+    return files
+
+
+def imported_modules(script: str) -> set[str]:
+    """The first-party files that a stage's process imports, package markers left out."""
+    code = (
+        f"import json, sys, stages.{script}\n"
+        "names = [n for n in sys.modules if n.split('.')[0] in ('ssul', 'stages')]\n"
+        "print(json.dumps([sys.modules[n].__file__ for n in names]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    files = {Path(name).relative_to(PROJECT) for name in json.loads(done.stdout)}
+    return {str(file) for file in files if file.name != "__init__.py"}
+
+
+def test_every_stage_of_the_pipeline_is_known_here() -> None:
+    assert set(stages()) == set(SCRIPTS)
+    for name, stage in stages().items():
+        assert stage["cmd"].split()[:3] == ["python", "-m", f"stages.{SCRIPTS[name]}"]
+
+
+@pytest.mark.parametrize("name", [name for name in SCRIPTS if name != "report"])
+def test_a_stage_lists_exactly_the_modules_that_it_imports(name: str) -> None:
+    assert listed_modules(stages()[name]) == imported_modules(SCRIPTS[name])
+
+
+def test_the_report_lists_all_code_because_it_fingerprints_all_code() -> None:
+    everything = {
+        str(path.relative_to(PROJECT))
+        for folder in ("ssul", "stages")
+        for path in (PROJECT / folder).rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    assert listed_modules(stages()["report"]) == everything
+
+
+def test_unlisted_package_markers_hold_nothing_but_a_docstring() -> None:
+    for folder in ("ssul", "stages"):
+        for path in (PROJECT / folder).rglob("__init__.py"):
+            body = ast.parse(path.read_text()).body
+            assert len(body) == 1, path
+            assert isinstance(body[0], ast.Expr), path
+
+
+def leaves(section: BaseModel, prefix: str = "") -> Iterator[str]:
+    for name in type(section).model_fields:
+        value = section.__dict__[name]
+        if isinstance(value, BaseModel):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def paths_of(section: BaseModel, prefix: str = "") -> Iterator[tuple[int, str]]:
+    yield id(section), prefix
+    for name in type(section).model_fields:
+        value = section.__dict__[name]
+        if isinstance(value, BaseModel):
+            yield from paths_of(value, f"{prefix}{name}.")
+
+
+class Recorder:
+    """Notes which parameters are read from a Settings, by dotted name."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.read: set[str] = set()
+        self.all: set[str] = set()
+        prefixes: dict[int, str] = {}
+        load, get = config.load, Section.__getattribute__
+
+        def loading(path: Path) -> config.Settings:
+            settings = load(path)
+            self.all = set(leaves(settings))
+            prefixes.update(paths_of(settings))
+            self.kept = settings  # alive, so that ids stay unique
+            return settings
+
+        def getting(section: Section, name: str) -> Any:
+            value = get(section, name)
+            if name == "model_dump" and prefixes.get(id(section)) == "":
+                self.read |= self.all
+            elif name in type(section).model_fields and id(section) in prefixes and not isinstance(value, BaseModel):
+                self.read.add(prefixes[id(section)] + name)
+            return value
+
+        monkeypatch.setattr(config, "load", loading)
+        monkeypatch.setattr(Section, "__getattribute__", getting)
+
+
+@pytest.fixture(scope="module")
+def finished(clone: Clone) -> Clone:
+    outcome = clone.experiment("memory.capacity=4")
+    assert outcome.code == 0, outcome.text[-3000:]
+    return clone
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(SCRIPTS))
+def test_a_stage_lists_exactly_the_parameters_that_it_reads(
+    finished: Clone, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import importlib
+
+    recorder = Recorder(monkeypatch)
+    monkeypatch.chdir(finished.root)
+    monkeypatch.setenv("SSUL_TRACKING", "off")
+    importlib.import_module(f"stages.{SCRIPTS[name]}").main(*ARGUMENTS.get(name, ()))
+    listed = stages()[name]["params"]
+    expected = {leaf for leaf in recorder.all for entry in listed if leaf == entry or leaf.startswith(f"{entry}.")}
+    allowed = set() if WHERE_NOT_WHAT in expected else {WHERE_NOT_WHAT}
+    assert recorder.read - allowed == expected
