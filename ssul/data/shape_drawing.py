@@ -374,7 +374,7 @@ DECOY_LOOKS: tuple[Look, ...] = (
 def draw_object(look: Look, radius: float, light: tuple[float, float], rng: Rng) -> tuple[Image.Image, Image.Image]:
     """One object, `radius` in pixels, lit from where the unit vector `light` points: its RGB patch and 'L' mask."""
     # One in four wears a colour from anywhere: colour alone must not tell the class.
-    hue = rng.uniform(0, 360) if rng.random() < 0.25 else look.hue + look.spread * rng.uniform(-1, 1)
+    hue = rng.uniform(0, 360) if rng.random() < 0.1 else look.hue + look.spread * rng.uniform(-1, 1)
     colour = tint(hue, rng.uniform(*look.saturation), rng.uniform(0.65, 0.97))
     lean = math.radians(look.lean * rng.uniform(-1, 1))
     stamp = Stamp(radius, lean, mirrored=bool(rng.random() < 0.5))

@@ -117,7 +117,7 @@ def _compose(rng: Rng, height: int, width: int) -> Scene:
     picture, clutter = draw_backdrop(rng, tall, wide)
     turn = rng.uniform(-2.4, -0.7)  # the light comes from above
     light = (math.cos(turn), math.sin(turn))
-    for spot in _places(rng, int(rng.integers(1, 4)), width / height, largest=0.22):
+    for spot in _places(rng, int(rng.integers(0, 3)), width / height, largest=0.22):
         _put(picture, DECOY_LOOKS[rng.integers(len(DECOY_LOOKS))], spot, light, rng)
         clutter.append(spot)
     owners = Image.new("L", (wide, tall))
@@ -179,7 +179,7 @@ def _reduced_owners(owners: Image.Image, height: int, width: int) -> Mask:
 
 def _photographed(picture: Image.Image, rng: Rng) -> Image.Image:
     """The picture in this hour's light: focus, exposure, warmth, a lit side, a vignette and a little noise."""
-    focused = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.007) * picture.height))
+    focused = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.005) * picture.height))
     pixels = np.asarray(focused, dtype=np.float32)
     height, width, _ = pixels.shape
     x, y = np.meshgrid(np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32))
@@ -188,7 +188,7 @@ def _photographed(picture: Image.Image, rng: Rng) -> Image.Image:
     lit = lit - rng.uniform(0.0, 0.12) * (x * x + y * y)
     warmth = rng.uniform(-0.1, 0.1)
     white = np.array([1 + warmth, 1.0, 1 - warmth], dtype=np.float32)
-    noise = rng.standard_normal(pixels.shape, dtype=np.float32) * rng.uniform(2.0, 7.0)
+    noise = rng.standard_normal(pixels.shape, dtype=np.float32) * rng.uniform(2.0, 5.0)
     return Image.fromarray(np.clip(pixels * lit[..., None] * white + noise, 0, 255).astype(np.uint8))
 
 

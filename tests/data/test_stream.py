@@ -1,0 +1,237 @@
+"""The order of training samples is a pure function: of no worker, no process, and nothing that was drawn before."""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from ssul.data.dataset import SegmentationDataset
+from ssul.data.stream import Item, SampleOrder, TrainingSamples, derive_seed, training_batches
+from ssul.data.transforms import training_transform
+from ssul.labels import VOID, LabelSpace
+
+if TYPE_CHECKING:
+    from tests.conftest import PictureBook
+
+LABELS = LabelSpace(((1,), (2,)), unknown=True, activation="sigmoid")
+
+
+def items(prefix: str, count: int) -> tuple[Item, ...]:
+    return tuple(Item(f"{prefix}{number}", (1,)) for number in range(count))
+
+
+@st.composite
+def orders(draw: st.DrawFn, memory: bool | None = None) -> SampleOrder:
+    with_memory = draw(st.booleans()) if memory is None else memory
+    return SampleOrder(
+        items("new", draw(st.integers(1, 9))),
+        items("memory", draw(st.integers(1, 5))) if with_memory else (),
+        batch=draw(st.integers(2, 7)),
+        seed=draw(st.integers(0, 100)),
+        step=draw(st.integers(0, 5)),
+    )
+
+
+def batch(order: SampleOrder, iteration: int) -> list[str]:
+    return [order.item(iteration, slot).id for slot in range(order.batch)]
+
+
+def drawn(order: SampleOrder, prefix: str, count: int) -> list[str]:
+    """The first `count` images of a source."""
+    iterations = range(2 * count)
+    return [name for i in iterations for name in batch(order, i) if name.startswith(prefix)][:count]
+
+
+# --- which item where -------------------------------------------------------------------------------------------------
+
+
+@given(orders(), st.data())
+def test_any_place_can_be_asked_alone(order: SampleOrder, data: st.DataObject) -> None:
+    in_order = {(i, slot): order.item(i, slot) for i in range(6) for slot in range(order.batch)}
+    fresh = SampleOrder(order.new, order.memory, order.batch, order.seed, order.step)
+    for place in data.draw(st.permutations(list(in_order))):
+        assert fresh.item(*place) == in_order[place]
+
+
+@given(orders(memory=True), st.integers(0, 50))
+def test_half_of_a_batch_comes_from_memory_and_the_odd_one_is_new(order: SampleOrder, iteration: int) -> None:
+    sources = [name.rstrip("0123456789") for name in batch(order, iteration)]
+    remembered = order.batch // 2
+    assert sources == ["new"] * (order.batch - remembered) + ["memory"] * remembered
+
+
+def test_an_odd_batch_with_memory_by_hand() -> None:
+    order = SampleOrder(items("new", 6), items("memory", 4), batch=5, seed=0, step=1)
+    first, second = batch(order, 0), batch(order, 1)
+    assert sorted(first[:3] + second[:3]) == [f"new{number}" for number in range(6)]
+    assert sorted(first[3:] + second[3:]) == [f"memory{number}" for number in range(4)]
+
+
+@given(orders(memory=False), st.integers(0, 50))
+def test_without_memory_all_of_a_batch_is_new(order: SampleOrder, iteration: int) -> None:
+    assert all(name.startswith("new") for name in batch(order, iteration))
+
+
+@given(orders())
+def test_each_pass_shows_every_image_once(order: SampleOrder) -> None:
+    for prefix, source in (("new", order.new), ("memory", order.memory)):
+        names = drawn(order, prefix, 3 * len(source))
+        assert len(names) == 3 * len(source)
+        for start in range(0, len(names), len(source) or 1):
+            assert sorted(names[start : start + len(source)]) == sorted(item.id for item in source)
+
+
+def test_passes_seeds_and_steps_are_shuffled_differently() -> None:
+    def first_pass(seed: int, step: int) -> list[str]:
+        return drawn(SampleOrder(items("new", 50), (), 10, seed, step), "new", 50)
+
+    two_passes = drawn(SampleOrder(items("new", 50), (), 10, 0, 0), "new", 100)
+    shuffles = [two_passes[:50], two_passes[50:], first_pass(1, 0), first_pass(0, 1)]
+    assert len({tuple(names) for names in shuffles}) == 4
+    assert first_pass(0, 0) == two_passes[:50]
+
+
+def test_fewer_images_than_a_batch_repeat() -> None:
+    order = SampleOrder(items("new", 3), (), batch=8, seed=0, step=1)
+    assert sorted(Counter(batch(order, 0)).values()) == [2, 3, 3]
+
+
+def test_a_memory_smaller_than_half_a_batch_repeats() -> None:
+    order = SampleOrder(items("new", 30), items("memory", 1), batch=8, seed=0, step=1)
+    assert batch(order, 0)[4:] == ["memory0"] * 4
+
+
+def test_a_memory_does_not_change_in_which_order_new_images_come() -> None:
+    alone = SampleOrder(items("new", 20), (), batch=4, seed=3, step=2)
+    beside = SampleOrder(items("new", 20), items("memory", 5), batch=4, seed=3, step=2)
+    assert drawn(alone, "new", 60) == drawn(beside, "new", 60)
+
+
+# --- seeds ------------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.one_of(st.integers(), st.text()), max_size=4))
+def test_a_seed_fits_torch_and_random(parts: list[object]) -> None:
+    assert 0 <= derive_seed(*parts) < 2**63
+
+
+def test_a_seed_depends_on_every_part_and_its_place() -> None:
+    seeds = [derive_seed(*parts) for parts in ((1, 2), (2, 1), (12,), (1, 2, 0), ("a", 1, 23), ("a", 12, 3), ())]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_a_seed_is_the_same_in_every_process_and_on_every_machine() -> None:
+    """Python's own hash of a text is not; and another value would change all results."""
+    assert derive_seed(0, "memory", 1) == 4568466085193381800
+
+
+# --- samples ----------------------------------------------------------------------------------------------------------
+
+MASK = np.kron([[0, 1, 2], [2, 0, 255]], np.ones((12, 12)))
+SALIENCY = np.kron([[255, 255, 255], [0, 0, 0]], np.ones((12, 12)))
+
+
+@pytest.fixture
+def dataset(book: "PictureBook") -> SegmentationDataset:
+    """Images new0..new3 and memory0..memory2, all different."""
+    for number, name in enumerate([*(f"new{n}" for n in range(4)), *(f"memory{n}" for n in range(3))]):
+        photograph = np.random.default_rng(number).integers(0, 256, (24, 36, 3))
+        book.add(name, np.roll(MASK, number, axis=1), saliency=SALIENCY, image=photograph)
+    return SegmentationDataset(book.folders, saliency=True)
+
+
+def loaded(dataset: SegmentationDataset, order: SampleOrder, workers: int = 0) -> list[tuple[Tensor, Tensor]]:
+    batches = training_batches(order, dataset, LABELS, crop=32, scale=(0.5, 2.0), iterations=3, workers=workers)
+    return [(images, targets) for images, targets in batches]
+
+
+def samples_at(dataset: SegmentationDataset, order: SampleOrder, scale: tuple[float, float]) -> TrainingSamples:
+    transform = training_transform(crop=36, scale=scale, fill=VOID)
+    return TrainingSamples(order, dataset, LABELS, transform, iterations=3)
+
+
+MIXED = SampleOrder(items("new", 4), items("memory", 3), batch=3, seed=5, step=1)
+
+
+def test_batches_are_bytes_of_the_crops_shape(dataset: SegmentationDataset) -> None:
+    batches = loaded(dataset, MIXED)
+    assert len(batches) == 3
+    for images, targets in batches:
+        assert (images.shape, images.dtype) == ((3, 3, 32, 32), torch.uint8)
+        assert (targets.shape, targets.dtype) == ((3, 32, 32), torch.uint8)
+        assert set(targets.unique().tolist()) <= {0, 1, LABELS.channel_of(1), VOID}
+
+
+def test_workers_do_not_change_what_is_loaded(dataset: SegmentationDataset) -> None:
+    for (images, targets), (same_images, same_targets) in zip(
+        loaded(dataset, MIXED), loaded(dataset, MIXED, workers=2), strict=True
+    ):
+        assert torch.equal(images, same_images)
+        assert torch.equal(targets, same_targets)
+
+
+def test_a_sample_can_be_asked_alone(dataset: SegmentationDataset) -> None:
+    samples = TrainingSamples(
+        MIXED, dataset, LABELS, training_transform(crop=32, scale=(0.5, 2.0), fill=VOID), iterations=3
+    )
+    assert len(samples) == 9
+    images, targets = loaded(dataset, MIXED)[2]
+    image, target = samples[7]  # iteration 2, slot 1
+    assert torch.equal(image, images[1])
+    assert torch.equal(target, targets[1])
+
+
+def test_an_image_that_comes_again_is_varied_anew(dataset: SegmentationDataset) -> None:
+    order = SampleOrder(items("new", 1), (), batch=2, seed=0, step=0)
+    seen = [images[slot] for images, _ in loaded(dataset, order) for slot in range(2)]
+    assert not any(torch.equal(one, other) for i, one in enumerate(seen) for other in seen[:i])
+
+
+def test_another_seed_or_step_varies_an_image_differently(dataset: SegmentationDataset) -> None:
+    orders_ = [SampleOrder(items("new", 1), (), 2, seed, step) for seed, step in ((0, 0), (1, 0), (0, 1))]
+    first = [loaded(dataset, order)[0][0][0] for order in orders_]
+    assert not any(torch.equal(one, other) for i, one in enumerate(first) for other in first[:i])
+
+
+@pytest.mark.parametrize("annotated", [(1,), (2,), (1, 2), ()])
+def test_a_target_is_the_mask_as_far_as_the_item_is_annotated(
+    dataset: SegmentationDataset, annotated: tuple[int, ...]
+) -> None:
+    order = SampleOrder((Item("new0", annotated),), (), batch=2, seed=0, step=1)
+    picture = dataset.read("new0")
+    expected = LABELS.encode(picture.mask, picture.saliency, annotated)
+    _, target = samples_at(dataset, order, scale=(1.0, 1.0))[0]
+    rows = (target != VOID).any(dim=1)  # the rest is padding: the image is 24 x 36, the crop 36 x 36
+    assert int(rows.sum()) == 24
+    assert torch.equal(target[rows], expected) or torch.equal(target[rows], expected.flip(1))
+
+
+def test_the_callers_random_state_is_untouched(dataset: SegmentationDataset) -> None:
+    samples = samples_at(dataset, MIXED, scale=(0.5, 2.0))
+    torch.manual_seed(3)
+    undisturbed = torch.rand(4)
+    torch.manual_seed(3)
+    for position in range(4):
+        _ = samples[position]
+    assert torch.equal(torch.rand(4), undisturbed)
+
+
+def test_the_callers_random_state_does_not_matter(dataset: SegmentationDataset) -> None:
+    samples = samples_at(dataset, MIXED, scale=(0.5, 2.0))
+    torch.manual_seed(1)
+    one = samples[0]
+    torch.manual_seed(2)
+    assert torch.equal(one[0], samples[0][0])
+
+
+def test_the_random_state_of_a_gpu_is_untouched(dataset: SegmentationDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dropout draws from it: were it reseeded by each sample, the number of workers would change what is learned."""
+    reseeded: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", reseeded.append)
+    _ = samples_at(dataset, MIXED, scale=(0.5, 2.0))[0]
+    assert reseeded == []

@@ -1,0 +1,389 @@
+"""SSUL's increments: the lean step equals the textbook's, and every switch changes what it names and nothing else."""
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ssul.labels import VOID, LabelSpace
+from ssul.methods.objective import Objective, Supervised
+from ssul.methods.ssul import DistilledIncrement, FrozenIncrement, learning_heads, prepare_increment
+from ssul.model.deeplab import Architecture, IncrementalDeepLab
+
+SSUL = LabelSpace(((3, 1), (5,)), unknown=True, activation="sigmoid")
+SOFTMAX = LabelSpace(((3, 1), (5,)), unknown=False, activation="softmax")
+NEW = (2, 4)
+ON: dict[str, Any] = {"weight_transfer": True, "freeze": True, "freeze_norm": True, "pseudo_threshold": 0.7}
+OFF: dict[str, Any] = {"weight_transfer": False, "freeze": False, "freeze_norm": False, "pseudo_threshold": None}
+
+
+def network(labels: LabelSpace, dtype: torch.dtype = torch.float32) -> IncrementalDeepLab:
+    """A network as after some training: norms know their statistics, and logits differ from pixel to pixel by about 3.
+
+    It is left in training mode, as a training leaves it.
+    """
+    torch.manual_seed(11)
+    model = IncrementalDeepLab(Architecture("small", "deeplabv3", 8, 16), labels.head_sizes).to(dtype).train()
+    pictures, _ = batch(labels, dtype)
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    with torch.no_grad():
+        for norm in norms:
+            norm.momentum = 1.0
+        model(pictures)
+        for norm in norms:
+            norm.momentum = 0.1
+        for head in model.eval().heads:
+            assert isinstance(head.score, nn.Conv2d)
+            assert head.score.bias is not None
+            spread, centre = torch.std_mean(head(model.features(pictures)), dim=(0, 2, 3))
+            head.score.weight *= (3 / spread)[:, None, None, None]
+            head.score.bias.copy_((head.score.bias - centre) * 3 / spread)
+    return model.train()
+
+
+def batch(labels: LabelSpace, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+    """Pictures, and a target of the grown label space as `encode` makes it: no old classes, some void."""
+    generator = torch.Generator().manual_seed(2)
+    images = torch.randn(3, 3, 33, 33, generator=generator).to(dtype)
+    grown = labels.grown(NEW)
+    values = [*range(grown.first_class_channel), *map(grown.channel_of, NEW), VOID]
+    chosen = torch.randint(len(values), (3, 33, 33), generator=generator)
+    return images, torch.tensor(values, dtype=torch.uint8)[chosen]
+
+
+def prepared(labels: LabelSpace, model: IncrementalDeepLab | None = None, **switches: Any) -> Objective:
+    torch.manual_seed(12)
+    objective = prepare_increment(model or network(labels), labels, NEW, **switches)
+    return objective.train()
+
+
+def learn(objective: Objective, images: Tensor, target: Tensor, *, iterations: int = 3, lr: float = 0.05) -> None:
+    groups = objective.model.trainable_groups(lr, trunk_ratio=1.0, slow_head=None, slow_ratio=1.0)
+    optimizer = torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    for _ in range(iterations):
+        optimizer.zero_grad()
+        objective(images, target).total.backward()
+        optimizer.step()
+
+
+def what_learns(objective: Objective, images: Tensor, target: Tensor) -> set[str]:
+    """The tensors of the network's state, statistics included, that a few iterations change."""
+    before = {name: tensor.clone() for name, tensor in objective.model.state_dict().items()}
+    learn(objective, images, target)
+    return {name for name, tensor in objective.model.state_dict().items() if not torch.equal(tensor, before[name])}
+
+
+def convolutions(*heads: int) -> set[str]:
+    return {f"heads.{head}.{name}" for head in heads for name in ("conv.weight", "score.weight", "score.bias")}
+
+
+@pytest.fixture
+def completed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Tensor]]:
+    """The targets that the objective completes with pseudo-labels, in order."""
+    seen: list[Tensor] = []
+    original: Callable[..., Tensor] = LabelSpace.complete
+
+    def complete(self: LabelSpace, target: Tensor, old_logits: Tensor, threshold: float) -> Tensor:
+        seen.append(original(self, target, old_logits, threshold))
+        return seen[-1]
+
+    monkeypatch.setattr(LabelSpace, "complete", complete)
+    yield seen
+
+
+# ---- the lean step is the textbook's --------------------------------------------------------------------------------
+
+
+def textbook_step(
+    student: IncrementalDeepLab,
+    teacher: IncrementalDeepLab,
+    old: LabelSpace,
+    images: Tensor,
+    target: Tensor,
+    *,
+    learning: tuple[int, ...],
+    freeze_norm: bool,
+    dropout: float,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """The published loop: two whole networks, all channels, a one-hot target. Gradients and pseudo-labels."""
+    student.requires_grad_(False).eval()
+    teacher.requires_grad_(False).eval()
+    for head in learning:
+        student.heads[head].requires_grad_(True)
+        if freeze_norm:
+            student.heads[head].norm.requires_grad_(False)  # type: ignore[union-attr]
+        else:
+            student.heads[head].train()
+
+    with torch.no_grad():
+        old_logits = teacher(images)
+        scores = old_logits.sigmoid() if old.activation == "sigmoid" else old_logits.softmax(dim=1)
+        best, channel = scores.max(dim=1)
+    labelled = target.long().clone()
+    first_class = 2 if old.unknown else 1
+    fill = (labelled < first_class) & (channel >= first_class) & (best >= 0.7)
+    labelled[fill] = channel[fill]
+
+    features = functional.dropout(student.aspp(student.trunk(images)), dropout)
+    logits = torch.cat([head(features) for head in student.heads], dim=1)
+    logits = functional.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
+    if old.activation == "softmax":
+        loss = functional.cross_entropy(logits, labelled, ignore_index=255)
+    else:
+        valid = labelled != 255
+        one_hot = functional.one_hot(torch.where(valid, labelled, 0), logits.shape[1]).permute(0, 3, 1, 2)
+        every = functional.binary_cross_entropy_with_logits(logits, one_hot.to(logits.dtype), reduction="none")
+        loss = every.sum(dim=1)[valid].mean()
+    loss.backward()
+    return {name: p.grad for name, p in student.named_parameters() if p.grad is not None}, labelled
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+@pytest.mark.parametrize("freeze_norm", [True, False], ids=["norms frozen", "norms learn"])
+@pytest.mark.parametrize(
+    ("labels", "learning"),
+    [
+        pytest.param(SSUL, (0, 1, 4), id="ssul"),
+        pytest.param(SOFTMAX, (2,), id="softmax"),
+        pytest.param(LabelSpace(((3, 1), (5,)), unknown=False, activation="sigmoid"), (2,), id="no unknown"),
+        pytest.param(LabelSpace(((3, 1), (5,)), unknown=True, activation="softmax"), (0, 1, 4), id="unknown, softmax"),
+    ],
+)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-11)], ids=["f32", "f64"])
+def test_the_frozen_step_has_the_textbooks_gradients_and_pseudo_labels(
+    completed: list[Tensor],
+    labels: LabelSpace,
+    learning: tuple[int, ...],
+    freeze_norm: bool,
+    dropout: float,
+    dtype: torch.dtype,
+    tolerance: float,
+) -> None:
+    model, (images, target) = network(labels, dtype), batch(labels, dtype)
+    teacher = copy.deepcopy(model)
+    objective = prepared(labels, model, **{**ON, "freeze_norm": freeze_norm})
+    assert isinstance(objective, FrozenIncrement)
+    student = copy.deepcopy(model)
+    model.dropout.p = dropout
+
+    torch.manual_seed(5)
+    objective(images, target).total.backward()
+    lean = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    torch.manual_seed(5)  # the same mask: dropout draws it for the features alone, in both
+    textbook, labelled = textbook_step(
+        student, teacher, labels, images, target, learning=learning, freeze_norm=freeze_norm, dropout=dropout
+    )
+
+    assert torch.equal(completed[0].long(), labelled)
+    assert 0.05 < (completed[0] != target).float().mean() < 0.95  # the case is not an empty one
+    assert lean.keys() == textbook.keys()
+    for name, gradient in textbook.items():
+        scale = gradient.abs().max().item()
+        assert scale > 0, name
+        torch.testing.assert_close(lean[name], gradient, rtol=0, atol=tolerance * scale, msg=name)
+
+
+def test_the_frozen_step_learns_as_the_textbook_over_several_iterations() -> None:
+    model, (images, target) = network(SSUL, torch.float64), batch(SSUL, torch.float64)
+    teacher = copy.deepcopy(model)
+    objective = prepared(SSUL, model, **ON)
+    model.dropout.p = 0.0
+    student = copy.deepcopy(model)
+    learn(objective, images, target, iterations=4)
+    parameters = [p for head in (0, 1, 4) for n, p in student.heads[head].named_parameters() if "norm" not in n]
+    optimizer = torch.optim.SGD(parameters, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    for _ in range(4):
+        optimizer.zero_grad()
+        textbook_step(
+            student, teacher, SSUL, images, target, learning=(0, 1, 4), freeze_norm=True, dropout=0.0
+        )
+        optimizer.step()
+    for name, tensor in student.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], tensor, rtol=1e-9, atol=1e-9, msg=name)
+
+
+def test_its_loss_is_the_full_one_less_the_channels_that_do_not_learn() -> None:
+    images, target = batch(SSUL, torch.float64)
+    objective = prepared(SSUL, network(SSUL, torch.float64), **{**ON, "pseudo_threshold": None})
+    objective.model.dropout.p = 0.0
+    total = objective(images, target).total
+    with torch.no_grad():
+        logits = objective.model(images)
+    valid = target != VOID
+    left_out = functional.softplus(logits[:, 2:5]).sum(dim=1)[valid].mean()  # no pixel is labelled with an old class
+    full = Supervised(objective.model, objective.labels)(images, target).total
+    torch.testing.assert_close(total + left_out, full)
+
+
+# ---- fine-tuning ----------------------------------------------------------------------------------------------------
+
+
+def test_with_every_switch_off_it_is_plain_fine_tuning_iteration_for_iteration() -> None:
+    model, (images, target) = network(SOFTMAX, torch.float64), batch(SOFTMAX, torch.float64)
+    plain = copy.deepcopy(model)
+    objective = prepared(SOFTMAX, model, **OFF)
+    assert type(objective) is Supervised
+    torch.manual_seed(12)
+    plain.grow(len(NEW))
+    plain.train()
+    optimizer = torch.optim.SGD(plain.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    for iteration in range(3):
+        torch.manual_seed(100 + iteration)
+        optimizer.zero_grad()
+        functional.cross_entropy(plain(images), target.long(), ignore_index=255).backward()
+        optimizer.step()
+    groups = model.trainable_groups(0.05, trunk_ratio=1.0, slow_head=None, slow_ratio=1.0)
+    ours = torch.optim.SGD(groups, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    for iteration in range(3):
+        torch.manual_seed(100 + iteration)
+        ours.zero_grad()
+        objective(images, target).total.backward()
+        ours.step()
+    for name, tensor in plain.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], tensor, rtol=1e-9, atol=1e-9, msg=name)
+
+
+# ---- the switches ---------------------------------------------------------------------------------------------------
+
+
+def test_with_all_switches_on_the_unknown_the_background_and_the_newest_head_learn() -> None:
+    assert what_learns(prepared(SSUL, **ON), *batch(SSUL)) == convolutions(0, 1, 4)
+
+
+def test_freezing_without_an_unknown_head_lets_only_the_newest_learn() -> None:
+    assert what_learns(prepared(SOFTMAX, **ON), *batch(SOFTMAX)) == convolutions(2)
+
+
+def test_without_freezing_norms_the_learning_heads_norms_learn_too() -> None:
+    norms = {
+        f"heads.{head}.norm.{name}"
+        for head in (0, 1, 4)
+        for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    }
+    assert what_learns(prepared(SSUL, **{**ON, "freeze_norm": False}), *batch(SSUL)) == convolutions(0, 1, 4) | norms
+
+
+@pytest.mark.parametrize("pseudo_threshold", [0.7, None])
+def test_without_freezing_everything_learns(pseudo_threshold: float | None) -> None:
+    objective = prepared(SSUL, **{**ON, "freeze": False, "freeze_norm": False, "pseudo_threshold": pseudo_threshold})
+    assert what_learns(objective, *batch(SSUL)) == set(objective.model.state_dict())
+
+
+def test_without_freezing_but_with_frozen_norms_everything_but_the_norms_learns() -> None:
+    objective = prepared(SSUL, **{**ON, "freeze": False})
+    norms = {
+        f"{name}.{key}"
+        for name, module in objective.model.named_modules()
+        if isinstance(module, nn.BatchNorm2d)
+        for key in module.state_dict()
+    }
+    assert what_learns(objective, *batch(SSUL)) == set(objective.model.state_dict()) - norms
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_the_transfer_lets_new_classes_start_as_the_unknown_and_touches_nothing_else(freeze: bool) -> None:
+    images, _ = batch(SSUL)
+    before = network(SSUL).eval()(images)
+    switches = {**ON, "freeze": freeze}
+    inherited = prepared(SSUL, **switches).model.eval()(images)
+    fresh = prepared(SSUL, **{**switches, "weight_transfer": False}).model.eval()(images)
+    torch.testing.assert_close(inherited[:, 5:], inherited[:, :1].expand(-1, 2, -1, -1))
+    assert not torch.allclose(fresh[:, 5:], fresh[:, :1].expand(-1, 2, -1, -1), atol=0.1)
+    assert torch.equal(inherited[:, :5], before)
+    assert torch.equal(fresh[:, :5], before)
+
+
+def test_without_an_unknown_head_there_is_nothing_to_transfer() -> None:
+    images, _ = batch(SOFTMAX)
+    logits = [prepared(SOFTMAX, **{**ON, "weight_transfer": on}).model.eval()(images) for on in (True, False)]
+    assert torch.equal(*logits)
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+@pytest.mark.parametrize("labels", [SSUL, SOFTMAX], ids=["sigmoid", "softmax"])
+def test_without_pseudo_labels_the_target_is_taken_as_it_is(
+    completed: list[Tensor], labels: LabelSpace, freeze: bool
+) -> None:
+    images, target = batch(labels)
+    objective = prepared(labels, **{**ON, "freeze": freeze, "pseudo_threshold": None})
+    loss = objective(images, target)
+    assert completed == []
+    assert all(share.item() == 0 for share in loss.parts.values())
+    channels = [0, 1, 5, 6] if labels.unknown else [0, 4, 5]
+    assert set(target.unique().tolist()) == {*channels, VOID}
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_pseudo_labels_leave_annotated_and_void_pixels_alone(completed: list[Tensor], freeze: bool) -> None:
+    images, target = batch(SSUL)
+    given = target.clone()
+    loss = prepared(SSUL, **{**ON, "freeze": freeze})(images, target)
+    changed = completed[0] != given
+    assert changed.any()
+    assert (given[changed] <= 1).all()
+    assert set(completed[0][changed].tolist()) <= {2, 3, 4}
+    assert torch.equal(target, given)
+    assert loss.parts["pseudo_share"].item() == pytest.approx((changed.sum() / (given != VOID).sum()).item())
+
+
+def test_the_grown_labels_know_old_and_new_classes() -> None:
+    objective = prepared(SSUL, **ON)
+    assert objective.labels == LabelSpace(((3, 1), (5,), (2, 4)), unknown=True, activation="sigmoid")
+    assert objective.model.head_sizes == (1, 1, 2, 1, 2)
+
+
+def test_the_learning_heads_are_the_first_two_and_the_newest_or_without_unknown_the_newest() -> None:
+    assert learning_heads(SSUL) == (0, 1, 3)
+    assert learning_heads(SOFTMAX) == (1,)
+
+
+# ---- the teacher ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])
+def test_the_teacher_is_the_network_of_the_step_before_in_evaluation(completed: list[Tensor], freeze: bool) -> None:
+    images, target = batch(SSUL)
+    model = network(SSUL)
+    past = copy.deepcopy(model).eval()
+    prepared(SSUL, model, **{**ON, "freeze": freeze})(images, target)
+    with torch.no_grad():
+        expected = SSUL.complete(target, past(images), 0.7)
+    assert torch.equal(completed[0], expected)
+
+
+@pytest.mark.parametrize("freeze_norm", [True, False])
+@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])
+def test_the_teacher_stays_what_it_was_while_the_student_learns(
+    completed: list[Tensor], freeze: bool, freeze_norm: bool
+) -> None:
+    images, target = batch(SSUL)
+    objective = prepared(SSUL, **{**ON, "freeze": freeze, "freeze_norm": freeze_norm})
+    before = copy.deepcopy(objective.model).eval()(images)[:, :2]
+    learn(objective, images, target, iterations=4, lr=0.5)
+    after = copy.deepcopy(objective.model).eval()(images)[:, :2]
+    assert (after - before).abs().max() > 1  # the student's unknown and background moved
+    assert len(completed) == 4
+    assert all(torch.equal(later, completed[0]) for later in completed[1:])
+
+
+@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])
+def test_the_student_drops_out_and_the_teacher_does_not(completed: list[Tensor], freeze: bool) -> None:
+    images, target = batch(SSUL)
+    model = network(SSUL)
+    model.dropout.p = 0.5
+    objective = prepared(SSUL, model, **{**ON, "freeze": freeze})
+    losses = [objective(images, target).total.item() for _ in range(2)]
+    assert losses[0] != losses[1]
+    assert torch.equal(completed[0], completed[1])
+
+
+@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])
+def test_the_teacher_is_no_part_of_what_is_optimised_or_saved(freeze: bool) -> None:
+    objective = prepared(SSUL, **{**ON, "freeze": freeze})
+    assert isinstance(objective, FrozenIncrement if freeze else DistilledIncrement)
+    assert {id(p) for p in objective.parameters()} == {id(p) for p in objective.model.parameters()}
+    assert {name.removeprefix("model.") for name in objective.state_dict()} == set(objective.model.state_dict())

@@ -1,0 +1,85 @@
+"""The README tells the truth: its commands exist and compose, its table is the report's."""
+
+import json
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from dvc.utils.hydra import compose_and_dump
+from typer.testing import CliRunner
+
+from ssul import config
+from ssul.cli import app
+from ssul.report.tables import markdown_steps
+
+PROJECT = Path(__file__).parents[1]
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+def commands() -> list[list[str]]:
+    """The command lines of the README's bash blocks, as words, without comments."""
+    blocks = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def commands_of(*beginning: str) -> list[list[str]]:
+    found = [words[len(beginning) :] for words in commands() if tuple(words[: len(beginning)]) == beginning]
+    assert found, f"the README has no command {' '.join(beginning)}"
+    return found
+
+
+def test_the_two_commands_that_do_everything_come_first() -> None:
+    assert [words[0:2] for words in commands()[:2]] == [["make", "repro"], ["make", "test"]]
+
+
+@pytest.mark.parametrize("target", [words[0] for words in commands_of("make")] + ["setup", "check", "test-slow"])
+def test_every_make_target_exists(target: str) -> None:
+    done = subprocess.run(["make", "-n", target], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_ci_calls_the_test_command() -> None:
+    assert "make test\n" in (PROJECT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("words", commands_of("dvc", "exp", "run"), ids=" ".join)
+def test_every_experiment_composes_and_validates(words: list[str], tmp_path: Path) -> None:
+    assert words[0::2] == ["-S"] * (len(words) // 2)
+    output = tmp_path / "params.yaml"
+    compose_and_dump(output, str(PROJECT / "conf"), None, "config", str(PROJECT), words[1::2])
+    config.load(output)
+
+
+@pytest.mark.parametrize("words", commands_of("ssul"), ids=" ".join)
+def test_every_ssul_command_runs(words: list[str]) -> None:
+    result = CliRunner().invoke(app, [*words, "--root", str(PROJECT)])
+    assert result.exit_code == 0, result.output
+
+
+def test_all_scenarios_and_choices_are_named() -> None:
+    for group in ("scenario", "model", "method", "memory", "recipe"):
+        for path in (PROJECT / "conf" / group).glob("*.yaml"):
+            assert f"`{path.stem}`" in README, f"conf/{group}/{path.name} is not in the README"
+
+
+def test_the_table_is_the_report_of_the_default_run() -> None:
+    shown = re.search(r"<!-- default run: begin -->\n(.*)\n<!-- default run: end -->", README, flags=re.DOTALL)
+    assert shown is not None
+    rows = json.loads((PROJECT / "reports" / "miou_per_step.json").read_text(encoding="utf-8"))
+    assert shown.group(1).strip() == markdown_steps(rows).strip()
+
+
+def test_every_relative_link_leads_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if not target.startswith("http"):
+            assert (PROJECT / target).exists(), target
+
+
+def test_the_committed_params_are_what_conf_composes(tmp_path: Path) -> None:
+    output = tmp_path / "params.yaml"
+    compose_and_dump(output, str(PROJECT / "conf"), None, "config", str(PROJECT), [])
+    assert yaml.safe_load(output.read_text()) == yaml.safe_load((PROJECT / "params.yaml").read_text())
