@@ -8,7 +8,7 @@ from pathlib import Path
 from ssul import catalog, config
 from ssul.atomic import replaced_folder
 from ssul.data.dataset import Picture, SegmentationDataset
-from ssul.data.index import ImageIndex
+from ssul.data.index import ImageIndex, require_unchanged
 from ssul.data.layout import VocFolders
 from ssul.evaluation.confusion import ConfusionMatrix
 from ssul.evaluation.evaluate import evaluate
@@ -33,7 +33,7 @@ def main(step: str) -> None:
     names = ("background", *meaning["class_names"])
     dataset = SegmentationDataset(folders)
     ids = [row.id for row in index.rows]
-    dataset.require(ids)
+    require_unchanged(index.rows, folders, saliency=dataset.saliency)
     kept = set(choose_pictures(index, settings.evaluation.pictures))
     judged = evaluate(
         model, labels, dataset, ids, fabric=choose_device(settings.recipe.precision), future=settings.evaluation.future

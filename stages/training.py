@@ -5,6 +5,7 @@ from typing import Any
 
 from ssul.config import Learning, Recipe
 from ssul.data.dataset import SegmentationDataset
+from ssul.data.index import ImageIndex, require_unchanged
 from ssul.data.splits import Split
 from ssul.data.stream import Item, SampleOrder, training_batches
 from ssul.methods.objective import Objective
@@ -27,7 +28,9 @@ def train(
     seed: int,
 ) -> None:
     """Trains a step and writes its checkpoint."""
-    dataset.require(item.id for item in (*new, *memory))
+    wanted = {item.id for item in (*new, *memory)}
+    rows = [row for row in ImageIndex.read(LAYOUT.index("train")).rows if row.id in wanted]
+    require_unchanged(rows, dataset.folders, saliency=dataset.saliency)
     iterations = iteration_count(len(new), epochs=learning.epochs, batch=learning.batch)
     fabric = choose_device(recipe.precision)
     batches = training_batches(

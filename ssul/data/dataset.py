@@ -1,6 +1,5 @@
 """Opening the pictures of indexed images."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +44,7 @@ class SegmentationDataset:
         """Opens one image, its mask and, if asked for, its saliency map.
 
         Raises:
-            UserError: if a file that the index names is gone.
+            UserError: if a file is gone or cannot be decoded.
         """
         try:
             return Picture(
@@ -54,28 +53,11 @@ class SegmentationDataset:
                 mask=_values(self.folders.mask(image_id)),
                 saliency=_values(self.folders.saliency(image_id)) if self.saliency else None,
             )
-        except FileNotFoundError as error:
-            raise _gone(error.filename) from None
-
-    def require(self, image_ids: Iterable[str]) -> None:
-        """Refuses early if an indexed file is gone, rather than in the middle of a training.
-
-        Raises:
-            UserError: naming the first file that is missing.
-        """
-        for image_id in image_ids:
-            paths = [self.folders.image(image_id), self.folders.mask(image_id)]
-            paths += [self.folders.saliency(image_id)] if self.saliency else []
-            for path in paths:
-                if not path.is_file():
-                    raise _gone(path)
-
-
-def _gone(path: object) -> UserError:
-    return UserError(
-        f"{path} is in the index but not on disk: bring it back, point data.root at the data, or index anew with "
-        "`dvc repro --force prepare`"
-    )
+        except OSError as error:
+            raise UserError(
+                f"{image_id} below {self.folders.root} cannot be read ({error}): mend or bring back its files, or "
+                "index anew with `dvc repro --force prepare`"
+            ) from None
 
 
 def _rgb(path: object) -> Tensor:

@@ -6,7 +6,7 @@ the raw files, which stay where they are.
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,8 @@ class IndexRow:
         height, width: pixels.
         pixels: mask value -> number of pixels, background (0) included, void left out.
         void: number of void pixels.
-        digest: SHA-256 over the bytes of image, mask and, where there is one, saliency map.
+        bytes: the sizes of image, mask and, where it is used, saliency map, added up.
+        digest: SHA-256 over their content.
     """
 
     id: str
@@ -39,6 +40,7 @@ class IndexRow:
     width: int
     pixels: dict[int, int]
     void: int
+    bytes: int
     digest: str
 
     @property
@@ -63,9 +65,7 @@ class ImageIndex:
     def write(self, path: Path) -> None:
         """Writes the index as JSON, one image a line, byte-identical for the same content."""
         rows = ",\n".join(
-            json.dumps(
-                [row.id, row.height, row.width, {str(k): v for k, v in row.pixels.items()}, row.void, row.digest]
-            )
+            json.dumps([row.id, row.height, row.width, row.pixels, row.void, row.bytes, row.digest])
             for row in self.rows
         )
         head = json.dumps({"data_set": self.data_set, "class_names": self.class_names})
@@ -83,10 +83,36 @@ class ImageIndex:
         except FileNotFoundError:
             raise UserError(f"the index {path} is missing: run `dvc repro prepare`") from None
         rows = tuple(
-            IndexRow(image_id, height, width, {int(k): v for k, v in pixels.items()}, void, digest)
-            for image_id, height, width, pixels, void, digest in content["rows"]
+            IndexRow(image_id, height, width, {int(value): count for value, count in pixels.items()}, *rest)
+            for image_id, height, width, pixels, *rest in content["rows"]
         )
         return cls(content["data_set"], tuple(content["class_names"]), rows)
+
+
+def require_unchanged(rows: Iterable[IndexRow], folders: VocFolders, *, saliency: bool) -> None:
+    """Refuses early, before a training, if files are gone or of another size than when they were indexed.
+
+    Args:
+        rows: of the images that will be read.
+        folders: where the files lie now.
+        saliency: whether they were indexed with their saliency maps.
+
+    Raises:
+        UserError: naming the first such file.
+    """
+    for row in rows:
+        paths = folders.files(row.id, saliency=saliency)
+        for path in paths:
+            if not path.is_file():
+                raise UserError(
+                    f"{path} is in the index but not on disk: bring it back, point data.root at the data, or index "
+                    "anew with `dvc repro --force prepare`"
+                )
+        if sum(path.stat().st_size for path in paths) != row.bytes:
+            raise UserError(
+                f"{paths[0]}, its mask or its saliency map has changed since it was indexed: "
+                "index anew with `dvc repro --force prepare`"
+            )
 
 
 class _UnusableImageError(Exception):
@@ -146,11 +172,13 @@ def _examine(folders: VocFolders, image_id: str, classes: int, saliency: bool) -
         salient = _read_values(folders.saliency(image_id), "saliency map", digest)
         if salient.shape != mask.shape:
             raise _UnusableImageError(f"{image_id}: its saliency map has another size than its mask")
-    return IndexRow(image_id, height, width, pixels, int(counts[VOID]), digest.hexdigest())
+    weight = sum(path.stat().st_size for path in folders.files(image_id, saliency=saliency))
+    return IndexRow(image_id, height, width, pixels, int(counts[VOID]), weight, digest.hexdigest())
 
 
 def _picture_size(path: Path, what: str, digest: "hashlib._Hash") -> tuple[int, int]:
     with _opened(path, what, digest) as picture:
+        _decode(picture, path, what)
         return picture.size
 
 
@@ -160,10 +188,15 @@ def _read_values(path: Path, what: str, digest: "hashlib._Hash") -> np.ndarray:
             raise _UnusableImageError(
                 f"{path.name}: a {what} must be an 8-bit palette or grey picture, this one is {picture.mode}"
             )
-        try:
-            return np.asarray(picture)
-        except OSError as error:
-            raise _UnusableImageError(f"{path.name}: unreadable {what} ({error})") from None
+        _decode(picture, path, what)
+        return np.asarray(picture)
+
+
+def _decode(picture: Image.Image, path: Path, what: str) -> None:
+    try:
+        picture.load()  # a file that is cut off has a whole header
+    except OSError as error:
+        raise _UnusableImageError(f"{path.name}: unreadable {what} ({error})") from None
 
 
 def _opened(path: Path, what: str, digest: "hashlib._Hash") -> Image.Image:

@@ -28,6 +28,11 @@ class VocFolders:
         """The saliency map, 0 or 255."""
         return self.root / "saliency_map" / f"{image_id}.png"
 
+    def files(self, image_id: str, *, saliency: bool) -> tuple[Path, ...]:
+        """Image, mask and, if asked for, saliency map."""
+        both = (self.image(image_id), self.mask(image_id))
+        return (*both, self.saliency(image_id)) if saliency else both
+
     def image_list(self, name: str) -> Path:
         """A list of image ids, one a line."""
         return self.root / "ImageSets" / "Segmentation" / f"{name}.txt"

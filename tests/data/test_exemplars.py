@@ -87,6 +87,12 @@ def test_every_candidate_has_its_chance() -> None:
     assert max(times.values()) < 50  # expected 20 of 200
 
 
+def test_no_class_always_comes_first() -> None:
+    first = Counter(choose(many(), CLASSES, 1, seed)[0].classes for seed in range(100))
+    assert set(first) == {(class_id,) for class_id in CLASSES}
+    assert max(first.values()) < 50  # expected 25
+
+
 def test_a_rare_class_is_not_crowded_out() -> None:
     candidates = named([frozenset({1})] * 100 + [frozenset({2})] * 2)
     chosen = choose(candidates, (1, 2), capacity=10, seed=0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssul.data.index import ImageIndex, IndexRow, index_images
+from ssul.data.index import ImageIndex, IndexRow, index_images, require_unchanged
 from ssul.errors import UserError
 
 if TYPE_CHECKING:
@@ -215,3 +215,27 @@ def test_a_hundred_faults_are_counted_and_eight_are_named(book: "PictureBook") -
     assert "100 of 100 images" in told
     assert told.count("no image at") == 8
     assert "and 92 more" in told
+
+
+# --- files that change after they were indexed ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["image", "mask", "saliency"])
+def test_a_file_that_is_gone_is_found_before_training(book: "PictureBook", kind: str) -> None:
+    book.add("a", MASK, saliency=SALIENCY)
+    book.add("b", MASK, saliency=SALIENCY)
+    rows = indexed(book, ["a", "b"], saliency=True)
+    require_unchanged(rows, book.folders, saliency=True)
+    path = getattr(book.folders, kind)("b")
+    path.unlink()
+    require_unchanged(rows[:1], book.folders, saliency=True)
+    with pytest.raises(UserError, match=f"{path.name} is in the index but not on disk"):
+        require_unchanged(rows, book.folders, saliency=True)
+
+
+def test_a_file_that_changed_is_found_before_training(book: "PictureBook") -> None:
+    book.add("a", MASK)
+    rows = indexed(book, ["a"])
+    book.add("a", [[0, 1, 2, 3] * 30] * 90)
+    with pytest.raises(UserError, match=r"a\.jpg.*has changed since it was indexed"):
+        require_unchanged(rows, book.folders, saliency=False)

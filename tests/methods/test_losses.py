@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
@@ -52,7 +52,6 @@ def test_two_pixels_by_hand() -> None:
     assert binary_cross_entropy(logits, target).item() == pytest.approx(expected)
 
 
-@settings(deadline=None, max_examples=40)
 @given(batches)
 def test_binary_cross_entropy_is_torchs_on_a_one_hot(batch: tuple[Tensor, Tensor]) -> None:
     logits, target = batch
@@ -61,7 +60,6 @@ def test_binary_cross_entropy_is_torchs_on_a_one_hot(batch: tuple[Tensor, Tensor
     torch.testing.assert_close(gradient(ours, logits), gradient(theirs, logits))
 
 
-@settings(deadline=None, max_examples=40)
 @given(batches, st.data())
 def test_left_out_channels_change_the_loss_by_what_does_not_learn_and_no_gradient(
     batch: tuple[Tensor, Tensor], data: st.DataObject
@@ -85,7 +83,6 @@ def test_channels_are_those_that_the_logits_stand_for_in_their_order() -> None:
     torch.testing.assert_close(backwards, binary_cross_entropy(logits[:, [1, 4]], target, torch.tensor([1, 4])))
 
 
-@settings(deadline=None, max_examples=40)
 @given(batches)
 def test_cross_entropy_is_torchs_mean_over_valid_pixels(batch: tuple[Tensor, Tensor]) -> None:
     logits, target = batch

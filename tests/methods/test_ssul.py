@@ -1,7 +1,7 @@
 """SSUL's increments: the lean step equals the textbook's, and every switch changes what it names and nothing else."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -82,7 +82,7 @@ def convolutions(*heads: int) -> set[str]:
 
 
 @pytest.fixture
-def completed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Tensor]]:
+def completed(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     """The targets that the objective completes with pseudo-labels, in order."""
     seen: list[Tensor] = []
     original: Callable[..., Tensor] = LabelSpace.complete
@@ -92,7 +92,7 @@ def completed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Tensor]]:
         return seen[-1]
 
     monkeypatch.setattr(LabelSpace, "complete", complete)
-    yield seen
+    return seen
 
 
 # ---- the lean step is the textbook's --------------------------------------------------------------------------------
@@ -142,7 +142,6 @@ def textbook_step(
     return {name: p.grad for name, p in student.named_parameters() if p.grad is not None}, labelled
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.1])
 @pytest.mark.parametrize("freeze_norm", [True, False], ids=["norms frozen", "norms learn"])
 @pytest.mark.parametrize(
     ("labels", "learning"),
@@ -153,15 +152,21 @@ def textbook_step(
         pytest.param(LabelSpace(((3, 1), (5,)), unknown=True, activation="softmax"), (0, 1, 4), id="unknown, softmax"),
     ],
 )
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-11)], ids=["f32", "f64"])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance", "dropout"),
+    [
+        pytest.param(torch.float32, 1e-5, 0.0, id="float32"),
+        pytest.param(torch.float64, 1e-12, 0.1, id="float64 with dropout"),
+    ],
+)
 def test_the_frozen_step_has_the_textbooks_gradients_and_pseudo_labels(
     completed: list[Tensor],
     labels: LabelSpace,
     learning: tuple[int, ...],
     freeze_norm: bool,
-    dropout: float,
     dtype: torch.dtype,
     tolerance: float,
+    dropout: float,
 ) -> None:
     model, (images, target) = network(labels, dtype), batch(labels, dtype)
     teacher = copy.deepcopy(model)
@@ -198,9 +203,7 @@ def test_the_frozen_step_learns_as_the_textbook_over_several_iterations() -> Non
     optimizer = torch.optim.SGD(parameters, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4)
     for _ in range(4):
         optimizer.zero_grad()
-        textbook_step(
-            student, teacher, SSUL, images, target, learning=(0, 1, 4), freeze_norm=True, dropout=0.0
-        )
+        textbook_step(student, teacher, SSUL, images, target, learning=(0, 1, 4), freeze_norm=True, dropout=0.0)
         optimizer.step()
     for name, tensor in student.state_dict().items():
         torch.testing.assert_close(model.state_dict()[name], tensor, rtol=1e-9, atol=1e-9, msg=name)

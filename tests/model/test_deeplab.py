@@ -225,7 +225,7 @@ def test_scoring_some_heads_gives_their_channels_in_ascending_order(build: Build
     model = build(1, 1, 3, 2).eval()
     features = model.features(images)
     logits = model.score(features)
-    assert torch.equal(model.score(features, {3, 0}), logits[:, [0, 5, 6]])
+    assert torch.equal(model.score(features, (3, 0)), logits[:, [0, 5, 6]])
 
 
 def test_upsampling_is_bilinear_between_pixel_centres() -> None:

@@ -1,0 +1,73 @@
+"""Evaluating: a network that is right gets full marks, whatever the order of its classes."""
+
+from typing import Any, Literal
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from ssul.evaluation.confusion import ConfusionMatrix
+from ssul.evaluation.evaluate import Judged, evaluate
+from ssul.labels import VOID, LabelSpace
+
+LABELS = LabelSpace(((5, 2), (7,)), unknown=True, activation="sigmoid")  # learned as 5, 2, 7; channels 2, 3, 4
+RIGHT = {0: 1, 5: 2, 2: 3, 7: 4}
+FUTURE_ID = 3
+
+
+@pytest.fixture
+def judge(cpu: Fabric, pictures: Any, sees_red: Any) -> Any:
+    """Evaluates a network that sees channels where a picture shows ids."""
+
+    def judged(
+        content: dict[str, Any], sees: dict[int, int], future: Literal["ignore", "background"] = "ignore"
+    ) -> list[Judged]:
+        network = sees_red(sees, LABELS.channel_count)
+        return list(evaluate(network, LABELS, pictures(content), list(content), fabric=cpu, future=future))
+
+    return judged
+
+
+def total(judged: list[Judged]) -> ConfusionMatrix:
+    return sum((one.confusion for one in judged), start=ConfusionMatrix.empty(4))
+
+
+def test_a_network_that_is_always_right_scores_one_everywhere(judge: Any) -> None:
+    masks = {"a": [[0, 5, 5], [2, 2, 7]], "b": [[7, 7], [0, 0], [5, 2]]}
+    judged = judge({name: (mask, mask) for name, mask in masks.items()}, RIGHT)
+    assert total(judged).iou() == [1.0, 1.0, 1.0, 1.0]
+    for one in judged:
+        assert one.prediction.dtype == torch.uint8
+        assert one.prediction.tolist() == masks[one.picture.id]
+
+
+def test_images_are_judged_in_order_each_with_its_own_counts(judge: Any) -> None:
+    judged = judge({"b": ([[5, 5]], [[5, 2]]), "a": ([[0]], [[0]])}, RIGHT)
+    assert [one.picture.id for one in judged] == ["b", "a"]
+    first, second = (one.confusion.counts for one in judged)
+    assert first[1, 1] == first[2, 1] == 1  # 5 found; 2 taken for 5
+    assert first.sum() == 2
+    assert second.sum() == second[0, 0] == 1
+
+
+def test_what_looks_unknown_counts_as_background(judge: Any) -> None:
+    (one,) = judge({"a": ([[9, 5]], [[0, 5]])}, {**RIGHT, 9: 0})
+    assert one.prediction.tolist() == [[0, 5]]
+    assert one.confusion.iou()[:2] == [1.0, 1.0]
+
+
+def test_classes_not_yet_learned_are_left_out_as_published(judge: Any) -> None:
+    (one,) = judge({"a": ([[0, 5, 5]], [[FUTURE_ID, FUTURE_ID, 5]])}, RIGHT)
+    assert one.confusion.counts.sum() == 1
+    assert one.prediction.tolist() == [[0, 5, 5]]
+
+
+def test_classes_not_yet_learned_may_count_as_background(judge: Any) -> None:
+    (one,) = judge({"a": ([[0, 5, 5]], [[FUTURE_ID, FUTURE_ID, 5]])}, RIGHT, "background")
+    assert one.confusion.counts.tolist() == [[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("future", ["ignore", "background"])
+def test_void_pixels_are_in_no_count(judge: Any, future: str) -> None:
+    (one,) = judge({"a": ([[0, 5]], [[VOID, 5]])}, RIGHT, future)
+    assert one.confusion.counts.sum() == one.confusion.counts[1, 1] == 1
