@@ -99,7 +99,7 @@ class Learning(Section):
     lr: Rate
     trunk_lr_ratio: Rate
     momentum: Share
-    weight_decay: Annotated[float, Field(ge=0.0)]
+    weight_decay: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
 class Recipe(Section):
@@ -139,10 +139,12 @@ def parse(params: Any) -> Settings:
     Raises:
         UserError: one line that names every wrong parameter, what is allowed and where to change it.
     """
+    if not isinstance(params, dict):
+        raise UserError("params.yaml holds no parameters: restore it with `git checkout params.yaml`")
     try:
         return Settings.model_validate(params)
     except ValidationError as error:
-        faults = "; ".join(_fault(detail, params) for detail in error.errors())
+        faults = "; ".join(dict.fromkeys(map(_fault, error.errors())))
         raise UserError(f"{faults}. Set parameters with `dvc exp run -S NAME=VALUE` or in conf/.") from None
 
 
@@ -163,7 +165,11 @@ def load(path: Path) -> Settings:
     return parse(params)
 
 
-def _fault(detail: Any, params: Any) -> str:
+def _fault(detail: Any) -> str:
+    if detail["loc"][:2] == ("scenario", "order"):  # a union: pydantic tells a fault for each of its members
+        return (
+            "parameter scenario.order is neither natural, nor the letter of a published order, nor a list of class ids"
+        )
     name = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "missing":
         return f"parameter {name} is missing"

@@ -87,7 +87,10 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
         picture = self.dataset.read(item.id)
         target = self.labels.encode(picture.mask, picture.saliency, item.annotated)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(self.order.seed, self.order.step, "augmentation", iteration, slot))
+            # not torch.manual_seed: it reseeds GPUs too, in this process but not in a loader's
+            torch.default_generator.manual_seed(
+                derive_seed(self.order.seed, self.order.step, "augmentation", iteration, slot)
+            )
             image, target = self.transform(tv_tensors.Image(picture.image), tv_tensors.Mask(target))
         return image.as_subclass(Tensor), target.as_subclass(Tensor)
 

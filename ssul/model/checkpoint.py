@@ -60,7 +60,7 @@ def load_checkpoint(folder: Path) -> tuple[IncrementalDeepLab, dict[str, Any]]:
         meaning = description["meaning"]
     except FileNotFoundError:
         raise UserError(f"the checkpoint {folder} is missing: train the step before with `dvc repro`") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise UserError(f"{path} does not describe a checkpoint ({type(error).__name__}: {error})") from None
     for name, part in _parts(model).items():
         _load_part(folder / f"{name}.safetensors", part)

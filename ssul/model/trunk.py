@@ -1,5 +1,6 @@
 """The trunks: fully convolutional feature extractors with a chosen output stride."""
 
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -127,9 +128,9 @@ def _imagenet_weights(name: str) -> Mapping[str, Tensor]:
         weights = models.get_model_weights(name).DEFAULT
         state: Mapping[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
         return state
-    except OSError as error:
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:  # no network; another file; a broken file
         raise UserError(
-            f"model.weights is 'imagenet', but torchvision's weights of {name} cannot be downloaded ({error}): "
+            f"model.weights is 'imagenet', but torchvision's weights of {name} cannot be had ({error}): try again, "
             "name a file with -S model.weights=FILE, or start from nothing with -S model.weights=none"
         ) from None
 
@@ -137,9 +138,9 @@ def _imagenet_weights(name: str) -> Mapping[str, Tensor]:
 def _read_weights(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
         raise UserError(f"model.weights is '{path}', which is no file: choose imagenet, none, or an existing file")
-    if path.suffix == ".safetensors":
-        return load_file(path)
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a broken or foreign file makes the unpickler raise
         raise UserError(f"model.weights '{path}' is not a readable state dict ({type(error).__name__})") from None

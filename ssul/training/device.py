@@ -24,7 +24,7 @@ def choose_device(precision: str) -> Fabric:
     accelerator = os.environ.get(ACCELERATOR_VARIABLE, "auto")
     try:
         fabric = Fabric(accelerator=accelerator, devices=1, precision=_PRECISION[precision])  # type: ignore[arg-type]
-    except (ValueError, RuntimeError) as error:
+    except (ImportError, ValueError, RuntimeError) as error:
         raise UserError(
             f"{ACCELERATOR_VARIABLE}={accelerator} cannot be used ({error}): choose cpu, cuda, mps or auto"
         ) from None
