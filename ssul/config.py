@@ -144,7 +144,7 @@ def parse(params: Any) -> Settings:
     try:
         return Settings.model_validate(params)
     except ValidationError as error:
-        faults = "; ".join(dict.fromkeys(map(_fault, error.errors())))
+        faults = "; ".join(dict.fromkeys(_fault(detail, params) for detail in error.errors()))
         raise UserError(f"{faults}. Set parameters with `dvc exp run -S NAME=VALUE` or in conf/.") from None
 
 
@@ -165,11 +165,10 @@ def load(path: Path) -> Settings:
     return parse(params)
 
 
-def _fault(detail: Any) -> str:
+def _fault(detail: Any, params: dict[str, Any]) -> str:
     if detail["loc"][:2] == ("scenario", "order"):  # a union: pydantic tells a fault for each of its members
-        return (
-            "parameter scenario.order is neither natural, nor the letter of a published order, nor a list of class ids"
-        )
+        order = params["scenario"]["order"]
+        return f"parameter scenario.order is {order!r}: choose natural, a published letter, or a list of class ids"
     name = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "missing":
         return f"parameter {name} is missing"
