@@ -88,7 +88,7 @@ class Memory(Section):
     """The exemplar memory; capacity 0 is none. (Never call a parameter `size`: DVC's run cache overlooks it.)."""
 
     capacity: Annotated[int, Field(ge=0)]
-    strategy: Literal["class_balanced"]
+    strategy: Literal["class_balanced", "random"]
 
 
 class Learning(Section):

@@ -4,18 +4,16 @@ import sys
 
 from ssul import config
 from ssul.config import Settings
-from ssul.data.dataset import SegmentationDataset
 from ssul.data.exemplars import Exemplar, choose, merge_candidates, read_exemplars, write_exemplars
 from ssul.data.index import ImageIndex
-from ssul.data.layout import VocFolders
 from ssul.data.splits import Split
 from ssul.data.stream import derive_seed
 from ssul.evaluation.candidates import with_annotated_classes, with_pseudo_classes
 from ssul.labels import LabelSpace
 from ssul.model.checkpoint import load_checkpoint
-from ssul.paths import picture_root
 from ssul.training.device import choose_device
 from stages.entry import LAYOUT, run, shown
+from stages.pictures import training_pictures
 
 
 def main(step: str) -> None:
@@ -33,7 +31,7 @@ def main(step: str) -> None:
             candidates = look(candidates, settings, past)
         classes = [class_id for group in split.groups for class_id in group]
         seed = derive_seed(settings.seed, "memory", step)
-        chosen = choose(candidates, classes, settings.memory.capacity, seed)
+        chosen = choose(candidates, classes, settings.memory.capacity, seed, settings.memory.strategy)
         if len(chosen) < settings.memory.capacity:
             print(f"memory.capacity is {settings.memory.capacity}, but only {len(chosen)} images show an old class")
     write_exemplars(LAYOUT.memory(int(step)), chosen)
@@ -47,9 +45,7 @@ def look(candidates: list[Exemplar], settings: Settings, past: int) -> list[Exem
         candidates,
         model,
         LabelSpace.from_description(meaning["labels"]),
-        SegmentationDataset(
-            VocFolders(picture_root(settings.data.root, LAYOUT)), saliency=settings.data.saliency == "maps"
-        ),
+        training_pictures(settings.data),
         fabric=choose_device(settings.recipe.precision),
         threshold=settings.method.pseudo_threshold,
     )

@@ -3,15 +3,14 @@
 import torch
 
 from ssul import config
-from ssul.data.dataset import SegmentationDataset
-from ssul.data.layout import VocFolders
 from ssul.data.splits import Split
 from ssul.data.stream import Item, derive_seed
 from ssul.labels import LabelSpace
 from ssul.methods.objective import Supervised
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
-from ssul.paths import picture_root, weights_file
+from ssul.paths import weights_file
 from stages.entry import LAYOUT, run
+from stages.pictures import training_pictures
 from stages.training import train
 
 
@@ -32,9 +31,7 @@ def main() -> None:
         split,
         new=[Item(image_id, split.new) for image_id in split.images],
         memory=[],
-        dataset=SegmentationDataset(
-            VocFolders(picture_root(settings.data.root, LAYOUT)), saliency=settings.data.saliency == "maps"
-        ),
+        dataset=training_pictures(settings.data),
         groups=model.trainable_groups(learning.lr, trunk_ratio=learning.trunk_lr_ratio, slow_head=None, slow_ratio=1.0),
         learning=learning,
         recipe=settings.recipe,

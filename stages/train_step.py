@@ -5,16 +5,14 @@ import sys
 import torch
 
 from ssul import config
-from ssul.data.dataset import SegmentationDataset
-from ssul.data.exemplars import read_exemplars
-from ssul.data.layout import VocFolders
+from ssul.data.exemplars import captured_again, read_exemplars
 from ssul.data.splits import Split
 from ssul.data.stream import Item, derive_seed
 from ssul.labels import LabelSpace
 from ssul.methods.ssul import prepare_increment
 from ssul.model.checkpoint import load_checkpoint
-from ssul.paths import picture_root
 from stages.entry import LAYOUT, run
+from stages.pictures import training_pictures
 from stages.training import train
 
 
@@ -35,15 +33,14 @@ def main(step: str) -> None:
         freeze_norm=method.freeze_norm,
         pseudo_threshold=method.pseudo_threshold if method.pseudo_labels else None,
     )
+    exemplars = captured_again(read_exemplars(LAYOUT.memory(split.step)), split.images, split.step)
     slow_head = objective.labels.background_head if method.freeze and objective.labels.unknown else None
     train(
         objective,
         split,
         new=[Item(image_id, split.new) for image_id in split.images],
-        memory=[Item(row.id, row.annotated(split.groups)) for row in read_exemplars(LAYOUT.memory(split.step))],
-        dataset=SegmentationDataset(
-            VocFolders(picture_root(settings.data.root, LAYOUT)), saliency=settings.data.saliency == "maps"
-        ),
+        memory=[Item(exemplar.id, exemplar.annotated(split.groups)) for exemplar in exemplars],
+        dataset=training_pictures(settings.data),
         groups=model.trainable_groups(
             learning.lr,
             trunk_ratio=learning.trunk_lr_ratio,

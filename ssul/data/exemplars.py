@@ -2,12 +2,15 @@
 
 import json
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from ssul.atomic import write_text
 from ssul.errors import UserError
+
+Strategy = Literal["class_balanced", "random"]
 
 
 @dataclass(frozen=True)
@@ -50,27 +53,55 @@ def merge_candidates(memory: Sequence[Exemplar], images: Sequence[str], step: in
     return [Exemplar(image_id, steps, ()) for image_id, steps in captured.items()]
 
 
-def choose(candidates: Sequence[Exemplar], classes: Sequence[int], capacity: int, seed: int) -> list[Exemplar]:
-    """Chooses a class-balanced memory (SSUL, section 3.5).
+def captured_again(memory: Sequence[Exemplar], images: Collection[str], step: int) -> list[Exemplar]:
+    """A memory as it is rehearsed: an exemplar that is also among a step's own images carries its annotation too.
 
-    The candidates are shuffled; the old classes are gone round in random order, each time taking the first unused
-    candidate that shows the class, until the memory is full or nothing is left to take.
+    The step gives this annotation anyway. Without it the same object would be a new class in one half of a batch and
+    unknown in the other, and the new classes would learn from both.
+
+    Args:
+        memory: the exemplars.
+        images: ids of the training images of `step`.
+        step: the step that rehearses.
+    """
+    return [
+        replace(exemplar, captured_steps=(*exemplar.captured_steps, step)) if exemplar.id in images else exemplar
+        for exemplar in memory
+    ]
+
+
+def choose(
+    candidates: Sequence[Exemplar],
+    classes: Sequence[int],
+    capacity: int,
+    seed: int,
+    strategy: Strategy = "class_balanced",
+) -> list[Exemplar]:
+    """Chooses a memory among the candidates that show an old class.
 
     Args:
         candidates: see `merge_candidates`, with their classes.
         classes: the old classes.
         capacity: how many at most.
-        seed: decides shuffle and rounds.
+        seed: decides everything that is random.
+        strategy: `class_balanced` (SSUL, section 3.5): the old classes are gone round in random order, each time
+            taking the first unused candidate that shows the class, until the memory is full or nothing is left to
+            take. `random`: every candidate is equally likely.
     """
     chance = random.Random(seed)
-    pool = list(candidates)
+    pool = [candidate for candidate in candidates if set(candidate.classes) & set(classes)]
     chance.shuffle(pool)
-    queues: Mapping[int, list[Exemplar]] = {
+    if strategy == "random":
+        return pool[:capacity]
+    return _go_round(pool, classes, capacity, chance)
+
+
+def _go_round(pool: Sequence[Exemplar], classes: Sequence[int], capacity: int, chance: random.Random) -> list[Exemplar]:
+    queues = {
         class_id: [candidate for candidate in reversed(pool) if class_id in candidate.classes] for class_id in classes
     }
     chosen: dict[str, Exemplar] = {}
-    while len(chosen) < capacity:
-        before = len(chosen)
+    while len(chosen) < min(capacity, len(pool)):  # the published code never ends where candidates run out
         for class_id in chance.sample(list(classes), len(classes)):
             queue = queues[class_id]
             while queue and queue[-1].id in chosen:
@@ -78,8 +109,6 @@ def choose(candidates: Sequence[Exemplar], classes: Sequence[int], capacity: int
             if queue and len(chosen) < capacity:
                 exemplar = queue.pop()
                 chosen[exemplar.id] = exemplar
-        if len(chosen) == before:  # every candidate of every class is taken; the published code never ends here
-            break
     return list(chosen.values())
 
 

@@ -142,5 +142,6 @@ class IncrementalDeepLab(nn.Module):
 
 
 def upsample(logits: Tensor, images: Tensor) -> Tensor:
-    """Bilinear logits at the resolution of the images; corners not aligned."""
-    return functional.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
+    """Bilinear logits at the resolution of the images, in single precision at least; corners not aligned."""
+    precise = logits.to(torch.promote_types(logits.dtype, torch.float32))  # losses add up too much for bf16
+    return functional.interpolate(precise, size=images.shape[-2:], mode="bilinear", align_corners=False)

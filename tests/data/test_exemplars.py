@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssul.data.exemplars import Exemplar, choose, merge_candidates, read_exemplars, write_exemplars
+from ssul.data.exemplars import Exemplar, captured_again, choose, merge_candidates, read_exemplars, write_exemplars
 from ssul.errors import UserError
 
 CLASSES = (4, 2, 1, 3)  # 5 is not learned yet
@@ -163,3 +163,29 @@ def test_a_memory_has_a_line_for_each_exemplar(tmp_path: Path) -> None:
 def test_a_missing_memory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"step_1\.json is missing: run `dvc repro`"):
         read_exemplars(tmp_path / "step_1.json")
+
+
+def test_an_exemplar_among_a_steps_own_images_carries_its_annotation_too() -> None:
+    groups = ((3, 1), (4,), (2, 5))
+    memory = [Exemplar("both", (0,), (1,)), Exemplar("memory only", (0, 1), (3, 4))]
+    rehearsed = captured_again(memory, ("both", "new only"), 2)
+    assert [exemplar.annotated(groups) for exemplar in rehearsed] == [(3, 1, 2, 5), (3, 1, 4)]
+    assert memory[0].captured_steps == (0,)  # what is kept is what was captured
+
+
+@given(candidates_lists, capacities, seeds)
+def test_a_random_memory_is_seeded_and_shows_old_classes_only(
+    candidates: list[Exemplar], capacity: int, seed: int
+) -> None:
+    chosen = choose(candidates, CLASSES, capacity, seed, "random")
+    useful = [candidate for candidate in candidates if set(candidate.classes) & set(CLASSES)]
+    assert chosen == choose(candidates, CLASSES, capacity, seed, "random")
+    assert len(chosen) == len({exemplar.id for exemplar in chosen}) == min(capacity, len(useful))
+    assert all(exemplar in useful for exemplar in chosen)
+
+
+def test_a_random_memory_follows_the_frequencies_of_its_candidates() -> None:
+    candidates = named([frozenset({4})] * 95 + [frozenset({2})] * 5)
+    kept = sum(showing(choose(candidates, CLASSES, 10, seed, "random"), 2) for seed in range(200)) / 200
+    assert kept == pytest.approx(0.5, abs=0.2)  # 10 of 100, of which 5 show the rare class
+    assert showing(choose(candidates, CLASSES, 10, 0), 2) == 5  # class-balanced takes all of them
