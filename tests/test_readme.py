@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 from dvc.utils.hydra import compose_and_dump
 from typer.testing import CliRunner
 
@@ -66,10 +65,16 @@ def test_all_scenarios_and_choices_are_named() -> None:
             assert f"`{path.stem}`" in README, f"conf/{group}/{path.name} is not in the README"
 
 
-def test_the_table_is_the_report_of_the_default_run() -> None:
+def test_the_table_is_the_committed_report_of_the_default_run() -> None:
+    """The committed one: whoever runs an experiment changes the report in the working folder."""
     shown = re.search(r"<!-- default run: begin -->\n(.*)\n<!-- default run: end -->", README, flags=re.DOTALL)
     assert shown is not None
-    rows = json.loads((PROJECT / "reports" / "miou_per_step.json").read_text(encoding="utf-8"))
+    committed = subprocess.run(
+        ["git", "show", "HEAD:reports/miou_per_step.json"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    if committed.returncode:
+        pytest.skip(f"not in a git checkout of the project: {committed.stderr.strip()}")
+    rows = json.loads(committed.stdout)
     assert shown.group(1).strip() == markdown_steps(rows).strip()
 
 
@@ -77,9 +82,3 @@ def test_every_relative_link_leads_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         if not target.startswith("http"):
             assert (PROJECT / target).exists(), target
-
-
-def test_the_committed_params_are_what_conf_composes(tmp_path: Path) -> None:
-    output = tmp_path / "params.yaml"
-    compose_and_dump(output, str(PROJECT / "conf"), None, "config", str(PROJECT), [])
-    assert yaml.safe_load(output.read_text()) == yaml.safe_load((PROJECT / "params.yaml").read_text())
