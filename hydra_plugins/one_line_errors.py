@@ -9,12 +9,19 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.types import Override
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
 from ssul.errors import UserError
+
+ConfigLoaderImpl: Any
+try:
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+
+    ConfigLoaderImpl._apply_overrides_to_config, ConfigLoaderImpl.load_configuration  # noqa: B018 - are they there?
+except (ImportError, AttributeError):
+    ConfigLoaderImpl = None
 
 
 def name_groups(load: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
@@ -68,8 +75,8 @@ def _guess(wrong: str, valid: Sequence[str]) -> str:
     )
 
 
-if hasattr(ConfigLoaderImpl, "load_configuration") and hasattr(ConfigLoaderImpl, "_apply_overrides_to_config"):
-    ConfigLoaderImpl.load_configuration = name_groups(ConfigLoaderImpl.load_configuration)  # type: ignore[method-assign]
-    ConfigLoaderImpl._apply_overrides_to_config = staticmethod(  # type: ignore[method-assign]
+if ConfigLoaderImpl is not None:
+    ConfigLoaderImpl.load_configuration = name_groups(ConfigLoaderImpl.load_configuration)
+    ConfigLoaderImpl._apply_overrides_to_config = staticmethod(
         name_parameters(ConfigLoaderImpl._apply_overrides_to_config)
     )

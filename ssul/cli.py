@@ -37,8 +37,9 @@ def show(root: Root = Path()) -> None:
 def scenarios(root: Root = Path()) -> None:
     """List the scenarios that `-S scenario=NAME` knows, with the number of classes of each step."""
     for path in sorted(Layout(root).scenarios.glob("*.yaml")):
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))["scenario"]
-        data_set = catalog.data_set(settings["name"].partition("_")[0])
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = content["scenario"]
+        data_set = catalog.data_set({k: v for entry in content["defaults"] for k, v in entry.items()}["override /data"])
         order = catalog.learning_order(data_set, settings["order"])
         steps = Scenario(order, settings["base_classes"], settings["increment"]).steps
         print(f"{settings['name']:16} {' + '.join(str(len(step.new)) for step in steps)}")

@@ -85,10 +85,14 @@ class Method(Section):
 
 
 class Memory(Section):
-    """The exemplar memory; capacity 0 is none. (Never call a parameter `size`: DVC's run cache overlooks it.)."""
+    """The exemplar memory; capacity 0 is none. (Never call a parameter `size`: DVC's run cache overlooks it).
+
+    annotation: see `ssul.data.exemplars.captured_again`.
+    """
 
     capacity: Annotated[int, Field(ge=0)]
     strategy: Literal["class_balanced", "random"]
+    annotation: Literal["present", "captured"]
 
 
 class Learning(Section):

@@ -24,7 +24,7 @@ class Layout:
     @property
     def drawn(self) -> Path:
         """The embedded data set, drawn by `prepare`; an empty folder where `data.root` names another."""
-        return self.root / "data" / "raw"
+        return self.root / "data" / "drawn"
 
     def index(self, split: str) -> Path:
         """The index of a split, `train` or `val`."""
@@ -92,10 +92,10 @@ def project_root() -> Path:
 
 def picture_root(data_root: str | None, layout: Layout) -> Path:
     """Where the pictures lie: `data.root`, relative paths against the project, or the drawn world for null."""
-    return layout.drawn if data_root is None else project_root() / data_root
+    return layout.drawn if data_root is None else project_root() / Path(data_root).expanduser()
 
 
 def weights_file(weights: str) -> str:
     """`model.weights` with a relative file name resolved against the project; `imagenet` and `none` stay."""
-    candidate = project_root() / weights
+    candidate = project_root() / Path(weights).expanduser()
     return str(candidate) if candidate.is_file() else weights

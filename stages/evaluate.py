@@ -42,7 +42,9 @@ def main(step: str) -> None:
     confusion = ConfusionMatrix.empty(len(names))
     with replaced_folder(LAYOUT.evaluation(current)) as folder:
         if before is not None:
-            shutil.copytree(LAYOUT.evaluation(current - 1) / "pictures", folder / "pictures")
+            shutil.copytree(
+                LAYOUT.evaluation(current - 1) / "pictures", folder / "pictures", copy_function=shutil.copyfile
+            )
         (folder / "pictures").mkdir(exist_ok=True)
         for result in shown(judged, total=len(ids), title=f"evaluate step {current}", unit="image"):
             confusion += result.confusion

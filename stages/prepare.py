@@ -12,7 +12,7 @@ from stages.entry import LAYOUT, run, shown
 
 
 def main() -> None:
-    """Writes data/raw and data/index from the `data` parameters."""
+    """Writes data/drawn and data/index from the `data` parameters."""
     settings = config.load(LAYOUT.params)
     data_set = catalog.data_set(settings.data.name)
     draw(settings, data_set)

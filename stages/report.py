@@ -66,7 +66,10 @@ def track(settings: Settings, subject: Subject, results: Results) -> None:
         )
         print(f"MLflow: {tracking.how_to_open()}")
     except tracking.TrackingError as error:
-        print(f"warning: this run is not in MLflow: {error}", file=sys.stderr)
+        print(
+            f"warning: this run is not in MLflow: {error}. Log it later with `dvc repro --force --single-item report`",
+            file=sys.stderr,
+        )
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -33,7 +33,9 @@ def main(step: str) -> None:
         freeze_norm=method.freeze_norm,
         pseudo_threshold=method.pseudo_threshold if method.pseudo_labels else None,
     )
-    exemplars = captured_again(read_exemplars(LAYOUT.memory(split.step)), split.images, split.step)
+    exemplars = read_exemplars(LAYOUT.memory(split.step))
+    if settings.memory.annotation == "present":
+        exemplars = captured_again(exemplars, split.images, split.step)
     slow_head = objective.labels.background_head if method.freeze and objective.labels.unknown else None
     train(
         objective,

@@ -36,8 +36,8 @@ def test_an_absolute_data_root_is_taken_as_it_is(project: Path, tmp_path: Path) 
 
 
 def test_the_drawn_world_lies_in_the_folder_of_the_experiment(project: Path) -> None:
-    assert picture_root(None, Layout()) == Path("data/raw")
-    assert picture_root(None, Layout(Path("/copy"))) == Path("/copy/data/raw")
+    assert picture_root(None, Layout()) == Path("data/drawn")
+    assert picture_root(None, Layout(Path("/copy"))) == Path("/copy/data/drawn")
 
 
 def test_a_weights_file_is_found_in_the_project(project: Path) -> None:

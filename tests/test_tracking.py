@@ -211,4 +211,6 @@ def test_the_report_succeeds_with_a_warning_where_tracking_fails(
     monkeypatch.setattr(tracking, "fingerprint", lambda *_: "f")
     monkeypatch.delenv("SSUL_TRACKING", raising=False)
     track(settings, Subject.of(settings), results)
-    assert capsys.readouterr().err == "warning: this run is not in MLflow: no store today\n"
+    warning = capsys.readouterr().err
+    assert warning.startswith("warning: this run is not in MLflow: no store today. Log it later with `dvc repro")
+    assert warning.count("\n") == 1

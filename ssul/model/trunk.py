@@ -125,7 +125,7 @@ def _load_weights(net: nn.Module, name: str, weights: str) -> None:
 
 def _imagenet_weights(name: str) -> Mapping[str, Tensor]:
     try:
-        weights = models.get_model_weights(name).DEFAULT
+        weights = models.get_model_weights(name)["IMAGENET1K_V1"]  # the papers'; DEFAULT may move
         state: Mapping[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
         return state
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:  # no network; another file; a broken file

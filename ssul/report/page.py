@@ -8,6 +8,8 @@ from ssul.evaluation.results import Results
 from ssul.report import tables
 from ssul.report.tables import markdown
 
+SSUL_PARTS = ("unknown", "pseudo_labels", "freeze", "freeze_norm", "weight_transfer")
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -27,12 +29,30 @@ class Subject:
 
     @classmethod
     def of(cls, settings: Settings) -> "Subject":
-        """The subject of a run with these parameters."""
-        suffix = "-m" if settings.memory.capacity > 0 else ""
-        return cls(settings.scenario.name, settings.setting, settings.method.name + suffix, settings.model.trunk)
+        """The subject of a run with these parameters; what overrides changed is in it."""
+        return cls(_scenario_of(settings), settings.setting, _method_of(settings), settings.model.trunk)
 
     def __str__(self) -> str:
         return f"{self.method} {self.scenario} {self.setting} {self.model}"
+
+
+def _scenario_of(settings: Settings) -> str:
+    """The scenario by its arithmetic, as the named ones are named: an override makes another scenario."""
+    scenario = settings.scenario
+    task = f"{scenario.base_classes}-{scenario.increment}" if scenario.last else "offline"
+    order = scenario.order if isinstance(scenario.order, str) else "custom"
+    return f"{settings.data.name}_{task}" + ("" if order == "natural" else f"_{order}")
+
+
+def _method_of(settings: Settings) -> str:
+    """The method, -m with a memory, and the switches that differ from what its name promises."""
+    method = settings.method
+    whole = method.name == "ssul"
+    parts = {part: getattr(method, part) for part in SSUL_PARTS} | {"bce": method.loss == "bce"}
+    different = [part for part, on in parts.items() if on != whole]
+    memory = "-m" if settings.memory.capacity > 0 and settings.scenario.last else ""
+    told = f" {'without' if whole else 'with'} {', '.join(different)}" if different else ""
+    return f"{method.name}{memory}{told}"
 
 
 def write_page(

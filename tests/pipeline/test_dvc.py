@@ -149,6 +149,6 @@ def test_joint_training_is_a_scenario_without_increments(clone: Clone, first: Ou
 def test_pictures_at_another_place_do_not_retrain(clone: Clone, base: dict[str, str], tmp_path: Path) -> None:
     succeeded(clone.experiment())
     moved = tmp_path / "moved pictures"
-    succeeded(clone.command("cp", "-r", str(clone.root / "data" / "raw"), str(moved)))
+    succeeded(clone.command("cp", "-r", str(clone.root / "data" / "drawn"), str(moved)))
     outcome = succeeded(clone.experiment(f"data.root='{moved}'"))
     assert sorted(outcome.ran) == ["prepare", "report"]
