@@ -5,13 +5,20 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from ssul import catalog
-from ssul.scenario import Scenario, pipeline_steps
+from ssul.config import parse_described
+from ssul.data.source import data_set_of
+from ssul.scenario import Scenario, learning_order, pipeline_steps
 
 
-def steps(data_set_name: str, order: str | ListConfig, base_classes: int, increment: int) -> DictConfig:
+def steps(
+    data_set_name: str, described: DictConfig | None, order: str | ListConfig, base_classes: int, increment: int
+) -> DictConfig:
     """The increments of a scenario, as dvc.yaml's `foreach` wants them."""
-    learned = catalog.learning_order(catalog.data_set(data_set_name), order if isinstance(order, str) else list(order))
+    own = None if described is None else parse_described(OmegaConf.to_container(described))
+    data_set = data_set_of(data_set_name, own)
+    learned = learning_order(
+        order if isinstance(order, str) else list(order), names=data_set.classes, published=data_set.orders
+    )
     return OmegaConf.create(dict(pipeline_steps(Scenario(learned, base_classes, increment))))
 
 

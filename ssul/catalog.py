@@ -1,37 +1,79 @@
-"""What each data set is: its class names, colours and published class orders. The only place that spells them."""
+"""What each data set is: class names, colours, files, archives. The only place that spells them."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from ssul import class_orders
 from ssul.errors import UserError
+from ssul.files import BACKGROUND_ID, Colour, Files, MaskValues
 
-Colour = tuple[int, int, int]
+
+@dataclass(frozen=True)
+class Part:
+    """A folder of an archive and the folder below the data root that it becomes.
+
+    Attributes:
+        inside: its path in the archive.
+        folder: its path below the data root.
+        files: how many files it holds.
+        at_least: whether it may hold more.
+    """
+
+    inside: str
+    folder: str
+    files: int
+    at_least: bool = False
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file that a data set is published in.
+
+    Attributes:
+        name: the file's name, also on a mirror.
+        url: the published address.
+        hash: as `algorithm:digits`; None where none is published, so that only names and counts can be checked.
+        parts: what of it is used.
+    """
+
+    name: str
+    url: str
+    hash: str | None
+    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set in Pascal VOC's layout.
+    """What a data set is.
 
     Attributes:
         name: as in `data.name` and in front of a scenario's name.
-        classes: names of the classes; the position, from 1, is the id in the masks. 0 is background.
+        classes: names of the classes; the position, from 1, is the data set id. 0 is background.
         palette: RGB 0..255 of the background and of each class.
-        train_list, val_list: names of the image lists in ImageSets/Segmentation.
+        train, val: where the files of the two splits lie.
+        values: what the values in the mask files mean.
+        val_share: the share of the training split's images that is the validation split, drawn with a fixed seed, where
+            the data set has no validation split of its own; None where it has.
+        val_seed: decides which; never the run's seed, so that all runs are judged on the same images.
         orders: published learning orders besides the natural one, by their published letter.
+        archives: where it can be downloaded.
     """
 
     name: str
     classes: tuple[str, ...]
     palette: tuple[Colour, ...]
-    train_list: str = "train_aug"
-    val_list: str = "val"
+    train: Files
+    val: Files
+    values: MaskValues = field(default_factory=MaskValues)
+    val_share: float | None = None
+    val_seed: int = 0
     orders: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    archives: tuple[Archive, ...] = ()
 
     def class_name(self, class_id: int) -> str:
         """The name of a class id; `background` for 0."""
-        return "background" if class_id == 0 else self.classes[class_id - 1]
+        return "background" if class_id == BACKGROUND_ID else self.classes[class_id - 1]
 
 
 def voc_colours(count: int) -> tuple[Colour, ...]:
@@ -65,22 +107,100 @@ _SHAPES_PALETTE: tuple[Colour, ...] = (
     (70, 215, 205),
 )
 
+_ADE20K_CLASSES = """
+    wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk, person, earth, door,
+    table, mountain, plant, curtain, chair, car, water, painting, sofa, shelf, house, sea, mirror, rug, field,
+    armchair, seat, fence, desk, rock, wardrobe, lamp, bathtub, railing, cushion, base, box, column, signboard,
+    chest of drawers, counter, sand, sink, skyscraper, fireplace, refrigerator, grandstand, path, stairs, runway,
+    case, pool table, pillow, screen door, stairway, river, bridge, bookcase, blind, coffee table, toilet, flower,
+    book, hill, bench, countertop, stove, palm, kitchen island, computer, swivel chair, boat, bar, arcade machine,
+    hovel, bus, towel, light, truck, tower, chandelier, awning, streetlight, booth, television receiver, airplane,
+    dirt track, apparel, pole, land, bannister, escalator, ottoman, bottle, buffet, poster, stage, van, ship,
+    fountain, conveyer belt, canopy, washer, plaything, swimming pool, stool, barrel, basket, waterfall, tent, bag,
+    minibike, cradle, oven, ball, food, step, tank, trade name, microwave, pot, animal, bicycle, lake, dishwasher,
+    screen, blanket, sculpture, hood, sconce, vase, traffic light, tray, ashcan, fan, pier, crt screen, plate,
+    monitor, bulletin board, shower, radiator, glass, clock, flag
+"""
+
+_SSUL_RELEASE = "https://github.com/clovaai/SSUL/releases/download/preparation"
+
+
+def _voc_files(image_list: str) -> Files:
+    return Files(
+        image="JPEGImages/{id}.jpg",
+        mask="SegmentationClassAug/{id}.png",
+        saliency="saliency_map/{id}.png" if image_list == "train_aug" else None,
+        list=f"ImageSets/Segmentation/{image_list}.txt",
+        list_may_lack=image_list == "train_aug",  # VOC itself has no such list
+    )
+
+
+def _ade20k_files(split: str) -> Files:
+    return Files(image=f"images/{split}/{{id}}.jpg", mask=f"annotations/{split}/{{id}}.png")
+
+
 _DATA_SETS = (
     DataSet(
         name="shapes",
         classes=("ball", "star", "house", "fish", "heart", "flower", "mushroom", "moon", "kite", "gem"),
         palette=_SHAPES_PALETTE,
+        train=_voc_files("train_aug"),
+        val=_voc_files("val"),
     ),
     DataSet(
         name="voc",
         classes=tuple(_VOC_CLASSES.split()),
         palette=voc_colours(21),
-        orders={"b": (12, 9, 20, 7, 15, 8, 14, 16, 5, 19, 4, 1, 13, 2, 11, 17, 3, 6, 18, 10)},
+        train=_voc_files("train_aug"),
+        val=_voc_files("val"),
+        orders=class_orders.VOC,
+        archives=(
+            Archive(
+                name="VOCtrainval_11-May-2012.tar",
+                url="http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+                hash="md5:6cd6e144f989b92b3379bac3b3de84fd",
+                parts=(
+                    Part("VOCdevkit/VOC2012/JPEGImages", "JPEGImages", 17125),
+                    Part("VOCdevkit/VOC2012/ImageSets/Segmentation", "ImageSets/Segmentation", 3),
+                ),
+            ),
+            Archive(
+                name="SegmentationClassAug.zip",
+                url=f"{_SSUL_RELEASE}/SegmentationClassAug.zip",
+                hash=None,
+                parts=(Part("SegmentationClassAug", "SegmentationClassAug", 12031),),
+            ),
+            Archive(
+                name="saliency_map.zip",
+                url=f"{_SSUL_RELEASE}/saliency_map.zip",
+                hash=None,
+                parts=(Part("saliency_map", "saliency_map", 10582, at_least=True),),
+            ),
+        ),
+    ),
+    DataSet(
+        name="ade",
+        classes=tuple(name.strip() for name in _ADE20K_CLASSES.split(",")),
+        palette=voc_colours(151),
+        train=_ade20k_files("training"),
+        val=_ade20k_files("validation"),
+        orders=class_orders.ADE20K,
+        archives=(
+            Archive(
+                name="ADEChallengeData2016.zip",
+                url="http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip",
+                hash="md5:7328b3957e407ddae1d3cbf487f149ef",
+                parts=tuple(
+                    Part(f"ADEChallengeData2016/{kind}/{split}", f"{kind}/{split}", files)
+                    for kind in ("images", "annotations")
+                    for split, files in (("training", 20210), ("validation", 2000))
+                ),
+            ),
+        ),
     ),
 )
 
 CATALOG: Mapping[str, DataSet] = MappingProxyType({data_set.name: data_set for data_set in _DATA_SETS})
-VOID_COLOUR: Colour = (224, 224, 192)
 
 
 def data_set(name: str) -> DataSet:
@@ -92,34 +212,12 @@ def data_set(name: str) -> DataSet:
     try:
         return CATALOG[name]
     except KeyError:
-        raise UserError(f"data.name is '{name}', which is not in the catalog: choose {', '.join(CATALOG)}") from None
-
-
-def learning_order(dataset: DataSet, order: str | Sequence[int]) -> tuple[int, ...]:
-    """The class ids in the order in which they are learned.
-
-    Args:
-        dataset: the data set.
-        order: `natural` (its own numbering), the letter of a published order, or all ids in any order.
-
-    Raises:
-        UserError: if the data set has no such order, or the ids are not each of its ids once.
-    """
-    natural = tuple(range(1, len(dataset.classes) + 1))
-    if isinstance(order, str):
-        orders = {"natural": natural, **dataset.orders}
-        if order not in orders:
-            raise UserError(
-                f"scenario.order is '{order}', which {dataset.name} does not have: choose {', '.join(orders)}, or list "
-                f"the ids 1..{len(natural)}"
-            )
-        return orders[order]
-    if sorted(order) != list(natural):
-        missing = sorted(set(natural) - set(order))
-        foreign = sorted(set(order) - set(natural))
-        twice = sorted(class_id for class_id, times in Counter(order).items() if times > 1)
         raise UserError(
-            f"scenario.order must list each class id 1..{len(natural)} once: "
-            f"missing {missing}, unknown {foreign}, repeated {twice}"
-        )
-    return tuple(order)
+            f"data.name is '{name}', which is not in the catalog: choose {', '.join(CATALOG)}, or describe an own "
+            "data set (data.described, see the README)"
+        ) from None
+
+
+def published_orders(name: str) -> Mapping[str, tuple[int, ...]]:
+    """The published learning orders of a data set by their letters; none for a data set that is not in the catalog."""
+    return CATALOG[name].orders if name in CATALOG else {}

@@ -2,23 +2,39 @@
 
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import yaml
+from tqdm import tqdm
 
-from ssul import catalog, tracking
+from ssul import tracking
+from ssul.catalog import CATALOG, DataSet
+from ssul.config import parse_described
+from ssul.data.examine import Fault, Memo, examine_masks, refuse
+from ssul.data.masks import MaskStore, training_ids
+from ssul.data.source import data_set_of
+from ssul.data.splits import make_splits, summarise, text_summary
 from ssul.errors import UserError
 from ssul.paths import Layout
 from ssul.report.tables import text_table
-from ssul.scenario import Scenario
+from ssul.scenario import Scenario, ScenarioName, Setting, learning_order
 
 app = typer.Typer(
     help="Class-incremental semantic segmentation; the pipeline itself is run by `dvc repro`.", no_args_is_help=True
 )
 
 Root = Annotated[Path, typer.Option(help="The project's folder.")]
+
+
+class SettingName(StrEnum):
+    """`ssul.scenario.Setting` for the command line."""
+
+    OVERLAPPED = "overlapped"
+    DISJOINT = "disjoint"
+    PARTITIONED = "partitioned"
 
 
 @app.command()
@@ -38,11 +54,83 @@ def scenarios(root: Root = Path()) -> None:
     """List the scenarios that `-S scenario=NAME` knows, with the number of classes of each step."""
     for path in sorted(Layout(root).scenarios.glob("*.yaml")):
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        settings = content["scenario"]
-        data_set = catalog.data_set({k: v for entry in content["defaults"] for k, v in entry.items()}["override /data"])
-        order = catalog.learning_order(data_set, settings["order"])
-        steps = Scenario(order, settings["base_classes"], settings["increment"]).steps
-        print(f"{settings['name']:16} {' + '.join(str(len(step.new)) for step in steps)}")
+        asked = content["scenario"]
+        defaults = {group: choice for entry in content["defaults"] for group, choice in entry.items()}
+        data_set = known_data_set(defaults["override /data"], root)
+        order = learning_order(asked["order"], names=data_set.classes, published=data_set.orders)
+        sizes = [len(step.new) for step in Scenario(order, asked["base_classes"], asked["increment"]).steps]
+        print(f"{path.stem:16} {' + '.join(map(str, sizes))}")
+
+
+@app.command()
+def splits(
+    masks: Annotated[Path, typer.Option(help="The training masks: their folder, or a zip or tar archive of it.")],
+    scenario: Annotated[str, typer.Option(help="Like voc_15-1, voc_15-1_b, ade_100-50; any base-increment will do.")],
+    lists: Annotated[
+        Path | None, typer.Option(help="The folder of the image lists, where the data set has any.")
+    ] = None,
+    setting: Annotated[SettingName, typer.Option(help="Which images belong to a step.")] = SettingName.OVERLAPPED,
+    order: Annotated[
+        str | None, typer.Option(help="All classes in learning order, by id or name, with commas.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides the partitioned setting's assignment.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON alone on stdout.")] = False,
+    root: Root = Path(),
+) -> None:
+    """Print which classes and how many training images each step of a scenario has, from the masks alone."""
+    name = ScenarioName.parse(scenario)
+    data_set = known_data_set(name.data_set, root)
+    words = [] if order is None else [word.strip() for word in order.split(",")]
+    asked = [int(word) if word.isdecimal() else word for word in words] or name.order
+    cut = name.scenario(learning_order(asked, names=data_set.classes, published=data_set.orders))
+    kind: Setting = setting.value
+    present = present_classes(data_set, masks, lists, Memo(Layout(root).cache / "masks.jsonl"))
+    made = make_splits(present, cut, kind, names=data_set.classes, seed=seed)
+    if as_json:
+        steps = [{"step": split.step, "classes": split.new, "images": len(split.images)} for split in made]
+        print(json.dumps({"scenario": scenario, "setting": setting, "steps": steps}))
+        return
+    print(f"{scenario}, {setting}: {len(present)} training images\n")
+    print(text_summary(summarise(made, present, kind)))
+    if cut.remainder:
+        print(f"\n{cut.remainder}")
+
+
+def known_data_set(name: str, root: Path) -> DataSet:
+    """A data set of the catalog, or an own one that conf/data describes.
+
+    Raises:
+        UserError: if it is neither, or its description is not valid.
+    """
+    path = Layout(root).data_sets / f"{name}.yaml"
+    if name in CATALOG or not path.is_file():
+        return data_set_of(name, None)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    return data_set_of(name, parse_described(content.get("described") if isinstance(content, dict) else None))
+
+
+def present_classes(data_set: DataSet, masks: Path, lists: Path | None, memo: Memo) -> dict[str, tuple[int, ...]]:
+    """Training image id -> ids of the classes that its mask shows, looked up where a mask was seen before.
+
+    Raises:
+        UserError: naming the masks that cannot be used.
+    """
+    store = MaskStore.open(masks, data_set.train.mask)
+    ids = training_ids(store, lists, data_set)
+    found = examine_masks(
+        store.contents(ids),
+        classes=len(data_set.classes),
+        values=data_set.values,
+        memo=memo,
+    )
+    looked = list(tqdm(found, total=len(ids), desc="look at masks", unit="mask", disable=not sys.stderr.isatty()))
+    faults = [one for one in looked if isinstance(one, Fault)]
+    if faults:
+        refuse(faults, of=len(ids), where=masks)
+    return {one[0]: one[1].present for one in looked if not isinstance(one, Fault)}
 
 
 def main() -> None:

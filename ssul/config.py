@@ -1,11 +1,12 @@
 """params.yaml, frozen and validated: unknown keys and wrong types are refused before anything runs."""
 
 import difflib
-from pathlib import Path
+from collections import Counter
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ssul.errors import UserError
 from ssul.scenario import Setting
@@ -13,6 +14,20 @@ from ssul.scenario import Setting
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Rate = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+MOST_CLASSES = 253
+"""Targets are bytes: 256 values less void, background and unknown."""
+
+
+def _is_template(template: str) -> str:
+    if template.count("{id}") != 1:
+        raise ValueError("a file template must hold {id} once, as in masks/{id}.png")
+    if PurePosixPath(template).is_absolute() or ".." in PurePosixPath(template).parts:
+        raise ValueError("a file template must stay below data.root")
+    return template
+
+
+Template = Annotated[str, AfterValidator(_is_template)]
 
 
 class Section(BaseModel):
@@ -31,14 +46,76 @@ class Drawn(Section):
     width: Annotated[int, Field(ge=32)]
 
 
+class Place(Section):
+    """Where the files of a split of an own data set lie below its root: templates with `{id}`, and an image list."""
+
+    image: Template
+    mask: Template
+    saliency: Template | None = None
+    list: str | None = None
+
+
+class Described(Section):
+    """An own data set, in place of an entry of the catalog. See `ssul.files` and `ssul.catalog.DataSet`.
+
+    classes: names, in the order of their values in the masks. palette: a colour for the background and for each class;
+    null takes Pascal VOC's. Either `val` says where the validation split lies, or `val_share` how much of the training
+    split is drawn for it.
+    """
+
+    classes: Annotated[list[str], Field(min_length=1, max_length=MOST_CLASSES)]
+    palette: list[tuple[Byte, Byte, Byte]] | None = None
+    background: bool = True
+    first_value: Byte = 1
+    void: Byte | None = 255
+    train: Place
+    val: Place | None = None
+    val_share: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    val_seed: int = 0
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> "Described":
+        names = ["background", *self.classes]
+        twice = sorted(name for name, times in Counter(names).items() if times > 1)
+        values = [*([0] if self.background else []), *range(self.first_value, self.first_value + len(self.classes))]
+        faults = {
+            f"classes are named twice, or like the background: {', '.join(twice)}": bool(twice),
+            f"palette has {len(self.palette or [])} colours, not {len(names)} (background and each class)": (
+                self.palette is not None and len(self.palette) != len(names)
+            ),
+            "choose either val (where the validation split lies) or val_share (how much is drawn for it)": (
+                (self.val is None) == (self.val_share is None)
+            ),
+            f"the values 0 (background) and {self.first_value}.. (classes) overlap: first_value must be 1 or more": (
+                self.background and self.first_value == 0
+            ),
+            f"the classes take the values up to {values[-1]}, a mask holds 0..255": values[-1] > 255,
+            f"void is {self.void}, which is also the value of the background or of a class": self.void in values,
+        }
+        wrong = [fault for fault, holds in faults.items() if holds]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+
 class Data(Section):
-    """Which data set, and where: `root` is absolute or relative to the project; null means the drawn one."""
+    """Which data set, and where: `root` is absolute or relative to the project; null means the drawn one.
+
+    download: whether what is missing below root is downloaded. mirror: the address or folder of the archives, in place
+    of the published addresses. on_error: what becomes of images that cannot be used. holdout: the share of the training
+    images that no step trains on, for choices that must not look at the validation images.
+    """
 
     name: str
     root: str | None
+    download: bool
+    mirror: str | None
+    on_error: Literal["refuse", "skip"]
     saliency: Literal["maps", "none"]
+    holdout: Annotated[float, Field(ge=0.0, lt=1.0)]
     rehearsal_capacity: Annotated[int, Field(ge=0)]
     drawn: Drawn | None
+    described: Described | None
 
 
 class ScenarioSettings(Section):
@@ -47,7 +124,7 @@ class ScenarioSettings(Section):
     name: str
     base_classes: Count
     increment: Count
-    order: str | list[int]
+    order: str | list[int | str]
     steps: dict[str, dict[str, int]]
     last: Annotated[int, Field(ge=0)]
 
@@ -117,8 +194,14 @@ class Recipe(Section):
 
 
 class Evaluation(Section):
-    """How predictions are scored and how many are kept as pictures."""
+    """How predictions are scored and how many are kept as pictures.
 
+    protocol: `full`, images at their full size, or `crop`, the papers': the short side resized to `crop` pixels and the
+    central square of that side, the truth too.
+    """
+
+    protocol: Literal["full", "crop"]
+    crop: Annotated[int, Field(ge=32)]
     future: Literal["ignore", "background"]
     pictures: Annotated[int, Field(ge=0)]
 
@@ -152,6 +235,21 @@ def parse(params: Any) -> Settings:
         raise UserError(f"{faults}. Set parameters with `dvc exp run -S NAME=VALUE` or in conf/.") from None
 
 
+def parse_described(described: Any) -> Described | None:
+    """Validates the description of an own data set (`data.described`).
+
+    Raises:
+        UserError: one line that names every wrong parameter.
+    """
+    if described is None:
+        return None
+    try:
+        return Described.model_validate(described)
+    except ValidationError as error:
+        faults = "; ".join(dict.fromkeys(_fault(detail, described, ("data", "described")) for detail in error.errors()))
+        raise UserError(f"{faults}. Change it in conf/data/") from None
+
+
 def load(path: Path) -> Settings:
     """Reads and validates a params.yaml.
 
@@ -169,16 +267,26 @@ def load(path: Path) -> Settings:
     return parse(params)
 
 
-def _fault(detail: Any, params: dict[str, Any]) -> str:
-    if detail["loc"][:2] == ("scenario", "order"):  # a union: pydantic tells a fault for each of its members
-        order = params["scenario"]["order"]
-        return f"parameter scenario.order is {order!r}: choose natural, a published letter, or a list of class ids"
-    name = ".".join(str(part) for part in detail["loc"])
+def _fault(detail: Any, params: dict[str, Any], inside: tuple[str, ...] = ()) -> str:
+    location = (*inside, *detail["loc"])
+    name = ".".join(str(part) for part in location)
     if detail["type"] == "missing":
         return f"parameter {name} is missing"
+    if location[:2] == ("scenario", "order"):  # a union: pydantic tells a fault for each of its members
+        order = _brief(params["scenario"]["order"])
+        return f"parameter scenario.order is {order}: choose natural, a published letter, or a list of names or ids"
     if detail["type"] == "extra_forbidden":
-        return f"unknown parameter {name}{_nearest(detail['loc'])}"
-    return f"parameter {name} is {detail['input']!r}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
+        return f"unknown parameter {name}{_nearest(location)}"
+    told = detail["msg"].removeprefix("Value error, ")
+    told = f"{told[:1].lower()}{told[1:]}"
+    if isinstance(detail["input"], dict):  # of a whole section
+        return f"parameter {name}: {told}"
+    return f"parameter {name} is {_brief(detail['input'])}: {told}"
+
+
+def _brief(value: Any) -> str:
+    told = repr(value)
+    return told if len(told) <= 200 else f"{told[:200]}..."
 
 
 def _nearest(location: tuple[Any, ...]) -> str:

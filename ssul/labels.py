@@ -16,11 +16,7 @@ import torch
 from torch import Tensor
 
 from ssul.errors import UserError
-
-VOID = 255
-"""The target value of pixels that are in no loss and no score."""
-BACKGROUND_ID = 0
-"""The data set id of the background."""
+from ssul.files import BACKGROUND_ID, VOID
 
 Activation = Literal["sigmoid", "softmax"]
 """How logits become scores: per-class sigmoids (BCE, the paper's choice) or one softmax (CE)."""

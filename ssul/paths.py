@@ -22,9 +22,24 @@ class Layout:
         return self.root / "conf" / "scenario"
 
     @property
+    def data_sets(self) -> Path:
+        """The data set files that Hydra composes from; own data sets are described in theirs."""
+        return self.root / "conf" / "data"
+
+    @property
     def drawn(self) -> Path:
         """The embedded data set, drawn by `prepare`; an empty folder where `data.root` names another."""
         return self.root / "data" / "drawn"
+
+    @property
+    def cache(self) -> Path:
+        """What is kept between runs and may be deleted at any time; of the main folder, see `project_root`."""
+        return self.root / "data" / "cache"
+
+    @property
+    def downloads(self) -> Path:
+        """Where archives are downloaded to, and may be put by hand; of the main folder, see `project_root`."""
+        return self.root / "data" / "downloads"
 
     def index(self, split: str) -> Path:
         """The index of a split, `train` or `val`."""
@@ -38,6 +53,11 @@ class Layout:
     def split(self, step: int) -> Path:
         """The classes and training images of a step."""
         return self.splits / f"step_{step}.json"
+
+    @property
+    def split_summary(self) -> Path:
+        """How many images each step and class has."""
+        return self.splits / "summary.json"
 
     def memory(self, step: int) -> Path:
         """The exemplars that are rehearsed during a step."""

@@ -30,7 +30,7 @@ def shown(items: Iterable[T], *, total: int, title: str, unit: str) -> Iterator[
             bar.update()
 
 
-def progress_bar(*, total: int, title: str, unit: str) -> "tqdm[Any]":
+def progress_bar(*, total: int | None, title: str, unit: str) -> "tqdm[Any]":
     """A progress bar with the time left; where nobody watches a terminal it speaks up rarely."""
     interval = 0.5 if sys.stderr.isatty() else 20.0
     return tqdm(total=total, desc=title, unit=unit, mininterval=interval, maxinterval=2 * interval, dynamic_ncols=True)

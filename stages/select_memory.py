@@ -22,13 +22,12 @@ def main(step: str) -> None:
     past = int(step) - 1
     chosen: list[Exemplar] = []
     if settings.memory.capacity:
+        index = ImageIndex.read(LAYOUT.index("train"))
         split = Split.read(LAYOUT.split(past))
         known = read_exemplars(LAYOUT.memory(past))
-        candidates = with_annotated_classes(
-            merge_candidates(known, split.images, past), ImageIndex.read(LAYOUT.index("train")).present, split.groups
-        )
+        candidates = with_annotated_classes(merge_candidates(known, split.images, past), index.present, split.groups)
         if past and settings.method.pseudo_labels:  # after the base step every class so far is annotated
-            candidates = look(candidates, settings, past)
+            candidates = look(candidates, settings, index, past)
         classes = [class_id for group in split.groups for class_id in group]
         seed = derive_seed(settings.seed, "memory", step)
         chosen = choose(candidates, classes, settings.memory.capacity, seed, settings.memory.strategy)
@@ -38,14 +37,14 @@ def main(step: str) -> None:
     print(f"step {step}: {len(chosen)} exemplars in memory")
 
 
-def look(candidates: list[Exemplar], settings: Settings, past: int) -> list[Exemplar]:
+def look(candidates: list[Exemplar], settings: Settings, index: ImageIndex, past: int) -> list[Exemplar]:
     """Lets the network after step `past` say what else the candidates show."""
     model, meaning = load_checkpoint(LAYOUT.checkpoint(past))
     found = with_pseudo_classes(
         candidates,
         model,
         LabelSpace.from_description(meaning["labels"]),
-        training_pictures(settings.data),
+        training_pictures(settings.data, index),
         fabric=choose_device(settings.recipe.precision),
         threshold=settings.method.pseudo_threshold,
     )

@@ -3,6 +3,7 @@
 import torch
 
 from ssul import config
+from ssul.data.index import ImageIndex
 from ssul.data.splits import Split
 from ssul.data.stream import Item, derive_seed
 from ssul.labels import LabelSpace
@@ -17,6 +18,7 @@ from stages.training import train
 def main() -> None:
     """Writes data/checkpoints/step_0 from the base step's split."""
     settings = config.load(LAYOUT.params)
+    index = ImageIndex.read(LAYOUT.index("train"))
     split = Split.read(LAYOUT.split(0))
     labels = LabelSpace(split.groups, settings.method.unknown, settings.method.activation)
     torch.manual_seed(derive_seed(settings.seed, "base"))
@@ -31,7 +33,8 @@ def main() -> None:
         split,
         new=[Item(image_id, split.new) for image_id in split.images],
         memory=[],
-        dataset=training_pictures(settings.data),
+        dataset=training_pictures(settings.data, index),
+        rows=index.rows,
         groups=model.trainable_groups(learning.lr, trunk_ratio=learning.trunk_lr_ratio, slow_head=None, slow_ratio=1.0),
         learning=learning,
         recipe=settings.recipe,

@@ -6,6 +6,7 @@ import torch
 
 from ssul import config
 from ssul.data.exemplars import captured_again, read_exemplars
+from ssul.data.index import ImageIndex
 from ssul.data.splits import Split
 from ssul.data.stream import Item, derive_seed
 from ssul.labels import LabelSpace
@@ -19,6 +20,7 @@ from stages.training import train
 def main(step: str) -> None:
     """Writes data/checkpoints/step_K."""
     settings = config.load(LAYOUT.params)
+    index = ImageIndex.read(LAYOUT.index("train"))
     split = Split.read(LAYOUT.split(int(step)))
     model, meaning = load_checkpoint(LAYOUT.checkpoint(split.step - 1))
     old = LabelSpace.from_description(meaning["labels"])
@@ -42,7 +44,8 @@ def main(step: str) -> None:
         split,
         new=[Item(image_id, split.new) for image_id in split.images],
         memory=[Item(exemplar.id, exemplar.annotated(split.groups)) for exemplar in exemplars],
-        dataset=training_pictures(settings.data),
+        dataset=training_pictures(settings.data, index),
+        rows=index.rows,
         groups=model.trainable_groups(
             learning.lr,
             trunk_ratio=learning.trunk_lr_ratio,

@@ -5,7 +5,7 @@ from typing import Any
 
 from ssul.config import Learning, Recipe
 from ssul.data.dataset import SegmentationDataset
-from ssul.data.index import ImageIndex, require_unchanged
+from ssul.data.index import IndexRow, require_unchanged
 from ssul.data.splits import Split
 from ssul.data.stream import Item, SampleOrder, training_batches
 from ssul.methods.objective import Objective
@@ -22,6 +22,7 @@ def train(
     new: Sequence[Item],
     memory: Sequence[Item],
     dataset: SegmentationDataset,
+    rows: Sequence[IndexRow],
     groups: list[dict[str, Any]],
     learning: Learning,
     recipe: Recipe,
@@ -29,8 +30,7 @@ def train(
 ) -> None:
     """Trains a step and writes its checkpoint."""
     wanted = {item.id for item in (*new, *memory)}
-    rows = [row for row in ImageIndex.read(LAYOUT.index("train")).rows if row.id in wanted]
-    require_unchanged(rows, dataset.folders, saliency=dataset.saliency)
+    require_unchanged([row for row in rows if row.id in wanted], dataset.folders, saliency=dataset.saliency)
     iterations = iteration_count(len(new), epochs=learning.epochs, batch=learning.batch)
     fabric = choose_device(recipe.precision)
     batches = training_batches(
@@ -43,7 +43,7 @@ def train(
         workers=loader_workers(),
     )
     print(
-        f"step {split.step}: learning {', '.join(split.class_names[-len(split.new) :])} from {len(new)} images"
+        f"step {split.step}: learning {', '.join(split.new_names)} from {len(new)} images"
         + (f" and {len(memory)} exemplars" if memory else "")
         + f" on {fabric.device}, {iterations} iterations"
         + (f" (fewer images than a batch of {learning.batch}: they repeat)" if len(new) < learning.batch else ""),

@@ -11,7 +11,8 @@ from hypothesis import settings
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from ssul.data.layout import VocFolders
+from ssul.catalog import data_set
+from ssul.data.layout import Folders
 
 torch.set_num_threads(1)
 # `pytest --hypothesis-profile=default` looks for new examples instead.
@@ -21,9 +22,14 @@ settings.load_profile("same-examples")
 
 @dataclass(frozen=True)
 class PictureBook:
-    """A data root in VOC's layout, whose pictures a test draws by hand."""
+    """A data root whose pictures a test draws by hand, in VOC's layout unless the folders say another one."""
 
-    folders: VocFolders
+    folders: Folders
+
+    @property
+    def root(self) -> Path:
+        """The data root."""
+        return self.folders.root
 
     def add(self, image_id: str, mask: ArrayLike, *, saliency: ArrayLike | None = None, image: object = None) -> None:
         """Writes a palette mask, a photograph (by default the mask in shades of grey) and perhaps a saliency map."""
@@ -37,8 +43,8 @@ class PictureBook:
             self._save(self.folders.saliency(image_id), Image.fromarray(np.array(saliency, dtype=np.uint8)))
 
     def list_images(self, name: str, ids: Sequence[str]) -> None:
-        """Writes an image list."""
-        path = self.folders.image_list(name)
+        """Writes an image list where VOC has it."""
+        path = self.root / "ImageSets" / "Segmentation" / f"{name}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{image_id}\n" for image_id in ids), encoding="utf-8")
 
@@ -51,4 +57,4 @@ class PictureBook:
 @pytest.fixture
 def book(tmp_path: Path) -> PictureBook:
     """An empty picture book."""
-    return PictureBook(VocFolders(tmp_path / "book"))
+    return PictureBook(Folders(tmp_path / "book", data_set("voc").train))

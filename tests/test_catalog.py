@@ -2,10 +2,13 @@
 
 import pytest
 
-from ssul.catalog import CATALOG, VOID_COLOUR, DataSet, data_set, learning_order, voc_colours
+from ssul.catalog import CATALOG, DataSet, data_set, published_orders, voc_colours
+from ssul.config import MOST_CLASSES
 from ssul.errors import UserError
+from ssul.files import VOID_COLOUR, MaskValues
+from ssul.scenario import ScenarioName
 
-SHAPES, VOC = data_set("shapes"), data_set("voc")
+SHAPES, VOC, ADE = data_set("shapes"), data_set("voc"), data_set("ade")
 DATA_SETS = pytest.mark.parametrize("known", CATALOG.values(), ids=CATALOG)
 
 
@@ -23,16 +26,85 @@ def test_class_names_differ_and_none_is_the_background(known: DataSet) -> None:
 
 @DATA_SETS
 def test_every_published_order_names_each_class_once(known: DataSet) -> None:
-    natural = learning_order(known, "natural")
-    assert natural == tuple(range(1, 1 + len(known.classes)))
-    for letter in known.orders:
-        assert sorted(learning_order(known, letter)) == list(natural)
-        assert learning_order(known, letter) != natural
+    natural = list(range(1, 1 + len(known.classes)))
+    orders = published_orders(known.name)
+    assert all(sorted(order) == natural for order in orders.values())
+    assert len({tuple(natural), *orders.values()}) == 1 + len(orders)
+
+
+@DATA_SETS
+def test_the_values_of_masks_are_the_ids(known: DataSet) -> None:
+    assert len(known.classes) <= MOST_CLASSES
+    assert all(value == class_id for value, class_id in known.values.ids(len(known.classes)).items())
+    assert known.values == MaskValues()
+
+
+@DATA_SETS
+def test_every_file_of_an_image_has_a_place_of_its_own(known: DataSet) -> None:
+    for files in (known.train, known.val):
+        templates = [one for one in (files.image, files.mask, files.saliency) if one]
+        assert len(set(templates)) == len(templates)
+        assert all(template.count("{id}") == 1 for template in templates)
 
 
 @DATA_SETS
 def test_a_data_set_is_found_by_its_name(known: DataSet) -> None:
     assert data_set(known.name) is known
+
+
+def test_the_published_letters_are_vocs_b_to_w_and_ades_b_and_c() -> None:
+    assert "".join(VOC.orders) == "bcdefghijklmnopqrstuvw"
+    assert "".join(ADE.orders) == "bc"
+    assert published_orders("shapes") == published_orders("an own one") == {}
+
+
+def test_vocs_order_b_is_the_published_one() -> None:
+    assert VOC.orders["b"] == (12, 9, 20, 7, 15, 8, 14, 16, 5, 19, 4, 1, 13, 2, 11, 17, 3, 6, 18, 10)
+
+
+@pytest.mark.parametrize("letter", ["b", "c"])
+def test_ades_published_sets_nest_so_that_one_order_serves_all(letter: str) -> None:
+    learned = {
+        sizes: [set(step.new) for step in ScenarioName.parse(f"ade_{sizes}").scenario(ADE.orders[letter]).steps]
+        for sizes in ("100-50", "100-10", "50-50")
+    }
+    (base, rest), (first, second, last) = learned["100-50"], learned["50-50"]
+    assert first | second == base == learned["100-10"][0]
+    assert last == rest == set().union(*learned["100-10"][1:])
+    assert [len(classes) for classes in learned["100-10"]] == [100, 10, 10, 10, 10, 10]
+
+
+@pytest.mark.parametrize(
+    ("letter", "first", "increments"),
+    [
+        (
+            "b",
+            [1, 9, 14, 18, 22],
+            [{11, 16, 50, 64, 66, 73, 89, 92, 145, 146}, {17, 20, 59, 68, 83, 94, 102, 122, 127, 137}],
+        ),
+        (
+            "c",
+            [5, 10, 11, 12, 13],
+            [{3, 4, 7, 18, 39, 64, 73, 101, 113, 137}, {15, 21, 72, 75, 88, 93, 103, 107, 122, 150}],
+        ),
+    ],
+)
+def test_ades_orders_begin_and_end_as_published(letter: str, first: list[int], increments: list[set[int]]) -> None:
+    """MiB's 50b and 50c at their first step, 100-10b and 100-10c at their first and last increments."""
+    order = ADE.orders[letter]
+    assert list(order[:5]) == first
+    assert [set(order[100:110]), set(order[140:])] == increments
+
+
+def test_ade_ids_mean_what_ade_says() -> None:
+    assert len(ADE.classes) == 150
+    assert [ADE.class_name(class_id) for class_id in (0, 1, 13, 75, 150)] == [
+        "background",
+        "wall",
+        "person",
+        "computer",
+        "flag",
+    ]
 
 
 def test_voc_ids_mean_what_voc_says() -> None:
@@ -51,25 +123,8 @@ def test_voc_colours_are_those_of_its_annotations() -> None:
     assert voc_colours(256)[255] == VOID_COLOUR
 
 
-def test_ids_can_be_listed_in_any_order() -> None:
-    assert learning_order(SHAPES, [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]) == (10, 9, 8, 7, 6, 5, 4, 3, 2, 1)
-
-
 def test_an_unknown_data_set_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"data\.name is 'cityscapes'.*choose shapes, voc"):
+    with pytest.raises(
+        UserError, match=r"data\.name is 'cityscapes'.*choose shapes, voc, ade, or describe an own data"
+    ):
         data_set("cityscapes")
-
-
-def test_an_unknown_order_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"scenario\.order is 'q'.*voc.*choose natural, b, or list the ids 1\.\.20"):
-        learning_order(VOC, "q")
-
-
-def test_an_order_of_another_data_set_is_refused() -> None:
-    with pytest.raises(UserError, match=r"scenario\.order is 'b'.*shapes.*choose natural"):
-        learning_order(SHAPES, "b")
-
-
-def test_a_wrong_list_of_ids_is_refused_with_what_is_wrong_in_it() -> None:
-    with pytest.raises(UserError, match=r"1\.\.10 once: missing \[1, 2\], unknown \[11\], repeated \[3\]"):
-        learning_order(SHAPES, [3, 3, 4, 5, 6, 7, 8, 9, 10, 11])

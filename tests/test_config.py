@@ -1,6 +1,7 @@
 """What params.yaml may say, and that what conf/ composes says it."""
 
 import copy
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,9 +12,9 @@ import yaml
 from dvc.utils.hydra import compose_and_dump
 
 from ssul import catalog, config
-from ssul.config import Settings
+from ssul.config import MOST_CLASSES, Settings, parse_described
 from ssul.errors import UserError
-from ssul.scenario import Scenario
+from ssul.scenario import Scenario, ScenarioName, learning_order
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
@@ -70,6 +71,7 @@ def with_value(params: dict[str, Any], name: str, value: object) -> dict[str, An
         ("method.pseudo_label", "method.pseudo_labels", "unknown, pseudo_labels, pseudo_threshold, freeze"),
         ("recipe.base.epoch", "recipe.base.epochs", "epochs, batch, lr, trunk_lr_ratio, momentum, weight_decay"),
         ("data.drawn.hight", "data.drawn.height", "seed, train, val, height, width"),
+        ("data.mirrors", "data.mirror", "name, root, download, mirror, on_error, saliency, holdout"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest_and_the_valid_names(
@@ -93,8 +95,14 @@ def test_a_name_like_no_other_is_refused_without_a_guess(params: dict[str, Any])
         ("setting", "sequential", "'overlapped', 'disjoint' or 'partitioned'"),
         ("data.saliency", True, "'maps' or 'none'"),
         ("scenario.base_classes", 0, "greater than or equal to 1"),
-        ("scenario.order", 5, "list of class ids"),
-        ("scenario.order", [1, "two"], "list of class ids"),
+        ("data.on_error", "ignore", "'refuse' or 'skip'"),
+        ("data.holdout", 1.0, "less than 1"),
+        ("data.holdout", -0.1, "greater than or equal to 0"),
+        ("data.described", "town", "dictionary"),
+        ("scenario.order", 5, "choose natural, a published letter, or a list of names or ids"),
+        ("scenario.order", [1, [2]], "choose natural, a published letter, or a list of names or ids"),
+        ("scenario.order", [1, 2.5], "choose natural, a published letter, or a list of names or ids"),
+        ("scenario.order", None, "choose natural, a published letter, or a list of names or ids"),
         ("model.trunk", "vgg16", "'resnet50'"),
         ("model.output_stride", 32, "8 or 16"),
         ("model.width", 64.5, "valid integer"),
@@ -111,6 +119,7 @@ def test_a_name_like_no_other_is_refused_without_a_guess(params: dict[str, Any])
         ("recipe.increment.lr", 0.0, "greater than 0"),
         ("recipe.increment.lr", float("inf"), "finite"),
         ("evaluation.future", "forget", "'ignore' or 'background'"),
+        ("evaluation.protocol", "resize", "'full' or 'crop'"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name_its_value_and_what_is_valid(
@@ -132,6 +141,12 @@ def test_missing_parameters_are_all_named_at_once(params: dict[str, Any]) -> Non
         config.parse(params)
     assert "parameter seed is missing" in str(refusal.value)
     assert "parameter recipe.increment.lr is missing" in str(refusal.value)
+
+
+def test_a_missing_order_is_named_like_any_other_parameter(params: dict[str, Any]) -> None:
+    del params["scenario"]["order"]
+    with pytest.raises(UserError, match=r"parameter scenario\.order is missing"):
+        config.parse(params)
 
 
 def test_a_refusal_says_the_way_out(params: dict[str, Any]) -> None:
@@ -160,6 +175,105 @@ def test_a_file_without_parameters_is_refused_in_words(tmp_path: Path, content: 
     with pytest.raises(UserError) as refusal:
         config.load(path)
     assert "parameter  is" not in str(refusal.value)  # a parameter without a name helps nobody
+
+
+# --- own data sets ----------------------------------------------------------------------------------------------------
+
+OWN: dict[str, Any] = {
+    "classes": ["house", "tree", "road"],
+    "train": {"image": "photos/{id}.jpg", "mask": "masks/{id}.png"},
+    "val_share": 0.2,
+}
+PLACE = OWN["train"]
+DESCRIBED_FAULTS = [
+    ({"classes": []}, "parameter data.described.classes is []: list should have at least 1 item"),
+    ({"classes": ["a", 2]}, "parameter data.described.classes.1 is 2: input should be a valid string"),
+    ({"classes": ["a", "b", "a", "c", "b"]}, "classes are named twice, or like the background: a, b"),
+    ({"classes": ["a", "background"]}, "classes are named twice, or like the background: background"),
+    ({"palette": [[0, 0, 0]] * 3}, "palette has 3 colours, not 4 (background and each class)"),
+    ({"palette": [[0, 0, 0]] * 3 + [[0, 0, 256]]}, "parameter data.described.palette.3.2 is 256: "),
+    ({"val": PLACE}, "choose either val (where the validation split lies) or val_share"),
+    ({"val_share": None}, "choose either val (where the validation split lies) or val_share"),
+    ({"val_share": 0.0}, "parameter data.described.val_share is 0.0: input should be greater than 0"),
+    ({"val_share": 1.0}, "parameter data.described.val_share is 1.0: input should be less than 1"),
+    ({"first_value": 0}, "0 (background) and 0.. (classes) overlap: first_value must be 1 or more"),
+    ({"first_value": 254}, "the classes take the values up to 256, a mask holds 0..255"),
+    ({"first_value": -1}, "parameter data.described.first_value is -1: input should be greater than or equal to 0"),
+    ({"void": 2}, "void is 2, which is also the value of the background or of a class"),
+    ({"void": 0}, "void is 0, which is also the value of the background or of a class"),
+    ({"void": 256}, "parameter data.described.void is 256: input should be less than or equal to 255"),
+    ({"train": {"image": "photos/{id}.jpg"}}, "parameter data.described.train.mask is missing"),
+    ({"train": {**PLACE, "mask": "masks"}}, "train.mask is 'masks': a file template must hold {id} once"),
+    ({"train": {**PLACE, "mask": "{id}/{id}.png"}}, "'{id}/{id}.png': a file template must hold {id} once"),
+    ({"train": {**PLACE, "mask": "/masks/{id}.png"}}, "'/masks/{id}.png': a file template must stay below data.root"),
+    ({"train": {**PLACE, "image": "../{id}.png"}}, "'../{id}.png': a file template must stay below data.root"),
+    ({"clases": 1}, "unknown parameter data.described.clases (did you mean data.described.classes?), valid here: "),
+    (
+        {"train": {**PLACE, "masks": "m"}},
+        "unknown parameter data.described.train.masks (did you mean data.described.train.mask?), valid here: image",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), DESCRIBED_FAULTS)
+def test_each_fault_of_a_description_is_told_in_one_line(
+    params: dict[str, Any], change: dict[str, Any], words: str
+) -> None:
+    described = {**OWN, **change}
+    with pytest.raises(UserError) as alone:
+        parse_described(described)
+    with pytest.raises(UserError) as among_all:
+        config.parse(with_value(params, "data.described", described))
+    for refusal in (alone, among_all):
+        assert words in str(refusal.value)
+        assert "data.described" in str(refusal.value)
+        assert "\n" not in str(refusal.value)
+    assert "conf/data/" in str(alone.value)
+
+
+def test_all_faults_of_a_description_are_told_at_once() -> None:
+    with pytest.raises(UserError) as refusal:
+        parse_described({**OWN, "classes": ["a", "a"], "palette": [], "void": 1, "val": PLACE})
+    for words in ("named twice", "palette has 0 colours, not 3", "void is 1", "choose either val"):
+        assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize("described", [{}, [], "town", 3])
+def test_a_description_that_is_none_is_refused(described: object) -> None:
+    with pytest.raises(UserError, match=r"parameter data\.described"):
+        parse_described(described)
+
+
+def test_a_description_is_optional_and_so_is_most_of_it() -> None:
+    assert parse_described(None) is None
+    own = parse_described(OWN)
+    assert own is not None
+    assert (own.background, own.first_value, own.void, own.palette, own.val) == (True, 1, 255, None, None)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"background": True, "first_value": 1, "void": 255},
+        {"background": True, "first_value": 1, "void": 254},
+        {"background": True, "first_value": 3, "void": 1},
+        {"background": False, "first_value": 1, "void": 0},
+        {"background": False, "first_value": 0, "void": 255},
+        {"background": False, "first_value": 0, "void": None},
+    ],
+)
+def test_253_classes_fit_into_a_mask(values: dict[str, Any]) -> None:
+    classes = [f"class {number}" for number in range(1, 1 + MOST_CLASSES)]
+    own = parse_described({**OWN, "classes": classes, **values})
+    assert own is not None
+    assert len(own.classes) == 253
+
+
+def test_254_classes_are_refused_in_words() -> None:
+    with pytest.raises(UserError, match=r"data\.described\.classes .*at most 253 items") as refusal:
+        parse_described({**OWN, "classes": [f"class {number}" for number in range(254)]})
+    assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value)) < 500  # the 254 names are none of the message's business
 
 
 # --- what is accepted -------------------------------------------------------------------------------------------------
@@ -198,35 +312,75 @@ def test_the_committed_parameters_are_what_conf_composes(compose_text: Callable[
 
 
 def scenario_of(settings: Settings) -> Scenario:
-    order = catalog.learning_order(catalog.data_set(settings.data.name), settings.scenario.order)
+    data_set = catalog.data_set(settings.data.name)
+    order = learning_order(settings.scenario.order, names=data_set.classes, published=data_set.orders)
     return Scenario(order, settings.scenario.base_classes, settings.scenario.increment)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_scenario_file_says_what_it_is_called(name: str) -> None:
+    content = yaml.safe_load((CONF / "scenario" / f"{name}.yaml").read_text(encoding="utf-8"))
+    said = ScenarioName.parse(name)
+    data_set = catalog.data_set(said.data_set)
+    assert {"override /data": said.data_set} in content["defaults"]
+    assert content["scenario"]["name"] == name
+    written = content["scenario"]
+    assert written["order"] == said.order
+    order = learning_order(said.order, names=data_set.classes, published=data_set.orders)
+    assert Scenario(order, written["base_classes"], written["increment"]) == said.scenario(order)
+
+
+def test_every_published_scenario_has_a_file() -> None:
+    voc = ("19-1", "15-5", "15-1", "10-1", "5-5", "5-3", "5-1", "2-2", "2-1", "offline")
+    ade = ("100-50", "100-10", "100-5", "50-50", "50-20", "offline")
+    published = {
+        *(f"voc_{sizes}" for sizes in voc),
+        *(f"voc_15-1_{letter}" for letter in catalog.published_orders("voc")),
+        *(f"ade_{sizes}" for sizes in ade),
+        *(f"ade_{sizes}_{letter}" for sizes in ("100-50", "100-10", "50-50") for letter in "bc"),
+    }
+    assert len(published) == 44
+    assert published | {"shapes_6-2", "shapes_offline"} == set(SCENARIOS)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_scenario_composes_with_what_belongs_to_it(compose: Compose, name: str) -> None:
+    settings = config.parse(compose(f"scenario={name}"))
+    said = ScenarioName.parse(name)
+    # it brings its data set, network and recipe
+    brought = {"shapes": ("small", 96, "maps"), "voc": ("resnet101", 513, "maps"), "ade": ("resnet101", 513, "none")}
+    assert (settings.scenario.name, settings.data.name) == (name, said.data_set)
+    assert (settings.model.trunk, settings.recipe.crop, settings.data.saliency) == brought[said.data_set]
+    # and the pipeline has its steps
+    steps = scenario_of(settings).steps
+    assert settings.scenario.last == len(steps) - 1
+    assert settings.scenario.steps == {str(k): {"prev": k - 1} for k in range(1, len(steps))}
 
 
 @pytest.mark.parametrize("memory", options("memory"))
 @pytest.mark.parametrize("method", options("method"))
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_every_scenario_composes_with_every_method_and_memory(
+@pytest.mark.parametrize("name", ["shapes_6-2", "voc_15-1", "ade_100-50"])
+def test_every_method_and_memory_composes_with_every_data_set(
     compose: Compose, name: str, method: str, memory: str
 ) -> None:
     settings = config.parse(compose(f"scenario={name}", f"method={method}", f"memory={memory}"))
-    data_set, _, arithmetic = name.partition("_")
-    assert settings.scenario.name == name
+    capacity = {"shapes": 24, "voc": 100, "ade": 300}[settings.data.name]
     assert settings.method.name == method
-    # it brings its data set, network and recipe
-    brought = {"shapes": ("small", 96), "voc": ("resnet101", 513)}
-    assert settings.data.name == data_set
-    assert (settings.model.trunk, settings.recipe.crop) == brought[data_set]
-    assert settings.memory.capacity == (settings.data.rehearsal_capacity if memory == "rehearsal" else 0)
-    # and its arithmetic is what it is called
-    scenario = scenario_of(settings)
-    if arithmetic == "offline":
-        assert len(scenario.steps) == 1
-    else:
-        sizes, _, letter = arithmetic.partition("_")
-        assert sizes == f"{scenario.base_classes}-{scenario.increment}"
-        assert settings.scenario.order == (letter or "natural")
-    assert settings.scenario.last == len(scenario.steps) - 1
-    assert settings.scenario.steps == {str(k): {"prev": k - 1} for k in range(1, len(scenario.steps))}
+    assert settings.memory.capacity == (capacity if memory == "rehearsal" else 0)
+
+
+def test_an_own_data_set_composes_with_steps_over_its_own_classes(tmp_path: Path) -> None:
+    shutil.copytree(CONF, tmp_path / "conf")
+    head = {"name": "town", "root": "data/town", "download": False, "mirror": None, "on_error": "refuse"}
+    rest = {"saliency": "none", "holdout": 0.0, "rehearsal_capacity": 9, "drawn": None, "described": OWN}
+    (tmp_path / "conf" / "data" / "town.yaml").write_text(yaml.safe_dump(head | rest), encoding="utf-8")
+    output = tmp_path / "params.yaml"
+    overrides = ["data=town", "scenario.base_classes=1", "scenario.increment=1", "scenario.order=[road,1,tree]"]
+    compose_and_dump(output, str(tmp_path / "conf"), None, "config", str(ROOT), overrides)
+    settings = config.load(output)
+    assert settings.data.described == parse_described(OWN)
+    assert settings.scenario.order == ["road", 1, "tree"]
+    assert (list(settings.scenario.steps), settings.scenario.last) == (["1", "2"], 2)
 
 
 def test_a_choice_wins_over_what_the_scenario_brings(compose: Compose) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from hypothesis.extra import numpy as arrays
 from torch import Tensor
 
 from ssul.errors import UserError
-from ssul.labels import VOID, Activation, LabelSpace
+from ssul.files import VOID
+from ssul.labels import Activation, LabelSpace
 
 # [unknown][background][3][1] and, after a step, [2]
 BASE = LabelSpace(((3, 1),), unknown=True, activation="sigmoid")
@@ -242,6 +244,35 @@ def test_a_network_that_is_right_predicts_the_truth(labels: LabelSpace) -> None:
         target = labels.encode(mask, saliency, labels.classes).long()
         logits = 20.0 * torch.nn.functional.one_hot(target, labels.channel_count).movedim(-1, 0)[None] - 10.0
         assert torch.equal(labels.decode(labels.predict(logits))[0], mask)
+
+
+@given(st.integers(1, 253), st.integers(1, 253), st.booleans(), st.randoms(use_true_random=False))
+def test_a_mask_of_up_to_253_classes_survives_encoding_and_decoding(
+    count: int, base: int, unknown: bool, chance: random.Random
+) -> None:
+    order = chance.sample(range(1, count + 1), count)
+    groups = tuple(tuple(group) for group in (order[:base], order[base:]) if group)
+    labels = LabelSpace(groups, unknown, "sigmoid")
+    annotated = chance.sample(order, chance.randint(1, count))
+    mask = torch.tensor([[*annotated, VOID]], dtype=torch.uint8)
+    target = labels.encode(mask, torch.ones_like(mask), annotated)
+    assert target[0, -1] == VOID
+    assert (target[0, :-1] < labels.channel_count).all()
+    assert labels.channel_count <= VOID  # no channel is mistaken for void
+    positions = torch.where(target == VOID, VOID, target.int() - labels.first_class_channel + 1).to(torch.uint8)
+    assert torch.equal(labels.decode(positions), mask)
+
+
+@pytest.mark.parametrize("unknown", [True, False])
+def test_253_classes_are_all_told_apart_from_void(unknown: bool) -> None:
+    labels = LabelSpace((tuple(range(1, 151)), tuple(range(151, 254))), unknown, "sigmoid")
+    mask = torch.arange(256, dtype=torch.uint8)[None]
+    target = labels.encode(mask, torch.zeros_like(mask), labels.classes)
+    assert len(set(target[0, :254].tolist())) == 254  # the background and every class have a channel of their own
+    assert (target == VOID).tolist() == [[False] * 255 + [True]]
+    truth = labels.encode_truth(mask)
+    assert torch.equal(labels.decode(truth)[0, :254], mask[0, :254])
+    assert truth[0, 254:].tolist() == [VOID, VOID]
 
 
 # --- truth ------------------------------------------------------------------------------------------------------------

@@ -40,6 +40,16 @@ def test_the_drawn_world_lies_in_the_folder_of_the_experiment(project: Path) -> 
     assert picture_root(None, Layout(Path("/copy"))) == Path("/copy/data/drawn")
 
 
+def test_what_is_kept_between_runs_lies_in_the_project_and_not_in_the_folder_of_the_experiment(project: Path) -> None:
+    assert Layout(project_root()).cache == project / "data" / "cache"
+    assert Layout(project_root()).downloads == project / "data" / "downloads"
+
+
+def test_own_data_sets_and_scenarios_are_those_of_the_folder_of_the_experiment() -> None:
+    assert Layout(Path("/copy")).data_sets == Path("/copy/conf/data")
+    assert Layout(Path("/copy")).scenarios == Path("/copy/conf/scenario")
+
+
 def test_a_weights_file_is_found_in_the_project(project: Path) -> None:
     (project / "trunk.pth").touch()
     assert weights_file("trunk.pth") == str(project / "trunk.pth")
@@ -59,6 +69,7 @@ def test_every_step_has_files_of_its_own_below_the_root(tmp_path: Path) -> None:
         for place in (layout.split(step), layout.memory(step), layout.checkpoint(step), layout.evaluation(step))
     ]
     places += [layout.index("train"), layout.index("val"), layout.drawn, layout.params, layout.metrics, layout.page]
+    places += [layout.split_summary]
     assert len(set(places)) == len(places)
     assert all(place.is_relative_to(tmp_path) for place in places)
 

@@ -1,14 +1,17 @@
 """Opening the pictures of indexed images."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from ssul.data.layout import VocFolders
+from ssul.data.index import ImageIndex
+from ssul.data.layout import Folders
 from ssul.errors import UserError
+from ssul.files import VOID, MaskValues
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Picture:
     Attributes:
         id: its name in the image list.
         image: uint8 (3, H, W), RGB.
-        mask: uint8 (H, W), data set ids and the data set's void value.
+        mask: uint8 (H, W), data set ids and VOID.
         saliency: uint8 (H, W), positive where salient; None where the data set has none or it was not asked for.
     """
 
@@ -30,15 +33,27 @@ class Picture:
 
 @dataclass(frozen=True)
 class SegmentationDataset:
-    """The pictures below a data root.
+    """The pictures of a split.
 
     Attributes:
         folders: where the files lie.
+        table: uint8 (256,), the data set id of each mask value; None where the values are the ids.
         saliency: whether `read` brings saliency maps.
     """
 
-    folders: VocFolders
+    folders: Folders
+    table: Tensor | None = None
     saliency: bool = False
+
+    @classmethod
+    def of(cls, index: ImageIndex, root: Path, *, saliency: bool) -> "SegmentationDataset":
+        """The pictures of an indexed split below a data root."""
+        table = None
+        if index.values != MaskValues():
+            table = torch.full((256,), VOID, dtype=torch.uint8)
+            for value, class_id in index.values.ids(len(index.class_names)).items():
+                table[value] = class_id
+        return cls(Folders(root, index.files), table, saliency)
 
     def read(self, image_id: str) -> Picture:
         """Opens one image, its mask and, if asked for, its saliency map.
@@ -47,10 +62,11 @@ class SegmentationDataset:
             UserError: if a file is gone or cannot be decoded.
         """
         try:
+            mask = _values(self.folders.mask(image_id))
             return Picture(
                 id=image_id,
                 image=_rgb(self.folders.image(image_id)),
-                mask=_values(self.folders.mask(image_id)),
+                mask=mask if self.table is None else self.table[mask.long()],
                 saliency=_values(self.folders.saliency(image_id)) if self.saliency else None,
             )
         except OSError as error:
@@ -60,11 +76,11 @@ class SegmentationDataset:
             ) from None
 
 
-def _rgb(path: object) -> Tensor:
-    with Image.open(path) as picture:  # type: ignore[arg-type]
+def _rgb(path: Path) -> Tensor:
+    with Image.open(path) as picture:
         return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)
 
 
-def _values(path: object) -> Tensor:
-    with Image.open(path) as picture:  # type: ignore[arg-type]
+def _values(path: Path) -> Tensor:
+    with Image.open(path) as picture:
         return torch.from_numpy(np.array(picture))

@@ -1,25 +1,19 @@
 """The index of a data set: what every mask shows, so that nothing later opens a mask to ask.
 
 Splits depend on it alone. Its content hashes stand for the pictures in DVC's eyes: stages depend on the index, not on
-the raw files, which stay where they are.
+the raw files, which stay where they are. It also tells how the files lie below the data root and what their values
+mean, so that a stage needs the index and the root, and no knowledge of the data set.
 """
 
-import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
-
 from ssul.atomic import write_text
-from ssul.data.layout import VocFolders
+from ssul.data.layout import Folders
 from ssul.errors import UserError
-from ssul.labels import VOID
-
-_NAMED_AT_MOST = 8
+from ssul.files import BACKGROUND_ID, Colour, Files, MaskValues
 
 
 @dataclass(frozen=True)
@@ -29,7 +23,7 @@ class IndexRow:
     Attributes:
         id: its name in the image list.
         height, width: pixels.
-        pixels: mask value -> number of pixels, background (0) included, void left out.
+        pixels: data set id -> number of pixels, background (0) included, void left out.
         void: number of void pixels.
         bytes: the sizes of image, mask and, where it is used, saliency map, added up.
         digest: SHA-256 over their content.
@@ -46,21 +40,39 @@ class IndexRow:
     @property
     def present(self) -> tuple[int, ...]:
         """The classes that the mask shows, background left out, ascending."""
-        return tuple(sorted(class_id for class_id in self.pixels if class_id != 0))
+        return tuple(sorted(class_id for class_id in self.pixels if class_id != BACKGROUND_ID))
 
 
 @dataclass(frozen=True)
 class ImageIndex:
-    """The rows of one split of a data set, in the order of its image list."""
+    """One split of a data set.
+
+    Attributes:
+        data_set: its name.
+        class_names: by id, from 1.
+        palette: RGB of the background and of each class.
+        files: where the split's files lie below the data root.
+        values: what the values in its masks mean.
+        rows: of its images, in the order of the image list.
+        skipped: what is wrong with images that were left out because `data.on_error` says skip, by their ids.
+    """
 
     data_set: str
     class_names: tuple[str, ...]
+    palette: tuple[Colour, ...]
+    files: Files
+    values: MaskValues
     rows: tuple[IndexRow, ...]
+    skipped: dict[str, str]
 
     @property
     def present(self) -> dict[str, tuple[int, ...]]:
         """Image id -> classes that it shows."""
         return {row.id: row.present for row in self.rows}
+
+    def class_name(self, class_id: int) -> str:
+        """The name of a class id; `background` for 0."""
+        return "background" if class_id == BACKGROUND_ID else self.class_names[class_id - 1]
 
     def write(self, path: Path) -> None:
         """Writes the index as JSON, one image a line, byte-identical for the same content."""
@@ -68,8 +80,15 @@ class ImageIndex:
             json.dumps([row.id, row.height, row.width, row.pixels, row.void, row.bytes, row.digest])
             for row in self.rows
         )
-        head = json.dumps({"data_set": self.data_set, "class_names": self.class_names})
-        write_text(path, f'{head[:-1]},\n"rows": [\n{rows}\n]}}\n')
+        head = {
+            "data_set": self.data_set,
+            "class_names": self.class_names,
+            "palette": self.palette,
+            "files": asdict(self.files),
+            "values": asdict(self.values),
+            "skipped": self.skipped,
+        }
+        write_text(path, f'{json.dumps(head)[:-1]},\n"rows": [\n{rows}\n]}}\n')
 
     @classmethod
     def read(cls, path: Path) -> "ImageIndex":
@@ -86,10 +105,18 @@ class ImageIndex:
             IndexRow(image_id, height, width, {int(value): count for value, count in pixels.items()}, *rest)
             for image_id, height, width, pixels, *rest in content["rows"]
         )
-        return cls(content["data_set"], tuple(content["class_names"]), rows)
+        return cls(
+            data_set=content["data_set"],
+            class_names=tuple(content["class_names"]),
+            palette=tuple((red, green, blue) for red, green, blue in content["palette"]),
+            files=Files(**content["files"]),
+            values=MaskValues(**content["values"]),
+            rows=rows,
+            skipped=content["skipped"],
+        )
 
 
-def require_unchanged(rows: Iterable[IndexRow], folders: VocFolders, *, saliency: bool) -> None:
+def require_unchanged(rows: Iterable[IndexRow], folders: Folders, *, saliency: bool) -> None:
     """Refuses early, before a training, if files are gone or of another size than when they were indexed.
 
     Args:
@@ -101,7 +128,7 @@ def require_unchanged(rows: Iterable[IndexRow], folders: VocFolders, *, saliency
         UserError: naming the first such file.
     """
     for row in rows:
-        paths = folders.files(row.id, saliency=saliency)
+        paths = folders.all_of(row.id, saliency=saliency)
         for path in paths:
             if not path.is_file():
                 raise UserError(
@@ -113,97 +140,3 @@ def require_unchanged(rows: Iterable[IndexRow], folders: VocFolders, *, saliency
                 f"{paths[0]}, its mask or its saliency map has changed since it was indexed: "
                 "index anew with `dvc repro --force prepare`"
             )
-
-
-class _UnusableImageError(Exception):
-    """What is wrong with one image."""
-
-
-def index_images(folders: VocFolders, ids: Sequence[str], *, classes: int, saliency: bool) -> Iterator[IndexRow]:
-    """Looks at every mask once and yields its row, in order.
-
-    Args:
-        folders: where the files lie.
-        ids: the images to index.
-        classes: number of classes; masks may hold 0..classes and void.
-        saliency: whether every image must have a saliency map.
-
-    Raises:
-        UserError: after the last image, naming every image that is missing, unreadable, of another size than its mask,
-            or whose mask shows an unknown value.
-    """
-    faults = []
-
-    def examine(image_id: str) -> IndexRow | _UnusableImageError:
-        try:
-            return _examine(folders, image_id, classes, saliency)
-        except _UnusableImageError as fault:
-            return fault
-
-    with ThreadPoolExecutor() as pool:
-        for result in pool.map(examine, ids):
-            if isinstance(result, _UnusableImageError):
-                faults.append(str(result))
-            else:
-                yield result
-    if faults:
-        named = "; ".join(faults[:_NAMED_AT_MOST])
-        more = f"; and {len(faults) - _NAMED_AT_MOST} more" if len(faults) > _NAMED_AT_MOST else ""
-        raise UserError(
-            f"{len(faults)} of {len(ids)} images of {folders.root} cannot be used: {named}{more}. "
-            "Mend the files, or take the ids out of the image list"
-        )
-
-
-def _examine(folders: VocFolders, image_id: str, classes: int, saliency: bool) -> IndexRow:
-    digest = hashlib.sha256()
-    width, height = _picture_size(folders.image(image_id), "image", digest)
-    mask = _read_values(folders.mask(image_id), "mask", digest)
-    if mask.shape != (height, width):
-        raise _UnusableImageError(
-            f"{image_id}: the image is {width}x{height}, its mask {mask.shape[1]}x{mask.shape[0]} pixels"
-        )
-    counts = np.bincount(mask.ravel(), minlength=256)
-    pixels = {int(value): int(counts[value]) for value in np.flatnonzero(counts) if value != VOID}
-    foreign = [value for value in pixels if value > classes]
-    if foreign:
-        raise _UnusableImageError(f"{image_id}: its mask holds {foreign}, valid are 0..{classes} and {VOID} (void)")
-    if saliency:
-        salient = _read_values(folders.saliency(image_id), "saliency map", digest)
-        if salient.shape != mask.shape:
-            raise _UnusableImageError(f"{image_id}: its saliency map has another size than its mask")
-    weight = sum(path.stat().st_size for path in folders.files(image_id, saliency=saliency))
-    return IndexRow(image_id, height, width, pixels, int(counts[VOID]), weight, digest.hexdigest())
-
-
-def _picture_size(path: Path, what: str, digest: "hashlib._Hash") -> tuple[int, int]:
-    with _opened(path, what, digest) as picture:
-        _decode(picture, path, what)
-        return picture.size
-
-
-def _read_values(path: Path, what: str, digest: "hashlib._Hash") -> np.ndarray:
-    with _opened(path, what, digest) as picture:
-        if picture.mode not in ("P", "L"):
-            raise _UnusableImageError(
-                f"{path.name}: a {what} must be an 8-bit palette or grey picture, this one is {picture.mode}"
-            )
-        _decode(picture, path, what)
-        return np.asarray(picture)
-
-
-def _decode(picture: Image.Image, path: Path, what: str) -> None:
-    try:
-        picture.load()  # a file that is cut off has a whole header
-    except OSError as error:
-        raise _UnusableImageError(f"{path.name}: unreadable {what} ({error})") from None
-
-
-def _opened(path: Path, what: str, digest: "hashlib._Hash") -> Image.Image:
-    try:
-        digest.update(path.read_bytes())
-        return Image.open(path)
-    except FileNotFoundError:
-        raise _UnusableImageError(f"{path.stem}: no {what} at {path}") from None
-    except (UnidentifiedImageError, OSError) as error:
-        raise _UnusableImageError(f"{path.name}: unreadable {what} ({error})") from None

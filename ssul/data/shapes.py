@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from ssul.atomic import replaced_file, write_text
-from ssul.catalog import VOID_COLOUR
 from ssul.data.shape_backdrops import NIGHT, Spot, draw_backdrop
 from ssul.data.shape_drawing import (
     CLASS_LOOKS,
@@ -27,7 +26,7 @@ from ssul.data.shape_drawing import (
     draw_object,
     smooth_noise,
 )
-from ssul.labels import VOID
+from ssul.files import VOID, id_colours
 
 Mask = NDArray[np.uint8]  # (height, width)
 
@@ -93,10 +92,9 @@ def _draw_image(
     scene = _compose(rng, *size)
     owners = _reduced_owners(scene.owners, *size)
     picture = _photographed(scene.picture.reduce(SUPERSAMPLE), rng)
-    colours = [*palette, *[(0, 0, 0)] * (VOID - len(palette)), VOID_COLOUR]
     labels = np.array([0, *scene.classes, *[0] * (VOID - len(scene.classes) - 1), VOID], dtype=np.uint8)[owners]
     mask = Image.fromarray(labels)
-    mask.putpalette([channel for colour in colours for channel in colour])
+    mask.putpalette(id_colours(palette))
     _save(picture, root / "JPEGImages" / f"{image_id}.jpg", "JPEG", quality=90, subsampling=0)
     _save(mask, root / "SegmentationClassAug" / f"{image_id}.png", "PNG")
     if with_saliency:

@@ -1,11 +1,15 @@
-"""What a step's split file holds: the classes it learns and the ids of its training images."""
+"""The training data of each step: which classes it learns, and the ids of its images."""
 
+import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from ssul.atomic import write_text
 from ssul.errors import UserError
+from ssul.scenario import Scenario, Setting, step_images
 
 
 @dataclass(frozen=True)
@@ -20,17 +24,24 @@ class Split:
         groups: the class ids that each step up to this one learned, in learning order.
         class_names: the names of these classes, in the same order, flat.
         images: ids of the training images.
+        holdout: ids of the images that this step and those before it would train on, had they not been held out.
     """
 
     step: int
     groups: tuple[tuple[int, ...], ...]
     class_names: tuple[str, ...]
     images: tuple[str, ...]
+    holdout: tuple[str, ...]
 
     @property
     def new(self) -> tuple[int, ...]:
         """The classes that this step learns."""
         return self.groups[-1]
+
+    @property
+    def new_names(self) -> tuple[str, ...]:
+        """The names of the classes that this step learns."""
+        return self.class_names[-len(self.new) :]
 
     @property
     def old(self) -> tuple[int, ...]:
@@ -58,4 +69,122 @@ class Split:
             groups=tuple(tuple(group) for group in content["groups"]),
             class_names=tuple(content["class_names"]),
             images=tuple(content["images"]),
+            holdout=tuple(content["holdout"]),
         )
+
+
+def make_splits(
+    present: Mapping[str, Sequence[int]],
+    scenario: Scenario,
+    setting: Setting,
+    *,
+    names: Sequence[str],
+    seed: int,
+    holdout: float = 0.0,
+) -> list[Split]:
+    """The splits of all steps.
+
+    Args:
+        present: training image id -> ids of the classes that its mask shows.
+        scenario: which classes when.
+        setting: which images when.
+        names: of the classes by id, from 1.
+        seed: decides the partitioned setting's assignment and what is held out.
+        holdout: the share of the images that no step trains on, 0..1.
+
+    Raises:
+        UserError: if a step has no image to train on.
+    """
+    splits = []
+    kept_back: dict[str, None] = {}  # a set with an order
+    for step in scenario.steps:
+        belonging = step_images(present, step, setting, seed)
+        images = [image_id for image_id in belonging if not is_held_out(image_id, holdout, seed)]
+        kept_back |= dict.fromkeys(image_id for image_id in belonging if is_held_out(image_id, holdout, seed))
+        if not images:
+            new = ", ".join(names[class_id - 1] for class_id in step.new)
+            if belonging:
+                raise UserError(
+                    f"step {step.index} has no training image: data.holdout holds out all {len(belonging)} that show "
+                    f"{new}; choose a smaller share, or add images"
+                )
+            raise UserError(
+                f"step {step.index} has no training image: none shows {new} in the {setting} setting; choose another "
+                "setting or scenario, or add images"
+            )
+        splits.append(
+            Split(
+                step=step.index,
+                groups=tuple(past.new for past in scenario.steps[: step.index + 1]),
+                class_names=tuple(names[class_id - 1] for class_id in step.seen),
+                images=tuple(images),
+                holdout=tuple(kept_back),
+            )
+        )
+    return splits
+
+
+def is_held_out(image_id: str, share: float, seed: int) -> bool:
+    """Whether an image is held out of training: a matter of the image and the seed alone, the same at every step."""
+    digest = hashlib.sha256(f"{seed}/holdout/{image_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
+
+
+def summarise(splits: Sequence[Split], present: Mapping[str, Sequence[int]], setting: Setting) -> dict[str, Any]:
+    """What a person wants to know of the splits, as JSON.
+
+    Args:
+        splits: of all steps.
+        present: training image id -> ids of the classes that its mask shows.
+        setting: as the splits were made in.
+
+    Returns:
+        `setting`; `images` of the data set and how many of them belong to `no_step`; and `steps`, each with its `step`,
+        its `images`, how many of those `appear_again` in a later step, how many images were `held_out` so far, and its
+        `classes`: each a `name`, the number of `images` of the step that show it, and of images of `other_steps` that
+        show it too, where it is not annotated.
+    """
+    used = [set(split.images) for split in splits]
+    later: list[set[str]] = [set().union(*used[position + 1 :]) for position in range(len(used))]
+    shows = {
+        class_id: {image_id for image_id, classes in present.items() if class_id in classes}
+        for class_id in (class_id for split in splits for class_id in split.new)
+    }
+    return {
+        "setting": setting,
+        "images": len(present),
+        "no_step": len(present) - len(set().union(*used) | set(splits[-1].holdout)),
+        "steps": [
+            {
+                "step": split.step,
+                "images": len(split.images),
+                "appear_again": len(used[position] & later[position]),
+                "held_out": len(split.holdout),
+                "classes": [
+                    {
+                        "name": name,
+                        "images": len(shows[class_id] & used[position]),
+                        "other_steps": len(shows[class_id] & set().union(*used[:position], *used[position + 1 :])),
+                    }
+                    for class_id, name in zip(split.new, split.new_names, strict=True)
+                ],
+            }
+            for position, split in enumerate(splits)
+        ],
+    }
+
+
+def text_summary(summary: Mapping[str, Any]) -> str:
+    """What `summarise` returns as lines of text: a step each, and the images that no step uses."""
+    held_out = summary["steps"][-1]["held_out"]
+    lines = [
+        f"step {step['step']:2d}: {step['images']:6d} images for {_few([one['name'] for one in step['classes']])}"
+        + (f" ({step['appear_again']} appear again later)" if step["appear_again"] else "")
+        for step in summary["steps"]
+    ]
+    kept_back = f", {held_out} are held out" if held_out else ""
+    return "\n".join([*lines, f"{summary['no_step']} of {summary['images']} images are in no step{kept_back}"])
+
+
+def _few(names: Sequence[str], most: int = 20) -> str:
+    return ", ".join(names) if len(names) <= most else f"{', '.join(names[:8])}, ... ({len(names)} classes)"

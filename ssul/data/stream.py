@@ -16,7 +16,8 @@ from torchvision.transforms import v2
 
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.transforms import training_transform
-from ssul.labels import VOID, LabelSpace
+from ssul.files import VOID
+from ssul.labels import LabelSpace
 
 
 @dataclass(frozen=True)

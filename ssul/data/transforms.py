@@ -43,6 +43,24 @@ def resize_target(target: Tensor, size: list[int]) -> Tensor:
     return resized
 
 
+def centre_crop(image: Tensor, target: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Resizes the short side to `side` and cuts out the central square: the published code's `crop_val`.
+
+    Args:
+        image: uint8 (3, H, W), resized bilinearly with antialiasing.
+        target: uint8 (H, W), integer labels, resized as by `resize_target`.
+        side: pixels.
+
+    Returns:
+        uint8 (3, side, side) and uint8 (side, side).
+    """
+    short = min(target.shape)
+    size = [side * length // short for length in target.shape]
+    resized = functional.resize(image, size, interpolation=InterpolationMode.BILINEAR, antialias=True)
+    labels = resize_target(target, size)[None]
+    return functional.center_crop(resized, [side, side]), functional.center_crop(labels, [side, side])[0]
+
+
 def training_transform(*, crop: int, scale: tuple[float, float], fill: int) -> v2.Compose:
     """Random scale, random crop with padding, random horizontal flip, jointly for (Image, Mask).
 

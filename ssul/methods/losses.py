@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ssul.labels import VOID
+from ssul.files import VOID
 
 
 def binary_cross_entropy(logits: Tensor, target: Tensor, channels: Tensor | None = None) -> Tensor:

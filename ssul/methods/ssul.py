@@ -8,7 +8,8 @@ import copy
 import torch
 from torch import Tensor
 
-from ssul.labels import VOID, LabelSpace
+from ssul.files import VOID
+from ssul.labels import LabelSpace
 from ssul.methods.losses import binary_cross_entropy
 from ssul.methods.objective import Loss, Objective, Supervised, pixel_loss
 from ssul.model.deeplab import IncrementalDeepLab, upsample

@@ -1,5 +1,6 @@
 """Opening the pictures of indexed images."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,8 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
+from ssul.catalog import voc_colours
 from ssul.data.dataset import SegmentationDataset
+from ssul.data.examine import Memo, Shown, examine_masks
+from ssul.data.index import ImageIndex
+from ssul.data.layout import Folders
 from ssul.errors import UserError
+from ssul.files import VOID, Files, MaskValues
 
 if TYPE_CHECKING:
     from tests.conftest import PictureBook
@@ -55,6 +61,59 @@ def test_a_photograph_in_other_colours_becomes_rgb(dataset: SegmentationDataset,
     assert image.shape == (3, 2, 3)
     assert (image[0] == image[1]).all()
     assert (image[0].int() - 77).abs().max() <= 2
+
+
+def of(root: Path, values: MaskValues, files: Files, *, saliency: bool = False) -> SegmentationDataset:
+    index = ImageIndex("toy", ("ball", "star"), voc_colours(3), files, values, (), {})
+    return SegmentationDataset.of(index, root, saliency=saliency)
+
+
+def test_the_index_says_where_the_files_lie(book: "PictureBook") -> None:
+    files = Files("photos/{id}.png", "masks/{id}_gt.png", "salient/{id}.png")
+    type(book)(Folders(book.root, files)).add("town/a", MASK, saliency=SALIENCY)
+    picture = of(book.root, MaskValues(), files, saliency=True).read("town/a")
+    assert picture.mask.tolist() == MASK
+    assert picture.saliency is not None
+    assert picture.saliency.tolist() == SALIENCY
+
+
+@pytest.mark.parametrize(
+    ("values", "ids"),
+    [
+        (MaskValues(), MASK),
+        (MaskValues(background=False, void=0), [[VOID, 1, VOID], [2, VOID, 1]]),  # 255 is foreign: void too
+        (MaskValues(background=False, first=0), [[1, 2, VOID], [VOID, 1, 2]]),
+        (MaskValues(first=2, void=1), [[0, VOID, VOID], [1, 0, VOID]]),
+    ],
+)
+def test_values_are_read_as_the_ids_that_they_mean(
+    book: "PictureBook", values: MaskValues, ids: list[list[int]]
+) -> None:
+    book.add("a", MASK)
+    mask = of(book.root, values, book.folders.files).read("a").mask
+    assert mask.tolist() == ids
+    assert mask.dtype == torch.uint8
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        MaskValues(),
+        MaskValues(void=None),
+        MaskValues(first=7, void=3),
+        MaskValues(background=False, void=0),
+        MaskValues(background=False, first=0),
+    ],
+)
+def test_a_mask_is_read_with_the_meaning_that_it_was_indexed_with(book: "PictureBook", values: MaskValues) -> None:
+    raw = np.random.default_rng(0).choice(list(values.ids(2)), (9, 11))
+    book.add("a", raw)
+    content = book.folders.mask("a").read_bytes()
+    ((_, shown),) = examine_masks([("a", content)], classes=2, values=values, memo=Memo(None))
+    assert isinstance(shown, Shown)
+    mask = of(book.root, values, book.folders.files).read("a").mask
+    read = {class_id: int((mask == class_id).sum()) for class_id in (0, 1, 2) if (mask == class_id).any()}
+    assert (read, int((mask == VOID).sum())) == (shown.pixels, shown.void)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,8 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from ssul.catalog import VOID_COLOUR, data_set
+from ssul.catalog import data_set
 from ssul.data.shapes import draw_world
+from ssul.files import VOID_COLOUR
 
 PALETTE = data_set("shapes").palette
 TRAIN, VAL, HEIGHT, WIDTH = 60, 4, 96, 128

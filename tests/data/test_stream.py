@@ -13,7 +13,8 @@ from torch import Tensor
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.stream import Item, SampleOrder, TrainingSamples, derive_seed, training_batches
 from ssul.data.transforms import training_transform
-from ssul.labels import VOID, LabelSpace
+from ssul.files import VOID
+from ssul.labels import LabelSpace
 
 if TYPE_CHECKING:
     from tests.conftest import PictureBook

@@ -16,11 +16,12 @@ from ssul.data.transforms import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     RandomScale,
+    centre_crop,
     normalise,
     resize_target,
     training_transform,
 )
-from ssul.labels import VOID
+from ssul.files import VOID
 
 MEAN_COLOUR = torch.tensor([round(255 * mean) for mean in IMAGENET_MEAN], dtype=torch.uint8)[:, None, None]
 Labels = NDArray[np.uint8]
@@ -110,6 +111,53 @@ def test_a_scale_of_one_changes_nothing() -> None:
     same_image, same_target = transformed(RandomScale(1.0, 1.0), image, target, seed=0)
     assert torch.equal(same_image, image)
     assert torch.equal(same_target, target)
+
+
+# --- the central square -----------------------------------------------------------------------------------------------
+
+
+def published_crop(picture: Image.Image, side: int, resampling: Image.Resampling) -> NDArray[np.uint8]:
+    """The published code's ExtResize and ExtCenterCrop, in PIL."""
+    width, height = picture.size
+    short, long = min(width, height), max(width, height)
+    stretched = int(side * long / short)
+    size = (side, stretched) if width <= height else (stretched, side)
+    resized = picture.resize(size, resampling)
+    left, top = round((size[0] - side) / 2.0), round((size[1] - side) / 2.0)
+    return np.asarray(resized.crop((left, top, left + side, top + side)))
+
+
+@given(pictures, st.integers(2, 40), st.integers(0, 100))
+def test_the_central_square_is_the_published_codes(drawn: Labels, side: int, seed: int) -> None:
+    photograph = np.random.default_rng(seed).integers(0, 256, (*drawn.shape, 3), dtype=np.uint8)
+    image, target = centre_crop(torch.from_numpy(photograph).permute(2, 0, 1), torch.from_numpy(drawn), side)
+    expected = published_crop(Image.fromarray(photograph), side, Image.Resampling.BILINEAR)
+    assert (image.shape, image.dtype) == ((3, side, side), torch.uint8)
+    assert (target.shape, target.dtype) == ((side, side), torch.uint8)
+    assert np.abs(image.permute(1, 2, 0).numpy().astype(int) - expected).max() <= 1
+    assert set(target.unique().tolist()) <= set(np.unique(drawn).tolist())
+
+
+@pytest.mark.parametrize("shape", [(375, 500), (500, 333), (400, 400), (300, 1001)])
+@pytest.mark.parametrize("side", [513, 256, 127])
+def test_the_central_square_of_a_truth_is_the_published_codes(shape: tuple[int, int], side: int) -> None:
+    drawn = np.random.default_rng(0).integers(0, 21, shape, dtype=np.uint8)
+    _, target = centre_crop(torch.from_numpy(drawn).expand(3, -1, -1), torch.from_numpy(drawn), side)
+    expected = published_crop(Image.fromarray(drawn), side, Image.Resampling.NEAREST)
+    resized = [side * length // min(shape) for length in shape]
+    rows, columns = (
+        between_two_pixels(old, new)[round((new - side) / 2) :][:side] for old, new in zip(shape, resized, strict=True)
+    )
+    decided = ~rows[:, None] & ~columns[None, :]
+    assert decided.mean() > 0.2
+    np.testing.assert_array_equal(target.numpy()[decided], expected[decided])
+
+
+def test_the_central_square_is_in_the_middle_and_shows_the_whole_short_side() -> None:
+    columns = torch.arange(12, dtype=torch.uint8).expand(4, 12).contiguous()
+    image, target = centre_crop(columns.expand(3, -1, -1), columns, 4)
+    assert target.tolist() == [[4, 5, 6, 7]] * 4
+    assert torch.equal(image[0], target)
 
 
 # --- all together -----------------------------------------------------------------------------------------------------

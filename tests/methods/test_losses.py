@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from ssul.labels import VOID
+from ssul.files import VOID
 from ssul.methods.losses import binary_cross_entropy, cross_entropy
 
 Loss = Callable[[Tensor, Tensor], Tensor]

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ssul.labels import VOID, LabelSpace
+from ssul.files import VOID
+from ssul.labels import LabelSpace
 from ssul.methods.objective import Objective, Supervised
 from ssul.methods.ssul import DistilledIncrement, FrozenIncrement, learning_heads, prepare_increment
 from ssul.model.deeplab import Architecture, IncrementalDeepLab

@@ -1,0 +1,244 @@
+"""Looking at every picture of a data set once: sizes, classes, and everything that is wrong, told at once."""
+
+import hashlib
+import io
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from ssul.data.index import IndexRow
+from ssul.data.layout import Folders
+from ssul.errors import UserError
+from ssul.files import BACKGROUND_ID, VOID, MaskValues
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+NAMED_AT_MOST = 8
+AHEAD_AT_MOST = 64
+"""How many images are under way at once: few enough for the memory, and for an interrupt to wait for them."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one image."""
+
+    id: str
+    what: str
+
+
+class _UnusableError(Exception):
+    """What is wrong with one file."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a mask shows: its size and its pixels, as in `IndexRow`."""
+
+    height: int
+    width: int
+    pixels: dict[int, int]
+    void: int
+
+    @property
+    def present(self) -> tuple[int, ...]:
+        """The classes that the mask shows, background left out, ascending."""
+        return tuple(sorted(class_id for class_id in self.pixels if class_id != BACKGROUND_ID))
+
+
+@dataclass
+class Memo:
+    """What was found out about file contents, kept on disk, so that a killed or repeated pass decodes nothing twice.
+
+    A line of JSON for each content: [key, height, width, pixels, void]. Lines are only appended, each in one write, so
+    that several processes may share the file; a line that a kill cut off is overlooked.
+
+    Attributes:
+        path: the file; None keeps nothing.
+    """
+
+    path: Path | None
+    known: dict[str, Shown] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.path is None or not self.path.is_file():
+            return
+        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                key, height, width, pixels, void = json.loads(line)
+                self.known[key] = Shown(height, width, {int(value): count for value, count in pixels.items()}, void)
+            except (ValueError, TypeError, AttributeError):
+                continue
+
+    def ask(self, key: str, find_out: Callable[[], Shown]) -> Shown:
+        """What is known under a key, or what `find_out` returns, which is then known."""
+        if key not in self.known:
+            self.known[key] = shown = find_out()
+            self._keep(json.dumps([key, shown.height, shown.width, shown.pixels, shown.void]))
+        return self.known[key]
+
+    def _keep(self, line: str) -> None:
+        if self.path is None:
+            return
+        with suppress(OSError):  # where nothing can be written, nothing is kept; that costs time and no result
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab", buffering=0) as file:
+                file.write(f"\n{line}\n".encode())  # the first newline ends a line that a kill cut off
+
+
+def examine_images(
+    folders: Folders, ids: Sequence[str], *, classes: int, values: MaskValues, saliency: bool, memo: Memo
+) -> Iterator[IndexRow | Fault]:
+    """Looks at every image once, on all cores, and yields its row, or what is wrong with it, in order.
+
+    Args:
+        folders: where the files lie.
+        ids: the images.
+        classes: number of classes of the data set.
+        values: what the mask values mean.
+        saliency: whether every image must have a saliency map.
+        memo: what earlier passes found out.
+    """
+
+    def examine(image_id: str) -> IndexRow | Fault:
+        try:
+            return _row(folders, image_id, classes, values, saliency, memo)
+        except _UnusableError as fault:
+            return Fault(image_id, str(fault))
+
+    return _on_all_cores(examine, ids)
+
+
+def examine_masks(
+    masks: Iterable[tuple[str, bytes]], *, classes: int, values: MaskValues, memo: Memo
+) -> Iterator[tuple[str, Shown] | Fault]:
+    """Looks at masks alone.
+
+    Args:
+        masks: image ids with the content of their mask files.
+        classes, values, memo: as in `examine_images`.
+    """
+
+    def examine(named: tuple[str, bytes]) -> tuple[str, Shown] | Fault:
+        image_id, content = named
+        try:
+            key = _key(hashlib.sha256(content), classes, values)
+            return image_id, memo.ask(key, lambda: _shown(_values(content, "mask"), classes, values))
+        except _UnusableError as fault:
+            return Fault(image_id, str(fault))
+
+    return _on_all_cores(examine, masks)
+
+
+def refuse(faults: Sequence[Fault], *, of: int, where: Path, listed: Path | None = None) -> None:
+    """Ends with an error that names the faulty images.
+
+    Args:
+        faults: what is wrong.
+        of: how many images were looked at.
+        where: they lie.
+        listed: where all faults are written down; the message names the first ones.
+
+    Raises:
+        UserError: always.
+    """
+    named = "; ".join(f"{fault.id}: {fault.what}" for fault in faults[:NAMED_AT_MOST])
+    more = f"; and {len(faults) - NAMED_AT_MOST} more" if len(faults) > NAMED_AT_MOST else ""
+    more += f", all listed in {listed}" if listed else ""
+    raise UserError(
+        f"{len(faults)} of {of} images of {where} cannot be used: {named}{more}. "
+        "Mend the files, take the ids out of the image list, or leave such images out with -S data.on_error=skip"
+    )
+
+
+def _on_all_cores(examine: Callable[[Item], Answer], items: Iterable[Item]) -> Iterator[Answer]:
+    pool = ThreadPoolExecutor()  # decoding and hashing release the interpreter's lock
+    under_way: deque[Future[Answer]] = deque()
+    try:
+        for item in items:
+            under_way.append(pool.submit(examine, item))
+            if len(under_way) >= AHEAD_AT_MOST:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _row(folders: Folders, image_id: str, classes: int, values: MaskValues, saliency: bool, memo: Memo) -> IndexRow:
+    image = _content(folders.image(image_id), "image")
+    mask = _content(folders.mask(image_id), "mask")
+    salient = _content(folders.saliency(image_id), "saliency map") if saliency else b""
+    digest = hashlib.sha256(image)
+    digest.update(mask)
+    digest.update(salient)
+
+    def find_out() -> Shown:
+        width, height = _size(image)
+        labels = _values(mask, "mask")
+        if labels.shape != (height, width):
+            raise _UnusableError(f"the image is {width}x{height}, its mask {labels.shape[1]}x{labels.shape[0]} pixels")
+        if saliency and _values(salient, "saliency map").shape != labels.shape:
+            raise _UnusableError("its saliency map has another size than its mask")
+        return _shown(labels, classes, values)
+
+    shown = memo.ask(_key(digest, classes, values, saliency, len(image), len(mask), len(salient)), find_out)
+    weight = len(image) + len(mask) + len(salient)
+    return IndexRow(image_id, shown.height, shown.width, shown.pixels, shown.void, weight, digest.hexdigest())
+
+
+def _key(digest: "hashlib._Hash", *circumstances: object) -> str:
+    return hashlib.sha256(repr((digest.hexdigest(), *circumstances)).encode()).hexdigest()[:32]
+
+
+def _shown(labels: NDArray[np.uint8], classes: int, values: MaskValues) -> Shown:
+    meaning = values.ids(classes)
+    counts = np.bincount(labels.ravel(), minlength=256)
+    found = {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
+    foreign = [value for value in found if value not in meaning]
+    if foreign:
+        valid = f"{min(meaning.keys() - {values.void})}..{max(meaning.keys() - {values.void})}"
+        or_void = "" if values.void is None else f" and {values.void} (void)"
+        raise _UnusableError(f"its mask holds {foreign}, valid are {valid}{or_void}")
+    pixels = {meaning[value]: count for value, count in found.items()}
+    void = pixels.pop(VOID, 0)
+    return Shown(labels.shape[0], labels.shape[1], dict(sorted(pixels.items())), void)
+
+
+def _content(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise _UnusableError(f"no {what} at {path}") from None
+    except OSError as error:
+        raise _UnusableError(f"unreadable {what} ({error})") from None
+
+
+def _size(content: bytes) -> tuple[int, int]:
+    return _decoded(content, "image").size
+
+
+def _values(content: bytes, what: str) -> NDArray[np.uint8]:
+    picture = _decoded(content, what)
+    if picture.mode not in ("P", "L"):
+        raise _UnusableError(f"a {what} must be an 8-bit palette or grey picture, this one is {picture.mode}")
+    return np.asarray(picture)
+
+
+def _decoded(content: bytes, what: str) -> Image.Image:
+    try:
+        picture = Image.open(io.BytesIO(content))
+        picture.load()  # a file that is cut off has a whole header
+    except UnidentifiedImageError:  # its message holds an address in memory
+        raise _UnusableError(f"unreadable {what} (not a picture)") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise _UnusableError(f"unreadable {what} ({error})") from None
+    return picture
