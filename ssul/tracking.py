@@ -29,6 +29,9 @@ _METRICS = {
     "miou_all": "all",
     "miou_previous": "previous",
     "miou_current": "current",
+    "miou_old_without_background": "old_without_background",
+    "miou_all_without_background": "all_without_background",
+    "miou_previous_without_background": "previous_without_background",
     "pixel_accuracy": "pixel_accuracy",
     "forgetting": "forgetting",
     "average": "average",
@@ -214,6 +217,8 @@ def metric_points(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, flo
     points = []
     for row in rows:
         values = {key: row[score] for key, score in _METRICS.items()}
+        if row["holdout"] is not None:
+            values |= {f"holdout_miou_{key}": row["holdout"][key] for key in ("old", "new", "all")}
         values |= {classes[name]: value for name, value in row["iou"].items()}
         points += [(key, row["step"], float(value)) for key, value in values.items() if value is not None]
     return points

@@ -1,24 +1,40 @@
-"""Stages `evaluate_base` and `evaluate_step@K`: the network after a step on all validation images."""
+"""Stages `evaluate_base` and `evaluate_step@K`: the network after a step on all validation images.
+
+Training images that were held out are judged too, if there are any.
+"""
 
 import shutil
 import sys
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from ssul import catalog, config
+from ssul import config
 from ssul.atomic import replaced_folder
-from ssul.data.dataset import Picture, SegmentationDataset
-from ssul.data.index import ImageIndex, require_unchanged
-from ssul.data.layout import VocFolders
-from ssul.evaluation.confusion import ConfusionMatrix
-from ssul.evaluation.evaluate import evaluate
-from ssul.evaluation.results import Results, choose_pictures, save_labels
-from ssul.evaluation.scores import score
+from ssul.config import Data, Settings
+from ssul.data.dataset import SegmentationDataset
+from ssul.data.index import ImageIndex, IndexRow, require_unchanged
+from ssul.data.splits import Split
+from ssul.evaluation.evaluate import Judged, evaluate, total
+from ssul.evaluation.pictures import choose_pictures, keeping
+from ssul.evaluation.results import Results
+from ssul.evaluation.scores import Holdout, Scores, score, score_holdout
 from ssul.labels import LabelSpace
 from ssul.model.checkpoint import load_checkpoint
+from ssul.model.deeplab import IncrementalDeepLab
 from ssul.paths import picture_root
 from ssul.training.device import choose_device
 from stages.entry import LAYOUT, run, shown
+from stages.pictures import training_pictures
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images to be judged."""
+
+    dataset: SegmentationDataset
+    ids: list[str]
 
 
 def main(step: str) -> None:
@@ -26,52 +42,95 @@ def main(step: str) -> None:
     settings = config.load(LAYOUT.params)
     current = int(step)
     index = ImageIndex.read(LAYOUT.index("val"))
-    data_set = catalog.data_set(index.data_set)
-    folders = VocFolders(picture_root(settings.data.root, LAYOUT))
+    images, held_out = validation_images(settings.data, index), held_out_images(settings.data, current)
     model, meaning = load_checkpoint(LAYOUT.checkpoint(current))
     labels = LabelSpace.from_description(meaning["labels"])
     names = ("background", *meaning["class_names"])
-    dataset = SegmentationDataset(folders)
-    ids = [row.id for row in index.rows]
-    require_unchanged(index.rows, folders, saliency=dataset.saliency)
+    group_sizes = tuple(len(group) for group in labels.groups)
     kept = set(choose_pictures(index, settings.evaluation.pictures))
-    judged = evaluate(
-        model, labels, dataset, ids, fabric=choose_device(settings.recipe.precision), future=settings.evaluation.future
-    )
-    before = Results.read(LAYOUT.evaluation(current - 1)) if current else None
-    confusion = ConfusionMatrix.empty(len(names))
     with replaced_folder(LAYOUT.evaluation(current)) as folder:
-        if before is not None:
-            shutil.copytree(
-                LAYOUT.evaluation(current - 1) / "pictures", folder / "pictures", copy_function=shutil.copyfile
+        history = carried_on(current, folder)
+        judged = judge(model, labels, images, settings, title=f"evaluate step {current}")
+        confusion = total(keeping(judged, kept, folder / "pictures", step=current, palette=index.palette), len(names))
+        scores = score(confusion, group_sizes, names, history, has_background=index.values.background)
+        if held_out.ids:
+            judged = judge(model, labels, held_out, settings, title=f"evaluate step {current}, held out")
+            holdout = score_holdout(
+                total(judged, len(names)),
+                group_sizes,
+                names,
+                images=len(held_out.ids),
+                has_background=index.values.background,
             )
-        (folder / "pictures").mkdir(exist_ok=True)
-        for result in shown(judged, total=len(ids), title=f"evaluate step {current}", unit="image"):
-            confusion += result.confusion
-            if result.picture.id in kept:
-                place = folder / "pictures" / result.picture.id
-                keep_truth(place, result.picture, folders, data_set)
-                save_labels(place / f"step_{current}.png", result.prediction, data_set.palette)
-        group_sizes = tuple(len(group) for group in labels.groups)
-        history = before.rows if before else ()
-        scores = score(confusion, group_sizes, names, history)
+            scores = replace(scores, holdout=holdout)
         Results(
-            data_set=data_set.name,
+            data_set=index.data_set,
+            has_background=index.values.background,
             names=names,
             group_sizes=group_sizes,
-            images=len(ids),
+            images=len(images.ids),
             rows=(*history, asdict(scores)),
             confusion=tuple(tuple(row) for row in confusion.counts.tolist()),
         ).write(folder)
-    told = "  ".join(f"{name} {_percent(getattr(scores, name))}" for name in ("old", "new", "all"))
-    print(f"step {current}: mIoU {told}" + (f"  (absent: {', '.join(scores.absent)})" if scores.absent else ""))
+    tell(scores)
 
 
-def keep_truth(place: Path, picture: Picture, folders: VocFolders, data_set: catalog.DataSet) -> None:
-    """Puts an image and its truth beside where its predictions go."""
-    place.mkdir(exist_ok=True)
-    shutil.copyfile(folders.image(picture.id), place / "image.jpg")
-    save_labels(place / "truth.png", picture.mask, data_set.palette)
+def validation_images(data: Data, index: ImageIndex) -> Images:
+    """All validation images."""
+    dataset = SegmentationDataset.of(index, picture_root(data.root, LAYOUT), saliency=False)
+    return unchanged(dataset, index.rows)
+
+
+def held_out_images(data: Data, step: int) -> Images:
+    """The training images that this step and those before it would have trained on; perhaps none."""
+    index, held_out = ImageIndex.read(LAYOUT.index("train")), set(Split.read(LAYOUT.split(step)).holdout)
+    images = unchanged(training_pictures(data, index), [row for row in index.rows if row.id in held_out])
+    return replace(images, dataset=replace(images.dataset, saliency=False))  # no score looks at saliency
+
+
+def unchanged(dataset: SegmentationDataset, rows: Sequence[IndexRow]) -> Images:
+    """Images that are on disk as they were when they were indexed, or a refusal."""
+    require_unchanged(rows, dataset.folders, saliency=dataset.saliency)
+    return Images(dataset, [row.id for row in rows])
+
+
+def carried_on(step: int, folder: Path) -> tuple[dict[str, Any], ...]:
+    """Copies the pictures of the step before into an evaluation folder and returns the rows of all steps before."""
+    (folder / "pictures").mkdir()
+    if step == 0:
+        return ()
+    before = LAYOUT.evaluation(step - 1)
+    # copyfile: what DVC links from its cache is read-only, and its copies must not be
+    shutil.copytree(before / "pictures", folder / "pictures", copy_function=shutil.copyfile, dirs_exist_ok=True)
+    return Results.read(before).rows
+
+
+def judge(
+    model: IncrementalDeepLab, labels: LabelSpace, images: Images, settings: Settings, *, title: str
+) -> Iterator[Judged]:
+    """Predicts images under a progress bar, by the protocol of the parameters."""
+    judged = evaluate(
+        model,
+        labels,
+        images.dataset,
+        images.ids,
+        fabric=choose_device(settings.recipe.precision),
+        future=settings.evaluation.future,
+        crop={"full": None, "crop": settings.evaluation.crop}[settings.evaluation.protocol],
+    )
+    return shown(judged, total=len(images.ids), title=title, unit="image")
+
+
+def tell(scores: Scores) -> None:
+    """Prints the mean IoUs of a step."""
+    absent = f"  (absent: {', '.join(scores.absent)})" if scores.absent else ""
+    print(f"step {scores.step}: mIoU {_means(scores)}{absent}")
+    if scores.holdout is not None:
+        print(f"step {scores.step}: on {scores.holdout.images} held-out training images {_means(scores.holdout)}")
+
+
+def _means(scores: Scores | Holdout) -> str:
+    return "  ".join(f"{name} {_percent(getattr(scores, name))}" for name in ("old", "new", "all"))
 
 
 def _percent(value: float | None) -> str:

@@ -5,13 +5,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ssul import catalog, config, tracking
+from ssul import config, tracking
 from ssul.atomic import replaced_folder, write_text
 from ssul.config import Settings
+from ssul.data.index import ImageIndex
+from ssul.errors import UserError
 from ssul.evaluation.results import Results
 from ssul.report import tables
 from ssul.report.figures import draw_all
 from ssul.report.page import Subject, write_page
+from ssul.report.split_section import split_section
 from stages.entry import LAYOUT, run
 
 
@@ -25,6 +28,7 @@ def main(last: str) -> None:
     write_json(LAYOUT.miou_per_step, rows)
     write_json(LAYOUT.metrics, tables.final_metrics(results.rows[-1]))
     subject = Subject.of(settings)
+    train, val = (ImageIndex.read(LAYOUT.index(split)) for split in ("train", "val"))
     with replaced_folder(LAYOUT.figures) as folder:
         figures = draw_all(
             folder,
@@ -32,13 +36,15 @@ def main(last: str) -> None:
             learned=learned,
             confusion=results.confusion,
             pictures=evaluation / "pictures",
-            data_set=catalog.data_set(results.data_set),
+            index=val,
         )
     page = write_page(
         subject,
         results,
         capacity=settings.memory.capacity,
         future=settings.evaluation.future,
+        crop=settings.evaluation.crop if settings.evaluation.protocol == "crop" else None,
+        splits=split_section(read_summary(), train_skipped=train.skipped, val_skipped=val.skipped),
         figures=figures,
         open_runs=tracking.OPEN_COMMAND,
     )
@@ -70,6 +76,18 @@ def track(settings: Settings, subject: Subject, results: Results) -> None:
             f"warning: this run is not in MLflow: {error}. Log it later with `dvc repro --force --single-item report`",
             file=sys.stderr,
         )
+
+
+def read_summary() -> Any:
+    """Reads what the stage `splits` told of the splits.
+
+    Raises:
+        UserError: if it is missing.
+    """
+    try:
+        return json.loads(LAYOUT.split_summary.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"the summary {LAYOUT.split_summary} is missing: run `dvc repro splits`") from None
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ import yaml
 
 from ssul import config, tracking
 from ssul.evaluation.results import Results
+from ssul.evaluation.scores import Scores
 from ssul.report.page import Subject
 from ssul.tracking import TrackingError, fingerprint, flatten, log_experiment, metric_names, metric_points
 
 PARAMS = {"seed": 0, "data.root": None, "method.name": "ssul"}
-SCORES = ("old", "new", "all", "previous", "current", "pixel_accuracy", "forgetting", "average")
+SCORES = [field.name for field in fields(Scores) if field.type == float | None]
 ROWS: list[dict[str, Any]] = [
-    {"step": 0, "iou": {"background": 0.9, "cat": None}} | dict.fromkeys(SCORES, 0.5) | {"new": None},
-    {"step": 1, "iou": {"background": 0.8, "cat": 0.0}} | dict.fromkeys(SCORES, 0.25),
+    {"step": 0, "iou": {"background": 0.9, "cat": None}, "holdout": None} | dict.fromkeys(SCORES, 0.5) | {"new": None},
+    {"step": 1, "iou": {"background": 0.8, "cat": 0.0}, "holdout": None} | dict.fromkeys(SCORES, 0.25),
 ]
 
 
@@ -64,6 +66,15 @@ def test_undefined_numbers_are_no_points() -> None:
     assert ("miou_new", 1, 0.25) in points
     assert ("iou/cat", 1, 0.0) in points
     assert not {("miou_new", 0), ("iou/cat", 0)} & {(key, step) for key, step, _ in points}
+
+
+def test_every_score_and_those_of_held_out_images_are_points() -> None:
+    held_out = {"images": 9, "old": 0.5, "new": None, "all": 0.75}
+    keys = {key for key, _, _ in metric_points(ROWS)}
+    with_holdout = {(key, value) for key, _, value in metric_points([ROWS[1] | {"holdout": held_out}])}
+    assert len(keys) == len(SCORES) + 2  # and a class and the background
+    assert {key for key, _ in with_holdout} - keys == {"holdout_miou_old", "holdout_miou_all"}
+    assert ("holdout_miou_all", 0.75) in with_holdout
 
 
 def test_class_names_become_metrics_that_mlflow_takes_and_stay_apart() -> None:
@@ -202,7 +213,15 @@ def test_the_report_succeeds_with_a_warning_where_tracking_fails(
     from stages.report import track
 
     settings = config.parse(yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8")))
-    results = Results("shapes", ("background", "cat"), (1,), 4, tuple(ROWS[:1]), ((1, 0), (0, 1)))
+    results = Results(
+        data_set="shapes",
+        has_background=True,
+        names=("background", "cat"),
+        group_sizes=(1,),
+        images=4,
+        rows=tuple(ROWS[:1]),
+        confusion=((1, 0), (0, 1)),
+    )
 
     def refuse(**_: Any) -> str:
         raise TrackingError("no store today")

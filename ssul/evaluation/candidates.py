@@ -9,7 +9,8 @@ from lightning_fabric import Fabric
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.exemplars import Exemplar
 from ssul.data.transforms import normalise
-from ssul.labels import VOID, LabelSpace
+from ssul.files import VOID
+from ssul.labels import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
 
 

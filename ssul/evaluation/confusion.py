@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ssul.labels import VOID
+from ssul.files import VOID
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Predicting a list of images and counting what was right."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from ssul.data.dataset import Picture, SegmentationDataset
-from ssul.data.transforms import normalise
+from ssul.data.transforms import centre_crop, normalise
 from ssul.evaluation.confusion import ConfusionMatrix
 from ssul.labels import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
@@ -20,8 +20,8 @@ class Judged:
     """One image with its prediction.
 
     Attributes:
-        picture: the image and its truth.
-        prediction: uint8 (H, W), data set ids.
+        picture: the image and its truth, as they were judged: cropped where the protocol crops.
+        prediction: uint8 (H, W) of the same size, data set ids.
         confusion: of this image alone.
     """
 
@@ -38,21 +38,36 @@ def evaluate(
     *,
     fabric: Fabric,
     future: Literal["ignore", "background"],
+    crop: int | None = None,
 ) -> Iterator[Judged]:
-    """Predicts images at their full size, one by one, and yields each with its counts.
+    """Predicts images one by one and yields each with its counts.
 
     Args:
         model, labels: a network and the meaning of its channels.
         dataset, ids: which images.
         fabric: device and precision.
         future: what pixels of classes that are not learned yet count as.
+        crop: the side in pixels of the central square that is judged (see `centre_crop`); None judges whole images at
+            their full size.
     """
     network = fabric.setup_module(model.to(memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
     classes = 1 + len(labels.classes)
     for image_id in ids:
-        picture = dataset.read(image_id)
+        picture = _as_judged(dataset.read(image_id), crop)
         with torch.inference_mode():
             inputs = normalise(fabric.to_device(picture.image[None])).contiguous(memory_format=torch.channels_last)
             positions = labels.predict(network(inputs).float())[0].cpu()
         truth = labels.encode_truth(picture.mask, future)
         yield Judged(picture, labels.decode(positions), ConfusionMatrix.of(truth, positions, classes))
+
+
+def total(judged: Iterable[Judged], classes: int) -> ConfusionMatrix:
+    """The counts of all images together, for `classes` classes (background included)."""
+    return sum((one.confusion for one in judged), start=ConfusionMatrix.empty(classes))
+
+
+def _as_judged(picture: Picture, crop: int | None) -> Picture:
+    if crop is None:
+        return picture
+    image, mask = centre_crop(picture.image, picture.mask, crop)
+    return replace(picture, image=image, mask=mask, saliency=None)  # no score looks at saliency

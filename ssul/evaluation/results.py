@@ -1,27 +1,18 @@
 """What an evaluation leaves on disk: scores of all steps so far, the confusion matrix, and some predicted pictures.
 
-    results.json                    data set, class names, one row of scores a step, the confusion matrix
-    pictures/ID/image.jpg           the image
-    pictures/ID/truth.png           palette PNG of data set ids: all classes, learned or not
-    pictures/ID/step_K.png          the same of the prediction after step K
+    results.json    data set, class names, one row of scores a step, the confusion matrix
+    pictures/       see `ssul.evaluation.pictures`
 
 Every step's folder carries the rows and pictures of the steps before it, so that nobody has to look for the files of
 other steps, of which a longer scenario may have left some behind.
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-from torch import Tensor
-
-from ssul.catalog import VOID_COLOUR, Colour
-from ssul.data.index import ImageIndex
 from ssul.errors import UserError
-from ssul.labels import VOID
 
 
 @dataclass(frozen=True)
@@ -30,6 +21,7 @@ class Results:
 
     Attributes:
         data_set: its name.
+        has_background: whether it has a background that is a class of its own.
         names: background and the classes learned so far, in learning order.
         group_sizes: number of classes that each step learned.
         images: number of validation images.
@@ -38,6 +30,7 @@ class Results:
     """
 
     data_set: str
+    has_background: bool
     names: tuple[str, ...]
     group_sizes: tuple[int, ...]
     images: int
@@ -62,39 +55,10 @@ class Results:
             raise UserError(f"the evaluation {path} is missing: run `dvc repro`") from None
         return cls(
             data_set=content["data_set"],
+            has_background=content["has_background"],
             names=tuple(content["names"]),
             group_sizes=tuple(content["group_sizes"]),
             images=content["images"],
             rows=tuple(content["rows"]),
             confusion=tuple(tuple(row) for row in content["confusion"]),
         )
-
-
-def choose_pictures(index: ImageIndex, count: int) -> list[str]:
-    """Which validation images are kept as pictures: greedily those that show most classes not yet shown often.
-
-    The choice depends on the index alone, so that all steps and all experiments show the same pictures.
-    """
-    shown: dict[int, int] = {}
-    chosen: list[str] = []
-    rows = {row.id: row.present for row in index.rows}
-    while rows and len(chosen) < count:
-        best = max(rows, key=lambda image_id: (sum(1.0 / (1 + 4 * shown.get(c, 0)) for c in rows[image_id]), image_id))
-        for class_id in rows.pop(best):
-            shown[class_id] = shown.get(class_id, 0) + 1
-        chosen.append(best)
-    return chosen
-
-
-def save_labels(path: Path, labels: Tensor, palette: Sequence[Colour]) -> None:
-    """Writes data set ids uint8 (H, W) as a palette PNG.
-
-    Args:
-        path: the file.
-        labels: 0 background, 1.. classes, VOID.
-        palette: RGB 0..255 for each id from 0; void gets VOC's cream.
-    """
-    colours = [*palette, *[(0, 0, 0)] * (VOID - len(palette)), VOID_COLOUR]
-    picture = Image.fromarray(labels.numpy())
-    picture.putpalette([channel for colour in colours for channel in colour])
-    picture.save(path)

@@ -8,8 +8,26 @@ from ssul.evaluation.confusion import ConfusionMatrix
 
 
 @dataclass(frozen=True)
+class Holdout:
+    """Mean IoUs on training images that were held out, as in `Scores`; for choices, not for reporting.
+
+    Attributes:
+        images: how many.
+        old, new, all: see `Scores`.
+    """
+
+    images: int
+    old: float | None
+    new: float | None
+    all: float | None
+
+
+@dataclass(frozen=True)
 class Scores:
     """Mean IoUs after a step, in 0..1; None where undefined. Absent classes are left out of means, and named.
+
+    A data set may have no background; then "and background" says nothing, unless classes that are learned later count
+    as background.
 
     Attributes:
         step: index.
@@ -18,12 +36,13 @@ class Scores:
         all: all classes learned so far, and background.
         previous: all learned before this step, and background; None at step 0.
         current: the classes of this step (at step 0 with the background).
-        all_without_background: `all` over classes alone.
+        old_without_background, previous_without_background, all_without_background: the same over classes alone.
         pixel_accuracy: share of pixels that are right.
         forgetting: mean over the classes of earlier steps of (best IoU at an earlier step - IoU now).
         average: mean of `all` over the steps so far.
         iou, accuracy: by class name, in learning order, background first.
         absent: names of classes that are neither in the truth nor predicted.
+        holdout: scores on held-out training images; None where there are none.
     """
 
     step: int
@@ -32,6 +51,8 @@ class Scores:
     all: float | None
     previous: float | None
     current: float | None
+    old_without_background: float | None
+    previous_without_background: float | None
     all_without_background: float | None
     pixel_accuracy: float | None
     forgetting: float | None
@@ -39,10 +60,16 @@ class Scores:
     iou: dict[str, float | None]
     accuracy: dict[str, float | None]
     absent: list[str]
+    holdout: Holdout | None = None
 
 
 def score(
-    confusion: ConfusionMatrix, group_sizes: Sequence[int], names: Sequence[str], history: Sequence[dict[str, Any]]
+    confusion: ConfusionMatrix,
+    group_sizes: Sequence[int],
+    names: Sequence[str],
+    history: Sequence[dict[str, Any]],
+    *,
+    has_background: bool,
 ) -> Scores:
     """Scores a step.
 
@@ -51,8 +78,12 @@ def score(
         group_sizes: number of classes of each step so far.
         names: of background and classes, in the same order.
         history: the rows (`Scores` as dicts) of the steps before.
+        has_background: whether the data set has a background. Without one the background is no class to be scored: its
+            IoU is None, and a pixel that is taken for it is a miss of its class. (It is scored all the same where the
+            truth shows it, because classes that are learned later count as background.)
     """
-    iou = confusion.iou()
+    scored = has_background or bool(confusion.counts[0].sum())
+    iou = confusion.iou() if scored else [None, *confusion.iou()[1:]]
     by_name = dict(zip(names, iou, strict=True))
     base_end, before = 1 + group_sizes[0], 1 + sum(group_sizes[:-1])
     later = len(group_sizes) > 1
@@ -64,14 +95,24 @@ def score(
         all=everything,
         previous=mean(iou[:before]) if later else None,
         current=mean(iou[before:]) if later else everything,
+        old_without_background=mean(iou[1:base_end]),
+        previous_without_background=mean(iou[1:before]) if later else None,
         all_without_background=mean(iou[1:]),
         pixel_accuracy=confusion.pixel_accuracy(),
         forgetting=_forgetting(by_name, names[1:before], history) if later else None,
         average=mean([*(row["all"] for row in history), everything]),
         iou=by_name,
         accuracy=dict(zip(names, confusion.accuracy(), strict=True)),
-        absent=[name for name, value in by_name.items() if value is None],
+        absent=[name for name in names[0 if scored else 1 :] if by_name[name] is None],
     )
+
+
+def score_holdout(
+    confusion: ConfusionMatrix, group_sizes: Sequence[int], names: Sequence[str], *, images: int, has_background: bool
+) -> Holdout:
+    """Scores held-out training images after a step; the arguments are those of `score`, and the number of images."""
+    scores = score(confusion, group_sizes, names, [], has_background=has_background)
+    return Holdout(images, scores.old, scores.new, scores.all)
 
 
 def mean(values: Sequence[float | None]) -> float | None:

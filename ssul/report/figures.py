@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ssul.atomic import replaced_file
-from ssul.catalog import VOID_COLOUR, Colour, DataSet
+from ssul.data.index import ImageIndex
+from ssul.files import VOID, VOID_COLOUR, Colour
 from ssul.report.tables import UNDEFINED, summary
 
 INK, GREY, PALE, FAINT = "#22262e", "#6b7280", "#b6bcc6", "#e5e7eb"
@@ -43,7 +44,8 @@ STYLE: dict[str, Any] = {
 }
 SHADES = LinearSegmentedColormap.from_list("ssul", ["#eef4f5", "#a8d5cf", "#4a9fb5", "#27608f", "#1f2a5c"])
 _MOST_STEPS_SHOWN = 5
-_VOID = 255
+_MOST_CLASSES_CONFUSED = 40  # more rows and columns than these nobody reads
+_LONGEST_NAME = 24  # characters of a class name
 
 
 def draw_all(
@@ -53,7 +55,7 @@ def draw_all(
     learned: Sequence[Sequence[str]],
     confusion: Sequence[Sequence[int]],
     pictures: Path,
-    data_set: DataSet,
+    index: ImageIndex,
 ) -> list[str]:
     """Draws every figure that there is something to show for, and returns their file names.
 
@@ -63,14 +65,14 @@ def draw_all(
         learned: the classes that each step learned.
         confusion: pixels, true class (row) by predicted class (column), over the classes of the last row.
         pictures: the folder with one folder for each picture.
-        data_set: gives names and colours of the ids in the pictures.
+        index: gives names and colours of the ids in the pictures.
     """
     draw_curves(folder / "miou_per_step.png", rows, learned)
     draw_class_iou(folder / "class_iou.png", rows, learned)
     draw_confusion(folder / "confusion.png", confusion, list(rows[-1]["iou"]), [len(group) for group in learned])
     kept = sorted(place for place in pictures.iterdir() if place.is_dir()) if pictures.is_dir() else []
     if kept:
-        draw_pictures(folder / "pictures.png", kept, learned, data_set)
+        draw_pictures(folder / "pictures.png", kept, learned, index)
     return sorted(path.name for path in folder.glob("*.png"))
 
 
@@ -178,7 +180,7 @@ def draw_class_iou(path: Path, rows: Sequence[Mapping[str, Any]], learned: Seque
         axes = figure.add_subplot()
         _title(axes, "Class by class", "IoU after each step, %" + ("; blank: not learned yet" if len(rows) > 1 else ""))
         _cells(axes, table, known, SHADES, Normalize(0, 100), digits=0 if width < 0.5 else 1, text=height > 0.2)
-        axes.set_yticks(np.arange(len(names)) + 0.5, names)
+        axes.set_yticks(np.arange(len(names)) + 0.5, [_short(name) for name in names])
         axes.set_xticks(np.arange(len(rows)) + 0.5, [str(row["step"]) for row in rows])
         axes.set_xlabel("after step")
         for position in np.cumsum([1, *map(len, learned)])[:-1]:
@@ -187,6 +189,8 @@ def draw_class_iou(path: Path, rows: Sequence[Mapping[str, Any]], learned: Seque
 
 def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], names: Sequence[str], groups: Sequence[int]) -> None:
     """Where each true class's pixels went after the last step, in percent of the class.
+
+    Of many classes only those with the strongest confusions are shown.
 
     Args:
         path: of the PNG.
@@ -197,21 +201,44 @@ def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], names: Sequen
     counts = np.array(confusion, dtype=float)  # (classes, classes)
     totals = counts.sum(axis=1, keepdims=True)
     shares = 100 * np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
-    known = [[bool(total)] * len(names) for total in totals[:, 0]]
-    cell, line = (0.4, 1.0) if len(names) <= 25 else (0.17, 0.4)
-    with _sheet(path, cell * len(names) + 1.6, cell * len(names) + 1.2) as figure:
+    shown = most_confused(shares)
+    some = f"; the {len(shown)} of {len(names)} classes that are most confused" if len(shown) < len(names) else ""
+    known = [[bool(totals[row, 0])] * len(shown) for row in shown]
+    cell = 0.4 if len(shown) <= 25 else 0.3
+    with _sheet(path, cell * len(shown) + 1.6, cell * len(shown) + 1.2) as figure:
         axes = figure.add_subplot()
-        _title(axes, "What is taken for what", "after the last step, % of the true class's pixels (its row)")
-        table = [[float(value) for value in row] for row in shares]
-        _cells(axes, table, known, SHADES, PowerNorm(0.5, 0, 100), digits=0, text=cell > 0.3, least=0.5)
+        _title(axes, "What is taken for what", f"after the last step, % of the true class's pixels (its row){some}")
+        table = shares[np.ix_(shown, shown)].tolist()
+        _cells(axes, table, known, SHADES, PowerNorm(0.5, 0, 100), digits=0, text=True, least=0.5)
         axes.set_aspect("equal")
-        axes.set_yticks(np.arange(len(names)) + 0.5, names)
-        axes.set_xticks(np.arange(len(names)) + 0.5, names, rotation=90)
+        labels = [_short(names[position]) for position in shown]
+        axes.set_yticks(np.arange(len(shown)) + 0.5, labels)
+        axes.set_xticks(np.arange(len(shown)) + 0.5, labels, rotation=90)
         axes.set_ylabel("truth")
         axes.set_xlabel("prediction")
-        for position in np.cumsum([1, *groups])[:-1]:
-            axes.axhline(position, color=PALE, linewidth=line)
-            axes.axvline(position, color=PALE, linewidth=line)
+        for position in np.searchsorted(shown, np.cumsum([1, *groups])[:-1]):
+            axes.axhline(position, color=PALE, linewidth=1.0)
+            axes.axvline(position, color=PALE, linewidth=1.0)
+
+
+def most_confused(shares: NDArray[np.float64], most: int = _MOST_CLASSES_CONFUSED) -> list[int]:
+    """The classes of the largest shares off the diagonal, at most `most`, ascending.
+
+    Args:
+        shares: (K, K), the part of each true class (row) that was taken for each class (column); NaN where undefined.
+        most: at least 2.
+    """
+    if len(shares) <= most:
+        return list(range(len(shares)))
+    wrong = np.nan_to_num(shares)
+    np.fill_diagonal(wrong, -1)
+    shown: set[int] = set()
+    for place in np.argsort(-wrong, axis=None, kind="stable"):
+        pair = {int(position) for position in np.unravel_index(place, wrong.shape)}
+        if len(shown | pair) > most:
+            break
+        shown |= pair
+    return sorted(shown)
 
 
 def _cells(
@@ -245,14 +272,14 @@ def _cells(
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 
-def draw_pictures(path: Path, places: Sequence[Path], learned: Sequence[Sequence[str]], data_set: DataSet) -> None:
+def draw_pictures(path: Path, places: Sequence[Path], learned: Sequence[Sequence[str]], index: ImageIndex) -> None:
     """Rows of image, truth and what was predicted after each step (after some, where there are many).
 
     Args:
         path: of the PNG.
         places: a folder for each picture, with image.jpg, truth.png and step_K.png.
         learned: the classes that each step learned.
-        data_set: gives names and colours of the ids.
+        index: gives names and colours of the ids.
     """
     steps = shown_steps(len(learned))
     heads = ["image", "truth", *(f"after step {step}" for step in steps)]
@@ -281,7 +308,7 @@ def draw_pictures(path: Path, places: Sequence[Path], learned: Sequence[Sequence
         for cell, head in zip(grid[0], heads, strict=True):
             cell.set_title(head, fontsize=9.5, color=GREY, pad=5)
         figure.text(0, 1 + 0.32 / down, "What the network sees", fontsize=13, weight="bold", va="bottom")
-        _legend(figure, _ids_shown([place / file for place in places for file in files[1:]]), learned, data_set)
+        _legend(figure, _ids_shown([place / file for place in places for file in files[1:]]), learned, index)
 
 
 def shown_steps(count: int, most: int = _MOST_STEPS_SHOWN) -> list[int]:
@@ -304,23 +331,22 @@ def _ids_shown(files: Sequence[Path]) -> set[int]:
     return ids
 
 
-def _legend(figure: Figure, ids: set[int], learned: Sequence[Sequence[str]], data_set: DataSet) -> None:
+def _legend(figure: Figure, ids: set[int], learned: Sequence[Sequence[str]], index: ImageIndex) -> None:
     """The colours of the ids that are seen, in learning order, with the step that learns them where there are many."""
     since = {name: step for step, group in enumerate(learned) for name in group}
     place = {name: position for position, name in enumerate(since)}
-    shown = {data_set.class_name(class_id): data_set.palette[class_id] for class_id in ids - {_VOID}}
-    entries = {
-        f"{name} ({since[name]})" if name in since and len(learned) > 1 else name: shown[name]
-        for name in sorted(shown, key=lambda name: place.get(name, -1))
-    }
-    if _VOID in ids:
-        entries["void (not judged)"] = VOID_COLOUR
+    shown = {index.class_name(class_id): index.palette[class_id] for class_id in ids - {VOID}}
+    names = sorted(shown, key=lambda name: place.get(name, -1))
+    labels = [
+        f"{_short(name)} ({since[name]})" if name in since and len(learned) > 1 else _short(name) for name in names
+    ]
+    colours = [shown[name] for name in names]
+    if VOID in ids:
+        labels.append("void (not judged)")
+        colours.append(VOID_COLOUR)
     legend = figure.legend(
-        [
-            Rectangle((0, 0), 1, 1, facecolor=_unit(colour), edgecolor=GREY, linewidth=0.5)
-            for colour in entries.values()
-        ],
-        list(entries),
+        [Rectangle((0, 0), 1, 1, facecolor=_unit(colour), edgecolor=GREY, linewidth=0.5) for colour in colours],
+        labels,
         loc="upper left",
         bbox_to_anchor=(0, -0.1 / figure.get_figheight()),
         borderaxespad=0,
@@ -366,6 +392,10 @@ def _note(
     axes.annotate(
         words, place, xytext=offset, xycoords=coordinates, textcoords="offset points", annotation_clip=False, **look
     )
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}..."
 
 
 def _percent(value: float | None) -> float | None:

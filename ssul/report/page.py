@@ -1,11 +1,13 @@
 """The page of a run: reports/index.md, which says in one place what was learned and what was kept."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ssul.config import Settings
 from ssul.evaluation.results import Results
 from ssul.report import tables
+from ssul.report.markup import count, figure, folded, paragraphs
 from ssul.report.tables import markdown
 
 SSUL_PARTS = ("unknown", "pseudo_labels", "freeze", "freeze_norm", "weight_transfer")
@@ -56,7 +58,15 @@ def _method_of(settings: Settings) -> str:
 
 
 def write_page(
-    subject: Subject, results: Results, *, capacity: int, future: str, figures: Collection[str], open_runs: str
+    subject: Subject,
+    results: Results,
+    *,
+    capacity: int,
+    future: str,
+    crop: int | None,
+    splits: str,
+    figures: Collection[str],
+    open_runs: str,
 ) -> str:
     """The page as Markdown; the same for the same results, wherever and whenever it is made.
 
@@ -64,47 +74,62 @@ def write_page(
         subject: for the title.
         results: of all steps.
         capacity: of the exemplar memory, in images; 0 is none.
-        future: what became of validation pixels of classes that a step had not learned: ignore or background.
+        future: what became of judged pixels of classes that a step had not learned: ignore or background.
+        crop: the side in pixels of the central squares that were judged; None if whole images were.
+        splits: the section on the training data, see `split_section`.
         figures: file names of those that are there, below figures/ beside the page.
         open_runs: the command that shows all runs.
     """
     learned = tables.learned_classes(results.names, results.group_sizes)
-    parts = [
+    text = paragraphs(
         f"# {subject.method} on {markdown(subject.scenario)}, {subject.setting} (trunk {markdown(subject.model)})",
         _introduction(results, capacity),
         "## After each step",
         "Mean IoU and forgetting, in percent.",
         tables.markdown_steps(tables.per_step(results.rows, learned)),
-        _figure("miou_per_step.png", "mean IoU of old, new and all classes after each step", figures),
-        _how_to_read(future),
+        _without_background(results.rows[-1]),
+        figure("miou_per_step.png", "mean IoU of old, new and all classes after each step", figures),
+        _how_to_read(future, crop, has_background=results.has_background),
+        _holdout(results.rows),
         "## Class by class",
         _absent(results),
-        _figure("class_iou.png", "IoU of each class after each step", figures),
-        _folded("The same numbers as a table (IoU, percent)", tables.markdown_classes(results.rows, learned)),
-        _figure("confusion.png", "which class was taken for which after the last step", figures),
+        figure("class_iou.png", "IoU of each class after each step", figures),
+        folded("The same numbers as a table (IoU, percent)", tables.markdown_classes(results.rows, learned)),
+        figure("confusion.png", "which class was taken for which after the last step", figures),
         _pictures(results.data_set, figures),
+        "## The splits",
+        splits,
         f"## More\n\nCurves and parameters of all runs, side by side:\n\n```\n{open_runs}\n```",
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    )
+    return text + "\n"
 
 
 def _introduction(results: Results, capacity: int) -> str:
     last = results.rows[-1]
     steps, classes = len(results.rows), len(results.names) - 1
     how = "at once" if steps == 1 else f"in {steps} steps"
-    rehearsed = f", rehearsing {_count(capacity, 'exemplar')}" if capacity else ""
+    rehearsed = f", rehearsing {count(capacity, 'exemplar')}" if capacity else ""
     scores = [
         f"{words} **{tables.percent(last[key])} %**"
         for key, words in (("all", "over all classes"), ("old", "over the old ones"), ("new", "over the new ones"))
         if last[key] is not None and (steps > 1 or key == "all")
     ]
     return (
-        f"{_count(classes, 'class', 'classes')} of the data set `{results.data_set}`, learned {how}{rehearsed}; judged "
-        f"on {_count(results.images, 'validation image')}. Mean IoU after the last step: {', '.join(scores)}."
+        f"{count(classes, 'class', 'classes')} of the data set {markdown(results.data_set)}, learned {how}{rehearsed}; "
+        f"judged on {count(results.images, 'validation image')}. Mean IoU after the last step: {', '.join(scores)}."
     )
 
 
-def _how_to_read(future: str) -> str:
+def _without_background(last: Mapping[str, Any]) -> str:
+    if last["iou"]["background"] is None:  # then the means hold classes alone already
+        return ""
+    means = [(name, last[f"{name}_without_background"]) for name in tables.WITHOUT_BACKGROUND]
+    told = ", ".join(f"{name} {tables.percent(value)}" for name, value in means if value is not None)
+    return f"Without the background, after the last step: {told}." if told else ""
+
+
+def _how_to_read(future: str, crop: int | None, *, has_background: bool) -> str:
+    background = ", and the background" if has_background else ""
     unseen = {
         "ignore": "Pixels of classes that are learned only later are not judged.",
         "background": "Pixels of classes that are learned only later count as background.",
@@ -113,12 +138,36 @@ def _how_to_read(future: str) -> str:
         (
             "How to read it:",
             "",
-            "- **old**: the classes of step 0, and the background. **new**: all classes learned after step 0.",
-            "- **all**: every class learned so far, and the background.",
-            "- **previous**: all classes learned before this step, and the background. **current**: this step's.",
+            f"- **old**: the classes of step 0{background}. **new**: all classes learned after step 0.",
+            f"- **all**: every class learned so far{background}.",
+            f"- **previous**: all classes learned before this step{background}. **current**: this step's.",
             "- **forgetting**: how far the classes of earlier steps have fallen below their best; below 0 they gained.",
             f"- {tables.UNDEFINED}: undefined at this step. {unseen}",
+            *_unusual(crop, has_background=has_background),
         )
+    )
+
+
+def _unusual(crop: int | None, *, has_background: bool) -> list[str]:
+    lines = []
+    if not has_background:
+        lines.append("- The data set has no background: a pixel that is taken for it is a miss of its class.")
+    if crop is not None:
+        lines.append(
+            "- Not whole images are judged, but their central squares, as in the published `crop_val`: the short side "
+            f"of image and truth is resized to {crop} pixels, and the square of that side in the middle is cut out."
+        )
+    return lines
+
+
+def _holdout(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not any(row["holdout"] for row in rows):
+        return ""
+    return paragraphs(
+        "### On held-out training images",
+        "Mean IoU in percent on the training images that no step so far trained on, although they belong to it "
+        "(`data.holdout`). These are for choosing settings; validation images are not looked at for that.",
+        tables.markdown_holdout(rows),
     )
 
 
@@ -137,16 +186,4 @@ def _pictures(data_set: str, figures: Collection[str]) -> str:
         return ""
     drawn = "The pictures of this data set are drawn by the pipeline. " if data_set == "shapes" else ""
     told = f"{drawn}The truth shows all classes, also those that a step has not learned yet."
-    return f"## Pictures\n\n{told}\n\n{_figure('pictures.png', 'images, truth and predictions', figures)}"
-
-
-def _figure(name: str, words: str, figures: Collection[str]) -> str:
-    return f"![{words}](figures/{name})" if name in figures else ""
-
-
-def _folded(title: str, content: str) -> str:
-    return f"<details>\n<summary>{title}</summary>\n\n{content}\n\n</details>"
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
+    return paragraphs("## Pictures", told, figure("pictures.png", "images, truth and predictions", figures))

@@ -6,8 +6,11 @@ from html import escape
 from typing import Any
 
 SHOWN = ("old", "new", "all", "previous", "current", "forgetting")
-SCORES = (*SHOWN, "all_without_background", "pixel_accuracy", "average")
+WITHOUT_BACKGROUND = ("old", "previous", "all")  # the means that hold the background, and are there without it too
+SCORES = (*SHOWN, *(f"{name}_without_background" for name in WITHOUT_BACKGROUND), "pixel_accuracy", "average")
+HOLDOUT = ("old", "new", "all")
 UNDEFINED = "–"  # noqa: RUF001 (a hyphen would look like a minus)
+_NAMES_WIDTH = 80  # characters of a step's class names on the page; the class tables have them all
 _DIGITS = 6  # of numbers in JSON: far below any difference that means something, and diffs stay calm
 
 
@@ -31,17 +34,19 @@ def per_step(rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequence[str]]
 
     Returns:
         rows of `step`, `learned` (names in one string) and every score of SCORES in 0..1; a score that is undefined is
-        there as None, because DVC draws no plot where a key is missing.
+        there as None, because DVC draws no plot where a key is missing. Where training images are held out, also
+        `holdout_old`, `holdout_new` and `holdout_all`.
     """
+    held_out = any(row["holdout"] for row in rows)
     return [
-        {"step": row["step"], "learned": ", ".join(names)} | {key: _rounded(row[key]) for key in SCORES}
+        {"step": row["step"], "learned": ", ".join(names)} | _scores(row, held_out=held_out)
         for row, names in zip(rows, learned, strict=True)
     ]
 
 
 def final_metrics(row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """What reports/metrics.json holds: the scores of the last step, and its IoU of each class, in 0..1 or None."""
-    final = {"step": row["step"]} | {key: _rounded(row[key]) for key in SCORES}
+    final = {"step": row["step"]} | _scores(row, held_out=bool(row["holdout"]))
     return {"final": final, "per_class_iou": {name: _rounded(value) for name, value in row["iou"].items()}}
 
 
@@ -67,10 +72,49 @@ def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def markdown_steps(rows: Sequence[Mapping[str, Any]]) -> str:
     """The scores of each step as a Markdown table, in percent; rows as `per_step` returns them."""
-    return _markdown(
+    return markdown_table(
         ["step", "classes learned", *SHOWN],
-        [[str(row["step"]), markdown(row["learned"]), *(percent(row[key]) for key in SHOWN)] for row in rows],
+        [[str(row["step"]), _names(row["learned"].split(", ")), *(percent(row[key]) for key in SHOWN)] for row in rows],
         align="rl" + "r" * len(SHOWN),
+    )
+
+
+def markdown_holdout(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The scores on held-out training images as a Markdown table, in percent; rows are `Scores` as dicts."""
+    shown = [(row["step"], row["holdout"]) for row in rows if row["holdout"]]
+    return markdown_table(
+        ["step", "images", *HOLDOUT],
+        [[str(step), str(held["images"]), *(percent(held[key]) for key in HOLDOUT)] for step, held in shown],
+        align="r" * (2 + len(HOLDOUT)),
+    )
+
+
+def markdown_split_steps(steps: Sequence[Mapping[str, Any]]) -> str:
+    """The training images of each step as a Markdown table.
+
+    Args:
+        steps: as `ssul.data.splits.summarise` tells them.
+    """
+    held_out = any(step["held_out"] for step in steps)
+    head = ["step", "new classes", "images", "appear again later", *(["held out so far"] if held_out else [])]
+    keys = ["images", "appear_again", *(["held_out"] if held_out else [])]
+    body = [
+        [str(step["step"]), _names([one["name"] for one in step["classes"]]), *(str(step[key]) for key in keys)]
+        for step in steps
+    ]
+    return markdown_table(head, body, align="rl" + "r" * len(keys))
+
+
+def markdown_split_classes(steps: Sequence[Mapping[str, Any]]) -> str:
+    """The training images of each class as a Markdown table; steps as in `markdown_split_steps`."""
+    return markdown_table(
+        ["class", "learned at", "images", "in other steps (not annotated there)"],
+        [
+            [markdown(one["name"]), f"step {step['step']}", str(one["images"]), str(one["other_steps"])]
+            for step in steps
+            for one in step["classes"]
+        ],
+        align="llrr",
     )
 
 
@@ -89,7 +133,7 @@ def markdown_classes(rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequen
         ]
         for name in rows[-1]["iou"]
     ]
-    return _markdown(head, body, align="ll" + "r" * len(rows))
+    return markdown_table(head, body, align="ll" + "r" * len(rows))
 
 
 def percent(value: float | None, undefined: str = UNDEFINED) -> str:
@@ -113,9 +157,26 @@ def markdown(text: str) -> str:
     return re.sub(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])", lambda found: "\\" + found[0], line)
 
 
-def _markdown(head: Sequence[str], body: Sequence[Sequence[str]], *, align: str) -> str:
+def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]], *, align: str) -> str:
+    """A Markdown table.
+
+    Args:
+        head, body: cells, as Markdown.
+        align: a letter for each column, l or r.
+    """
     rule = ["---:" if side == "r" else ":---" for side in align]
     return "\n".join("| " + " | ".join(line) + " |" for line in (head, rule, *body))
+
+
+def _scores(row: Mapping[str, Any], *, held_out: bool) -> dict[str, float | None]:
+    scores = {key: _rounded(row[key]) for key in SCORES}
+    if held_out:
+        scores |= {f"holdout_{key}": _rounded(row["holdout"][key]) if row["holdout"] else None for key in HOLDOUT}
+    return scores
+
+
+def _names(names: Sequence[str]) -> str:
+    return markdown(summary(names, width=_NAMES_WIDTH))
 
 
 def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:

@@ -7,7 +7,8 @@ from lightning_fabric import Fabric
 
 from ssul.data.exemplars import Exemplar
 from ssul.evaluation.candidates import with_annotated_classes, with_pseudo_classes
-from ssul.labels import VOID, LabelSpace
+from ssul.files import VOID
+from ssul.labels import LabelSpace
 
 LABELS = LabelSpace(((4, 1), (6,)), unknown=True, activation="sigmoid")
 SEES = {0: 1, 9: 0, 4: 2, 1: 3, 6: 4}  # 9 looks unknown

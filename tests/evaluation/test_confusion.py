@@ -10,7 +10,7 @@ from sklearn import metrics
 from torch import Tensor
 
 from ssul.evaluation.confusion import ConfusionMatrix
-from ssul.labels import VOID
+from ssul.files import VOID
 
 Judged = tuple[int, Tensor, Tensor]
 

@@ -7,8 +7,9 @@ import torch
 from lightning_fabric import Fabric
 
 from ssul.evaluation.confusion import ConfusionMatrix
-from ssul.evaluation.evaluate import Judged, evaluate
-from ssul.labels import VOID, LabelSpace
+from ssul.evaluation.evaluate import Judged, evaluate, total
+from ssul.files import VOID
+from ssul.labels import LabelSpace
 
 LABELS = LabelSpace(((5, 2), (7,)), unknown=True, activation="sigmoid")  # learned as 5, 2, 7; channels 2, 3, 4
 RIGHT = {0: 1, 5: 2, 2: 3, 7: 4}
@@ -20,22 +21,21 @@ def judge(cpu: Fabric, pictures: Any, sees_red: Any) -> Any:
     """Evaluates a network that sees channels where a picture shows ids."""
 
     def judged(
-        content: dict[str, Any], sees: dict[int, int], future: Literal["ignore", "background"] = "ignore"
+        content: dict[str, Any],
+        sees: dict[int, int],
+        future: Literal["ignore", "background"] = "ignore",
+        crop: int | None = None,
     ) -> list[Judged]:
         network = sees_red(sees, LABELS.channel_count)
-        return list(evaluate(network, LABELS, pictures(content), list(content), fabric=cpu, future=future))
+        return list(evaluate(network, LABELS, pictures(content), list(content), fabric=cpu, future=future, crop=crop))
 
     return judged
-
-
-def total(judged: list[Judged]) -> ConfusionMatrix:
-    return sum((one.confusion for one in judged), start=ConfusionMatrix.empty(4))
 
 
 def test_a_network_that_is_always_right_scores_one_everywhere(judge: Any) -> None:
     masks = {"a": [[0, 5, 5], [2, 2, 7]], "b": [[7, 7], [0, 0], [5, 2]]}
     judged = judge({name: (mask, mask) for name, mask in masks.items()}, RIGHT)
-    assert total(judged).iou() == [1.0, 1.0, 1.0, 1.0]
+    assert total(judged, 4).iou() == [1.0, 1.0, 1.0, 1.0]
     for one in judged:
         assert one.prediction.dtype == torch.uint8
         assert one.prediction.tolist() == masks[one.picture.id]
@@ -71,3 +71,32 @@ def test_classes_not_yet_learned_may_count_as_background(judge: Any) -> None:
 def test_void_pixels_are_in_no_count(judge: Any, future: str) -> None:
     (one,) = judge({"a": ([[0, 5]], [[VOID, 5]])}, RIGHT, future)
     assert one.confusion.counts.sum() == one.confusion.counts[1, 1] == 1
+
+
+def test_nothing_judged_counts_nothing() -> None:
+    assert total([], 4).counts.tolist() == ConfusionMatrix.empty(4).counts.tolist()
+
+
+# ---- the central square ---------------------------------------------------------------------------------------------
+
+WIDE = [[2, 0, 0, 7, 7, 2], [2, 5, 5, 5, 5, 2]]  # the square in the middle: 0 7 above 5 5
+
+
+def test_of_a_cropped_image_only_the_central_square_is_judged(judge: Any) -> None:
+    (one,) = judge({"a": (WIDE, WIDE)}, RIGHT, crop=2)
+    assert one.picture.mask.tolist() == one.prediction.tolist() == [[0, 7], [5, 5]]
+    assert one.picture.image.shape == (3, 2, 2)
+    assert one.confusion.counts.diag().tolist() == [1, 2, 0, 1]
+    assert one.confusion.counts.sum() == 4
+
+
+def test_a_cropped_image_is_resized_with_its_truth(judge: Any) -> None:
+    flat = [[5] * 8] * 4
+    (one,) = judge({"a": (flat, flat)}, RIGHT, crop=2)
+    assert one.confusion.counts.sum() == one.confusion.counts[1, 1] == 4
+
+
+def test_what_a_crop_shows_of_void_and_of_later_classes_is_not_judged(judge: Any) -> None:
+    mask = [[2, 0, VOID, FUTURE_ID, 7, 2], [2, 5, 5, 5, 5, 2]]
+    (one,) = judge({"a": (WIDE, mask)}, RIGHT, crop=2)
+    assert one.confusion.counts.sum() == one.confusion.counts[1, 1] == 2

@@ -1,19 +1,25 @@
 """The numbers of the field, by hand."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 import torch
 
 from ssul.evaluation.confusion import ConfusionMatrix
-from ssul.evaluation.scores import mean, score
+from ssul.evaluation.scores import Holdout, Scores, mean, score_holdout
+from ssul.evaluation.scores import score as score_any
 
 NAMES = ("background", "cat", "dog", "sheep")
 # background 6/10, cat 4/6, dog 2/4, sheep 4/4; 16 of 20 pixels are right
 COUNTS = ConfusionMatrix(torch.tensor([[6, 2, 0, 0], [0, 4, 0, 0], [2, 0, 2, 0], [0, 0, 0, 4]]))
 BACKGROUND, CAT, DOG, SHEEP = 0.6, 4 / 6, 0.5, 1.0
 EVERYTHING = (BACKGROUND + CAT + DOG + SHEEP) / 4
+
+
+def score(*arguments: Any) -> Scores:
+    """Scores of a data set that has a background."""
+    return score_any(*arguments, has_background=True)
 
 
 def history(*rows: tuple[float, dict[str, float | None]]) -> list[dict[str, Any]]:
@@ -42,6 +48,7 @@ def test_after_one_increment_old_is_the_base_with_background_and_new_the_rest() 
     assert scores.new == scores.current == pytest.approx(SHEEP)
     assert scores.all == pytest.approx(EVERYTHING)
     assert scores.all_without_background == pytest.approx((CAT + DOG + SHEEP) / 3)
+    assert scores.old_without_background == scores.previous_without_background == pytest.approx((CAT + DOG) / 2)
 
 
 def test_after_two_increments_new_and_previous_overlap_in_what_the_first_taught() -> None:
@@ -52,6 +59,14 @@ def test_after_two_increments_new_and_previous_overlap_in_what_the_first_taught(
     assert scores.new == pytest.approx((DOG + SHEEP) / 2)
     assert scores.previous == pytest.approx((BACKGROUND + CAT + DOG) / 3)
     assert scores.current == pytest.approx(SHEEP)
+    assert scores.old_without_background == pytest.approx(CAT)
+    assert scores.previous_without_background == pytest.approx((CAT + DOG) / 2)
+
+
+def test_at_the_base_step_old_without_background_is_all_without_background() -> None:
+    scores = score(COUNTS, (3,), NAMES, [])
+    assert scores.old_without_background == scores.all_without_background == pytest.approx((CAT + DOG + SHEEP) / 3)
+    assert scores.previous_without_background is None
 
 
 def test_forgetting_is_measured_from_each_old_classs_best_step_without_background() -> None:
@@ -113,6 +128,62 @@ def test_without_a_single_pixel_nothing_is_scored() -> None:
     scores = score(ConfusionMatrix.empty(4), (3,), NAMES, [])
     assert (scores.all, scores.pixel_accuracy, scores.average) == (None, None, None)
     assert scores.absent == list(NAMES)
+
+
+# ---- data sets without a background ---------------------------------------------------------------------------------
+
+# No truth pixel in row 0, but two of the dog's and one of the sheep's are taken for background:
+# cat 4/5, dog 1/4, sheep 4/5; 9 of 13 pixels are right
+NO_BACKGROUND = ConfusionMatrix(torch.tensor([[0, 0, 0, 0], [0, 4, 0, 0], [2, 1, 1, 0], [1, 0, 0, 4]]))
+
+
+def test_a_background_that_a_data_set_has_not_is_in_no_mean_and_not_absent() -> None:
+    past = history((0.5, {"background": None, "cat": 0.9, "dog": 0.5}))
+    scores = score_any(NO_BACKGROUND, (2, 1), NAMES, past, has_background=False)
+    assert scores.iou == pytest.approx({"background": None, "cat": 0.8, "dog": 0.25, "sheep": 0.8})
+    assert scores.old == scores.old_without_background == pytest.approx((0.8 + 0.25) / 2)
+    assert scores.previous == scores.previous_without_background == scores.old
+    assert scores.all == scores.all_without_background == pytest.approx((0.8 + 0.25 + 0.8) / 3)
+    assert scores.new == scores.current == pytest.approx(0.8)
+    assert scores.pixel_accuracy == pytest.approx(9 / 13)
+    assert scores.absent == []
+
+
+def test_a_background_that_a_data_set_has_but_never_shows_counts_as_wrongly_predicted() -> None:
+    scores = score(NO_BACKGROUND, (2, 1), NAMES, history((0.5, {"cat": 0.9})))
+    assert scores.iou["background"] == 0.0
+    assert scores.all == pytest.approx((0 + 0.8 + 0.25 + 0.8) / 4)
+
+
+def test_later_classes_that_count_as_background_make_a_background_to_be_scored() -> None:
+    scores = score_any(COUNTS, (3,), NAMES, [], has_background=False)
+    assert scores.iou["background"] == pytest.approx(BACKGROUND)
+    assert scores.all == pytest.approx(EVERYTHING)
+
+
+def test_classes_are_named_absent_without_a_background_too() -> None:
+    counts = NO_BACKGROUND.counts.clone()
+    counts[1], counts[:, 1] = 0, 0
+    scores = score_any(ConfusionMatrix(counts), (3,), NAMES, [], has_background=False)
+    assert scores.absent == ["cat"]
+
+
+# ---- held-out images ------------------------------------------------------------------------------------------------
+
+
+def test_held_out_images_are_scored_by_old_new_and_all() -> None:
+    held_out = score_holdout(COUNTS, (2, 1), NAMES, images=7, has_background=True)
+    assert (held_out.images, held_out.new) == (7, SHEEP)
+    assert held_out.old == pytest.approx((BACKGROUND + CAT + DOG) / 3)
+    assert held_out.all == pytest.approx(EVERYTHING)
+    assert score_holdout(COUNTS, (3,), NAMES, images=7, has_background=True).new is None
+
+
+def test_a_row_holds_the_scores_of_held_out_images_or_says_that_there_are_none() -> None:
+    scores = score(COUNTS, (3,), NAMES, [])
+    assert asdict(scores)["holdout"] is None
+    told = asdict(replace(scores, holdout=Holdout(2, 0.5, None, 0.25)))["holdout"]
+    assert told == {"images": 2, "old": 0.5, "new": None, "all": 0.25}
 
 
 def test_the_mean_leaves_out_what_is_undefined_but_not_nought() -> None:

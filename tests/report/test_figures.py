@@ -1,5 +1,6 @@
 """The figures: there, legible in size, the same bytes each time."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssul.catalog import DataSet, data_set
+from ssul.catalog import data_set
+from ssul.data.index import ImageIndex
+from ssul.files import VOID, id_colours
 from ssul.report import figures
-from ssul.report.figures import draw_all, draw_class_iou, draw_confusion, draw_curves, draw_pictures, shown_steps
+from ssul.report.figures import (
+    draw_all,
+    draw_class_iou,
+    draw_confusion,
+    draw_curves,
+    draw_pictures,
+    most_confused,
+    shown_steps,
+)
 
 LEARNED = [("ball", "star"), ("house",)]
 NAMES = ("background", "ball", "star", "house")
 WHITE = (255, 255, 255)
+SHAPES = data_set("shapes")
+INDEX = ImageIndex("shapes", SHAPES.classes, SHAPES.palette, SHAPES.val, SHAPES.values, (), {})
 
 
 def row(step: int, iou: dict[str, float | None]) -> dict[str, Any]:
@@ -37,15 +50,14 @@ def pictures(tmp_path: Path) -> Path:
             labels = np.zeros(size[::-1], np.uint8)
             labels[10:30, 10:30] = class_id
             mask = Image.fromarray(labels)
-            mask.putpalette([channel for colour in data_set("shapes").palette for channel in colour])
+            mask.putpalette(id_colours(INDEX.palette))
             mask.save(place / f"{name}.png")
     return folder
 
 
 def draw(folder: Path, pictures: Path) -> list[str]:
     folder.mkdir()
-    shapes = data_set("shapes")
-    return draw_all(folder, rows=ROWS, learned=LEARNED, confusion=CONFUSION, pictures=pictures, data_set=shapes)
+    return draw_all(folder, rows=ROWS, learned=LEARNED, confusion=CONFUSION, pictures=pictures, index=INDEX)
 
 
 def colours(path: Path) -> set[tuple[int, ...]]:
@@ -91,14 +103,13 @@ def test_the_settings_of_matplotlib_are_left_as_they_were(tmp_path: Path, pictur
 
 def test_the_pictures_show_the_colours_of_truth_and_prediction(tmp_path: Path, pictures: Path) -> None:
     path = tmp_path / "pictures.png"
-    draw_pictures(path, sorted(pictures.iterdir()), LEARNED, data_set("shapes"))
-    palette = data_set("shapes").palette
-    assert {palette[0], palette[1], palette[3]} <= colours(path)
+    draw_pictures(path, sorted(pictures.iterdir()), LEARNED, INDEX)
+    assert {INDEX.palette[0], INDEX.palette[1], INDEX.palette[3]} <= colours(path)
 
 
-def test_the_legend_names_the_classes_that_are_seen_and_when_they_are_learned(
-    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def legend(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the legend says."""
     written: list[str] = []
     legend = figures.Figure.legend
     monkeypatch.setattr(
@@ -106,8 +117,33 @@ def test_the_legend_names_the_classes_that_are_seen_and_when_they_are_learned(
         "legend",
         lambda self, handles, labels, **look: written.extend(labels) or legend(self, handles, labels, **look),
     )
-    draw_pictures(tmp_path / "pictures.png", sorted(pictures.iterdir()), LEARNED, data_set("shapes"))
-    assert written == ["background", "ball (0)", "house (1)"]
+    return written
+
+
+def test_the_legend_names_the_classes_that_are_seen_and_when_they_are_learned(
+    tmp_path: Path, pictures: Path, legend: list[str]
+) -> None:
+    draw_pictures(tmp_path / "pictures.png", sorted(pictures.iterdir()), LEARNED, INDEX)
+    assert legend == ["background", "ball (0)", "house (1)"]
+
+
+def test_the_legend_names_void_and_keeps_apart_long_names_that_begin_alike(
+    tmp_path: Path, pictures: Path, legend: list[str]
+) -> None:
+    with Image.open(pictures / "wide" / "truth.png") as picture:
+        ids = np.array(picture)
+    ids[0, 0], ids[1, 1] = VOID, 2
+    Image.fromarray(ids).save(pictures / "wide" / "truth.png")
+    names = ("a name that is longer than any column", "a name that is longer than any other", "house")
+    index = replace(INDEX, class_names=names)
+    draw_pictures(tmp_path / "pictures.png", sorted(pictures.iterdir()), [names], index)
+    assert legend == [
+        "background",
+        "a name that is longer...",
+        "a name that is longer...",
+        "house",
+        "void (not judged)",
+    ]
 
 
 def test_a_class_that_is_not_learned_yet_leaves_its_cell_blank(tmp_path: Path) -> None:
@@ -158,9 +194,41 @@ def test_labels_at_the_ends_of_curves_keep_apart_and_within_the_axes() -> None:
         assert places[-1] <= 100
 
 
-def test_a_data_set_of_a_hundred_and_fifty_classes_has_its_figures_too(tmp_path: Path) -> None:
-    many = DataSet("many", tuple(f"class {number}" for number in range(150)), ((0, 0, 0),) * 151)
-    iou = dict.fromkeys(("background", *many.classes), 0.5)
-    draw_class_iou(tmp_path / "class_iou.png", [row(0, iou)], [many.classes])
-    draw_confusion(tmp_path / "confusion.png", np.eye(151, dtype=int).tolist(), list(iou), [150])
-    assert max(size(tmp_path / "confusion.png")) < 4000
+# ---- many classes ---------------------------------------------------------------------------------------------------
+
+MANY = [f"a long name of class {number}" for number in range(150)]
+STEPS = [MANY[:100], *(MANY[start : start + 5] for start in range(100, 150, 5))]
+
+
+def test_a_data_set_of_a_hundred_and_fifty_classes_has_figures_that_a_page_can_show(tmp_path: Path) -> None:
+    ends = [sum(map(len, STEPS[: step + 1])) for step in range(len(STEPS))]
+    rows = [row(step, dict.fromkeys(("background", *MANY[:end]), 0.5)) for step, end in enumerate(ends)]
+    confusion = np.random.default_rng(0).integers(0, 1000, (151, 151)).tolist()
+    draw_all(tmp_path, rows=rows, learned=STEPS, confusion=confusion, pictures=tmp_path / "none", index=INDEX)
+    for name in ("class_iou", "confusion", "miou_per_step"):
+        width, height = size(tmp_path / f"{name}.png")
+        assert width < 1800, name
+        assert height < 2800, name
+
+
+def test_a_long_name_does_not_widen_a_figure(tmp_path: Path) -> None:
+    for name, figure in (("n" * 24, "short.png"), ("n" * 300, "long.png")):
+        draw_confusion(tmp_path / figure, [[1, 0], [1, 1]], ["background", name], [1])
+    assert size(tmp_path / "long.png")[0] <= size(tmp_path / "short.png")[0]
+
+
+def test_of_few_classes_all_confusions_are_shown() -> None:
+    assert most_confused(np.zeros((5, 5)), most=5) == [0, 1, 2, 3, 4]
+
+
+def test_of_many_classes_the_most_confused_are_shown_in_their_order() -> None:
+    shares = 100 * np.eye(6)
+    shares[5, 1], shares[4, 2], shares[3, 0] = 30, 20, 10
+    shares[0] = np.nan  # the truth does not show it
+    assert most_confused(shares, most=2) == [1, 5]
+    assert most_confused(shares, most=3) == [1, 5]  # the next pair does not fit
+    assert most_confused(shares, most=4) == [1, 2, 4, 5]
+
+
+def test_without_a_confusion_some_classes_are_shown_all_the_same() -> None:
+    assert len(most_confused(np.eye(60))) == 40

@@ -11,9 +11,13 @@ from ssul.report import tables
 LEARNED = [("cat", "dog"), ("bus",)]
 
 
-def row(step: int, iou: dict[str, float | None], **scores: float | None) -> dict[str, Any]:
+HELD_OUT = {"images": 12, "old": 0.5, "new": None, "all": 0.25}
+
+
+def row(step: int, iou: dict[str, float | None], **scores: Any) -> dict[str, Any]:
     absent = [name for name, value in iou.items() if value is None]
-    return dict.fromkeys(tables.SCORES) | {"step": step, "iou": iou, "accuracy": iou, "absent": absent} | scores
+    rest = {"step": step, "iou": iou, "accuracy": iou, "absent": absent, "holdout": None}
+    return dict.fromkeys(tables.SCORES) | rest | scores
 
 
 ROWS = [
@@ -42,11 +46,31 @@ def test_the_final_metrics_are_those_of_the_last_step() -> None:
         "previous": None,
         "current": None,
         "forgetting": 0.333333,
+        "old_without_background": None,
+        "previous_without_background": None,
         "all_without_background": None,
         "pixel_accuracy": None,
         "average": None,
     }
     assert metrics["per_class_iou"] == {"background": 0.9, "cat": 0.5, "dog": 0.4, "bus": 0.0}
+
+
+def test_every_mean_with_the_background_is_there_without_it_too() -> None:
+    assert {f"{name}_without_background" for name in ("old", "previous", "all")} <= set(tables.SCORES)
+
+
+def test_held_out_scores_are_there_only_where_images_are_held_out() -> None:
+    first, second = tables.per_step([ROWS[0], ROWS[1] | {"holdout": HELD_OUT}], LEARNED)
+    assert (first["holdout_old"], first["holdout_new"], first["holdout_all"]) == (None, None, None)
+    assert (second["holdout_old"], second["holdout_new"], second["holdout_all"]) == (0.5, None, 0.25)
+    assert tables.final_metrics(ROWS[1] | {"holdout": HELD_OUT})["final"]["holdout_all"] == 0.25
+    assert "holdout_all" not in tables.final_metrics(ROWS[1])["final"]
+
+
+def test_the_held_out_table_has_a_row_for_each_step_with_held_out_images() -> None:
+    lines = tables.markdown_holdout([ROWS[0], ROWS[1] | {"holdout": HELD_OUT}]).splitlines()
+    assert lines[0] == "| step | images | old | new | all |"
+    assert lines[2:] == [f"| 1 | 12 | 50.0 | {tables.UNDEFINED} | 25.0 |"]
 
 
 def test_classes_that_any_step_could_not_judge_are_named_once() -> None:
@@ -69,6 +93,14 @@ def test_many_classes_are_summed_up_with_their_number() -> None:
     assert tables.summary([f"class{number}" for number in range(15)]) == "class0, class1, class2, ... (15)"
     assert tables.summary(["cat", "dog"]) == "cat, dog"
     assert tables.summary(["a name that is longer than any column", "cat"], width=10).endswith("... (2)")
+
+
+def test_a_step_of_a_hundred_classes_is_summed_up_on_the_page() -> None:
+    rows = tables.per_step([row(0, {})], [[f"class{number}" for number in range(100)]])
+    assert len(rows[0]["learned"].split(", ")) == 100
+    assert "class1, class2, " in tables.markdown_steps(rows)
+    assert "... (100)" in tables.markdown_steps(rows)
+    assert len(tables.markdown_steps(rows).splitlines()[2]) < 150
 
 
 def test_the_class_table_is_empty_before_a_class_is_learned_and_dashed_where_undefined() -> None:

@@ -1,0 +1,56 @@
+"""The page's section on the training data: which images each step learned from, and which were left out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ssul.report import tables
+from ssul.report.markup import count, folded, paragraphs
+from ssul.report.tables import markdown
+
+_SETTINGS = {
+    "overlapped": "a step learns from every image that shows one of its classes; the image's other classes, those of "
+    "earlier and of later steps, are not annotated",
+    "disjoint": "a step learns from the images that show one of its classes and none of a later step; the image's "
+    "classes of earlier steps are not annotated",
+    "partitioned": "each image belongs to one of the classes that it shows, drawn at random, and so to one step alone; "
+    "the image's classes of other steps are not annotated",
+}
+_NAMED_AT_MOST = 8
+
+
+def split_section(
+    summary: Mapping[str, Any], *, train_skipped: Mapping[str, str], val_skipped: Mapping[str, str]
+) -> str:
+    """The section as Markdown, without its heading.
+
+    Args:
+        summary: as `ssul.data.splits.summarise` makes it.
+        train_skipped, val_skipped: what is wrong with images that could not be used, by their ids.
+    """
+    steps = summary["steps"]
+    return paragraphs(
+        f"Setting **{summary['setting']}**: {_SETTINGS[summary['setting']]}.",
+        tables.markdown_split_steps(steps),
+        _no_step(summary["no_step"], summary["images"]),
+        folded("The training images of each class", tables.markdown_split_classes(steps)),
+        _skipped(train_skipped, val_skipped),
+    )
+
+
+def _no_step(unused: int, images: int) -> str:
+    if not unused:
+        return f"Every one of the {count(images, 'training image')} belongs to a step."
+    belong = "belongs" if unused == 1 else "belong"
+    return f"Of the {count(images, 'training image')} {unused} {belong} to no step and so teach nothing."
+
+
+def _skipped(train: Mapping[str, str], val: Mapping[str, str]) -> str:
+    reasons = [*train.items(), *val.items()]
+    if not reasons:
+        return ""
+    named = "; ".join(f"{markdown(image_id)}: {markdown(what)}" for image_id, what in reasons[:_NAMED_AT_MOST])
+    more = len(reasons) - _NAMED_AT_MOST
+    return (
+        f"{len(train)} training and {count(len(val), 'validation image')} could not be used and were left out "
+        f"(`data.on_error=skip`): {named}{f'; and {more} more' if more > 0 else ''}."
+    )
