@@ -10,6 +10,7 @@ import yaml
 from PIL import Image
 
 from ssul import catalog
+from ssul.data.index import ImageIndex
 from ssul.data.shapes import draw_world
 from tests.pipeline.conftest import PROJECT, Clone, Outcome
 
@@ -73,9 +74,9 @@ def test_an_unknown_data_set_names_the_known_ones(project: Clone) -> None:
     refused(project.stage("prepare"), "cityscapes", "shapes", "voc")
 
 
-def test_a_missing_data_root_is_named_with_what_belongs_there(project: Clone) -> None:
+def test_a_missing_data_root_is_named_with_the_parameter(project: Clone) -> None:
     set_parameter(project, "data.root", "nowhere/at/all")
-    refused(project.stage("prepare"), "nowhere/at/all", "JPEGImages", "data.root")
+    refused(project.stage("prepare"), "nowhere/at/all", "is no folder", "-S data.root=FOLDER")
     nothing_left(project, "index")
 
 
@@ -136,8 +137,46 @@ def test_a_damaged_data_set_is_refused_by_the_name_of_the_image(
     shutil.copytree(world, damaged)
     image_id = damage(damaged)
     set_parameter(project, "data.root", str(damaged))
-    refused(project.stage("prepare"), image_id, "1 of 6")
+    refused(project.stage("prepare"), image_id, "1 of 8")
     nothing_left(project, "index")
+
+
+def test_images_that_cannot_be_used_are_left_out_if_the_parameters_say_so(
+    project: Clone, world: Path, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(world, damaged)
+    image_id = foreign_value(damaged)
+    set_parameter(project, "data.root", str(damaged))
+    set_parameter(project, "data.on_error", "skip")
+    outcome = project.stage("prepare")
+    assert outcome.code == 0, outcome.text
+    assert "train: 1 images cannot be used and are left out" in outcome.text
+    index = ImageIndex.read(project.root / "data" / "index" / "train.json")
+    assert list(index.skipped) == [image_id]
+    assert "77" in index.skipped[image_id]
+    assert len(index.rows) == 5
+    assert image_id not in index.present
+
+
+def test_more_faults_than_a_line_holds_are_listed_in_a_file(project: Clone, world: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(world, damaged)
+    for path in (damaged / "JPEGImages").iterdir():
+        path.unlink()
+    (damaged / "ImageSets" / "Segmentation" / "val.txt").write_text("val_00000\nval_00001\nval_00002\n")
+    set_parameter(project, "data.root", str(damaged))
+    refused(project.stage("prepare"), "9 of 9", "and 1 more, all listed in data/cache/unusable_images.txt")
+    listed = (project.root / "data" / "cache" / "unusable_images.txt").read_text().splitlines()
+    assert [line.partition(": ")[0] for line in listed] == [
+        *(f"train_0000{number}" for number in range(6)),
+        *(f"val_0000{number}" for number in range(3)),
+    ]
+
+
+def test_saliency_maps_of_a_data_set_without_any_are_refused_with_the_way_out(project: Clone) -> None:
+    set_parameter(project, "data.name", "ade")
+    refused(project.stage("prepare"), "ade has no saliency maps", "-S data.saliency=none")
 
 
 def test_a_missing_previous_checkpoint_is_an_error_that_names_it(project: Clone, world: Path) -> None:
@@ -155,6 +194,8 @@ def test_a_missing_previous_checkpoint_is_an_error_that_names_it(project: Clone,
         ("memory.capasity=3", ["memory.capasity", "did you mean memory.capacity"]),
         ("scenario.base_classes=30", ["scenario.base_classes is 30", "1..10"]),
         ("scenario.order=[1,2]", ["scenario.order", "missing [3, 4, 5, 6, 7, 8, 9, 10]"]),
+        ("scenario.order=[bal,star]", ["the class 'bal'", "did you mean 'ball'?"]),
+        ("data.described.classes=[a]", ["data.described"]),
     ],
 )
 def test_dvc_exp_run_refuses_bad_overrides_in_one_line(clone: Clone, override: str, words: list[str]) -> None:

@@ -1,0 +1,114 @@
+"""Data that the project has never seen: described in one YAML, or lying on disk as VOC and ADE20K publish it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ssul.catalog import data_set
+from ssul.data.shapes import draw_world
+from tests.pipeline.conftest import PROJECT, Clone, Outcome
+from tests.pipeline.street_world import CLASSES, draw_street_world
+
+pytestmark = pytest.mark.slow
+
+SHARED = PROJECT.parent / "shared" / "data"
+LITTLE = (
+    *("model=small", "model.width=8", "recipe.crop=64", "evaluation.pictures=2"),
+    *("recipe.base.epochs=1", "recipe.base.batch=4", "recipe.increment.epochs=1", "recipe.increment.batch=4"),
+)
+real_data = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data beside this checkout")
+
+
+def run(clone: Clone, *overrides: str) -> Outcome:
+    outcome = clone.dvc("exp", "run", *(word for item in overrides for word in ("-S", item)))
+    assert outcome.code == 0, outcome.text[-3000:]
+    return outcome
+
+
+def table(clone: Clone) -> list[dict[str, float | None]]:
+    return json.loads((clone.root / "reports" / "miou_per_step.json").read_text())
+
+
+def describe(clone: Clone, name: str, root: Path, **described: object) -> None:
+    """Writes conf/data/NAME.yaml as a user would: the other settings as in the file for ADE20K."""
+    known = yaml.safe_load((PROJECT / "conf" / "data" / "ade.yaml").read_text())
+    content = known | {"name": name, "root": str(root), "described": described}
+    (clone.root / "conf" / "data" / f"{name}.yaml").write_text(yaml.safe_dump(content))
+
+
+@pytest.fixture(scope="module")
+def street(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone that knows the street world."""
+    root = tmp_path_factory.mktemp("street")
+    draw_street_world(root, train=40, val=10)
+    places = {
+        key: {"image": f"images/{split}/{{id}}.jpg", "mask": f"annotations/{split}/{{id}}.png"}
+        for key, split in (("train", "training"), ("val", "validation"))
+    }
+    describe(clone, "street", root, classes=list(CLASSES), **places)
+    return clone
+
+
+def test_thirty_classes_in_ades_layout_without_saliency_run_through_the_pipeline(street: Clone) -> None:
+    run(street, *LITTLE, "data=street", "scenario.base_classes=20", "scenario.increment=5", "memory.capacity=6")
+    assert [row["step"] for row in table(street)] == [0, 1, 2]
+    per_class = json.loads((street.root / "reports" / "metrics.json").read_text())["per_class_iou"]
+    assert list(per_class) == ["background", *CLASSES]
+    page = (street.root / "reports" / "index.md").read_text()
+    assert "street\\_20-5" in page or "street_20-5" in page
+    assert "red disc" in page
+
+
+def test_an_order_of_names_held_out_images_and_the_papers_crop_each_have_their_effect(street: Clone) -> None:
+    order = [*reversed(CLASSES)]
+    asked = ("data=street", f"scenario.order=[{','.join(order)}]", "scenario.base_classes=28", "data.holdout=0.25")
+    run(street, *LITTLE, *asked)
+    split = json.loads((street.root / "data" / "splits" / "step_1.json").read_text())
+    assert split["class_names"] == order
+    assert split["groups"] == [list(range(30, 2, -1)), [2, 1]]
+    assert split["holdout"]
+    assert not set(split["holdout"]) & set(split["images"])
+    assert all(0 <= row["holdout_all"] <= 1 for row in table(street))
+    assert judged_pixels(street) == 10 * 96 * 72
+
+    outcome = run(street, *LITTLE, *asked, "evaluation.protocol=crop")
+    assert sorted(outcome.ran) == ["evaluate_base", "evaluate_step@1", "report"]
+    assert judged_pixels(street) == 10 * 64 * 64
+
+
+def judged_pixels(clone: Clone) -> int:
+    results = json.loads((clone.root / "data" / "evaluation" / "step_1" / "results.json").read_text())
+    return sum(map(sum, results["confusion"]))
+
+
+def test_the_readme_example_of_own_data_works_as_typed(clone: Clone) -> None:
+    """After `make repro`, as it says, of which it needs the drawn pictures: here a few, seen by a narrow network."""
+    palette = data_set("shapes").palette
+    for _ in draw_world(clone.root / "data" / "drawn", seed=0, train=24, val=6, height=48, width=64, palette=palette):
+        pass
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    example = re.search(r"<!-- own data: begin -->\n```bash\n(.*?)```\n<!-- own data: end -->", readme, flags=re.DOTALL)
+    assert example is not None
+    little = " ".join(f"-S {item}" for item in LITTLE)
+    outcome = clone.command("bash", "-ec", f"{example[1].rstrip()} {little}")
+    assert outcome.code == 0, outcome.text[-3000:]
+    assert len(table(clone)) == 3
+
+
+@real_data
+@pytest.mark.parametrize("setting", ["overlapped", "disjoint", "partitioned"])
+def test_real_photographs_run_through_the_pipeline_in_every_setting(clone: Clone, setting: str) -> None:
+    run(clone, "scenario=voc_15-5", f"data.root={SHARED / 'voc_2007'}", f"setting={setting}", *LITTLE)
+    assert [row["step"] for row in table(clone)] == [0, 1]
+    assert setting in (clone.root / "reports" / "index.md").read_text()
+
+
+@real_data
+def test_real_ade20k_pairs_are_indexed_split_encoded_trained_and_judged(clone: Clone) -> None:
+    run(clone, "scenario=ade_100-50", f"data.root={SHARED / 'ade_mini'}", *LITTLE)
+    splits = [json.loads((clone.root / "data" / "splits" / f"step_{step}.json").read_text()) for step in (0, 1)]
+    assert [len(split["images"]) for split in splits] == [6, 3]
+    assert [row["step"] for row in table(clone)] == [0, 1]
