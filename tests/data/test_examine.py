@@ -578,10 +578,11 @@ def test_an_interrupt_ends_at_once_and_what_was_found_out_stays(
 
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from ssul.data import examine
 from ssul.files import MaskValues
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started to ignore it
 counted = examine._shown
 def shown(*arguments):
     time.sleep(0.05)
