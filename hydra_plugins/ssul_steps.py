@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from ssul.class_orders import published_orders
 from ssul.config import parse_described
 from ssul.data.source import data_set_of
 from ssul.scenario import Scenario, learning_order, pipeline_steps
@@ -17,7 +18,9 @@ def steps(
     own = None if described is None else parse_described(OmegaConf.to_container(described))
     data_set = data_set_of(data_set_name, own)
     learned = learning_order(
-        order if isinstance(order, str) else list(order), names=data_set.classes, published=data_set.orders
+        order if isinstance(order, str) else list(order),
+        names=data_set.classes,
+        published=published_orders(data_set.name),
     )
     return OmegaConf.create(dict(pipeline_steps(Scenario(learned, base_classes, increment))))
 

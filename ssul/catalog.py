@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from ssul import class_orders
 from ssul.errors import UserError
 from ssul.files import BACKGROUND_ID, Colour, Files, MaskValues
 
@@ -18,12 +17,19 @@ class Part:
         folder: its path below the data root.
         files: how many files it holds.
         at_least: whether it may hold more.
+        suffix: how their names end (`.png`); others are neither counted nor unpacked. None: any.
+        partners: the folder below the data root where each has a partner, a file of the same name up to the suffix;
+            None: they have none.
+        covers: an image list below the data root whose images all have a file here; None: none.
     """
 
     inside: str
     folder: str
     files: int
     at_least: bool = False
+    suffix: str | None = None
+    partners: str | None = None
+    covers: str | None = None
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class Archive:
     Attributes:
         name: the file's name, also on a mirror.
         url: the published address.
-        hash: as `algorithm:digits`; None where none is published, so that only names and counts can be checked.
+        hash: as `algorithm:digits`; None where none is published, so that only what its parts say can be checked.
         parts: what of it is used.
     """
 
@@ -56,7 +62,6 @@ class DataSet:
         val_share: the share of the training split's images that is the validation split, drawn with a fixed seed, where
             the data set has no validation split of its own; None where it has.
         val_seed: decides which; never the run's seed, so that all runs are judged on the same images.
-        orders: published learning orders besides the natural one, by their published letter.
         archives: where it can be downloaded.
     """
 
@@ -68,12 +73,18 @@ class DataSet:
     values: MaskValues = field(default_factory=MaskValues)
     val_share: float | None = None
     val_seed: int = 0
-    orders: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     archives: tuple[Archive, ...] = ()
 
     def class_name(self, class_id: int) -> str:
         """The name of a class id; `background` for 0."""
         return "background" if class_id == BACKGROUND_ID else self.classes[class_id - 1]
+
+    @property
+    def saliency_folders(self) -> frozenset[str]:
+        """Those folders of its archives that are for saliency maps alone."""
+        maps = self.train.saliency or ""
+        parts = (part for archive in self.archives for part in archive.parts)
+        return frozenset(part.folder for part in parts if maps.startswith(f"{part.folder}/"))
 
 
 def voc_colours(count: int) -> tuple[Colour, ...]:
@@ -153,28 +164,36 @@ _DATA_SETS = (
         palette=voc_colours(21),
         train=_voc_files("train_aug"),
         val=_voc_files("val"),
-        orders=class_orders.VOC,
         archives=(
             Archive(
                 name="VOCtrainval_11-May-2012.tar",
                 url="http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
                 hash="md5:6cd6e144f989b92b3379bac3b3de84fd",
                 parts=(
-                    Part("VOCdevkit/VOC2012/JPEGImages", "JPEGImages", 17125),
-                    Part("VOCdevkit/VOC2012/ImageSets/Segmentation", "ImageSets/Segmentation", 3),
+                    Part("VOCdevkit/VOC2012/JPEGImages", "JPEGImages", 17125, suffix=".jpg"),
+                    Part("VOCdevkit/VOC2012/ImageSets/Segmentation", "ImageSets/Segmentation", 3, suffix=".txt"),
                 ),
             ),
             Archive(
                 name="SegmentationClassAug.zip",
                 url=f"{_SSUL_RELEASE}/SegmentationClassAug.zip",
                 hash=None,
-                parts=(Part("SegmentationClassAug", "SegmentationClassAug", 12031),),
+                parts=(
+                    Part(
+                        "SegmentationClassAug",
+                        "SegmentationClassAug",
+                        12031,  # 10582 of train_aug and 1449 of val
+                        suffix=".png",
+                        partners="JPEGImages",
+                        covers="ImageSets/Segmentation/val.txt",
+                    ),
+                ),
             ),
             Archive(
                 name="saliency_map.zip",
                 url=f"{_SSUL_RELEASE}/saliency_map.zip",
                 hash=None,
-                parts=(Part("saliency_map", "saliency_map", 10582, at_least=True),),
+                parts=(Part("saliency_map", "saliency_map", 10582, at_least=True, suffix=".png"),),
             ),
         ),
     ),
@@ -184,15 +203,20 @@ _DATA_SETS = (
         palette=voc_colours(151),
         train=_ade20k_files("training"),
         val=_ade20k_files("validation"),
-        orders=class_orders.ADE20K,
         archives=(
             Archive(
                 name="ADEChallengeData2016.zip",
                 url="http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip",
                 hash="md5:7328b3957e407ddae1d3cbf487f149ef",
                 parts=tuple(
-                    Part(f"ADEChallengeData2016/{kind}/{split}", f"{kind}/{split}", files)
-                    for kind in ("images", "annotations")
+                    Part(
+                        f"ADEChallengeData2016/{kind}/{split}",
+                        f"{kind}/{split}",
+                        files,
+                        suffix=suffix,
+                        partners=f"{partner}/{split}",
+                    )
+                    for kind, suffix, partner in (("images", ".jpg", "annotations"), ("annotations", ".png", "images"))
                     for split, files in (("training", 20210), ("validation", 2000))
                 ),
             ),
@@ -216,8 +240,3 @@ def data_set(name: str) -> DataSet:
             f"data.name is '{name}', which is not in the catalog: choose {', '.join(CATALOG)}, or describe an own "
             "data set (data.described, see the README)"
         ) from None
-
-
-def published_orders(name: str) -> Mapping[str, tuple[int, ...]]:
-    """The published learning orders of a data set by their letters; none for a data set that is not in the catalog."""
-    return CATALOG[name].orders if name in CATALOG else {}

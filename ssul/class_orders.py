@@ -13,7 +13,7 @@ def _ids(listed: str) -> tuple[int, ...]:
     return tuple(int(word) for word in listed.split())
 
 
-VOC: Mapping[str, tuple[int, ...]] = MappingProxyType(
+_VOC: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {
         "b": _ids("12 9 20 7 15 8 14 16 5 19 4 1 13 2 11 17 3 6 18 10"),
         "c": _ids("13 19 15 17 9 8 5 20 4 3 10 11 18 16 7 12 14 6 1 2"),
@@ -40,7 +40,7 @@ VOC: Mapping[str, tuple[int, ...]] = MappingProxyType(
     }
 )
 
-ADE20K: Mapping[str, tuple[int, ...]] = MappingProxyType(
+_ADE20K: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {
         "b": _ids(
             """
@@ -70,3 +70,14 @@ ADE20K: Mapping[str, tuple[int, ...]] = MappingProxyType(
         ),
     }
 )
+
+_PUBLISHED: Mapping[str, Mapping[str, tuple[int, ...]]] = MappingProxyType({"voc": _VOC, "ade": _ADE20K})
+
+
+def published_orders(data_set: str) -> Mapping[str, tuple[int, ...]]:
+    """The published learning orders of a data set by their letters; there are none for most, own ones among them.
+
+    Args:
+        data_set: its name.
+    """
+    return _PUBLISHED.get(data_set, {})

@@ -2,9 +2,10 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import yaml
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from ssul import tracking
 from ssul.catalog import CATALOG, DataSet
+from ssul.class_orders import published_orders
 from ssul.config import parse_described
 from ssul.data.examine import Fault, Memo, examine_masks, refuse
 from ssul.data.masks import MaskStore, training_ids
@@ -53,13 +55,12 @@ def show(root: Root = Path()) -> None:
 def scenarios(root: Root = Path()) -> None:
     """List the scenarios that `-S scenario=NAME` knows, with the number of classes of each step."""
     for path in sorted(Layout(root).scenarios.glob("*.yaml")):
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        asked = content["scenario"]
-        defaults = {group: choice for entry in content["defaults"] for group, choice in entry.items()}
-        data_set = known_data_set(defaults["override /data"], root)
-        order = learning_order(asked["order"], names=data_set.classes, published=data_set.orders)
-        sizes = [len(step.new) for step in Scenario(order, asked["base_classes"], asked["increment"]).steps]
-        print(f"{path.stem:16} {' + '.join(map(str, sizes))}")
+        try:
+            sizes = classes_of_steps(path, root)
+        except UserError as error:
+            print(f"{path} is left out: {error}", file=sys.stderr)
+        else:
+            print(f"{path.stem:16} {' + '.join(map(str, sizes))}")
 
 
 @app.command()
@@ -82,7 +83,7 @@ def splits(
     data_set = known_data_set(name.data_set, root)
     words = [] if order is None else [word.strip() for word in order.split(",")]
     asked = [int(word) if word.isdecimal() else word for word in words] or name.order
-    cut = name.scenario(learning_order(asked, names=data_set.classes, published=data_set.orders))
+    cut = name.scenario(learning_order(asked, names=data_set.classes, published=published_orders(data_set.name)))
     kind: Setting = setting.value
     present = present_classes(data_set, masks, lists, Memo(Layout(root).cache / "masks.jsonl"))
     made = make_splits(present, cut, kind, names=data_set.classes, seed=seed)
@@ -105,11 +106,47 @@ def known_data_set(name: str, root: Path) -> DataSet:
     path = Layout(root).data_sets / f"{name}.yaml"
     if name in CATALOG or not path.is_file():
         return data_set_of(name, None)
+    return data_set_of(name, parse_described(read_sections(path).get("described")))
+
+
+def classes_of_steps(path: Path, root: Path) -> list[int]:
+    """How many classes each step of a scenario file learns.
+
+    Raises:
+        UserError: if it says no scenario, or one of a data set that is not known.
+    """
+    content = read_sections(path)
+    data_set = known_data_set(chosen_data(content) or chosen_data(read_sections(Layout(root).composition)), root)
+    try:
+        asked = content["scenario"]
+        order, base_classes, increment = asked["order"], int(asked["base_classes"]), int(asked["increment"])
+    except (KeyError, TypeError, ValueError):
+        raise UserError("scenario must hold order, base_classes and increment") from None
+    learned = learning_order(order, names=data_set.classes, published=published_orders(data_set.name))
+    return [len(step.new) for step in Scenario(learned, base_classes, increment).steps]
+
+
+def chosen_data(content: Mapping[str, Any]) -> str:
+    """Which file of conf/data the defaults of a conf/ file choose; empty if they choose none."""
+    defaults = content.get("defaults")
+    for entry in defaults if isinstance(defaults, list) else []:
+        for group, choice in entry.items() if isinstance(entry, dict) else []:
+            if str(group).removeprefix("override ").lstrip("/") == "data":
+                return str(choice)
+    return ""
+
+
+def read_sections(path: Path) -> dict[str, Any]:
+    """The content of a file of conf/; empty if it holds no sections.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
-    return data_set_of(name, parse_described(content.get("described") if isinstance(content, dict) else None))
+    return content if isinstance(content, dict) else {}
 
 
 def present_classes(data_set: DataSet, masks: Path, lists: Path | None, memo: Memo) -> dict[str, tuple[int, ...]]:
@@ -129,7 +166,7 @@ def present_classes(data_set: DataSet, masks: Path, lists: Path | None, memo: Me
     looked = list(tqdm(found, total=len(ids), desc="look at masks", unit="mask", disable=not sys.stderr.isatty()))
     faults = [one for one in looked if isinstance(one, Fault)]
     if faults:
-        refuse(faults, of=len(ids), where=masks)
+        refuse(faults, of=len(ids), where=masks, way_out="Mend these masks, or take their ids out of the image list")
     return {one[0]: one[1].present for one in looked if not isinstance(one, Fault)}
 
 

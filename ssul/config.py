@@ -24,7 +24,7 @@ def _is_template(template: str) -> str:
         raise ValueError("a file template must hold {id} once, as in masks/{id}.png")
     if PurePosixPath(template).is_absolute() or ".." in PurePosixPath(template).parts:
         raise ValueError("a file template must stay below data.root")
-    return template
+    return PurePosixPath(template).as_posix()  # one writing for one place: ./masks/{id}.png is masks/{id}.png
 
 
 Template = Annotated[str, AfterValidator(_is_template)]
@@ -102,8 +102,9 @@ class Data(Section):
     """Which data set, and where: `root` is absolute or relative to the project; null means the drawn one.
 
     download: whether what is missing below root is downloaded. mirror: the address or folder of the archives, in place
-    of the published addresses. on_error: what becomes of images that cannot be used. holdout: the share of the training
-    images that no step trains on, for choices that must not look at the validation images.
+    of the published addresses. on_error: what becomes of images that cannot be used. holdout: the probability of each
+    training image, drawn by itself with holdout_seed, that no step trains on it, for choices that must not look at the
+    validation images.
     """
 
     name: str
@@ -113,9 +114,19 @@ class Data(Section):
     on_error: Literal["refuse", "skip"]
     saliency: Literal["maps", "none"]
     holdout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    holdout_seed: int
     rehearsal_capacity: Annotated[int, Field(ge=0)]
     drawn: Drawn | None
     described: Described | None
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> "Data":
+        if self.drawn is not None and self.described is not None:
+            raise ValueError(
+                "drawn and described exclude each other, for only shapes is drawn: set drawn to null and root to the "
+                "folder of the described data set"
+            )
+        return self
 
 
 class ScenarioSettings(Section):
@@ -133,20 +144,50 @@ class Model(Section):
     """The network. `weights`: imagenet (torchvision's), none, or a file with the trunk's torchvision state dict."""
 
     trunk: Literal["small", "mobilenet_v2", "resnet50", "resnet101"]
-    head: Literal["deeplabv3"]
+    head: Literal["deeplabv3", "deeplabv3plus"]
+    classifier: Literal["conv3x3", "conv1x1"]
+    separable: bool
     output_stride: Literal[8, 16]
     weights: str
     width: Annotated[int, Field(ge=8)]
 
 
-class Method(Section):
-    """SSUL's parts as switches; fine-tuning is all of them off with loss ce.
+class Mib(Section):
+    """MiB's settings. distillation: the weight of the unbiased distillation."""
 
-    loss and unknown also decide the base step; the rest acts from step 1 on.
+    distillation: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
+class Plop(Section):
+    """PLOP's settings, see `ssul.methods.plop`."""
+
+    pod: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+    pod_logits: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+    entropy: Literal["exact", "published"]
+
+
+class Faults(Section):
+    """Known faults of SSUL's published code, to measure what they cost.
+
+    memory_labels: memory images are not shifted by the unknown channel. memory_annotation: they are annotated with all
+    classes up to the present step. padding: what pads a crop is labelled background.
     """
 
-    name: Literal["ssul", "finetune"]
-    loss: Literal["bce", "ce"]
+    memory_labels: bool
+    memory_annotation: bool
+    padding: bool
+
+
+class Method(Section):
+    """Which method, and its settings. SSUL's parts are switches; fine-tuning is all of them off with loss ce.
+
+    loss, unknown, selection and faults.padding also decide the base step; the rest acts from step 1 on.
+    selection: which weights a step leaves, the `last`, the best on held-out training images (`holdout`), or the best
+    on validation images (`published`, a fault).
+    """
+
+    name: Literal["ssul", "finetune", "mib", "plop"]
+    loss: Literal["bce", "ce", "focal"]
     unknown: bool
     pseudo_labels: bool
     pseudo_threshold: Share
@@ -154,6 +195,17 @@ class Method(Section):
     freeze_norm: bool
     weight_transfer: bool
     background_lr_ratio: Rate
+    selection: Literal["last", "holdout", "published"]
+    mib: Mib | None
+    plop: Plop | None
+    faults: Faults
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> "Method":
+        for name in ("mib", "plop"):
+            if self.name == name and (self.unknown or self.loss != "ce" or getattr(self, name) is None):
+                raise ValueError(f"{name} needs method.loss=ce, method.unknown=false and method.{name}.*")
+        return self
 
     @property
     def activation(self) -> Literal["sigmoid", "softmax"]:
@@ -173,10 +225,14 @@ class Memory(Section):
 
 
 class Learning(Section):
-    """The optimiser's settings of the base step or of the increments. lr is the heads' rate, the trunk's is a ratio."""
+    """The optimiser's settings of the base step or of the increments. lr is the heads' rate, the trunk's is a ratio.
+
+    schedule: see `ssul.training.schedule`.
+    """
 
     epochs: Count
     batch: Annotated[int, Field(ge=2)]
+    schedule: Literal["poly", "warm_poly", "step"]
     lr: Rate
     trunk_lr_ratio: Rate
     momentum: Share

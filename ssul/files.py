@@ -21,7 +21,7 @@ class Files:
         image: an RGB or grey photograph, JPEG or PNG.
         mask: an 8-bit palette or grey PNG of class values.
         saliency: an 8-bit PNG, positive where a salient object is; None where the split has none.
-        list: the image list, one id a line. None: every mask that the other split's list does not name.
+        list: the image list, one id a line. None: every mask in its place that the other split does not name.
         list_may_lack: whether a list that is not there is as good as None.
     """
 

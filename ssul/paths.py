@@ -17,6 +17,11 @@ class Layout:
         return self.root / "params.yaml"
 
     @property
+    def composition(self) -> Path:
+        """What Hydra composes by default."""
+        return self.root / "conf" / "config.yaml"
+
+    @property
     def scenarios(self) -> Path:
         """The scenario files that Hydra composes from."""
         return self.root / "conf" / "scenario"
@@ -41,9 +46,18 @@ class Layout:
         """Where archives are downloaded to, and may be put by hand; of the main folder, see `project_root`."""
         return self.root / "data" / "downloads"
 
+    def last_good(self, step: int) -> Path:
+        """The network of a step's training that failed, from when all was well."""
+        return self.cache / "last_good" / f"step_{step}"
+
     def index(self, split: str) -> Path:
         """The index of a split, `train` or `val`."""
         return self.root / "data" / "index" / f"{split}.json"
+
+    @property
+    def about(self) -> Path:
+        """Colours of the data set and what was left out of it: for evaluations and the report, never for a training."""
+        return self.root / "data" / "index" / "about.json"
 
     @property
     def splits(self) -> Path:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ssul.addresses import without_password
 from ssul.paths import project_root
 
 EXPERIMENT = "ssul"
@@ -36,7 +37,9 @@ _METRICS = {
     "forgetting": "forgetting",
     "average": "average",
 }
-_WHERE_NOT_WHAT = ("data.root",)  # parameters that say where something lies: the same experiment elsewhere is the same
+# Parameters that say where something lies or how it gets there, or whose whole effect (on_error) the index holds: the
+# same experiment elsewhere is the same.
+_WHERE_NOT_WHAT = ("data.root", "data.download", "data.mirror", "data.on_error")
 _METRICS_A_BATCH, _PARAMS_A_BATCH = 1000, 100  # MLflow's own limits
 _LONGEST_VALUE, _LONGEST_NAME = 6000, 250
 _LOCK_SECONDS = 120
@@ -77,7 +80,7 @@ def how_to_open() -> str:
     uri = store_uri()
     if _sqlite_file(uri) == _default_database():
         return OPEN_COMMAND
-    return _without_password(uri) if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}"
+    return without_password(uri) if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}"
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
@@ -94,7 +97,8 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
 def fingerprint(params: Mapping[str, Scalar], code: Iterable[Path], index: Iterable[Path]) -> str:
     """What an experiment is: 64 hexadecimal digits that differ when parameters, code or data do.
 
-    Where data or store lie and on which hardware it runs is not part of it, nor is any order.
+    Where data or store lie and on which hardware it runs is not part of it, nor is any order. Which images were left
+    out shows in the rows of the index, so that `ssul.data.about` need not be among its files.
 
     Args:
         params: all parameters by dotted names.
@@ -146,7 +150,7 @@ def log_experiment(
         raise TrackingError(f"{error}: install ssul[pipeline] to have MLflow, or set {SWITCH}=off") from None
     except Exception as error:  # mlflow passes on what its many backends raise; none of it may cost a finished run
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise TrackingError(_without_password(f"the MLflow store {uri} cannot be used: {reason}")) from None
+        raise TrackingError(without_password(f"the MLflow store {uri} cannot be used: {reason}")) from None
     return run_id
 
 
@@ -202,7 +206,9 @@ def _log(
     now = int(time.time() * 1000)
     metrics = [Metric(key, value, now, step) for key, step, value in points if (key, step, value) not in there]
     fresh = [
-        Param(key, str(value)[:_LONGEST_VALUE]) for key, value in params.items() if key not in data.params
+        Param(key, without_password(str(value))[:_LONGEST_VALUE])
+        for key, value in params.items()
+        if key not in data.params
     ]  # MLflow's parameters are immutable
     client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
     for start in range(0, len(fresh), _PARAMS_A_BATCH):
@@ -256,7 +262,3 @@ def _default_database() -> Path:
 def _sqlite_file(uri: str) -> Path | None:
     prefix = "sqlite:///"
     return Path(uri.removeprefix(prefix).partition("?")[0]) if uri.startswith(prefix) else None
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"//[^/@\s]*@", "//", text)

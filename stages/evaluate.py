@@ -13,6 +13,7 @@ from typing import Any
 from ssul import config
 from ssul.atomic import replaced_folder
 from ssul.config import Data, Settings
+from ssul.data.about import About
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex, IndexRow, require_unchanged
 from ssul.data.splits import Split
@@ -47,11 +48,11 @@ def main(step: str) -> None:
     labels = LabelSpace.from_description(meaning["labels"])
     names = ("background", *meaning["class_names"])
     group_sizes = tuple(len(group) for group in labels.groups)
-    kept = set(choose_pictures(index, settings.evaluation.pictures))
+    kept, palette = set(choose_pictures(index, settings.evaluation.pictures)), About.read(LAYOUT.about).palette
     with replaced_folder(LAYOUT.evaluation(current)) as folder:
         history = carried_on(current, folder)
         judged = judge(model, labels, images, settings, title=f"evaluate step {current}")
-        confusion = total(keeping(judged, kept, folder / "pictures", step=current, palette=index.palette), len(names))
+        confusion = total(keeping(judged, kept, folder / "pictures", step=current, palette=palette), len(names))
         scores = score(confusion, group_sizes, names, history, has_background=index.values.background)
         if held_out.ids:
             judged = judge(model, labels, held_out, settings, title=f"evaluate step {current}, held out")

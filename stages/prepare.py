@@ -5,9 +5,11 @@ from itertools import chain, groupby
 from pathlib import Path
 
 from ssul import config
+from ssul.addresses import is_address
 from ssul.atomic import replaced_folder, write_text
 from ssul.catalog import DataSet
 from ssul.config import Data
+from ssul.data.about import About
 from ssul.data.download import how_to_get, missing_archives, obtain
 from ssul.data.examine import NAMED_AT_MOST, Fault, Memo, examine_images, refuse
 from ssul.data.index import ImageIndex, IndexRow
@@ -29,23 +31,38 @@ def main() -> None:
     maps = has_maps(data, data_set)
     root = picture_root(data.root, LAYOUT)
     draw(data, data_set)
-    complete(root, data, data_set)
+    complete(root, data_set, saliency=maps, download=data.download, mirror=mirror_place(data.mirror))
     train, val = Folders(root, data_set.train), Folders(root, data_set.val)
     train_ids, val_ids = split_ids(train, val, val_share=data_set.val_share, val_seed=data_set.val_seed)
+    print(f"{data_set.name}: {len(train_ids)} training and {len(val_ids)} validation images", flush=True)
     memo = Memo(MAIN.cache / "index.jsonl")
     found = {
         "train": examine(train, train_ids, data_set, saliency=maps, memo=memo, title=f"index {data_set.name} train"),
         "val": examine(val, val_ids, data_set, saliency=False, memo=memo, title=f"index {data_set.name} val"),
     }
     faults = [fault for _, unusable in found.values() for fault in unusable]
-    if faults and data.on_error == "refuse":
-        refuse(faults, of=len(train_ids) + len(val_ids), where=root, listed=list_faults(faults))
+    if data.on_error == "refuse" and faults:
+        refuse(
+            faults,
+            of=len(train_ids) + len(val_ids),
+            where=root,
+            way_out=way_out(faults, skips=False),
+            listed=list_faults(faults),
+        )
     for split, (rows, unusable) in found.items():
         if not rows:
-            raise UserError(f"no {split} image of {root} can be used: {unusable[0].id}: {unusable[0].what}")
+            refuse(
+                unusable,
+                of=len(unusable),
+                where=root,
+                way_out=f"No {split} image is left. {way_out(unusable, skips=True)}",
+                listed=list_faults(unusable),
+            )
         if unusable:
             print(f"{split}: {len(unusable)} images cannot be used and are left out, as data.on_error=skip says")
-        write_index(split, data_set, rows, unusable)
+        write_index(split, data_set, rows)
+    skipped = {split: {fault.id: fault.what for fault in unusable} for split, (_, unusable) in found.items()}
+    About(data_set.palette, train_skipped=skipped["train"], val_skipped=skipped["val"]).write(LAYOUT.about)
 
 
 def draw(data: Data, data_set: DataSet) -> None:
@@ -71,26 +88,33 @@ def draw(data: Data, data_set: DataSet) -> None:
             pass
 
 
-def complete(root: Path, data: Data, data_set: DataSet) -> None:
-    """Downloads what is missing below the data root if the parameters say so, and refuses if they do not."""
-    unwanted = {"saliency_map"} if data.saliency == "none" else set()
+def complete(root: Path, data_set: DataSet, *, saliency: bool, download: bool, mirror: str | None) -> None:
+    """Downloads what is missing below the data root if that is wanted, and refuses if it is not."""
+    unwanted = frozenset() if saliency else data_set.saliency_folders
     missing = missing_archives(root, data_set.archives, without=unwanted)
     if not missing:
         return
-    if not data.download:
-        or_none = ", do without saliency maps with -S data.saliency=none" if data.saliency == "maps" else ""
+    if not download:
+        or_none = ", do without saliency maps with -S data.saliency=none" if saliency else ""
         raise UserError(
             f"data.root '{root}' does not hold all of {data_set.name}: name another place with -S data.root=FOLDER, "
             f"download what is missing with -S data.download=true{or_none}. "
-            + how_to_get(root, missing, downloads=MAIN.downloads, mirror=data.mirror, without=unwanted)
+            + how_to_get(root, missing, downloads=MAIN.downloads, mirror=mirror, without=unwanted)
         )
-    arriving = obtain(missing, root, downloads=MAIN.downloads, mirror=data.mirror, without=unwanted)
+    arriving = obtain(missing, root, downloads=MAIN.downloads, mirror=mirror, without=unwanted)
     with closing(arriving):  # an interrupt must find what is half unpacked removed
         for _, progress in groupby(arriving, key=lambda one: one.what):
             first = next(progress)
             with progress_bar(total=first.total, title=first.what, unit=first.unit) as bar:
                 for one in chain([first], progress):
                     bar.update(one.done - bar.n)
+
+
+def mirror_place(mirror: str | None) -> str | None:
+    """Where the archives lie: an address, or a folder, relative ones against the project, as `data.root`."""
+    if mirror is None or is_address(mirror):
+        return mirror
+    return str(project_root() / Path(mirror).expanduser())
 
 
 def examine(
@@ -104,6 +128,23 @@ def examine(
     return [one for one in looked if isinstance(one, IndexRow)], [one for one in looked if isinstance(one, Fault)]
 
 
+def way_out(faults: list[Fault], *, skips: bool) -> str:
+    """What can be done about images that cannot be used; doing without saliency maps first where all lack just them.
+
+    Args:
+        faults: of the images.
+        skips: whether such images are left out already.
+    """
+    ways = ["mend the files", "take the ids out of the image list"]
+    if not skips:
+        ways.append("leave such images out with -S data.on_error=skip")
+    lacking = sum(fault.lacks_map for fault in faults)
+    if lacking:
+        ways.insert(0 if lacking == len(faults) else len(ways), "do without saliency maps with -S data.saliency=none")
+    told = f"{', '.join(ways[:-1])}, or {ways[-1]}"
+    return told[0].upper() + told[1:]
+
+
 def list_faults(faults: list[Fault]) -> Path | None:
     """Writes down what is wrong with each image where the error message cannot name them all."""
     if len(faults) <= NAMED_AT_MOST:
@@ -113,17 +154,15 @@ def list_faults(faults: list[Fault]) -> Path | None:
     return path
 
 
-def write_index(split: str, data_set: DataSet, rows: list[IndexRow], unusable: list[Fault]) -> None:
+def write_index(split: str, data_set: DataSet, rows: list[IndexRow]) -> None:
     """Writes the index of a split."""
     files: Files = {"train": data_set.train, "val": data_set.val}[split]
     ImageIndex(
         data_set=data_set.name,
         class_names=data_set.classes,
-        palette=data_set.palette,
         files=files,
         values=data_set.values,
         rows=tuple(rows),
-        skipped={fault.id: fault.what for fault in unusable},
     ).write(LAYOUT.index(split))
 
 

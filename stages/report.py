@@ -8,6 +8,7 @@ from typing import Any
 from ssul import config, tracking
 from ssul.atomic import replaced_folder, write_text
 from ssul.config import Settings
+from ssul.data.about import About
 from ssul.data.index import ImageIndex
 from ssul.errors import UserError
 from ssul.evaluation.results import Results
@@ -28,7 +29,7 @@ def main(last: str) -> None:
     write_json(LAYOUT.miou_per_step, rows)
     write_json(LAYOUT.metrics, tables.final_metrics(results.rows[-1]))
     subject = Subject.of(settings)
-    train, val = (ImageIndex.read(LAYOUT.index(split)) for split in ("train", "val"))
+    val, about = ImageIndex.read(LAYOUT.index("val")), About.read(LAYOUT.about)
     with replaced_folder(LAYOUT.figures) as folder:
         figures = draw_all(
             folder,
@@ -37,6 +38,7 @@ def main(last: str) -> None:
             confusion=results.confusion,
             pictures=evaluation / "pictures",
             index=val,
+            palette=about.palette,
         )
     page = write_page(
         subject,
@@ -44,7 +46,7 @@ def main(last: str) -> None:
         capacity=settings.memory.capacity,
         future=settings.evaluation.future,
         crop=settings.evaluation.crop if settings.evaluation.protocol == "crop" else None,
-        splits=split_section(read_summary(), train_skipped=train.skipped, val_skipped=val.skipped),
+        splits=split_section(read_summary(), train_skipped=about.train_skipped, val_skipped=about.val_skipped),
         figures=figures,
         open_runs=tracking.OPEN_COMMAND,
     )

@@ -4,7 +4,7 @@ import json
 
 from ssul import config
 from ssul.atomic import replaced_folder, write_text
-from ssul.catalog import published_orders
+from ssul.class_orders import published_orders
 from ssul.data.exemplars import write_exemplars
 from ssul.data.index import ImageIndex
 from ssul.data.splits import make_splits, summarise, text_summary
@@ -33,6 +33,7 @@ def main() -> None:
         names=index.class_names,
         seed=settings.seed,
         holdout=settings.data.holdout,
+        holdout_seed=settings.data.holdout_seed,
     )
     summary = summarise(splits, index.present, settings.setting)
     print(text_summary(summary))

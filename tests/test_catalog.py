@@ -2,7 +2,8 @@
 
 import pytest
 
-from ssul.catalog import CATALOG, DataSet, data_set, published_orders, voc_colours
+from ssul.catalog import CATALOG, DataSet, data_set, voc_colours
+from ssul.class_orders import published_orders
 from ssul.config import MOST_CLASSES
 from ssul.errors import UserError
 from ssul.files import VOID_COLOUR, MaskValues
@@ -53,19 +54,21 @@ def test_a_data_set_is_found_by_its_name(known: DataSet) -> None:
 
 
 def test_the_published_letters_are_vocs_b_to_w_and_ades_b_and_c() -> None:
-    assert "".join(VOC.orders) == "bcdefghijklmnopqrstuvw"
-    assert "".join(ADE.orders) == "bc"
+    assert "".join(published_orders("voc")) == "bcdefghijklmnopqrstuvw"
+    assert "".join(published_orders("ade")) == "bc"
     assert published_orders("shapes") == published_orders("an own one") == {}
 
 
 def test_vocs_order_b_is_the_published_one() -> None:
-    assert VOC.orders["b"] == (12, 9, 20, 7, 15, 8, 14, 16, 5, 19, 4, 1, 13, 2, 11, 17, 3, 6, 18, 10)
+    assert published_orders("voc")["b"] == (12, 9, 20, 7, 15, 8, 14, 16, 5, 19, 4, 1, 13, 2, 11, 17, 3, 6, 18, 10)
 
 
 @pytest.mark.parametrize("letter", ["b", "c"])
 def test_ades_published_sets_nest_so_that_one_order_serves_all(letter: str) -> None:
     learned = {
-        sizes: [set(step.new) for step in ScenarioName.parse(f"ade_{sizes}").scenario(ADE.orders[letter]).steps]
+        sizes: [
+            set(step.new) for step in ScenarioName.parse(f"ade_{sizes}").scenario(published_orders("ade")[letter]).steps
+        ]
         for sizes in ("100-50", "100-10", "50-50")
     }
     (base, rest), (first, second, last) = learned["100-50"], learned["50-50"]
@@ -91,7 +94,7 @@ def test_ades_published_sets_nest_so_that_one_order_serves_all(letter: str) -> N
 )
 def test_ades_orders_begin_and_end_as_published(letter: str, first: list[int], increments: list[set[int]]) -> None:
     """MiB's 50b and 50c at their first step, 100-10b and 100-10c at their first and last increments."""
-    order = ADE.orders[letter]
+    order = published_orders("ade")[letter]
     assert list(order[:5]) == first
     assert [set(order[100:110]), set(order[140:])] == increments
 
@@ -128,3 +131,21 @@ def test_an_unknown_data_set_is_refused_with_the_known_ones() -> None:
         UserError, match=r"data\.name is 'cityscapes'.*choose shapes, voc, ade, or describe an own data"
     ):
         data_set("cityscapes")
+
+
+@DATA_SETS
+def test_parts_and_partners_lie_below_the_root_in_folders_of_their_own(known: DataSet) -> None:
+    parts = [part for archive in known.archives for part in archive.parts]
+    folders = [part.folder for part in parts]
+    assert len(set(folders)) == len(folders)
+    assert all(part.suffix for part in parts)
+    assert {part.partners for part in parts if part.partners} <= set(folders)
+    assert {known.val.list, None} >= {part.covers for part in parts}
+
+
+def test_only_vocs_archives_hold_a_folder_of_saliency_maps_alone() -> None:
+    assert {name: set(known.saliency_folders) for name, known in CATALOG.items()} == {
+        "shapes": set(),
+        "voc": {"saliency_map"},
+        "ade": set(),
+    }

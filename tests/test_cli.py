@@ -16,6 +16,7 @@ from PIL import Image
 
 from ssul import cli
 from ssul.catalog import data_set
+from ssul.class_orders import published_orders
 
 PROJECT = Path(__file__).parents[1]
 SHARED = PROJECT.parent / "shared"
@@ -75,12 +76,17 @@ def zipped(path: Path, masks: Mapping[str, Sequence[int]], folder: str = "Segmen
     return path
 
 
+def val_list(tmp_path: Path) -> tuple[object, ...]:
+    """The option for image lists that name `v` for validation."""
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "val.txt").write_text("v\n", encoding="utf-8")
+    return ("--lists", tmp_path / "lists")
+
+
 @pytest.fixture
 def voc(tmp_path: Path) -> tuple[object, ...]:
     """What `ssul splits` is given for six masks of VOC, one of them for validation."""
-    (tmp_path / "lists").mkdir()
-    (tmp_path / "lists" / "val.txt").write_text("v\n", encoding="utf-8")
-    return ("splits", "--masks", zipped(tmp_path / "masks.zip", MASKS), "--lists", tmp_path / "lists")
+    return ("splits", "--masks", zipped(tmp_path / "masks.zip", MASKS), *val_list(tmp_path))
 
 
 def steps_of(said: Said) -> list[dict[str, Any]]:
@@ -100,6 +106,46 @@ def test_scenarios_are_listed_with_the_classes_of_each_step(ssul: Command) -> No
     assert lines["voc_5-3"] == "5 + 3 + 3 + 3 + 3 + 3"
     assert lines["ade_50-50_c"] == "50 + 50 + 50"
     assert lines["shapes_offline"] == "10"
+
+
+def scenario_file(root: Path, name: str, content: object) -> None:
+    (root / "conf" / "scenario").mkdir(parents=True, exist_ok=True)
+    text = content if isinstance(content, str) else yaml.safe_dump(content)
+    (root / "conf" / "scenario" / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+
+QUICK = {"name": "quick", "base_classes": 8, "increment": 2, "order": "natural"}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"defaults": [{"override /data": "nowhere"}], "scenario": QUICK}, "'nowhere', which is not in the catalog"),
+        ({"defaults": [{"override /data": "voc"}]}, "scenario must hold order, base_classes and increment"),
+        ({"defaults": [{"override /data": "voc"}], "scenario": {**QUICK, "increment": 99}}, "scenario.increment is 99"),
+        ({"defaults": [{"override /data": "voc"}], "scenario": {**QUICK, "increment": "x"}}, "scenario must hold"),
+        ({"scenario": QUICK}, "config.yaml cannot be read"),
+        ("", "config.yaml cannot be read"),
+        ("a: [", "cannot be read as YAML"),
+    ],
+)
+def test_a_broken_scenario_is_named_and_the_others_are_listed(
+    ssul: Command, tmp_path: Path, content: object, words: str
+) -> None:
+    scenario_file(tmp_path, "broken", content)
+    scenario_file(tmp_path, "voc_quick", {"defaults": ["_self_", {"override /data": "voc"}], "scenario": QUICK})
+    said = ssul("scenarios", "--root", tmp_path)
+    assert said.code == 0
+    assert said.out == "voc_quick        8 + 2 + 2 + 2 + 2 + 2 + 2\n"
+    (line,) = said.err.splitlines()
+    assert line.startswith(f"{tmp_path / 'conf' / 'scenario' / 'broken.yaml'} is left out: ")
+    assert words in line
+
+
+def test_a_scenario_that_brings_no_data_set_is_one_of_the_default_data_set(ssul: Command, tmp_path: Path) -> None:
+    scenario_file(tmp_path, "quick", {"scenario": QUICK})
+    (tmp_path / "conf" / "config.yaml").write_text("defaults: [{data: shapes}, _self_]\n", encoding="utf-8")
+    assert ssul("scenarios", "--root", tmp_path).out == "quick            8 + 2\n"
 
 
 def test_show_before_any_run_says_what_to_do(ssul: Command, tmp_path: Path) -> None:
@@ -142,10 +188,10 @@ def test_the_setting_decides_which_images_belong(
 
 def test_partitioned_images_are_shared_out_by_the_seed(ssul: Command, tmp_path: Path) -> None:
     masks = zipped(tmp_path / "masks.zip", {f"image_{number}": [1, 20] for number in range(40)})
+    words = ("splits", "--masks", masks, *val_list(tmp_path), "--scenario", "voc_19-1", "--setting", "partitioned")
 
     def counts(seed: int) -> list[int]:
-        words = ("splits", "--masks", masks, "--scenario", "voc_19-1", "--setting", "partitioned", "--seed", seed)
-        return [step["images"] for step in steps_of(ssul(*words, "--json"))]
+        return [step["images"] for step in steps_of(ssul(*words, "--seed", seed, "--json"))]
 
     assert sum(counts(0)) == 40
     assert counts(0) == counts(0)
@@ -154,9 +200,10 @@ def test_partitioned_images_are_shared_out_by_the_seed(ssul: Command, tmp_path: 
 
 def test_classes_stand_in_learning_order(ssul: Command, tmp_path: Path) -> None:
     masks = zipped(tmp_path / "masks.zip", {str(class_id): [class_id] for class_id in range(1, 21)})
-    steps = steps_of(ssul("splits", "--masks", masks, "--scenario", "voc_15-1_b", "--json"))
+    words = ("splits", "--masks", masks, *val_list(tmp_path))
+    steps = steps_of(ssul(*words, "--scenario", "voc_15-1_b", "--json"))
     assert [step["classes"] for step in steps[1:]] == [[17], [3], [6], [18], [10]]
-    assert [class_id for step in steps for class_id in step["classes"]] == list(data_set("voc").orders["b"])
+    assert [class_id for step in steps for class_id in step["classes"]] == list(published_orders("voc")["b"])
 
 
 @pytest.mark.parametrize("between", [",", ", "])
@@ -182,7 +229,7 @@ def test_in_words_each_step_is_a_line_with_its_classes(ssul: Command, voc: tuple
 
 def test_what_does_not_divide_is_told_in_words_and_not_in_json(ssul: Command, tmp_path: Path) -> None:
     masks = zipped(tmp_path / "masks.zip", {str(class_id): [class_id] for class_id in range(1, 21)})
-    words = ("splits", "--masks", masks, "--scenario", "voc_10-4")
+    words = ("splits", "--masks", masks, *val_list(tmp_path), "--scenario", "voc_10-4")
     assert ssul(*words).out.endswith("increment=4: the last step learns the remaining 2\n")
     assert [len(step["classes"]) for step in steps_of(ssul(*words, "--json"))] == [10, 4, 4, 2]
 
@@ -294,11 +341,19 @@ def test_masks_that_are_not_there_are_refused(ssul: Command, tmp_path: Path) -> 
     assert "nowhere.zip holds no masks: give the masks' folder, or a zip or tar archive of it" in said.error
 
 
+def test_without_the_lists_that_tell_validation_from_training_nothing_is_counted(ssul: Command, tmp_path: Path) -> None:
+    masks = zipped(tmp_path / "masks.zip", MASKS)
+    said = ssul("splits", "--masks", masks, "--scenario", "voc_19-1", "--json")
+    assert "without val.txt" in said.error
+    assert "--lists FOLDER" in said.error
+
+
 def test_masks_that_cannot_be_used_are_counted_and_named(ssul: Command, tmp_path: Path) -> None:
     masks = zipped(tmp_path / "masks.zip", {"a": [1], "b": [99], "c": [1]})
-    told = ssul("splits", "--masks", masks, "--scenario", "voc_offline").error
+    told = ssul("splits", "--masks", masks, *val_list(tmp_path), "--scenario", "voc_offline").error
     assert "1 of 3 images of " in told
     assert "b: its mask holds [99], valid are 0..20 and 255 (void)" in told
+    assert told.endswith("Mend these masks, or take their ids out of the image list")  # and none of -S, which dvc has
 
 
 # --- the published numbers --------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import yaml
 from dvc.utils.hydra import compose_and_dump
 
 from ssul import catalog, config
+from ssul.class_orders import published_orders
 from ssul.config import MOST_CLASSES, Settings, parse_described
 from ssul.errors import UserError
 from ssul.scenario import Scenario, ScenarioName, learning_order
@@ -69,7 +70,7 @@ def with_value(params: dict[str, Any], name: str, value: object) -> dict[str, An
     [
         ("sede", "seed", "seed, setting, data, scenario, model, method, memory, recipe, evaluation"),
         ("method.pseudo_label", "method.pseudo_labels", "unknown, pseudo_labels, pseudo_threshold, freeze"),
-        ("recipe.base.epoch", "recipe.base.epochs", "epochs, batch, lr, trunk_lr_ratio, momentum, weight_decay"),
+        ("recipe.base.epoch", "recipe.base.epochs", "epochs, batch, schedule, lr, trunk_lr_ratio"),
         ("data.drawn.hight", "data.drawn.height", "seed, train, val, height, width"),
         ("data.mirrors", "data.mirror", "name, root, download, mirror, on_error, saliency, holdout"),
     ],
@@ -106,7 +107,7 @@ def test_a_name_like_no_other_is_refused_without_a_guess(params: dict[str, Any])
         ("model.trunk", "vgg16", "'resnet50'"),
         ("model.output_stride", 32, "8 or 16"),
         ("model.width", 64.5, "valid integer"),
-        ("method.loss", "focal", "'bce' or 'ce'"),
+        ("method.loss", "hinge", "'bce', 'ce' or 'focal'"),
         ("method.unknown", "perhaps", "valid boolean"),
         ("method.pseudo_threshold", 1.5, "less than or equal to 1"),
         ("method.pseudo_threshold", float("nan"), "less than or equal to 1"),
@@ -313,7 +314,7 @@ def test_the_committed_parameters_are_what_conf_composes(compose_text: Callable[
 
 def scenario_of(settings: Settings) -> Scenario:
     data_set = catalog.data_set(settings.data.name)
-    order = learning_order(settings.scenario.order, names=data_set.classes, published=data_set.orders)
+    order = learning_order(settings.scenario.order, names=data_set.classes, published=published_orders(data_set.name))
     return Scenario(order, settings.scenario.base_classes, settings.scenario.increment)
 
 
@@ -326,7 +327,7 @@ def test_every_scenario_file_says_what_it_is_called(name: str) -> None:
     assert content["scenario"]["name"] == name
     written = content["scenario"]
     assert written["order"] == said.order
-    order = learning_order(said.order, names=data_set.classes, published=data_set.orders)
+    order = learning_order(said.order, names=data_set.classes, published=published_orders(data_set.name))
     assert Scenario(order, written["base_classes"], written["increment"]) == said.scenario(order)
 
 
@@ -335,7 +336,7 @@ def test_every_published_scenario_has_a_file() -> None:
     ade = ("100-50", "100-10", "100-5", "50-50", "50-20", "offline")
     published = {
         *(f"voc_{sizes}" for sizes in voc),
-        *(f"voc_15-1_{letter}" for letter in catalog.published_orders("voc")),
+        *(f"voc_15-1_{letter}" for letter in published_orders("voc")),
         *(f"ade_{sizes}" for sizes in ade),
         *(f"ade_{sizes}_{letter}" for sizes in ("100-50", "100-10", "50-50") for letter in "bc"),
     }
@@ -365,14 +366,21 @@ def test_every_method_and_memory_composes_with_every_data_set(
 ) -> None:
     settings = config.parse(compose(f"scenario={name}", f"method={method}", f"memory={memory}"))
     capacity = {"shapes": 24, "voc": 100, "ade": 300}[settings.data.name]
-    assert settings.method.name == method
+    assert settings.method.name == method.removesuffix("_published")
     assert settings.memory.capacity == (capacity if memory == "rehearsal" else 0)
 
 
 def test_an_own_data_set_composes_with_steps_over_its_own_classes(tmp_path: Path) -> None:
     shutil.copytree(CONF, tmp_path / "conf")
     head = {"name": "town", "root": "data/town", "download": False, "mirror": None, "on_error": "refuse"}
-    rest = {"saliency": "none", "holdout": 0.0, "rehearsal_capacity": 9, "drawn": None, "described": OWN}
+    rest = {
+        "saliency": "none",
+        "holdout": 0.0,
+        "holdout_seed": 0,
+        "rehearsal_capacity": 9,
+        "drawn": None,
+        "described": OWN,
+    }
     (tmp_path / "conf" / "data" / "town.yaml").write_text(yaml.safe_dump(head | rest), encoding="utf-8")
     output = tmp_path / "params.yaml"
     overrides = ["data=town", "scenario.base_classes=1", "scenario.increment=1", "scenario.order=[road,1,tree]"]
@@ -401,6 +409,18 @@ def test_arithmetic_that_does_not_work_out_is_refused_while_composing(compose: C
         compose("scenario.increment=9")
 
 
+def test_one_place_has_one_writing() -> None:
+    own = parse_described({**OWN, "train": {"image": "./a//{id}.jpg", "mask": "./{id}.png"}})
+    assert own is not None
+    assert (own.train.image, own.train.mask) == ("a/{id}.jpg", "{id}.png")
+
+
+def test_an_own_data_set_that_is_also_drawn_is_refused_in_words(params: dict[str, Any]) -> None:
+    params["data"] |= {"name": "town", "described": OWN}
+    with pytest.raises(UserError, match=r"parameter data: drawn and described exclude each other.*set drawn to null"):
+        config.parse(params)
+
+
 def test_fine_tuning_has_every_part_of_ssul_off(compose: Compose) -> None:
     method = config.parse(compose("method=finetune")).method
     switches = {name: value for name, value in method if isinstance(value, bool)}
@@ -409,10 +429,64 @@ def test_fine_tuning_has_every_part_of_ssul_off(compose: Compose) -> None:
     assert method.loss == "ce"
 
 
-def test_ssul_has_every_part_on(compose: Compose) -> None:
+def test_ssul_has_every_part_on_and_no_fault(compose: Compose) -> None:
     method = config.parse(compose("method=ssul")).method
     assert all(value for _, value in method if isinstance(value, bool))
-    assert (method.loss, method.pseudo_threshold) == ("bce", 0.7)
+    assert (method.loss, method.pseudo_threshold, method.selection) == ("bce", 0.7, "last")
+    assert not any(method.faults.model_dump().values())
+
+
+def test_published_ssul_is_ssul_with_every_fault(compose: Compose) -> None:
+    right, published = (config.parse(compose(f"method={name}")).method for name in ("ssul", "ssul_published"))
+    assert all(published.faults.model_dump().values())
+    assert published.selection == "published"
+    assert published.model_copy(update={"faults": right.faults, "selection": right.selection}) == right
+
+
+@pytest.mark.parametrize("name", ["finetune", "mib", "plop"])
+def test_the_softmax_methods_share_their_base_step_and_have_no_fault(compose: Compose, name: str) -> None:
+    method = config.parse(compose(f"method={name}")).method
+    assert (method.loss, method.unknown, method.selection, method.activation) == ("ce", False, "last", "softmax")
+    assert not any(method.faults.model_dump().values())
+
+
+def test_mib_and_plop_bring_the_papers_weights_for_voc(compose: Compose) -> None:
+    of_mib, of_plop = (config.parse(compose(f"method={name}")).method for name in ("mib", "plop"))
+    assert of_mib.mib is not None
+    assert of_plop.plop is not None
+    assert of_mib.mib.distillation == 10
+    assert of_plop.plop.model_dump() == {"pod": 0.01, "pod_logits": 0.0005, "entropy": "exact"}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "epochs", "batch", "rates", "trunk", "schedule", "crop"),
+    [
+        ("voc", (50, 50), 32, (0.01, 0.01), 0.1, "poly", 513),
+        ("ade", (100, 100), 24, (0.01, 0.05), 0.1, "warm_poly", 513),
+        ("mib_published", (30, 30), 24, (0.01, 0.001), 1.0, "poly", 512),
+        ("mib_published_ade", (60, 60), 24, (0.01, 0.001), 1.0, "poly", 512),
+        ("plop_published", (30, 30), 24, (0.01, 0.001), 1.0, "poly", 512),
+        ("plop_published_ade", (60, 60), 24, (0.01, 0.001), 1.0, "poly", 512),
+    ],
+)
+def test_each_papers_recipe_has_its_settings(
+    compose: Compose,
+    recipe: str,
+    epochs: tuple[int, int],
+    batch: int,
+    rates: tuple[float, float],
+    trunk: float,
+    schedule: str,
+    crop: int,
+) -> None:
+    found = config.parse(compose("scenario=voc_15-1", f"recipe={recipe}")).recipe
+    both = (found.base, found.increment)
+    assert (found.crop, found.scale) == (crop, (0.5, 2.0))
+    assert tuple(learning.epochs for learning in both) == epochs
+    assert tuple(learning.lr for learning in both) == rates
+    for learning in both:
+        assert (learning.batch, learning.trunk_lr_ratio, learning.schedule) == (batch, trunk, schedule)
+        assert (learning.momentum, learning.weight_decay) == (0.9, 1e-4)
 
 
 def names_in(section: object) -> Iterator[str]:

@@ -373,3 +373,45 @@ def test_a_label_space_survives_json(labels: LabelSpace) -> None:
 def test_a_description_of_no_label_space_is_refused(description: Any) -> None:
     with pytest.raises(UserError, match="label space"):
         LabelSpace.from_description(description)
+
+
+# --- faults of the published code, as switches ------------------------------------------------------------------------
+
+
+def test_unshifted_labels_train_the_channel_before_their_own() -> None:
+    # channels are [unknown][background][3][1][2]; 3, 1 and 2 would be 2, 3 and 4
+    assert GROWN.encode_unshifted(MASK, annotated=(3, 1)).tolist() == [[0, 2, 0, 1], [VOID, 0, 0, 0]]
+    assert GROWN.encode_unshifted(MASK, annotated=(2,)).tolist() == [[0, 0, 3, 0], [VOID, 0, 0, 3]]
+    assert GROWN.encode_unshifted(MASK, annotated=()).dtype == torch.uint8
+
+
+def test_without_an_unknown_channel_there_is_no_shift_to_forget() -> None:
+    for annotated in ((), (2,), (3, 1, 2)):
+        assert torch.equal(PLAIN.encode_unshifted(MASK, annotated), PLAIN.encode(MASK, None, annotated))
+
+
+@given(label_spaces(unknown=True), masks(), st.data())
+def test_unshifted_is_the_encoding_of_images_with_nothing_salient_less_one(
+    labels: LabelSpace, mask: Tensor, data: st.DataObject
+) -> None:
+    annotated = data.draw(st.lists(st.sampled_from(labels.classes), unique=True))
+    right = labels.encode(mask, torch.zeros_like(mask), annotated).int()
+    expected = torch.where(right == VOID, VOID, right - 1)
+    assert torch.equal(labels.encode_unshifted(mask, annotated).int(), expected)
+
+
+@pytest.mark.parametrize(("labels", "saliency", "channel"), [(GROWN, True, 1), (GROWN, False, 0), (PLAIN, True, 0), (PLAIN, False, 0)])
+def test_padding_is_what_plain_background_is_encoded_as(labels: LabelSpace, saliency: bool, channel: int) -> None:
+    assert labels.padding(saliency=saliency) == channel
+    nothing = torch.zeros(1, 1, dtype=torch.uint8)
+    assert labels.encode(nothing, nothing if saliency else None, ()).item() == channel
+
+
+# --- the truth of a step ----------------------------------------------------------------------------------------------
+
+
+def test_in_a_steps_truth_every_other_class_is_background() -> None:
+    mask = torch.tensor([[0, 3, 1, 2, 7, VOID]], dtype=torch.uint8)
+    assert GROWN.encode_step_truth(mask, new=(2,)).tolist() == [[0, 0, 0, 3, 0, VOID]]
+    assert GROWN.encode_step_truth(mask, new=(3, 1)).tolist() == [[0, 1, 2, 0, 0, VOID]]
+    assert PLAIN.encode_step_truth(mask, new=(2,)).tolist() == [[0, 0, 0, 3, 0, VOID]]

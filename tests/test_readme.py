@@ -1,13 +1,17 @@
 """The README tells the truth: its commands exist and compose, its table is the report's."""
 
+import io
 import json
 import re
 import shlex
 import subprocess
+import zipfile
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from dvc.utils.hydra import compose_and_dump
+from PIL import Image
 from typer.testing import CliRunner
 
 from ssul import config
@@ -21,7 +25,7 @@ OWN_DATA = re.compile(r"<!-- own data: begin -->.*<!-- own data: end -->", flags
 
 def commands() -> list[list[str]]:
     """The command lines of the README's bash blocks, as words, without comments."""
-    blocks = re.findall(r"```bash\n(.*?)```", OWN_DATA.sub("", README), flags=re.DOTALL)
+    blocks = re.findall(r"^ *```bash\n(.*?)```", OWN_DATA.sub("", README), flags=re.DOTALL | re.MULTILINE)
     lines = "".join(blocks).replace("\\\n", " ").splitlines()
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
@@ -54,18 +58,44 @@ def test_every_experiment_composes_and_validates(words: list[str], tmp_path: Pat
     config.load(output)
 
 
+@pytest.fixture(scope="module")
+def little_voc(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Twenty masks of one class each and one for validation, by the options that name them."""
+    root = tmp_path_factory.mktemp("voc")
+    with zipfile.ZipFile(root / "masks.zip", "w") as archive:
+        for class_id in range(21):
+            buffer = io.BytesIO()
+            Image.new("L", (2, 2), class_id).save(buffer, "PNG")
+            archive.writestr(f"SegmentationClassAug/{class_id}.png", buffer.getvalue())
+    (root / "val.txt").write_text("0\n", encoding="utf-8")
+    return {"--masks": root / "masks.zip", "--lists": root}
+
+
 @pytest.mark.parametrize("words", commands_of("ssul"), ids=" ".join)
-def test_every_ssul_command_runs(words: list[str]) -> None:
-    result = CliRunner().invoke(app, [*words, "--root", str(PROJECT)])
+def test_every_ssul_command_runs(
+    words: list[str], little_voc: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the reader's own files are in the README are little ones here."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    given = [str(little_voc.get(before, word)) for before, word in pairwise(["", *words])]
+    result = CliRunner().invoke(app, [*given, "--root", str(tmp_path if "splits" in words else PROJECT)])
     assert result.exit_code == 0, result.output
 
 
-def test_all_scenarios_and_choices_are_named() -> None:
+def of_the_project(group: str) -> list[Path]:
+    """The files of a group that git tracks, for a user may have added own ones; all of them where there is no git."""
+    place = PROJECT / "conf" / group
+    command = ["git", "ls-files", "-z", "*.yaml"]
+    listed = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False).stdout
+    return [place / name for name in listed.split("\0") if name] or list(place.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("group", ["scenario", "data", "model", "method", "memory", "recipe"])
+def test_all_scenarios_and_choices_are_named(group: str) -> None:
     ranges = {f"voc_15-1_{letter}" for letter in "bcdefghijklmnopqrstuvw" if "`voc_15-1_b` … `voc_15-1_w`" in README}
-    for group in ("scenario", "data", "model", "method", "memory", "recipe"):
-        for path in (PROJECT / "conf" / group).glob("*.yaml"):
-            named = f"`{path.stem}`" in README or path.stem in ranges
-            assert named, f"conf/{group}/{path.name} is not in the README"
+    for path in of_the_project(group):
+        named = f"`{path.stem}`" in README or path.stem in ranges
+        assert named, f"conf/{group}/{path.name} is not in the README"
 
 
 def test_the_table_is_the_committed_report_of_the_default_run() -> None:

@@ -42,8 +42,20 @@ def test_the_fingerprint_depends_on_no_order(files: Path) -> None:
     assert of(PARAMS, ["a.py", "b.py"]) == of(reordered, ["b.py", "a.py"])
 
 
-def test_the_fingerprint_does_not_ask_where_the_data_lies(files: Path) -> None:
-    assert of(PARAMS, ["a.py"]) == of(PARAMS | {"data.root": "/somewhere"}, ["a.py"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"data.root": "/somewhere"},
+        {"data.download": True},
+        {"data.mirror": "https://mirror.example"},
+        {"data.on_error": "skip"},  # what it leaves out, the index leaves out
+    ],
+)
+def test_the_fingerprint_does_not_ask_where_the_data_lies_and_how_it_came_there(
+    files: Path, where: dict[str, Any]
+) -> None:
+    usual = PARAMS | {"data.download": False, "data.mirror": None, "data.on_error": "refuse"}
+    assert of(usual, ["a.py"]) == of(usual | where, ["a.py"])
 
 
 def test_the_fingerprint_changes_with_a_parameter_code_a_files_name_and_the_index(files: Path) -> None:
@@ -179,6 +191,11 @@ def test_the_same_experiment_again_adds_nothing_and_what_is_missing_is_added(pro
     assert points(run_id, "miou_all") == [(0, 0.5), (1, 0.25)]
     assert client().get_run(run_id).data.params["data.root"] == "None"
     assert client().get_run(run_id).data.params["new"] == "1"
+
+
+def test_no_password_of_a_parameter_is_logged(project: Path) -> None:
+    run_id = log(project, of="five", params={"data.mirror": "https://me:secret@mirror.example/sets"})
+    assert client().get_run(run_id).data.params == {"data.mirror": "https://mirror.example/sets"}
 
 
 def test_another_experiment_is_another_run(project: Path) -> None:

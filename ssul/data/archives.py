@@ -22,12 +22,14 @@ from posixpath import dirname, join, normpath
 from typing import IO
 
 from ssul.catalog import Archive, Part
+from ssul.data.layout import read_image_list
 from ssul.errors import UserError
 
 _CHUNK = 1 << 20
 _BLOCK = 4096
 """Bytes that a file system gives out at once, so that a small file takes more than its size."""
 _LONGEST_LINK = 4096
+_NAMED_AT_MOST = 8
 _DRIVE = re.compile(r"[A-Za-z]:")
 _UNREADABLE = (
     tarfile.TarError,
@@ -88,13 +90,17 @@ def unpack(path: Path, root: Path, parts: Sequence[Part]) -> Iterator[tuple[int,
         How many files are unpacked, and of how many.
 
     Raises:
-        BadArchiveError: if the archive is damaged, a part has another number of files, or any member, wanted or not,
-            has an absolute path or one with `..`, is a link out of the archive, or a device.
-        UserError: if the disk has too little room, or cannot be read or written.
+        BadArchiveError: if the archive is damaged, a part has another number of files, or files without a partner in
+            the archive, or any member, wanted or not, has an absolute path or one with `..`, is a link out of the
+            archive, or a device.
+        UserError: if files of a part do not fit what is below the root already, or the disk has too little room, or
+            cannot be read or written.
     """
     with ExitStack() as stack:
         with _reading(path):
             wanted = _wanted(_members(path, stack), path, parts)
+        _require_partners(wanted, path, root)
+        _require_listed(wanted, path, root)
         sizes = [member.size for members in wanted.values() for member in members]
         require_room(root, sum(-(-size // _BLOCK) * _BLOCK for size in sizes), what=f"unpacking {path.name}")
         yield 0, len(sizes)
@@ -119,25 +125,75 @@ def _wanted(members: Iterator[_Member], path: Path, parts: Sequence[Part]) -> Ma
     for member in members:
         for part in parts:
             prefix = _prefix(part)
-            if member.name.startswith(prefix) and not _hidden(member.name.removeprefix(prefix)):
+            if member.name.startswith(prefix) and _counts(member.name.removeprefix(prefix), part):
                 found[part].pop(member.name, None)  # a later member of the same name takes the place of the earlier
                 found[part][member.name] = member
     for part, files in found.items():
         if len(files) < part.files or (len(files) > part.files and not part.at_least):
             expected = f"at least {part.files}" if part.at_least else f"{part.files}"
+            kind = f"{part.suffix} files" if part.suffix else "files"
             raise BadArchiveError(
-                f"{path} holds {len(files)} files in {part.inside}, expected {expected}: it is cut off, or not the "
+                f"{path} holds {len(files)} {kind} in {part.inside}, expected {expected}: it is cut off, or not the "
                 "published archive"
             )
     return {part: list(files.values()) for part, files in found.items()}
+
+
+def _require_partners(wanted: Mapping[Part, Sequence[_Member]], path: Path, root: Path) -> None:
+    """Compares the names of parts that belong together, such as images and masks."""
+    unpacked = {part.folder: _stems(part, members) for part, members in wanted.items()}
+    for part in wanted:
+        if part.partners is None:
+            continue
+        ours = unpacked[part.folder]
+        if part.partners in unpacked:
+            if alone := sorted(ours - unpacked[part.partners]):
+                raise BadArchiveError(
+                    f"{path} is not the published archive: {len(alone)} files of {part.folder} have no partner in its "
+                    f"{part.partners}: {', '.join(alone[:_NAMED_AT_MOST])}"
+                )
+        elif len(there := _stems_below(root / part.partners)) >= len(ours) and (alone := sorted(ours - there)):
+            # Fewer would be somebody's choice from the data set, which archives need not fit.
+            raise UserError(
+                f"{path} does not fit what is there: {len(alone)} of its {len(ours)} files for {part.folder} have no "
+                f"partner in {root / part.partners}: {', '.join(alone[:_NAMED_AT_MOST])}. Put the published archive "
+                "in its place, or bring that folder as it is published"
+            )
+
+
+def _require_listed(wanted: Mapping[Part, Sequence[_Member]], path: Path, root: Path) -> None:
+    """Compares parts with the image list that they must cover, if it is there."""
+    for part, members in wanted.items():
+        if part.covers is None or not (root / part.covers).is_file():
+            continue
+        listed = read_image_list(root / part.covers)
+        lacking = sorted(set(listed) - _stems(part, members))
+        if lacking:
+            raise UserError(
+                f"{path} lacks {len(lacking)} of the {len(listed)} images of {root / part.covers}: "
+                f"{', '.join(lacking[:_NAMED_AT_MOST])}. Of the {part.files} files that are published "
+                f"{len(listed)} are for these and {part.files - len(listed)} for training: put the published archive "
+                "in its place, or the published list"
+            )
+
+
+def _stems(part: Part, members: Sequence[_Member]) -> set[str]:
+    return {member.name.removeprefix(_prefix(part)).rpartition(".")[0] for member in members}
+
+
+def _stems_below(folder: Path) -> set[str]:
+    with _reading(folder):
+        return {path.relative_to(folder).as_posix().rpartition(".")[0] for path in folder.rglob("*.*")}
 
 
 def _prefix(part: Part) -> str:
     return f"{part.inside.strip('/')}/"
 
 
-def _hidden(name: str) -> bool:
-    return any(component.startswith(".") for component in name.split("/"))
+def _counts(name: str, part: Part) -> bool:
+    """Whether a file, by its path in the part's folder, is one of the part's: no hidden one, and of the right kind."""
+    hidden = any(component.startswith(".") for component in name.split("/"))
+    return not hidden and (part.suffix is None or name.lower().endswith(part.suffix))
 
 
 def _members(path: Path, stack: ExitStack) -> Iterator[_Member]:

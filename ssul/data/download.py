@@ -10,7 +10,6 @@ In the downloads folder lie, while they are needed:
 
 import hashlib
 import json
-import re
 import tempfile
 import time
 from collections.abc import Collection, Generator, Iterator, Sequence
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+from ssul.addresses import is_address, without_password
 from ssul.atomic import write_text
 from ssul.catalog import Archive, Part
 from ssul.data.archives import BadArchiveError, as_size, missing_parts, require_room, unpack
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 _ENOUGH = 1 << 20
 """An attempt that brought so many bytes was none in vain, however it ended: gigabytes may be cut many times."""
-_SCHEME = re.compile(r"file:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 """Answers that may be another in a moment."""
 
@@ -101,15 +100,16 @@ def how_to_get(
         without: folders below the root that are not wanted.
     """
     missing = missing_archives(root, archives, without=without)
-    addresses = " and ".join(str(_address(archive, mirror)) for archive in missing)
+    addresses = " and ".join(without_password(str(_address(archive, mirror))) for archive in missing)
+    published = f" (published at {' and '.join(archive.url for archive in missing)})" if mirror else ""
     folders = ", ".join(
         f"{part.folder} ({part.inside} of {archive.name})"
         for archive in missing
         for part in missing_parts(root, archive, without=without)
     )
     return (
-        f"By hand: fetch {addresses} into {downloads}, where a run with data.download looks first, or see to it that "
-        f"{root} holds {folders}"
+        f"By hand: fetch {addresses}{published} into {downloads}, where a run with data.download looks first, or see "
+        f"to it that {root} holds {folders}"
     )
 
 
@@ -187,7 +187,7 @@ def _fetch_and_unpack(
     try:
         if isinstance(address, str) and not path.exists():
             yield from _download(address, shelf, patience)
-            yield from _checked(shelf.part, archive, told_as=address)
+            yield from _checked(shelf.part, archive, told_as=without_password(address))
             shelf.part.replace(path)
         else:
             yield from _checked(path, archive, told_as=str(path))
@@ -238,7 +238,7 @@ def _address(archive: Archive, mirror: str | None) -> str | Path:
     """
     if mirror is None:
         return _as_file(archive.url)
-    base = _as_file(mirror) if _SCHEME.match(mirror) else Path(mirror).expanduser()
+    base = _as_file(mirror) if is_address(mirror) else Path(mirror).expanduser()
     if isinstance(base, Path):
         return base / archive.name
     parts = urlsplit(base)
@@ -253,7 +253,8 @@ def _as_file(address: str) -> str | Path:
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
         return Path(unquote(parts.path))
     raise UserError(
-        f"'{address}' is no address that can be read: give https://…, http://…, file:///FOLDER or a folder as mirror"
+        f"'{without_password(address)}' is no address that can be read: give https://…, http://…, file:///FOLDER or a "
+        "folder as mirror"
     )
 
 
@@ -271,7 +272,7 @@ class _Note:
     """What a part file is the beginning of.
 
     Attributes:
-        address: where it came from.
+        address: where it came from, without a password.
         validator: the server's mark for this very content; None if it gives none, so that nothing can be added.
         total: bytes of the whole; None if the server did not say.
     """
@@ -348,7 +349,7 @@ class _Shelf:
             size = self.part.stat().st_size
         except (FileNotFoundError, ValueError, TypeError):
             return None, 0
-        resumable = note.address == address and note.validator is not None and size > 0
+        resumable = note.address == without_password(address) and note.validator is not None and size > 0
         return (note, size) if resumable else (None, 0)
 
 
@@ -379,7 +380,7 @@ def _download(address: str, shelf: _Shelf, patience: Patience) -> Iterator[Progr
             if vain > len(patience.pauses):
                 kept = shelf.begun(address)[1]
                 what_next = f"; {as_size(kept)} have come, and another run goes on from there" if kept else ""
-                raise _UnreachableError(f"cannot fetch {address}: {cut}{what_next}") from cut
+                raise _UnreachableError(f"cannot fetch {without_password(address)}: {cut}{what_next}") from cut
             time.sleep(patience.pauses[vain - 1])
 
 
@@ -391,7 +392,8 @@ def _attempt(address: str, shelf: _Shelf, patience: Patience) -> Iterator[tuple[
         return
     with _asked(address, note, offset, patience) as response:
         if response.status_code == 200:
-            note, offset = _Note(address, _validator(response), _number(response.headers.get("Content-Length"))), 0
+            total = _number(response.headers.get("Content-Length"))
+            note, offset = _Note(without_password(address), _validator(response), total), 0
             shelf.begin(note)
         elif note is None or response.status_code not in (206, 416):
             raise _refusal(address, response)
@@ -426,7 +428,7 @@ def _asked(address: str, note: _Note | None, offset: int, patience: Patience) ->
     except (requests.ConnectionError, requests.Timeout) as error:
         raise _CutError(_cause(error)) from error
     except requests.RequestException as error:
-        raise _UnreachableError(f"cannot fetch {address}: {_cause(error)}") from error
+        raise _UnreachableError(f"cannot fetch {without_password(address)}: {_cause(error)}") from error
 
 
 def _body(response: "Response", patience: Patience) -> Iterator[bytes]:
@@ -466,7 +468,9 @@ def _whole(response: "Response") -> int | None:
 
 def _refusal(address: str, response: "Response") -> Exception:
     told = f"it answers {response.status_code} {response.reason}"
-    return _CutError(told) if response.status_code in _PASSING else _UnreachableError(f"cannot fetch {address}: {told}")
+    if response.status_code in _PASSING:
+        return _CutError(told)
+    return _UnreachableError(f"cannot fetch {without_password(address)}: {told}")
 
 
 def _number(text: str | None) -> int | None:
@@ -477,4 +481,4 @@ def _cause(error: BaseException) -> str:
     """What lies at the bottom of an error of the network, in one line."""
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
-    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+    return without_password(" ".join(str(getattr(error, "strerror", None) or error).split())) or type(error).__name__

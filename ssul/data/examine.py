@@ -25,18 +25,32 @@ Answer = TypeVar("Answer")
 NAMED_AT_MOST = 8
 AHEAD_AT_MOST = 64
 """How many images are under way at once: few enough for the memory, and for an interrupt to wait for them."""
+_FINDINGS = 1
+"""Raise this whenever other things than before are found out, or refused, about the same content (`_shown` and what
+`_row` asks of images): it is part of every key of a memo, so that what older code found out is not believed."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with one image."""
+    """What is wrong with one image.
+
+    Attributes:
+        id: its name in the image list.
+        what: in words; files are named relative to the data root, so that moved data has the same faults.
+        lacks_map: whether all that is wrong is that there is no saliency map.
+    """
 
     id: str
     what: str
+    lacks_map: bool = False
 
 
 class _UnusableError(Exception):
     """What is wrong with one file."""
+
+
+class _NoMapError(_UnusableError):
+    """There is no saliency map."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +126,7 @@ def examine_images(
         try:
             return _row(folders, image_id, classes, values, saliency, memo)
         except _UnusableError as fault:
-            return Fault(image_id, str(fault))
+            return Fault(image_id, str(fault), lacks_map=isinstance(fault, _NoMapError))
 
     return _on_all_cores(examine, ids)
 
@@ -138,13 +152,14 @@ def examine_masks(
     return _on_all_cores(examine, masks)
 
 
-def refuse(faults: Sequence[Fault], *, of: int, where: Path, listed: Path | None = None) -> None:
+def refuse(faults: Sequence[Fault], *, of: int, where: Path, way_out: str, listed: Path | None = None) -> None:
     """Ends with an error that names the faulty images.
 
     Args:
         faults: what is wrong.
         of: how many images were looked at.
         where: they lie.
+        way_out: what can be done, as sentences.
         listed: where all faults are written down; the message names the first ones.
 
     Raises:
@@ -153,10 +168,7 @@ def refuse(faults: Sequence[Fault], *, of: int, where: Path, listed: Path | None
     named = "; ".join(f"{fault.id}: {fault.what}" for fault in faults[:NAMED_AT_MOST])
     more = f"; and {len(faults) - NAMED_AT_MOST} more" if len(faults) > NAMED_AT_MOST else ""
     more += f", all listed in {listed}" if listed else ""
-    raise UserError(
-        f"{len(faults)} of {of} images of {where} cannot be used: {named}{more}. "
-        "Mend the files, take the ids out of the image list, or leave such images out with -S data.on_error=skip"
-    )
+    raise UserError(f"{len(faults)} of {of} images of {where} cannot be used: {named}{more}. {way_out}")
 
 
 def _on_all_cores(examine: Callable[[Item], Answer], items: Iterable[Item]) -> Iterator[Answer]:
@@ -174,9 +186,9 @@ def _on_all_cores(examine: Callable[[Item], Answer], items: Iterable[Item]) -> I
 
 
 def _row(folders: Folders, image_id: str, classes: int, values: MaskValues, saliency: bool, memo: Memo) -> IndexRow:
-    image = _content(folders.image(image_id), "image")
-    mask = _content(folders.mask(image_id), "mask")
-    salient = _content(folders.saliency(image_id), "saliency map") if saliency else b""
+    image = _content(folders.image(image_id), "image", folders.root)
+    mask = _content(folders.mask(image_id), "mask", folders.root)
+    salient = _map(folders, image_id) if saliency else b""
     digest = hashlib.sha256(image)
     digest.update(mask)
     digest.update(salient)
@@ -196,7 +208,7 @@ def _row(folders: Folders, image_id: str, classes: int, values: MaskValues, sali
 
 
 def _key(digest: "hashlib._Hash", *circumstances: object) -> str:
-    return hashlib.sha256(repr((digest.hexdigest(), *circumstances)).encode()).hexdigest()[:32]
+    return hashlib.sha256(repr((_FINDINGS, digest.hexdigest(), *circumstances)).encode()).hexdigest()[:32]
 
 
 def _shown(labels: NDArray[np.uint8], classes: int, values: MaskValues) -> Shown:
@@ -205,21 +217,38 @@ def _shown(labels: NDArray[np.uint8], classes: int, values: MaskValues) -> Shown
     found = {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
     foreign = [value for value in found if value not in meaning]
     if foreign:
-        valid = f"{min(meaning.keys() - {values.void})}..{max(meaning.keys() - {values.void})}"
         or_void = "" if values.void is None else f" and {values.void} (void)"
-        raise _UnusableError(f"its mask holds {foreign}, valid are {valid}{or_void}")
+        raise _UnusableError(f"its mask holds {foreign}, valid are {_runs(meaning.keys() - {values.void})}{or_void}")
     pixels = {meaning[value]: count for value, count in found.items()}
     void = pixels.pop(VOID, 0)
     return Shown(labels.shape[0], labels.shape[1], dict(sorted(pixels.items())), void)
 
 
-def _content(path: Path, what: str) -> bytes:
+def _runs(values: Iterable[int | None]) -> str:
+    """Values as people write them: `0, 7..9`."""
+    runs: list[list[int]] = []
+    for value in sorted(value for value in values if value is not None):
+        if runs and value == runs[-1][-1] + 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    return ", ".join(f"{run[0]}..{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
+
+
+def _map(folders: Folders, image_id: str) -> bytes:
+    path = folders.saliency(image_id)
+    if not path.exists():
+        raise _NoMapError(f"no saliency map at {path.relative_to(folders.root)}")
+    return _content(path, "saliency map", folders.root)
+
+
+def _content(path: Path, what: str, root: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise _UnusableError(f"no {what} at {path}") from None
-    except OSError as error:
-        raise _UnusableError(f"unreadable {what} ({error})") from None
+        raise _UnusableError(f"no {what} at {path.relative_to(root)}") from None
+    except OSError as error:  # its message holds the whole path
+        raise _UnusableError(f"unreadable {what} ({error.strerror or type(error).__name__})") from None
 
 
 def _size(content: bytes) -> tuple[int, int]:

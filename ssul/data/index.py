@@ -2,7 +2,8 @@
 
 Splits depend on it alone. Its content hashes stand for the pictures in DVC's eyes: stages depend on the index, not on
 the raw files, which stay where they are. It also tells how the files lie below the data root and what their values
-mean, so that a stage needs the index and the root, and no knowledge of the data set.
+mean, so that a stage needs the index and the root, and no knowledge of the data set. What no training may depend on
+(colours, reasons) stands in `ssul.data.about`.
 """
 
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 from ssul.atomic import write_text
 from ssul.data.layout import Folders
 from ssul.errors import UserError
-from ssul.files import BACKGROUND_ID, Colour, Files, MaskValues
+from ssul.files import BACKGROUND_ID, Files, MaskValues
 
 
 @dataclass(frozen=True)
@@ -50,20 +51,16 @@ class ImageIndex:
     Attributes:
         data_set: its name.
         class_names: by id, from 1.
-        palette: RGB of the background and of each class.
         files: where the split's files lie below the data root.
         values: what the values in its masks mean.
         rows: of its images, in the order of the image list.
-        skipped: what is wrong with images that were left out because `data.on_error` says skip, by their ids.
     """
 
     data_set: str
     class_names: tuple[str, ...]
-    palette: tuple[Colour, ...]
     files: Files
     values: MaskValues
     rows: tuple[IndexRow, ...]
-    skipped: dict[str, str]
 
     @property
     def present(self) -> dict[str, tuple[int, ...]]:
@@ -83,10 +80,8 @@ class ImageIndex:
         head = {
             "data_set": self.data_set,
             "class_names": self.class_names,
-            "palette": self.palette,
             "files": asdict(self.files),
             "values": asdict(self.values),
-            "skipped": self.skipped,
         }
         write_text(path, f'{json.dumps(head)[:-1]},\n"rows": [\n{rows}\n]}}\n')
 
@@ -108,11 +103,9 @@ class ImageIndex:
         return cls(
             data_set=content["data_set"],
             class_names=tuple(content["class_names"]),
-            palette=tuple((red, green, blue) for red, green, blue in content["palette"]),
             files=Files(**content["files"]),
             values=MaskValues(**content["values"]),
             rows=rows,
-            skipped=content["skipped"],
         )
 
 

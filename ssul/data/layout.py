@@ -1,9 +1,11 @@
 """Where the files of an image lie below a data root, and which images a split has."""
 
+import functools
 import hashlib
+import os
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -59,18 +61,89 @@ class Folders:
         """The ids of all masks that lie in the split's place, sorted; ids may hold folders (`town/street_7`)."""
         before, after = self.files.mask.split(_PLACE)
         top = self.root / PurePosixPath(before).parent if not before.endswith("/") else self.root / before
-        pattern = re.compile(re.escape(before) + "(.+)" + re.escape(after))
         paths = (path.relative_to(self.root).as_posix() for path in top.rglob(f"*{Path(after).suffix}"))
-        return sorted(match[1] for path in paths if (match := pattern.fullmatch(path)))
+        return sorted(masks_by_id(paths, self.files.mask))
+
+    def named(self) -> "Named":
+        """The images that the split's list names or, without one, all that are found; raises as `read_list`."""
+        listed = self.read_list()
+        # Links of folders are followed, those of files are not: masks of one content may well share it.
+        folder = functools.cache(os.path.realpath)
+        masks = ((one, self.mask(one)) for one in (self.found() if listed is None else listed))
+        return Named({one: f"{folder(mask.parent)}/{mask.name}" for one, mask in masks}, listed is not None)
 
     def _file(self, template: str, image_id: str) -> Path:
         return self.root / template.replace(_PLACE, image_id)
 
 
+def masks_by_id(names: Iterable[str], template: str, *, above: str = "") -> dict[str, str]:
+    """Image id -> file, of the files that are masks: those that match the template, but for what a Mac adds.
+
+    Args:
+        names: paths of files, joined by `/`.
+        template: as in `ssul.files.Files`.
+        above: a regular expression of what stands before the template in a path.
+    """
+    before, after = PurePosixPath(template).as_posix().split(_PLACE)
+    pattern = re.compile(f"{above}{re.escape(before)}(.+){re.escape(after)}")
+    own = (name for name in names if not _added_by_a_mac(PurePosixPath(name).name))
+    return {match[1]: name for name in own if (match := pattern.fullmatch(name))}
+
+
+def _added_by_a_mac(name: str) -> bool:
+    return name.startswith("._") or name == ".DS_Store"
+
+
+@dataclass(frozen=True)
+class Named:
+    """The images of a split, before it is told apart from the other one.
+
+    Attributes:
+        masks: image id -> where its mask lies, in the split's order.
+        listed: whether an image list names them; otherwise they are all masks in the split's place.
+    """
+
+    masks: dict[str, str]
+    listed: bool
+
+
+def tell_apart(train: Named, val: Named) -> tuple[list[str], list[str]]:
+    """The ids of both splits, so that no mask is in both: one without a list leaves the other its masks.
+
+    Of two without lists, whose places lie one inside the other, the inner one keeps its masks.
+
+    Raises:
+        UserError: if neither can give way.
+    """
+    both = set(train.masks.values()) & set(val.masks.values())
+    train_gives_way, val_gives_way = _gives_way(train, val), _gives_way(val, train)
+    if both and not (train_gives_way or val_gives_way):
+        told = ", ".join([image_id for image_id, mask in train.masks.items() if mask in both][:8])
+        drawn = "have a share of the training images drawn for validation (data.described.val_share)"
+        if train.listed:
+            raise UserError(
+                f"{len(both)} images are in the training and in the validation list: {told}. Take them out of one of "
+                f"the lists, or {drawn}"
+            )
+        raise UserError(
+            f"{len(both)} images are in the training and in the validation split: {told}. Give a split an image list "
+            f"(data.described.train.list or val.list) or a place of its own, or {drawn}"
+        )
+    return (
+        [image_id for image_id, mask in train.masks.items() if not (train_gives_way and mask in both)],
+        [image_id for image_id, mask in val.masks.items() if not (val_gives_way and mask in both)],
+    )
+
+
+def _gives_way(one: Named, other: Named) -> bool:
+    return not one.listed and (other.listed or set(one.masks.values()) > set(other.masks.values()))
+
+
 def split_ids(train: Folders, val: Folders, *, val_share: float | None, val_seed: int) -> tuple[list[str], list[str]]:
     """The image ids of the training and of the validation split.
 
-    A split is its image list; without a list it is every mask in its place that the other split's list does not name.
+    A split is its image list; without a list it is every mask in its place that the other split does not name, see
+    `tell_apart`.
 
     Args:
         train, val: where their files lie.
@@ -84,7 +157,6 @@ def split_ids(train: Folders, val: Folders, *, val_share: float | None, val_seed
         raise UserError(
             f"data.root '{train.root}' is no folder: put the data set there, or name its place with -S data.root=FOLDER"
         )
-    one_place = train.files.mask == val.files.mask  # elsewhere the same id is another image
     if val_share is not None:
         everything = train.read_list() or train.found()
         ids = draw_validation(everything, val_share, val_seed)
@@ -94,16 +166,13 @@ def split_ids(train: Folders, val: Folders, *, val_share: float | None, val_seed
                 f"{train.root} empty: choose another share, or add images"
             )
     else:
-        listed_train, listed_val = train.read_list(), val.read_list()
-        ids = (
-            _rest(train, listed_val if one_place else None) if listed_train is None else listed_train,
-            _rest(val, listed_train if one_place else None) if listed_val is None else listed_val,
-        )
+        ids = tell_apart(train.named(), val.named())
     for name, place, some in (("training", train, ids[0]), ("validation", val, ids[1])):
         if not some:
-            raise UserError(f"there is no {name} image: no mask is found as {place.root / place.files.mask}")
-    if one_place and (both := sorted(set(ids[0]) & set(ids[1]))):
-        raise UserError(f"{len(both)} images are in the training and in the validation list: {', '.join(both[:8])}")
+            raise UserError(
+                f"there is no {name} image: no mask is found as {place.root / place.files.mask}, or the other split "
+                "names them all"
+            )
     return ids
 
 
@@ -115,11 +184,6 @@ def draw_validation(ids: Sequence[str], share: float, seed: int) -> tuple[list[s
     ranked = sorted(ids, key=lambda image_id: hashlib.sha256(f"{seed}/{image_id}".encode()).digest())
     drawn = set(ranked[: round(share * len(ids))])
     return [one for one in ids if one not in drawn], [one for one in ids if one in drawn]
-
-
-def _rest(folders: Folders, others: Collection[str] | None) -> list[str]:
-    taken = set(others or ())
-    return [image_id for image_id in folders.found() if image_id not in taken]
 
 
 def read_image_list(path: Path) -> list[str]:

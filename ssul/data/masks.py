@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ssul.catalog import DataSet
-from ssul.data.layout import draw_validation, read_image_list
+from ssul.data.layout import Named, draw_validation, masks_by_id, read_image_list, tell_apart
 from ssul.errors import UserError
+from ssul.files import Files
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class MaskStore:
             archive = zipfile.ZipFile(path)
             return cls(path, _by_id(archive.namelist(), template, path), archive.read)
         if path.is_file() and tarfile.is_tarfile(path):
-            contents = _tar_contents(path)
-            return cls(path, _by_id(list(contents), template, path), contents.__getitem__)
+            names, contents = _tar_masks(path, template)
+            return cls(path, names, contents.__getitem__)
         raise UserError(f"{path} holds no masks: give the masks' folder, or a zip or tar archive of it")
 
     def contents(self, ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
@@ -73,54 +74,94 @@ def training_ids(store: MaskStore, lists: Path | None, data_set: DataSet) -> lis
         data_set: whose lists they are.
 
     Raises:
-        UserError: if a list is missing or names images that have no mask here.
+        UserError: if a list is missing or names images that have no mask here, or validation images would train.
     """
-    train, val = (
-        None if lists is None or files.list is None else lists / Path(files.list).name
-        for files in (data_set.train, data_set.val)
-    )
-    if train is None or (data_set.train.list_may_lack and not train.exists()):
-        one_place = data_set.train.mask == data_set.val.mask
-        others = set(read_image_list(val)) if val and one_place else set()
-        ids = sorted(store.names.keys() - others)
-    else:
-        ids = read_image_list(train)
-        gone = [image_id for image_id in ids if image_id not in store.names]
+    listed = _listed(data_set.train, lists)
+    if listed is not None:
+        gone = [image_id for image_id in listed if image_id not in store.names]
         if gone:
             raise UserError(
-                f"{len(gone)} of the {len(ids)} images of {train} have no mask in {store.path}: {', '.join(gone[:8])}"
+                f"{len(gone)} of the {len(listed)} images of {data_set.train.list} have no mask in {store.path}: "
+                f"{', '.join(gone[:8])}"
             )
-    return ids if data_set.val_share is None else draw_validation(ids, data_set.val_share, data_set.val_seed)[0]
+    ids = sorted(store.names) if listed is None else listed
+    if data_set.val_share is not None:
+        return draw_validation(ids, data_set.val_share, data_set.val_seed)[0]
+    if listed is not None:
+        return ids
+    train = Named({image_id: _place(data_set.train, image_id) for image_id in ids}, listed=False)
+    return tell_apart(train, _validation(train, lists, data_set))[0]
 
 
-def _tar_contents(path: Path) -> dict[str, bytes]:
+def _listed(files: Files, lists: Path | None) -> list[str] | None:
+    """The ids of a split's image list; None if the split has none."""
+    if files.list is None:
+        return None
+    if lists is None:
+        if files.list_may_lack:
+            return None
+        raise _lists_needed(files.list)
+    path = lists / Path(files.list).name
+    return None if files.list_may_lack and not path.exists() else read_image_list(path)
+
+
+def _validation(train: Named, lists: Path | None, data_set: DataSet) -> Named:
+    """The validation images, as far as they could be among those that train."""
+    val = data_set.val
+    shared = masks_by_id(train.masks.values(), val.mask)
+    if not shared or (val.list is None and len(shared) == len(train.masks) and val.mask != data_set.train.mask):
+        return Named({}, listed=False)  # elsewhere, or all around the training masks and so none of them
+    ids = _listed(val, lists)
+    if ids is None:
+        return Named(shared, listed=False)
+    return Named({image_id: _place(val, image_id) for image_id in ids}, listed=True)
+
+
+def _lists_needed(name: str) -> UserError:
+    return UserError(
+        f"without {Path(name).name} nobody can tell training images from validation images: name the folder of the "
+        "image lists with --lists FOLDER"
+    )
+
+
+def _place(files: Files, image_id: str) -> str:
+    return files.mask.replace("{id}", image_id)
+
+
+def _tar_masks(path: Path, template: str) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Image id -> name, and name -> content, of the masks alone; a tar archive is read in its own order only."""
     try:
         with tarfile.open(path) as tar:
-            return {member.name: file.read() for member in tar if member.isfile() and (file := tar.extractfile(member))}
+            names = _by_id([member.name for member in tar if member.isfile()], template, path)
+            masks = set(names.values())
+            contents = {
+                member.name: file.read() for member in tar if member.name in masks and (file := tar.extractfile(member))
+            }
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise UserError(f"the archive {path} cannot be read ({error})") from None
+    return names, contents
 
 
 def _by_id(files: Sequence[str], template: str, path: Path) -> dict[str, str]:
     """Image id -> file, where the files match the template, or its end (the folder's name may be left out)."""
-    named = ((PurePosixPath(name), name) for name in files)
-    masks = {file.as_posix(): name for file, name in named if not file.name.startswith("._")}  # which a Mac adds
+    given = {PurePosixPath(name).as_posix(): name for name in files}
     folders = template.split("/")
     for start in range(len(folders)):
-        before, place, after = "/".join(folders[start:]).partition("{id}")
+        end = "/".join(folders[start:])
+        before, place, after = end.partition("{id}")
         if not place:
             break
-        above = "(?:.*?/)??" if "/" in before else re.escape(_shared_folder(masks, after))
-        pattern = re.compile(f"{above}{re.escape(before)}(.+){re.escape(after)}")
-        found = {match[1]: name for mask, name in masks.items() if (match := pattern.fullmatch(mask))}
+        above = "(?:.*?/)??" if "/" in before else re.escape(_shared_folder(given, after))
+        found = masks_by_id(given, end, above=above)
         if found:
-            return found
+            return {image_id: given[name] for image_id, name in found.items()}
     raise UserError(f"{path} holds no masks like {template}")
 
 
-def _shared_folder(masks: Iterable[str], after: str) -> str:
+def _shared_folder(files: Iterable[str], after: str) -> str:
     """The folder, with a slash behind it, that all masks lie in: no part of their ids."""
     inside = after.count("/") + 1
-    folders = ["/".join(mask.split("/")[:-inside]) for mask in masks if mask.endswith(after)]
+    masks = masks_by_id(files, f"{{id}}{after}").values()
+    folders = ["/".join(mask.split("/")[:-inside]) for mask in masks]
     shared = os.path.commonpath(folders) if folders else ""
     return f"{shared}/" if shared else ""

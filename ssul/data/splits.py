@@ -81,6 +81,7 @@ def make_splits(
     names: Sequence[str],
     seed: int,
     holdout: float = 0.0,
+    holdout_seed: int = 0,
 ) -> list[Split]:
     """The splits of all steps.
 
@@ -89,8 +90,9 @@ def make_splits(
         scenario: which classes when.
         setting: which images when.
         names: of the classes by id, from 1.
-        seed: decides the partitioned setting's assignment and what is held out.
-        holdout: the share of the images that no step trains on, 0..1.
+        seed: decides the partitioned setting's assignment.
+        holdout: the probability, 0..1, with which each image by itself is held out, so that no step trains on it.
+        holdout_seed: decides which; never the run's seed, so that all runs choose on the same images.
 
     Raises:
         UserError: if a step has no image to train on.
@@ -99,8 +101,8 @@ def make_splits(
     kept_back: dict[str, None] = {}  # a set with an order
     for step in scenario.steps:
         belonging = step_images(present, step, setting, seed)
-        images = [image_id for image_id in belonging if not is_held_out(image_id, holdout, seed)]
-        kept_back |= dict.fromkeys(image_id for image_id in belonging if is_held_out(image_id, holdout, seed))
+        images = [image_id for image_id in belonging if not is_held_out(image_id, holdout, holdout_seed)]
+        kept_back |= dict.fromkeys(image_id for image_id in belonging if is_held_out(image_id, holdout, holdout_seed))
         if not images:
             new = ", ".join(names[class_id - 1] for class_id in step.new)
             if belonging:

@@ -4,6 +4,7 @@ Nothing depends on the number of workers or processes, or on what was drawn befo
 entered directly, and two methods with the same seed see the same pictures in the same order.
 """
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,10 +23,17 @@ from ssul.labels import LabelSpace
 
 @dataclass(frozen=True)
 class Item:
-    """A training image and the data set ids that are annotated in it."""
+    """A training image and how it is annotated.
+
+    Attributes:
+        id: its name in the image list.
+        annotated: the data set ids that are annotated in it.
+        unshifted: whether its target is encoded as the published code's memory, see `LabelSpace.encode_unshifted`.
+    """
 
     id: str
     annotated: tuple[int, ...]
+    unshifted: bool = False
 
 
 def derive_seed(*parts: object) -> int:
@@ -64,6 +72,29 @@ class SampleOrder:
         return items[int(torch.randperm(len(items), generator=generator)[place])]
 
 
+@dataclass(frozen=True)
+class Variation:
+    """How pictures are varied in training.
+
+    Attributes:
+        crop, scale: see `training_transform`.
+        pads_background: whether padding is labelled background (a fault of the published code), and not void.
+    """
+
+    crop: int
+    scale: tuple[float, float]
+    pads_background: bool = False
+
+    def transform(self, fill: int) -> v2.Compose:
+        """The transform whose padding has the label `fill`."""
+        return _transform(self.crop, self.scale, fill)
+
+
+@functools.cache
+def _transform(crop: int, scale: tuple[float, float], fill: int) -> v2.Compose:
+    return training_transform(crop=crop, scale=scale, fill=fill)
+
+
 class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
     """The stream's samples by position: uint8 image (3, S, S) and uint8 target (S, S)."""
 
@@ -72,11 +103,11 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
         order: SampleOrder,
         dataset: SegmentationDataset,
         labels: LabelSpace,
-        transform: v2.Compose,
+        variation: Variation,
         iterations: int,
     ) -> None:
         """Takes the order, where pictures come from, the step's label space, and how pictures are varied."""
-        self.order, self.dataset, self.labels, self.transform = order, dataset, labels, transform
+        self.order, self.dataset, self.labels, self.variation = order, dataset, labels, variation
         self.iterations = iterations
 
     def __len__(self) -> int:
@@ -86,23 +117,31 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
         iteration, slot = divmod(position, self.order.batch)
         item = self.order.item(iteration, slot)
         picture = self.dataset.read(item.id)
-        target = self.labels.encode(picture.mask, picture.saliency, item.annotated)
+        if item.unshifted:
+            target = self.labels.encode_unshifted(picture.mask, item.annotated)
+        else:
+            target = self.labels.encode(picture.mask, picture.saliency, item.annotated)
+        transform = self.variation.transform(self._padding(item))
         with torch.random.fork_rng(devices=[]):
             # not torch.manual_seed: it reseeds GPUs too, in this process but not in a loader's
             torch.default_generator.manual_seed(
                 derive_seed(self.order.seed, self.order.step, "augmentation", iteration, slot)
             )
-            image, target = self.transform(tv_tensors.Image(picture.image), tv_tensors.Mask(target))
+            image, target = transform(tv_tensors.Image(picture.image), tv_tensors.Mask(target))
         return image.as_subclass(Tensor), target.as_subclass(Tensor)
+
+    def _padding(self, item: Item) -> int:
+        if not self.variation.pads_background:
+            return VOID
+        return 0 if item.unshifted else self.labels.padding(saliency=self.dataset.saliency)
 
 
 def training_batches(
     order: SampleOrder,
     dataset: SegmentationDataset,
     labels: LabelSpace,
+    variation: Variation,
     *,
-    crop: int,
-    scale: tuple[float, float],
     iterations: int,
     workers: int,
 ) -> DataLoader[tuple[Tensor, Tensor]]:
@@ -112,11 +151,11 @@ def training_batches(
         order: which image when.
         dataset: where the pictures are.
         labels: the label space after this step.
-        crop, scale: see `training_transform`.
+        variation: how pictures are varied.
         iterations: number of batches.
         workers: processes that load; does not change what is loaded.
     """
-    samples = TrainingSamples(order, dataset, labels, training_transform(crop=crop, scale=scale, fill=VOID), iterations)
+    samples = TrainingSamples(order, dataset, labels, variation, iterations)
     return DataLoader(
         samples, batch_size=order.batch, shuffle=False, num_workers=workers, pin_memory=torch.cuda.is_available()
     )

@@ -56,6 +56,7 @@ def draw_all(
     confusion: Sequence[Sequence[int]],
     pictures: Path,
     index: ImageIndex,
+    palette: Sequence[Colour],
 ) -> list[str]:
     """Draws every figure that there is something to show for, and returns their file names.
 
@@ -65,14 +66,15 @@ def draw_all(
         learned: the classes that each step learned.
         confusion: pixels, true class (row) by predicted class (column), over the classes of the last row.
         pictures: the folder with one folder for each picture.
-        index: gives names and colours of the ids in the pictures.
+        index: gives the names of the ids in the pictures.
+        palette: RGB 0..255 of the background and of each class.
     """
     draw_curves(folder / "miou_per_step.png", rows, learned)
     draw_class_iou(folder / "class_iou.png", rows, learned)
     draw_confusion(folder / "confusion.png", confusion, list(rows[-1]["iou"]), [len(group) for group in learned])
     kept = sorted(place for place in pictures.iterdir() if place.is_dir()) if pictures.is_dir() else []
     if kept:
-        draw_pictures(folder / "pictures.png", kept, learned, index)
+        draw_pictures(folder / "pictures.png", kept, learned, index, palette)
     return sorted(path.name for path in folder.glob("*.png"))
 
 
@@ -272,14 +274,21 @@ def _cells(
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 
-def draw_pictures(path: Path, places: Sequence[Path], learned: Sequence[Sequence[str]], index: ImageIndex) -> None:
+def draw_pictures(
+    path: Path,
+    places: Sequence[Path],
+    learned: Sequence[Sequence[str]],
+    index: ImageIndex,
+    palette: Sequence[Colour],
+) -> None:
     """Rows of image, truth and what was predicted after each step (after some, where there are many).
 
     Args:
         path: of the PNG.
         places: a folder for each picture, with image.jpg, truth.png and step_K.png.
         learned: the classes that each step learned.
-        index: gives names and colours of the ids.
+        index: gives the names of the ids.
+        palette: RGB 0..255 of the background and of each class.
     """
     steps = shown_steps(len(learned))
     heads = ["image", "truth", *(f"after step {step}" for step in steps)]
@@ -308,7 +317,9 @@ def draw_pictures(path: Path, places: Sequence[Path], learned: Sequence[Sequence
         for cell, head in zip(grid[0], heads, strict=True):
             cell.set_title(head, fontsize=9.5, color=GREY, pad=5)
         figure.text(0, 1 + 0.32 / down, "What the network sees", fontsize=13, weight="bold", va="bottom")
-        _legend(figure, _ids_shown([place / file for place in places for file in files[1:]]), learned, index)
+        shown = _ids_shown([place / file for place in places for file in files[1:]])
+        colours = {index.class_name(class_id): palette[class_id] for class_id in shown - {VOID}}
+        _legend(figure, colours, learned, void=VOID in shown)
 
 
 def shown_steps(count: int, most: int = _MOST_STEPS_SHOWN) -> list[int]:
@@ -331,17 +342,16 @@ def _ids_shown(files: Sequence[Path]) -> set[int]:
     return ids
 
 
-def _legend(figure: Figure, ids: set[int], learned: Sequence[Sequence[str]], index: ImageIndex) -> None:
-    """The colours of the ids that are seen, in learning order, with the step that learns them where there are many."""
+def _legend(figure: Figure, shown: Mapping[str, Colour], learned: Sequence[Sequence[str]], *, void: bool) -> None:
+    """The colours of the classes that are seen, in learning order, with their step where there are many."""
     since = {name: step for step, group in enumerate(learned) for name in group}
     place = {name: position for position, name in enumerate(since)}
-    shown = {index.class_name(class_id): index.palette[class_id] for class_id in ids - {VOID}}
     names = sorted(shown, key=lambda name: place.get(name, -1))
     labels = [
         f"{_short(name)} ({since[name]})" if name in since and len(learned) > 1 else _short(name) for name in names
     ]
     colours = [shown[name] for name in names]
-    if VOID in ids:
+    if void:
         labels.append("void (not judged)")
         colours.append(VOID_COLOUR)
     legend = figure.legend(

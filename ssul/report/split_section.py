@@ -31,17 +31,23 @@ def split_section(
     return paragraphs(
         f"Setting **{summary['setting']}**: {_SETTINGS[summary['setting']]}.",
         tables.markdown_split_steps(steps),
-        _no_step(summary["no_step"], summary["images"]),
+        _no_step(summary["no_step"], steps[-1]["held_out"], summary["images"]),
         folded("The training images of each class", tables.markdown_split_classes(steps)),
         _skipped(train_skipped, val_skipped),
     )
 
 
-def _no_step(unused: int, images: int) -> str:
-    if not unused:
-        return f"Every one of the {count(images, 'training image')} belongs to a step."
+def _no_step(unused: int, held_out: int, images: int) -> str:
     belong = "belongs" if unused == 1 else "belong"
-    return f"Of the {count(images, 'training image')} {unused} {belong} to no step and so teach nothing."
+    kept_back = f"{held_out} {'is' if held_out == 1 else 'are'} held out (`data.holdout`)"
+    whole = f"Of the {count(images, 'training image')}"
+    if unused and held_out:
+        return f"{whole} {unused} {belong} to no step and so teach nothing, and {kept_back}."
+    if unused:
+        return f"{whole} {unused} {belong} to no step and so teach nothing."
+    if held_out:
+        return f"{whole} {kept_back}; every one of the other {images - held_out} belongs to a step."
+    return f"Every one of the {count(images, 'training image')} belongs to a step."
 
 
 def _skipped(train: Mapping[str, str], val: Mapping[str, str]) -> str:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ssul.catalog import Archive, Part
+from ssul.catalog import Archive, Part, data_set
 from ssul.data import archives
 from ssul.data.archives import BadArchiveError, as_size, missing_parts, unpack
 from ssul.errors import UserError
@@ -506,3 +506,66 @@ def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path, root: Path) -> 
     told = refusal(packed(tmp_path / "kit.zip", CONTENT), root, kind=UserError)
     assert f"cannot write {root / 'JPEGImages'}" in told
     assert tree(root) == {"JPEGImages": b"a note"}
+
+
+# --- what the parts promise -------------------------------------------------------------------------------------------
+
+IMAGES = Part("kit/images", "images", 2, suffix=".jpg", partners="masks")
+MASKS = Part("kit/masks", "masks", 2, suffix=".png", partners="images", covers="lists/val.txt")
+PAIRS = dict.fromkeys(("kit/images/a.jpg", "kit/images/town/b.jpg", "kit/masks/a.png", "kit/masks/town/b.png"), b"")
+
+
+@pytest.mark.parametrize("name", KINDS[:2])
+def test_files_of_another_kind_are_neither_counted_nor_unpacked(tmp_path: Path, root: Path, name: str) -> None:
+    everything(packed(tmp_path / name, {**PAIRS, "kit/masks/notes.txt": b""}), root, IMAGES, MASKS)
+    assert sorted(tree(root)) == ["images/a.jpg", "images/town/b.jpg", "masks/a.png", "masks/town/b.png"]
+
+
+def test_as_many_files_of_another_kind_are_refused(tmp_path: Path, root: Path) -> None:
+    wrong = {"kit/masks/a.txt": b"", "kit/masks/b.txt": b""}
+    told = refusal(packed(tmp_path / "kit.zip", wrong), root, MASKS)
+    assert "holds 0 .png files in kit/masks, expected 2" in told
+    assert tree(root) == {}
+
+
+def test_images_and_masks_of_one_archive_must_have_the_same_names(tmp_path: Path, root: Path) -> None:
+    wrong = {name.replace("masks/town/b", "masks/c"): data for name, data in PAIRS.items()}
+    told = refusal(packed(tmp_path / "kit.zip", wrong), root, IMAGES, MASKS)
+    assert "1 files of images have no partner in its masks: town/b" in told
+    assert tree(root) == {}
+
+
+def test_masks_must_fit_the_images_that_are_there_if_these_are_whole(tmp_path: Path, root: Path) -> None:
+    path = packed(tmp_path / "kit.zip", PAIRS)
+    (root / "images").mkdir(parents=True)
+    (root / "images" / "a.jpg").touch()
+    (root / "images" / "c.jpg").touch()
+    told = refusal(path, root, MASKS, kind=UserError)  # which of the two is wrong nobody can tell
+    assert f"1 of its 2 files for masks have no partner in {root / 'images'}: town/b" in told
+    (root / "images" / "c.jpg").unlink()  # now it is somebody's choice from the data set
+    everything(path, root, MASKS)
+    assert len(tree(root)) == 3
+
+
+def test_masks_must_cover_the_image_list_that_is_there(tmp_path: Path, root: Path) -> None:
+    path = packed(tmp_path / "kit.zip", PAIRS)
+    (root / "lists").mkdir(parents=True)
+    (root / "lists" / "val.txt").write_text("x\n")
+    told = refusal(path, root, MASKS, kind=UserError)
+    assert f"lacks 1 of the 1 images of {root / 'lists' / 'val.txt'}: x" in told
+    assert "Of the 2 files that are published 1 are for these and 1 for training" in told
+    (root / "lists" / "val.txt").write_text("town/b\n")
+    everything(path, root, MASKS)
+    assert len(tree(root)) == 3
+
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (SHARED / "SegmentationClassAug.zip").is_file(), reason="VOC's masks are not here")
+def test_the_published_masks_of_voc_are_what_the_catalog_says(tmp_path: Path, root: Path) -> None:
+    (part,) = next(one for one in data_set("voc").archives if one.name == "SegmentationClassAug.zip").parts
+    (root / "ImageSets" / "Segmentation").mkdir(parents=True)
+    shutil.copyfile(SHARED / "voc_lists" / "val.txt", root / "ImageSets" / "Segmentation" / "val.txt")
+    next(unpack(SHARED / "SegmentationClassAug.zip", root, [part]))  # type: ignore[call-overload]

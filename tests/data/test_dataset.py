@@ -8,7 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-from ssul.catalog import voc_colours
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.examine import Memo, Shown, examine_masks
 from ssul.data.index import ImageIndex
@@ -64,7 +63,7 @@ def test_a_photograph_in_other_colours_becomes_rgb(dataset: SegmentationDataset,
 
 
 def of(root: Path, values: MaskValues, files: Files, *, saliency: bool = False) -> SegmentationDataset:
-    index = ImageIndex("toy", ("ball", "star"), voc_colours(3), files, values, (), {})
+    index = ImageIndex("toy", ("ball", "star"), files, values, ())
     return SegmentationDataset.of(index, root, saliency=saliency)
 
 

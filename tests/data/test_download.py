@@ -668,6 +668,28 @@ def test_a_folder_without_the_archive_is_told(run: Run) -> None:
     assert told.startswith(f"the mirror has no maps.zip: {run.folder / 'nowhere' / 'maps.zip'} is no file. By hand: ")
 
 
+def test_where_a_mirror_fails_the_published_address_is_told_too(run: Run) -> None:
+    told = run.refusal(mirror=str(run.folder / "nowhere"))
+    assert f"maps.zip (published at {run.archive.url}) into {run.downloads}" in told
+    assert "published at" not in replace(run, archive=replace(run.archive, url=f"{run.site.url}/none.zip")).refusal()
+
+
+def test_the_password_of_a_mirror_is_used_and_never_told(run: Run) -> None:
+    with_password = run.site.url.replace("//", "//me:secret@")
+    run.site.cuts.append(1234)
+    told = run.refusal(mirror=f"{with_password}/mirror")
+    assert f"cannot fetch {run.site.url}/mirror/maps.zip: " in told
+    assert "secret" not in told
+    assert all(b"secret" not in path.read_bytes() for path in files(run.downloads))
+    run(mirror=f"{with_password}/mirror")
+    assert run.ranges == [None, "bytes=1234-"]
+    assert run.unpacked == UNPACKED
+
+
+def test_the_password_of_an_address_that_cannot_be_read_is_not_told(run: Run) -> None:
+    assert "'ftp://host/x' is no address" in run.refusal(mirror="ftp://me:secret@host/x")
+
+
 @pytest.mark.parametrize("mirror", ["ftp://host/folder", "s3://bucket", "file://data/voc", "http:///x", "file:voc/"])
 def test_a_mirror_that_cannot_be_read_is_told(run: Run, mirror: str) -> None:
     told = run.refusal(mirror=mirror)

@@ -81,6 +81,8 @@ def test_a_split_without_saliency_maps_has_no_place_for_them() -> None:
         ("{id}/mask.png", ["a/mask.png", "b/image.png", "town/c/mask.png"], ["a", "town/c"]),
         ("masks/{id}.jpg", ["masks/a.jpg", "masks/b.png"], ["a"]),
         ("masks/{id}", ["masks/a", "masks/b.raw"], ["a", "b.raw"]),
+        ("masks/{id}.png", ["masks/a.png", "masks/._a.png", "masks/town/._b.png", "masks/.a.png"], [".a", "a"]),
+        ("masks/{id}", ["masks/a", "masks/.DS_Store", "masks/town/.DS_Store"], ["a", "town"]),
         ("m.a+s[k]/{id}.png", ["m.a+s[k]/a.png", "mxa+s[k]/b.png"], ["a"]),
     ],
 )
@@ -96,7 +98,7 @@ def test_no_folder_holds_no_masks(tmp_path: Path) -> None:
 
 
 id_parts = st.text("abcXYZ019_-. é", min_size=1, max_size=6).filter(
-    lambda part: part.strip(". ") and part == part.strip()
+    lambda part: part.strip(". ") and part == part.strip() and not part.startswith("._")
 )
 ids_with_folders = st.sets(st.lists(id_parts, min_size=1, max_size=3).map("/".join), min_size=1, max_size=6)
 
@@ -205,17 +207,64 @@ def test_a_data_root_that_is_no_folder_is_refused_with_the_parameter(tmp_path: P
 def test_images_in_both_lists_are_refused_by_name(tmp_path: Path) -> None:
     write_list(tmp_path / "train.txt", ["a", "b", "c"])
     write_list(tmp_path / "val.txt", ["d", "c", "b"])
-    with pytest.raises(UserError, match=r"2 images are in the training and in the validation list: b, c$"):
+    told = r"2 images are in the training and in the validation list: b, c\. Take them out of one of the lists"
+    with pytest.raises(UserError, match=rf"{told}, or .*data\.described\.val_share"):
         splits(folders(tmp_path, listed="train.txt"), folders(tmp_path, listed="val.txt"))
 
 
 def test_a_split_without_images_is_refused_with_the_place_where_they_were_looked_for(tmp_path: Path) -> None:
     touch(tmp_path, "masks/a.png")
     write_list(tmp_path / "val.txt", ["a"])
-    with pytest.raises(UserError, match=r"no training image: no mask is found as .*masks/\{id\}\.png"):
+    with pytest.raises(UserError, match=r"no training image: no mask is found as .*masks/\{id\}\.png, or the other"):
         splits(folders(tmp_path), folders(tmp_path, listed="val.txt"))
     with pytest.raises(UserError, match=r"no validation image: no mask is found as .*val/\{id\}\.png"):
         splits(folders(tmp_path), folders(tmp_path, "val/{id}.png"))
+
+
+@pytest.mark.parametrize("inner", ["train", "val"])
+def test_a_place_inside_the_other_splits_place_keeps_its_masks(tmp_path: Path, inner: str) -> None:
+    touch(tmp_path, "masks/a.png", "masks/town/b.png", f"masks/{inner}/c.png")
+    outer, inside = folders(tmp_path), folders(tmp_path, f"masks/{inner}/{{id}}.png")
+    found = splits(inside, outer) if inner == "train" else splits(outer, inside)[::-1]
+    assert found == (["c"], ["a", "town/b"])
+
+
+def test_two_places_without_lists_that_are_one_are_refused_without_a_word_of_having_lists(tmp_path: Path) -> None:
+    touch(tmp_path, "masks/a.png", "masks/b.png")
+    with pytest.raises(UserError) as refused:
+        splits(folders(tmp_path), folders(tmp_path, "./masks/{id}.png"))
+    told = str(refused.value)
+    assert told.startswith("2 images are in the training and in the validation split: a, b. Give a split an image list")
+    assert "data.described.val_share" in told
+
+
+def test_lists_that_name_the_same_mask_by_different_ids_are_refused(tmp_path: Path) -> None:
+    write_list(tmp_path / "train.txt", ["a", "val/b"])
+    write_list(tmp_path / "val.txt", ["b", "c"])
+    with pytest.raises(UserError, match=r"1 images are in the training and in the validation list: val/b\. "):
+        splits(folders(tmp_path, listed="train.txt"), folders(tmp_path, "masks/val/{id}.png", "val.txt"))
+
+
+def test_a_split_without_a_list_leaves_out_what_the_other_list_names_by_other_ids(tmp_path: Path) -> None:
+    touch(tmp_path, "masks/a.png", "masks/val/b.png", "masks/val/c.png")
+    write_list(tmp_path / "val.txt", ["b"])
+    val = folders(tmp_path, "masks/val/{id}.png", "val.txt")
+    assert splits(folders(tmp_path), val) == (["a", "val/c"], ["b"])
+
+
+def test_a_link_to_the_other_splits_folder_is_that_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "masks/a.png", "masks/b.png")
+    (tmp_path / "again").symlink_to("masks")
+    with pytest.raises(UserError, match="2 images are in the training and in the validation split"):
+        splits(folders(tmp_path), folders(tmp_path, "again/{id}.png"))
+
+
+def test_two_masks_that_are_links_to_one_content_are_two_images(tmp_path: Path) -> None:
+    touch(tmp_path, "cache/0")
+    for name in ("train", "val"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").symlink_to(tmp_path / "cache" / "0")
+    assert splits(folders(tmp_path, "train/{id}.png"), folders(tmp_path, "val/{id}.png")) == (["a"], ["a"])
 
 
 # --- a share of the training images -----------------------------------------------------------------------------------

@@ -134,6 +134,20 @@ def test_a_store_knows_the_ids_that_the_data_root_has(tmp_path_factory: pytest.T
     assert all(image_id.encode() == content for image_id, content in store.contents(sorted(ids)))
 
 
+def test_of_a_tar_archive_only_the_masks_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tarred(tmp_path / "given", ADE_FILES)
+    opened: list[str] = []
+    extract = tarfile.TarFile.extractfile
+
+    def extracting(self: tarfile.TarFile, member: tarfile.TarInfo) -> object:
+        opened.append(member.name)
+        return extract(self, member)
+
+    monkeypatch.setattr(tarfile.TarFile, "extractfile", extracting)
+    assert found(path, ADE.train.mask) == {"ADE_train_1": b"one", "ADE_train_2": b"two"}
+    assert sorted(opened) == ["annotations/training/ADE_train_1.png", "annotations/training/ADE_train_2.png"]
+
+
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 
@@ -196,8 +210,47 @@ def lists(place: Path, **named: Sequence[str]) -> Path:
     return place
 
 
-def test_without_lists_every_mask_trains() -> None:
-    assert training_ids(store_of("b", "c", "a"), None, VOC) == ["a", "b", "c"]
+def test_without_lists_every_mask_trains_where_validation_lies_elsewhere() -> None:
+    assert training_ids(store_of("b", "c", "a"), None, ADE) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("listed", ["train", "val"])
+def test_lists_that_are_needed_are_asked_for(listed: str) -> None:
+    """Or validation masks would be counted as training."""
+    own = replace(OWN, val=OWN.train)
+    own = replace(own, **{listed: replace(OWN.train, list=f"lists/{listed}.txt")})
+    with pytest.raises(UserError, match=rf"without {listed}\.txt nobody can tell .* --lists FOLDER$"):
+        training_ids(store_of("a", "b"), None, own)
+
+
+def test_vocs_validation_list_is_asked_for() -> None:
+    with pytest.raises(UserError, match=r"without val\.txt .* --lists FOLDER$"):
+        training_ids(store_of("a", "b"), None, VOC)
+
+
+def test_a_validation_list_of_another_place_is_not_needed() -> None:
+    own = replace(OWN, val=replace(OWN.val, mask="val/{id}.png"))
+    assert training_ids(store_of("a", "b"), None, own) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "ids"),
+    [
+        ("masks/{id}.png", "masks/val/{id}.png", ["a", "train/b"]),
+        ("masks/train/{id}.png", "masks/{id}.png", ["b"]),
+    ],
+)
+def test_a_place_inside_the_other_splits_place_is_told_apart_as_in_the_pipeline(
+    tmp_path: Path, train: str, val: str, ids: list[str]
+) -> None:
+    own = replace(OWN, train=replace(OWN.train, mask=train), val=replace(OWN.train, mask=val))
+    root = folder(tmp_path, {f"masks/{name}.png": b"" for name in ("a", "train/b", "val/c")})
+    assert training_ids(MaskStore.open(root, train), None, own) == as_the_pipeline_has_it(root, own) == ids
+
+
+def test_two_splits_without_lists_in_one_place_are_refused() -> None:
+    with pytest.raises(UserError, match="2 images are in the training and in the validation split: a, b"):
+        training_ids(store_of("a", "b"), None, replace(OWN, val=OWN.train))
 
 
 def test_the_training_list_says_which_train_and_in_which_order(tmp_path: Path) -> None:

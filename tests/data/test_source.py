@@ -70,7 +70,7 @@ def test_a_description_becomes_a_data_set() -> None:
     assert town.values == MaskValues(background=False, first=2, void=0)
     assert (town.val_share, town.val_seed) == (0.2, 7)
     assert town.palette == voc_colours(4)
-    assert (town.orders, town.archives) == ({}, ())
+    assert town.archives == ()
 
 
 def test_a_validation_split_of_its_own_and_colours_are_taken_over() -> None:
@@ -110,7 +110,7 @@ def indexed(book: "PictureBook", own: Described, *ids: str) -> ImageIndex:
     )
     rows = tuple(row for row in found if isinstance(row, IndexRow))
     assert len(rows) == len(ids)
-    return ImageIndex("town", town.classes, town.palette, town.train, town.values, rows, {})
+    return ImageIndex("town", town.classes, town.train, town.values, rows)
 
 
 @pytest.fixture

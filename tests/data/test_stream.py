@@ -9,9 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torchvision import tv_tensors
 
 from ssul.data.dataset import SegmentationDataset
-from ssul.data.stream import Item, SampleOrder, TrainingSamples, derive_seed, training_batches
+from ssul.data.stream import Item, SampleOrder, TrainingSamples, Variation, derive_seed, training_batches
 from ssul.data.transforms import training_transform
 from ssul.files import VOID
 from ssul.labels import LabelSpace
@@ -147,13 +148,12 @@ def dataset(book: "PictureBook") -> SegmentationDataset:
 
 
 def loaded(dataset: SegmentationDataset, order: SampleOrder, workers: int = 0) -> list[tuple[Tensor, Tensor]]:
-    batches = training_batches(order, dataset, LABELS, crop=32, scale=(0.5, 2.0), iterations=3, workers=workers)
+    batches = training_batches(order, dataset, LABELS, Variation(32, (0.5, 2.0)), iterations=3, workers=workers)
     return [(images, targets) for images, targets in batches]
 
 
 def samples_at(dataset: SegmentationDataset, order: SampleOrder, scale: tuple[float, float]) -> TrainingSamples:
-    transform = training_transform(crop=36, scale=scale, fill=VOID)
-    return TrainingSamples(order, dataset, LABELS, transform, iterations=3)
+    return TrainingSamples(order, dataset, LABELS, Variation(36, scale), iterations=3)
 
 
 MIXED = SampleOrder(items("new", 4), items("memory", 3), batch=3, seed=5, step=1)
@@ -177,9 +177,7 @@ def test_workers_do_not_change_what_is_loaded(dataset: SegmentationDataset) -> N
 
 
 def test_a_sample_can_be_asked_alone(dataset: SegmentationDataset) -> None:
-    samples = TrainingSamples(
-        MIXED, dataset, LABELS, training_transform(crop=32, scale=(0.5, 2.0), fill=VOID), iterations=3
-    )
+    samples = TrainingSamples(MIXED, dataset, LABELS, Variation(32, (0.5, 2.0)), iterations=3)
     assert len(samples) == 9
     images, targets = loaded(dataset, MIXED)[2]
     image, target = samples[7]  # iteration 2, slot 1
@@ -197,6 +195,23 @@ def test_another_seed_or_step_varies_an_image_differently(dataset: SegmentationD
     orders_ = [SampleOrder(items("new", 1), (), 2, seed, step) for seed, step in ((0, 0), (1, 0), (0, 1))]
     first = [loaded(dataset, order)[0][0][0] for order in orders_]
     assert not any(torch.equal(one, other) for i, one in enumerate(first) for other in first[:i])
+
+
+def test_by_default_a_sample_is_that_of_torchvisions_transforms_with_void_padding(dataset: SegmentationDataset) -> None:
+    """To the bit, whatever switches there are beside: crop, scale and seed alone decide."""
+    samples = samples_at(dataset, MIXED, scale=(0.5, 2.0))
+    transform = training_transform(crop=36, scale=(0.5, 2.0), fill=VOID)
+    for position in range(9):
+        iteration, slot = divmod(position, 3)
+        item = MIXED.item(iteration, slot)
+        picture = dataset.read(item.id)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(5, 1, "augmentation", iteration, slot))
+            expected = transform(
+                tv_tensors.Image(picture.image),
+                tv_tensors.Mask(LABELS.encode(picture.mask, picture.saliency, item.annotated)),
+            )
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip(samples[position], expected, strict=True))
 
 
 @pytest.mark.parametrize("annotated", [(1,), (2,), (1, 2), ()])
@@ -236,3 +251,49 @@ def test_the_random_state_of_a_gpu_is_untouched(dataset: SegmentationDataset, mo
     monkeypatch.setattr(torch.cuda, "manual_seed_all", reseeded.append)
     _ = samples_at(dataset, MIXED, scale=(0.5, 2.0))[0]
     assert reseeded == []
+
+
+# --- faults of the published code, as switches ------------------------------------------------------------------------
+
+
+def padded(dataset: SegmentationDataset, labels: LabelSpace, item: Item, *, pads_background: bool) -> Tensor:
+    """The target of a 24 x 36 image in a crop of 36 x 36."""
+    order = SampleOrder((item,), (), batch=2, seed=0, step=1)
+    variation = Variation(36, (1.0, 1.0), pads_background)
+    _, target = TrainingSamples(order, dataset, labels, variation, iterations=1)[0]
+    return target
+
+
+PLAIN = LabelSpace(((1,), (2,)), unknown=False, activation="softmax")
+
+
+@pytest.mark.parametrize(
+    ("labels", "unshifted", "saliency", "channel"),
+    [
+        pytest.param(LABELS, False, True, 1, id="the background's channel"),
+        pytest.param(LABELS, False, False, 0, id="the unknown's, where there is no saliency"),
+        pytest.param(LABELS, True, True, 0, id="that before the background's in memory that is not shifted"),
+        pytest.param(PLAIN, False, True, 0, id="the background's without an unknown one"),
+        pytest.param(PLAIN, True, True, 0, id="the background's in memory without an unknown one"),
+    ],
+)
+def test_padding_may_be_labelled_background_and_nothing_else_changes(
+    dataset: SegmentationDataset, labels: LabelSpace, unshifted: bool, saliency: bool, channel: int
+) -> None:
+    dataset = SegmentationDataset(dataset.folders, saliency=saliency)
+    item = Item("new0", (1,), unshifted=unshifted)
+    right = padded(dataset, labels, item, pads_background=False)
+    wrong = padded(dataset, labels, item, pads_background=True)
+    padding = (right == VOID).all(dim=1)  # whole rows
+    assert int(padding.sum()) == 12
+    assert (wrong[padding] == channel).all()
+    assert torch.equal(wrong[~padding], right[~padding])
+    assert (wrong[~padding] == VOID).any()  # what is void in the mask stays void
+
+
+def test_memory_that_is_not_shifted_is_so_beside_new_images_that_are(dataset: SegmentationDataset) -> None:
+    order = SampleOrder((Item("new0", (2,)),), (Item("memory0", (1,), unshifted=True),), batch=2, seed=0, step=1)
+    samples = TrainingSamples(order, dataset, LABELS, Variation(36, (1.0, 1.0)), iterations=1)
+    (_, fresh), (_, remembered) = samples[0], samples[1]
+    assert set(fresh.unique().tolist()) == {0, 1, LABELS.channel_of(2), VOID}
+    assert set(remembered.unique().tolist()) == {0, LABELS.channel_of(1) - 1, VOID}

@@ -26,7 +26,7 @@ def index(**present: tuple[int, ...]) -> ImageIndex:
     rows = tuple(
         IndexRow(image_id, 4, 4, {0: 1, **dict.fromkeys(classes, 1)}, 0, 0, "") for image_id, classes in present.items()
     )
-    return ImageIndex("shapes", ("a", "b"), ((0, 0, 0),) * 3, Files("{id}.jpg", "{id}.png"), MaskValues(), rows, {})
+    return ImageIndex("shapes", ("a", "b"), Files("{id}.jpg", "{id}.png"), MaskValues(), rows)
 
 
 images = st.dictionaries(st.sampled_from("pqrstuvwxyz"), st.sets(st.integers(1, 6), max_size=4).map(tuple), min_size=1)

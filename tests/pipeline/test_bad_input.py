@@ -1,6 +1,7 @@
 """What a user gets wrong is answered in one line that names the thing, and leaves no half-written output."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import yaml
 from PIL import Image
 
 from ssul import catalog
+from ssul.data.about import About
 from ssul.data.index import ImageIndex
 from ssul.data.shapes import draw_world
 from tests.pipeline.conftest import PROJECT, Clone, Outcome
@@ -151,10 +153,13 @@ def test_images_that_cannot_be_used_are_left_out_if_the_parameters_say_so(
     set_parameter(project, "data.on_error", "skip")
     outcome = project.stage("prepare")
     assert outcome.code == 0, outcome.text
+    assert "shapes: 6 training and 2 validation images" in outcome.text
     assert "train: 1 images cannot be used and are left out" in outcome.text
     index = ImageIndex.read(project.root / "data" / "index" / "train.json")
-    assert list(index.skipped) == [image_id]
-    assert "77" in index.skipped[image_id]
+    about = About.read(project.root / "data" / "index" / "about.json")
+    assert list(about.train_skipped) == [image_id]
+    assert "77" in about.train_skipped[image_id]
+    assert about.val_skipped == {}
     assert len(index.rows) == 5
     assert image_id not in index.present
 
@@ -172,6 +177,42 @@ def test_more_faults_than_a_line_holds_are_listed_in_a_file(project: Clone, worl
         *(f"train_0000{number}" for number in range(6)),
         *(f"val_0000{number}" for number in range(3)),
     ]
+
+
+def test_where_only_saliency_maps_are_missing_doing_without_is_the_first_way_out(
+    project: Clone, world: Path, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(world, damaged)
+    drop_saliency(damaged)
+    set_parameter(project, "data.root", str(damaged))
+    refused(project.stage("prepare"), "train_00005.png. Do without saliency maps with -S data.saliency=none, mend")
+    foreign_value(damaged)
+    refused(project.stage("prepare"), ". Mend the files", "on_error=skip, or do without saliency maps with -S data.sal")
+    shutil.rmtree(damaged / "saliency_map")
+    set_parameter(project, "data.on_error", "skip")
+    refused(project.stage("prepare"), "6 of 6", "No train image is left. Do without saliency maps")
+
+
+def test_a_relative_mirror_lies_in_the_project(project: Clone) -> None:
+    set_parameter(project, "data.name", "voc")
+    set_parameter(project, "data.drawn", None)
+    set_parameter(project, "data.root", "voc")
+    set_parameter(project, "data.mirror", "archives")
+    set_parameter(project, "data.download", True)
+    command = "import os; os.environ['DVC_ROOT'] = '..'; from stages import prepare; from stages.entry import run; "
+    (project.root / "copy").mkdir()
+    shutil.copyfile(project.root / "params.yaml", project.root / "copy" / "params.yaml")
+    code = f"{command} os.chdir('copy'); run(prepare.main)"
+    outcome = project.command(sys.executable, "-c", code)
+    refused(outcome, "../archives/VOCtrainval_11-May-2012.tar is no file")
+
+
+def test_own_data_that_is_also_drawn_is_refused_in_words(project: Clone) -> None:
+    place = {"image": "{id}.jpg", "mask": "{id}.png"}
+    set_parameter(project, "data.name", "town")
+    set_parameter(project, "data.described", {"classes": ["a"], "train": place, "val_share": 0.5})
+    refused(project.stage("prepare"), "data: drawn and described exclude each other", "set drawn to null")
 
 
 def test_saliency_maps_of_a_data_set_without_any_are_refused_with_the_way_out(project: Clone) -> None:

@@ -27,7 +27,7 @@ LEARNED = [("ball", "star"), ("house",)]
 NAMES = ("background", "ball", "star", "house")
 WHITE = (255, 255, 255)
 SHAPES = data_set("shapes")
-INDEX = ImageIndex("shapes", SHAPES.classes, SHAPES.palette, SHAPES.val, SHAPES.values, (), {})
+INDEX = ImageIndex("shapes", SHAPES.classes, SHAPES.val, SHAPES.values, ())
 
 
 def row(step: int, iou: dict[str, float | None]) -> dict[str, Any]:
@@ -50,14 +50,16 @@ def pictures(tmp_path: Path) -> Path:
             labels = np.zeros(size[::-1], np.uint8)
             labels[10:30, 10:30] = class_id
             mask = Image.fromarray(labels)
-            mask.putpalette(id_colours(INDEX.palette))
+            mask.putpalette(id_colours(SHAPES.palette))
             mask.save(place / f"{name}.png")
     return folder
 
 
 def draw(folder: Path, pictures: Path) -> list[str]:
     folder.mkdir()
-    return draw_all(folder, rows=ROWS, learned=LEARNED, confusion=CONFUSION, pictures=pictures, index=INDEX)
+    return draw_all(
+        folder, rows=ROWS, learned=LEARNED, confusion=CONFUSION, pictures=pictures, index=INDEX, palette=SHAPES.palette
+    )
 
 
 def colours(path: Path) -> set[tuple[int, ...]]:
@@ -103,8 +105,8 @@ def test_the_settings_of_matplotlib_are_left_as_they_were(tmp_path: Path, pictur
 
 def test_the_pictures_show_the_colours_of_truth_and_prediction(tmp_path: Path, pictures: Path) -> None:
     path = tmp_path / "pictures.png"
-    draw_pictures(path, sorted(pictures.iterdir()), LEARNED, INDEX)
-    assert {INDEX.palette[0], INDEX.palette[1], INDEX.palette[3]} <= colours(path)
+    draw_pictures(path, sorted(pictures.iterdir()), LEARNED, INDEX, SHAPES.palette)
+    assert {SHAPES.palette[0], SHAPES.palette[1], SHAPES.palette[3]} <= colours(path)
 
 
 @pytest.fixture
@@ -123,7 +125,7 @@ def legend(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_the_legend_names_the_classes_that_are_seen_and_when_they_are_learned(
     tmp_path: Path, pictures: Path, legend: list[str]
 ) -> None:
-    draw_pictures(tmp_path / "pictures.png", sorted(pictures.iterdir()), LEARNED, INDEX)
+    draw_pictures(tmp_path / "pictures.png", sorted(pictures.iterdir()), LEARNED, INDEX, SHAPES.palette)
     assert legend == ["background", "ball (0)", "house (1)"]
 
 
@@ -136,7 +138,7 @@ def test_the_legend_names_void_and_keeps_apart_long_names_that_begin_alike(
     Image.fromarray(ids).save(pictures / "wide" / "truth.png")
     names = ("a name that is longer than any column", "a name that is longer than any other", "house")
     index = replace(INDEX, class_names=names)
-    draw_pictures(tmp_path / "pictures.png", sorted(pictures.iterdir()), [names], index)
+    draw_pictures(tmp_path / "pictures.png", sorted(pictures.iterdir()), [names], index, SHAPES.palette)
     assert legend == [
         "background",
         "a name that is longer...",
@@ -204,7 +206,10 @@ def test_a_data_set_of_a_hundred_and_fifty_classes_has_figures_that_a_page_can_s
     ends = [sum(map(len, STEPS[: step + 1])) for step in range(len(STEPS))]
     rows = [row(step, dict.fromkeys(("background", *MANY[:end]), 0.5)) for step, end in enumerate(ends)]
     confusion = np.random.default_rng(0).integers(0, 1000, (151, 151)).tolist()
-    draw_all(tmp_path, rows=rows, learned=STEPS, confusion=confusion, pictures=tmp_path / "none", index=INDEX)
+    none = tmp_path / "none"
+    draw_all(
+        tmp_path, rows=rows, learned=STEPS, confusion=confusion, pictures=none, index=INDEX, palette=SHAPES.palette
+    )
     for name in ("class_iou", "confusion", "miou_per_step"):
         width, height = size(tmp_path / f"{name}.png")
         assert width < 1800, name

@@ -57,7 +57,17 @@ def test_every_setting_is_told_in_words(setting: Setting) -> None:
 def test_images_of_no_step_are_told() -> None:
     assert "Of the 6 training images 1 belongs to no step" in section()
     assert "Of the 9 training images 4 belong to no step" in told(no_step=4)
-    assert "Every one of the 9 training images belongs to a step" in told()
+    assert "Every one of the 9 training images belongs to a step." in told()
+
+
+def test_held_out_images_are_counted_apart_from_those_that_belong_to_a_step() -> None:
+    steps = [summary()["steps"][0] | {"held_out": 3}]
+    assert (
+        "Of the 9 training images 3 are held out (`data.holdout`); every one of the other 6 belongs to a step."
+        in told(steps=steps)
+    )
+    both = "Of the 9 training images 1 belongs to no step and so teach nothing, and 3 are held out (`data.holdout`)."
+    assert both in told(steps=steps, no_step=1)
 
 
 def test_held_out_images_have_a_column_only_where_there_are_any() -> None:

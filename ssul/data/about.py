@@ -1,0 +1,46 @@
+"""What the report and the kept pictures want to know of a data set, and no training.
+
+It lies in a file of its own beside the index, so that another colour or another reason for leaving an image out, which
+change nothing that is learned, train nothing anew.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ssul.atomic import write_text
+from ssul.errors import UserError
+from ssul.files import Colour
+
+
+@dataclass(frozen=True)
+class About:
+    """The colours of a data set, and its images that were left out.
+
+    Attributes:
+        palette: RGB of the background and of each class.
+        train_skipped, val_skipped: what is wrong with the images of a split that were left out because `data.on_error`
+            says skip, by their ids.
+    """
+
+    palette: tuple[Colour, ...]
+    train_skipped: dict[str, str]
+    val_skipped: dict[str, str]
+
+    def write(self, path: Path) -> None:
+        """Writes it as JSON, byte-identical for the same content."""
+        write_text(path, json.dumps(asdict(self)) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> "About":
+        """Reads what `write` wrote.
+
+        Raises:
+            UserError: if the file is missing.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{path} is missing: run `dvc repro prepare`") from None
+        palette = tuple((red, green, blue) for red, green, blue in content["palette"])
+        return cls(palette, content["train_skipped"], content["val_skipped"])
