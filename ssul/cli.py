@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +22,7 @@ from ssul.data.source import data_set_of
 from ssul.data.splits import make_splits, summarise, text_summary
 from ssul.errors import UserError
 from ssul.paths import Layout
-from ssul.report.tables import text_table
+from ssul.report.tables import percent, text_table
 from ssul.scenario import Scenario, ScenarioName, Setting, learning_order
 
 app = typer.Typer(
@@ -37,6 +38,13 @@ class SettingName(StrEnum):
     OVERLAPPED = "overlapped"
     DISJOINT = "disjoint"
     PARTITIONED = "partitioned"
+
+
+class FutureName(StrEnum):
+    """`ssul.labels.Future` for the command line."""
+
+    IGNORE = "ignore"
+    BACKGROUND = "background"
 
 
 @app.command()
@@ -95,6 +103,65 @@ def splits(
     print(text_summary(summarise(made, present, kind)))
     if cut.remainder:
         print(f"\n{cut.remainder}")
+
+
+@app.command("import-checkpoint")
+def import_checkpoint(
+    file: Annotated[Path, typer.Argument(help="A checkpoint of SSUL's published code (.pth).")],
+    scenario: Annotated[str, typer.Option(help="What it learned, like voc_15-1.")],
+    step: Annotated[int, typer.Option(help="After which step, from 0.")],
+    out: Annotated[Path, typer.Option(help="The folder to write our checkpoint to.")],
+    output_stride: Annotated[int, typer.Option(help="Of the network: 8 or 16; the file does not tell.")] = 16,
+    root: Root = Path(),
+) -> None:
+    """Turn a checkpoint of the published code into ours; every tensor is used once, or the file is refused."""
+    from ssul.published import import_file  # late: it brings torch, which takes seconds
+
+    name = ScenarioName.parse(scenario)
+    data_set = known_data_set(name.data_set, root)
+    order = learning_order(name.order, names=data_set.classes, published=published_orders(data_set.name))
+    steps = name.scenario(order).steps
+    if not 0 <= step < len(steps):
+        raise UserError(f"--step is {step}, but {scenario} has the steps 0..{len(steps) - 1}")
+    if output_stride not in (8, 16):
+        raise UserError(f"--output-stride is {output_stride}: choose 8 or 16")
+    groups = tuple(past.new for past in steps[: step + 1])
+    model = import_file(file, groups, data_set.classes, output_stride=output_stride, out=out)
+    print(f"{out}: {model.architecture.head} over {model.architecture.trunk}, heads {list(model.head_sizes)}")
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder, such as data/checkpoints/step_1.")],
+    data_root: Annotated[Path, typer.Option(help="Where the data set lies.")],
+    data_set: Annotated[str, typer.Option(help="Its name: voc, ade, shapes, or an own one of conf/data.")] = "voc",
+    crop: Annotated[int | None, typer.Option(help="Judge the papers' centre crop of this side, not all.")] = None,
+    future: Annotated[FutureName, typer.Option(help="What pixels of later classes count as.")] = FutureName.IGNORE,
+    precision: Annotated[str, typer.Option(help="32 or bf16.")] = "32",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON alone on stdout.")] = False,
+    root: Root = Path(),
+) -> None:
+    """Score a checkpoint on the validation images of a data set, as the pipeline does."""
+    from ssul.evaluation.checkpoint import evaluate_checkpoint  # late: it brings torch, which takes seconds
+    from ssul.training.device import choose_device
+
+    scores = evaluate_checkpoint(
+        checkpoint,
+        known_data_set(data_set, root),
+        data_root,
+        fabric=choose_device(precision),
+        future=future.value,
+        crop=crop,
+        watch=lambda judged, count: iter(tqdm(judged, total=count, desc="evaluate", unit="image")),
+    )
+    if as_json:
+        print(json.dumps(asdict(scores)))
+        return
+    for name in ("old", "new", "all", "all_without_background", "previous", "current", "pixel_accuracy"):
+        print(f"{name:24}{percent(getattr(scores, name), '-'):>6}")
+    print()
+    for name, iou in scores.iou.items():
+        print(f"{name:24}{percent(iou, '-'):>6}")
 
 
 def known_data_set(name: str, root: Path) -> DataSet:

@@ -239,13 +239,19 @@ class Learning(Section):
     weight_decay: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
+class BaseLearning(Learning):
+    """The base step's. checkpoint: a checkpoint folder to start the scenario from, in place of training; or null."""
+
+    checkpoint: str | None
+
+
 class Recipe(Section):
     """How it is trained: crop in pixels, scale the range of random resizing, precision of the arithmetic."""
 
     crop: Annotated[int, Field(ge=32)]
     scale: tuple[Rate, Rate]
     precision: Annotated[Literal["32", "bf16"], BeforeValidator(str)]
-    base: Learning
+    base: BaseLearning
     increment: Learning
 
 

@@ -18,6 +18,8 @@ from torch import Tensor
 from ssul.errors import UserError
 from ssul.files import BACKGROUND_ID, VOID
 
+Future = Literal["ignore", "background"]
+"""What validation pixels of classes that are not learned yet count as."""
 Activation = Literal["sigmoid", "softmax"]
 """How logits become scores: per-class sigmoids (BCE, the paper's choice) or one softmax (CE)."""
 
@@ -147,7 +149,36 @@ class LabelSpace:
             target[background if saliency is None else background & (saliency > 0)] = 0
         return target
 
-    def encode_truth(self, mask: Tensor, future: Literal["ignore", "background"] = "ignore") -> Tensor:
+    def encode_unshifted(self, mask: Tensor, annotated: Collection[int]) -> Tensor:
+        """A memory image's target as the published code makes it: without the shift by the unknown channel.
+
+        So each label trains the channel before its own, and the background trains the unknown one; saliency is not
+        looked at. A fault, kept to measure what it costs. Arguments as of `encode`.
+        """
+        table = torch.full((256,), 0, dtype=torch.uint8)
+        table[VOID] = VOID
+        for class_id in annotated:
+            table[class_id] = self.channel_of(class_id) - self.background_channel
+        return table[mask.long()]
+
+    def padding(self, *, saliency: bool) -> int:
+        """The channel that the published code labels the padding of crops with.
+
+        Args:
+            saliency: whether images have saliency maps; without them the whole background is unknown.
+        """
+        return self.background_channel if saliency or not self.unknown else 0
+
+    def encode_step_truth(self, mask: Tensor, new: Collection[int]) -> Tensor:
+        """A validation mask as `encode_truth`, but every class outside `new` counts as background."""
+        table = torch.full((256,), 0, dtype=torch.uint8)
+        table[VOID] = VOID
+        for position, class_id in enumerate(self.classes, start=1):
+            if class_id in new:
+                table[class_id] = position
+        return table[mask.long()]
+
+    def encode_truth(self, mask: Tensor, future: Future = "ignore") -> Tensor:
         """Turns a validation mask into rows of a confusion matrix over [background, classes...].
 
         Classes that are not learned yet are left out (`ignore`, as the published code does) or count as background.

@@ -60,6 +60,11 @@ class Layout:
         return self.root / "data" / "index" / "about.json"
 
     @property
+    def start(self) -> Path:
+        """What the scenario starts from."""
+        return self.root / "data" / "index" / "start.json"
+
+    @property
     def splits(self) -> Path:
         """The folder of all splits."""
         return self.root / "data" / "splits"
@@ -127,6 +132,11 @@ def project_root() -> Path:
 def picture_root(data_root: str | None, layout: Layout) -> Path:
     """Where the pictures lie: `data.root`, relative paths against the project, or the drawn world for null."""
     return layout.drawn if data_root is None else project_root() / Path(data_root).expanduser()
+
+
+def given_checkpoint(path: str | None) -> Path | None:
+    """`recipe.base.checkpoint`, relative paths against the project; None where the base step is trained."""
+    return None if path is None else project_root() / Path(path).expanduser()
 
 
 def weights_file(weights: str) -> str:

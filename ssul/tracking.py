@@ -39,7 +39,7 @@ _METRICS = {
 }
 # Parameters that say where something lies or how it gets there, or whose whole effect (on_error) the index holds: the
 # same experiment elsewhere is the same.
-_WHERE_NOT_WHAT = ("data.root", "data.download", "data.mirror", "data.on_error")
+_WHERE_NOT_WHAT = ("data.root", "data.download", "data.mirror", "data.on_error", "recipe.base.checkpoint")
 _METRICS_A_BATCH, _PARAMS_A_BATCH = 1000, 100  # MLflow's own limits
 _LONGEST_VALUE, _LONGEST_NAME = 6000, 250
 _LOCK_SECONDS = 120

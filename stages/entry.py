@@ -22,7 +22,7 @@ def run(stage: Callable[..., None], *arguments: str) -> None:
         raise SystemExit(1) from None
 
 
-def shown(items: Iterable[T], *, total: int, title: str, unit: str) -> Iterator[T]:
+def shown(items: Iterable[T], *, total: int | None, title: str, unit: str) -> Iterator[T]:
     """Passes items on under a progress bar."""
     with progress_bar(total=total, title=title, unit=unit) as bar:
         for item in items:

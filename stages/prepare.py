@@ -16,17 +16,20 @@ from ssul.data.index import ImageIndex, IndexRow
 from ssul.data.layout import Folders, split_ids
 from ssul.data.shapes import draw_world
 from ssul.data.source import data_set_of, has_maps
+from ssul.data.start import Start
 from ssul.errors import UserError
 from ssul.files import Files
-from ssul.paths import Layout, picture_root, project_root
+from ssul.paths import Layout, given_checkpoint, picture_root, project_root
 from stages.entry import LAYOUT, progress_bar, run, shown
 
 MAIN = Layout(project_root())  # also of a queue or --temp experiment: what it fetches and finds out is for all
 
 
 def main() -> None:
-    """Writes data/drawn and data/index from the `data` parameters."""
-    data = config.load(LAYOUT.params).data
+    """Writes data/drawn and data/index from the `data` parameters, and notes the checkpoint to start from."""
+    settings = config.load(LAYOUT.params)
+    data = settings.data
+    start = Start.of(given_checkpoint(settings.recipe.base.checkpoint))
     data_set = data_set_of(data.name, data.described)
     maps = has_maps(data, data_set)
     root = picture_root(data.root, LAYOUT)
@@ -62,6 +65,7 @@ def main() -> None:
             print(f"{split}: {len(unusable)} images cannot be used and are left out, as data.on_error=skip says")
         write_index(split, data_set, rows)
     skipped = {split: {fault.id: fault.what for fault in unusable} for split, (_, unusable) in found.items()}
+    start.write(LAYOUT.start)
     About(data_set.palette, train_skipped=skipped["train"], val_skipped=skipped["val"]).write(LAYOUT.about)
 
 

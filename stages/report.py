@@ -60,7 +60,7 @@ def track(settings: Settings, subject: Subject, results: Results) -> None:
     """Logs the run in MLflow; where that fails, one line says why, and the reports are complete all the same."""
     # scenario.steps follows from the other parameters and would be a parameter for each step
     params = tracking.flatten(settings.model_dump(mode="json", exclude={"scenario": {"steps"}}))
-    index = [LAYOUT.index(split) for split in ("train", "val")]
+    index = [*(LAYOUT.index(split) for split in ("train", "val")), LAYOUT.start]
     try:
         if not tracking.is_on():
             return

@@ -1,35 +1,40 @@
 """Stage `train_base`: the network learns the base classes (step 0)."""
 
+from pathlib import Path
+
 import torch
 
 from ssul import config
 from ssul.data.index import ImageIndex
 from ssul.data.splits import Split
+from ssul.data.start import Start
 from ssul.data.stream import Item, derive_seed
+from ssul.errors import UserError
 from ssul.labels import LabelSpace
 from ssul.methods.objective import Supervised
+from ssul.model.checkpoint import load_checkpoint, save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
-from ssul.paths import weights_file
+from ssul.paths import given_checkpoint, weights_file
 from stages.entry import LAYOUT, run
 from stages.pictures import training_pictures
 from stages.training import train
 
 
 def main() -> None:
-    """Writes data/checkpoints/step_0 from the base step's split."""
+    """Writes data/checkpoints/step_0 from the base step's split, or from the checkpoint that the parameters give."""
     settings = config.load(LAYOUT.params)
     index = ImageIndex.read(LAYOUT.index("train"))
     split = Split.read(LAYOUT.split(0))
     labels = LabelSpace(split.groups, settings.method.unknown, settings.method.activation)
+    architecture = Architecture(**settings.model.model_dump(exclude={"weights"}))
+    weights, learning = settings.model.weights, settings.recipe.base
+    if Start.read(LAYOUT.start).digest is not None:
+        take(given_checkpoint(learning.checkpoint), architecture, labels, split)
+        return
     torch.manual_seed(derive_seed(settings.seed, "base"))
-    model = IncrementalDeepLab(
-        Architecture(settings.model.trunk, settings.model.head, settings.model.output_stride, settings.model.width),
-        labels.head_sizes,
-        weights_file(settings.model.weights),
-    )
-    learning = settings.recipe.base
+    model = IncrementalDeepLab(architecture, labels.head_sizes, weights_file(weights))
     train(
-        Supervised(model, labels),
+        Supervised(model, labels, settings.method.loss),
         split,
         new=[Item(image_id, split.new) for image_id in split.images],
         memory=[],
@@ -37,9 +42,27 @@ def main() -> None:
         rows=index.rows,
         groups=model.trainable_groups(learning.lr, trunk_ratio=learning.trunk_lr_ratio, slow_head=None, slow_ratio=1.0),
         learning=learning,
-        recipe=settings.recipe,
-        seed=settings.seed,
+        settings=settings,
     )
+
+
+def take(folder: Path | None, architecture: Architecture, labels: LabelSpace, split: Split) -> None:
+    """Takes the base step's network from a checkpoint, if it is what the parameters speak of."""
+    if folder is None or Start.of(folder) != Start.read(LAYOUT.start):
+        raise UserError(
+            "recipe.base.checkpoint has changed since it was noted: note it with `dvc repro --force prepare`"
+        )
+    model, meaning = load_checkpoint(folder)
+    asked = (architecture, labels, list(split.class_names))
+    found = (model.architecture, LabelSpace.from_description(meaning["labels"]), meaning["class_names"])
+    for what, one, other in zip(("network", "label space", "classes"), asked, found, strict=True):
+        if one != other:
+            raise UserError(
+                f"recipe.base.checkpoint '{folder}' has another {what} than the parameters: {other}, not {one}; "
+                "choose the scenario, method and model that it was trained with"
+            )
+    save_checkpoint(LAYOUT.checkpoint(0), model, meaning)
+    print(f"step 0: taken from {folder}")
 
 
 if __name__ == "__main__":

@@ -5,14 +5,15 @@ import sys
 import torch
 
 from ssul import config
+from ssul.config import Settings
 from ssul.data.exemplars import captured_again, read_exemplars
 from ssul.data.index import ImageIndex
 from ssul.data.splits import Split
 from ssul.data.stream import Item, derive_seed
 from ssul.labels import LabelSpace
-from ssul.methods.ssul import prepare_increment
 from ssul.model.checkpoint import load_checkpoint
 from stages.entry import LAYOUT, run
+from stages.increments import increment_of
 from stages.pictures import training_pictures
 from stages.training import train
 
@@ -26,24 +27,13 @@ def main(step: str) -> None:
     old = LabelSpace.from_description(meaning["labels"])
     method, learning = settings.method, settings.recipe.increment
     torch.manual_seed(derive_seed(settings.seed, "step", split.step))
-    objective = prepare_increment(
-        model,
-        old,
-        split.new,
-        weight_transfer=method.weight_transfer,
-        freeze=method.freeze,
-        freeze_norm=method.freeze_norm,
-        pseudo_threshold=method.pseudo_threshold if method.pseudo_labels else None,
-    )
-    exemplars = read_exemplars(LAYOUT.memory(split.step))
-    if settings.memory.annotation == "present":
-        exemplars = captured_again(exemplars, split.images, split.step)
+    objective = increment_of(method, model, old, split.new)
     slow_head = objective.labels.background_head if method.freeze and objective.labels.unknown else None
     train(
         objective,
         split,
         new=[Item(image_id, split.new) for image_id in split.images],
-        memory=[Item(exemplar.id, exemplar.annotated(split.groups)) for exemplar in exemplars],
+        memory=rehearsed(split, settings),
         dataset=training_pictures(settings.data, index),
         rows=index.rows,
         groups=model.trainable_groups(
@@ -53,9 +43,24 @@ def main(step: str) -> None:
             slow_ratio=method.background_lr_ratio,
         ),
         learning=learning,
-        recipe=settings.recipe,
-        seed=settings.seed,
+        settings=settings,
     )
+
+
+def rehearsed(split: Split, settings: Settings) -> list[Item]:
+    """The exemplars of a step and how they are annotated."""
+    exemplars, faults = read_exemplars(LAYOUT.memory(split.step)), settings.method.faults
+    if settings.memory.annotation == "present":
+        exemplars = captured_again(exemplars, split.images, split.step)
+    everything = tuple(class_id for group in split.groups for class_id in group)
+    return [
+        Item(
+            exemplar.id,
+            everything if faults.memory_annotation else exemplar.annotated(split.groups),
+            unshifted=faults.memory_labels,
+        )
+        for exemplar in exemplars
+    ]
 
 
 if __name__ == "__main__":

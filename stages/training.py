@@ -1,18 +1,29 @@
 """What the two training stages share: running the loop under a progress bar, and saving what was learned."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from ssul.config import Learning, Recipe
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ssul.config import Learning, Settings
 from ssul.data.dataset import SegmentationDataset
-from ssul.data.index import IndexRow, require_unchanged
+from ssul.data.index import ImageIndex, IndexRow, require_unchanged
 from ssul.data.splits import Split
-from ssul.data.stream import Item, SampleOrder, training_batches
-from ssul.methods.objective import Objective
+from ssul.data.stream import Item, SampleOrder, Variation, training_batches
+from ssul.data.transforms import normalise
+from ssul.errors import UserError
+from ssul.evaluation.selection import BestWeights, judge_step, published_interval
+from ssul.methods.objective import Batch, Objective
 from ssul.model.checkpoint import save_checkpoint
+from ssul.paths import Layout, picture_root, project_root
+from ssul.scenario import Step, belongs
 from ssul.training.device import choose_device, loader_workers
-from ssul.training.learn import iteration_count, learn_step
-from stages.entry import LAYOUT, progress_bar
+from ssul.training.learn import DivergedError, Snapshot, iteration_count, learn_step
+from stages.entry import LAYOUT, progress_bar, shown
 
 
 def train(
@@ -25,48 +36,125 @@ def train(
     rows: Sequence[IndexRow],
     groups: list[dict[str, Any]],
     learning: Learning,
-    recipe: Recipe,
-    seed: int,
+    settings: Settings,
 ) -> None:
     """Trains a step and writes its checkpoint."""
     wanted = {item.id for item in (*new, *memory)}
     require_unchanged([row for row in rows if row.id in wanted], dataset.folders, saliency=dataset.saliency)
     iterations = iteration_count(len(new), epochs=learning.epochs, batch=learning.batch)
-    fabric = choose_device(recipe.precision)
-    batches = training_batches(
-        SampleOrder(tuple(new), tuple(memory), learning.batch, seed, split.step),
-        dataset,
-        objective.labels,
-        crop=recipe.crop,
-        scale=recipe.scale,
-        iterations=iterations,
+    fabric = choose_device(settings.recipe.precision)
+    order = SampleOrder(tuple(new), tuple(memory), learning.batch, settings.seed, split.step)
+    variation = Variation(settings.recipe.crop, settings.recipe.scale, settings.method.faults.padding)
+    load = partial(
+        training_batches,
+        dataset=dataset,
+        labels=objective.labels,
+        variation=variation,
         workers=loader_workers(),
     )
-    print(
-        f"step {split.step}: learning {', '.join(split.new_names)} from {len(new)} images"
-        + (f" and {len(memory)} exemplars" if memory else "")
-        + f" on {fabric.device}, {iterations} iterations"
-        + (f" (fewer images than a batch of {learning.batch}: they repeat)" if len(new) < learning.batch else ""),
-        flush=True,
-    )
+    announce(split, order, fabric, iterations)
+    one_pass = iteration_count(len(new), epochs=1, batch=learning.batch)
+    survey(objective, load(replace(order, memory=()), iterations=one_pass), fabric, split.step)  # the new images alone
+    best = best_weights(objective, split, dataset, settings, iterations)
     progress = learn_step(
         objective,
-        batches,
+        load(order, iterations=iterations),
         groups,
         fabric=fabric,
         iterations=iterations,
         momentum=learning.momentum,
         weight_decay=learning.weight_decay,
+        schedule=learning.schedule,
     )
-    with progress_bar(total=iterations, title=f"train step {split.step}", unit="it") as bar:
-        for state in progress:
-            bar.update()
-            shares = "".join(f" {name} {value:.2f}" for name, value in state.parts.items())
-            bar.set_postfix_str(
-                f"loss {state.loss:.3f} lr {state.lr:.1e} {state.images_per_second:.0f} images/s{shares}", refresh=False
-            )
-    save_checkpoint(
-        LAYOUT.checkpoint(split.step),
-        objective.model,
-        {"labels": objective.labels.describe(), "class_names": list(split.class_names)},
+    snapshot = Snapshot(objective.model)
+    try:
+        with progress_bar(total=iterations, title=f"train step {split.step}", unit="it") as bar:
+            for state in progress:
+                bar.update()
+                shares = "".join(f" {name} {value:.2f}" for name, value in state.parts.items())
+                bar.set_postfix_str(
+                    f"loss {state.loss:.3f} lr {state.lr:.1e} {state.images_per_second:.0f} images/s{shares}",
+                    refresh=False,
+                )
+                snapshot.take(state.iteration)
+                if best is not None:
+                    best.offer(state.iteration)
+    except DivergedError as error:
+        images = ", ".join(order.item(error.iteration, slot).id for slot in range(order.batch))
+        snapshot.restore()
+        place = Layout(project_root()).last_good(split.step)
+        save_checkpoint(place, objective.model, meaning(objective, split))
+        raise UserError(
+            f"step {split.step}: {error}. The batch was {images}; the weights after iteration {snapshot.iteration} are "
+            f"in {place}"
+        ) from None
+    if best is not None:
+        best.restore()
+        print(f"step {split.step}: the weights with the best score, {100 * best.score:.1f}, are kept")
+    save_checkpoint(LAYOUT.checkpoint(split.step), objective.model, meaning(objective, split))
+
+
+def meaning(objective: Objective, split: Split) -> dict[str, Any]:
+    """What a checkpoint says of its channels."""
+    return {"labels": objective.labels.describe(), "class_names": list(split.class_names)}
+
+
+def announce(split: Split, order: SampleOrder, fabric: Fabric, iterations: int) -> None:
+    """Says what is going to be learned."""
+    few = len(order.new) < order.batch
+    print(
+        f"step {split.step}: learning {', '.join(split.new_names)} from {len(order.new)} images"
+        + (f" and {len(order.memory)} exemplars" if order.memory else "")
+        + f" on {fabric.device}, {iterations} iterations"
+        + (f" (fewer images than a batch of {order.batch}: they repeat)" if few else ""),
+        flush=True,
     )
+
+
+@dataclass(frozen=True)
+class _OnDevice:
+    """Loaded batches, normalised, on the device."""
+
+    batches: "DataLoader[tuple[Tensor, Tensor]]"
+    fabric: Fabric
+
+    def __iter__(self) -> Iterator[Batch]:
+        for images, target in self.batches:
+            yield normalise(self.fabric.to_device(images)), self.fabric.to_device(target)
+
+
+def survey(objective: Objective, batches: "DataLoader[tuple[Tensor, Tensor]]", fabric: Fabric, step: int) -> None:
+    """Lets a method look at the step's images before the training, under a progress bar where it does."""
+    objective.to(fabric.device)
+    looked = objective.survey(_OnDevice(batches, fabric))
+    first = next(looked, None)
+    if first is not None:
+        for _ in shown(looked, total=None, title=f"survey step {step}", unit="batch"):
+            pass
+
+
+def best_weights(
+    objective: Objective, split: Split, dataset: SegmentationDataset, settings: Settings, iterations: int
+) -> BestWeights | None:
+    """What chooses among the weights on the way, if `method.selection` says that not the last ones are kept."""
+    how = settings.method.selection
+    if how == "last":
+        return None
+    step = Step(split.step, split.new, split.old)
+    if how == "published":
+        index = ImageIndex.read(LAYOUT.index("val"))
+        dataset = SegmentationDataset.of(index, picture_root(settings.data.root, LAYOUT), saliency=False)
+        ids = [row.id for row in index.rows if belongs(row.present, step, "overlapped")]
+    else:
+        present = ImageIndex.read(LAYOUT.index("train")).present
+        ids = [image_id for image_id in split.holdout if belongs(present[image_id], step, "overlapped")]
+    if not ids:
+        raise UserError(
+            f"method.selection is {how}, but step {split.step} has no image to choose on: "
+            "hold some out with -S data.holdout=0.1, or keep the last weights with -S method.selection=last"
+        )
+    judge = partial(
+        judge_step, objective.model, objective.labels, dataset, ids, new=split.new, with_background=split.step == 0
+    )
+    every = published_interval(iterations) if how == "published" else max(1, iterations // 10)
+    return BestWeights(objective.model, judge, every=every, untrained=how == "published")

@@ -18,11 +18,13 @@ def test_the_library_and_the_training_stages_need_neither_dvc_nor_mlflow_nor_hyd
 
 
 def test_torch_load_is_called_where_foreign_weights_are_read_and_never_unpickles_code() -> None:
-    calls = []
-    for path in (PROJECT / "ssul").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("torch.load", "pickle.load", "pickle.loads"):
-                calls.append((path.name, {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}))
+    loaders = ("torch.load", "pickle.load", "pickle.loads")
+    calls = [
+        (path.name, {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords})
+        for path in (PROJECT / "ssul").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in loaders
+    ]
     assert sorted(name for name, _ in calls) == ["published.py", "trunk.py"]
     assert all(keywords["weights_only"] == "True" for _, keywords in calls)
 

@@ -400,7 +400,9 @@ def test_unshifted_is_the_encoding_of_images_with_nothing_salient_less_one(
     assert torch.equal(labels.encode_unshifted(mask, annotated).int(), expected)
 
 
-@pytest.mark.parametrize(("labels", "saliency", "channel"), [(GROWN, True, 1), (GROWN, False, 0), (PLAIN, True, 0), (PLAIN, False, 0)])
+@pytest.mark.parametrize(
+    ("labels", "saliency", "channel"), [(GROWN, True, 1), (GROWN, False, 0), (PLAIN, True, 0), (PLAIN, False, 0)]
+)
 def test_padding_is_what_plain_background_is_encoded_as(labels: LabelSpace, saliency: bool, channel: int) -> None:
     assert labels.padding(saliency=saliency) == channel
     nothing = torch.zeros(1, 1, dtype=torch.uint8)

@@ -48,12 +48,7 @@ class SegmentationDataset:
     @classmethod
     def of(cls, index: ImageIndex, root: Path, *, saliency: bool) -> "SegmentationDataset":
         """The pictures of an indexed split below a data root."""
-        table = None
-        if index.values != MaskValues():
-            table = torch.full((256,), VOID, dtype=torch.uint8)
-            for value, class_id in index.values.ids(len(index.class_names)).items():
-                table[value] = class_id
-        return cls(Folders(root, index.files), table, saliency)
+        return cls(Folders(root, index.files), mask_table(index.values, len(index.class_names)), saliency)
 
     def read(self, image_id: str) -> Picture:
         """Opens one image, its mask and, if asked for, its saliency map.
@@ -74,6 +69,16 @@ class SegmentationDataset:
                 f"{image_id} below {self.folders.root} cannot be read ({error}): mend or bring back its files, or "
                 "index anew with `dvc repro --force prepare`"
             ) from None
+
+
+def mask_table(values: MaskValues, classes: int) -> Tensor | None:
+    """The data set id of each mask value, uint8 (256,); None where the values are the ids."""
+    if values == MaskValues():
+        return None
+    table = torch.full((256,), VOID, dtype=torch.uint8)
+    for value, class_id in values.ids(classes).items():
+        table[value] = class_id
+    return table
 
 
 def _rgb(path: Path) -> Tensor:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -11,7 +10,7 @@ from torch import Tensor
 from ssul.data.dataset import Picture, SegmentationDataset
 from ssul.data.transforms import centre_crop, normalise
 from ssul.evaluation.confusion import ConfusionMatrix
-from ssul.labels import LabelSpace
+from ssul.labels import Future, LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
 
 
@@ -37,7 +36,7 @@ def evaluate(
     ids: Sequence[str],
     *,
     fabric: Fabric,
-    future: Literal["ignore", "background"],
+    future: Future,
     crop: int | None = None,
 ) -> Iterator[Judged]:
     """Predicts images one by one and yields each with its counts.

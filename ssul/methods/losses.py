@@ -48,3 +48,22 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """
     total = functional.cross_entropy(logits, target.long(), ignore_index=VOID, reduction="sum")
     return total / (target != VOID).sum().clamp(min=1)
+
+
+def focal(logits: Tensor, target: Tensor, *, gamma: float = 2.0) -> Tensor:
+    """Focal loss (arXiv 1708.02002): softmax cross-entropy, each pixel weighed by (1 - p)^gamma of its own class.
+
+    Averaged over valid pixels (the published SSUL code has gamma 0 and divides by all pixels).
+
+    Args:
+        logits: float (B, K, H, W).
+        target: uint8 (B, H, W), channels or VOID.
+        gamma: 0 gives cross-entropy.
+
+    Returns:
+        A scalar; 0 where no pixel is valid.
+    """
+    pixels = functional.cross_entropy(logits, target.long(), ignore_index=VOID, reduction="none")
+    # where a pixel is certain, the power's gradient is not defined for gamma below 1
+    doubt = (1.0 - torch.exp(-pixels)).clamp(min=torch.finfo(pixels.dtype).eps)
+    return (doubt**gamma * pixels).sum() / (target != VOID).sum().clamp(min=1)

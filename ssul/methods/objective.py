@@ -1,12 +1,18 @@
 """What the training loop asks of a method: a module that turns a batch into a loss."""
 
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
 from ssul.labels import LabelSpace
-from ssul.methods.losses import binary_cross_entropy, cross_entropy
+from ssul.methods.losses import binary_cross_entropy, cross_entropy, focal
 from ssul.model.deeplab import IncrementalDeepLab
+
+LossName = Literal["bce", "ce", "focal"]
+"""The pixel losses: BCE belongs to sigmoids, the others to a softmax."""
+Batch = tuple[Tensor, Tensor]
+"""Normalised images, float (B, 3, H, W), and their target, uint8 (B, H, W): channels or VOID."""
 
 
 class Loss(NamedTuple):
@@ -30,6 +36,15 @@ class Objective(nn.Module):
         self.model = model
         self.labels = labels
 
+    def survey(self, batches: Iterable[Batch]) -> Iterator[int]:
+        """Looks at the step's images before the training, where a method wants to; yields after each batch.
+
+        Args:
+            batches: one pass over the step's images; may be iterated over several times, alike.
+        """
+        del batches
+        return iter(())
+
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """The loss of a batch.
 
@@ -43,13 +58,16 @@ class Objective(nn.Module):
 class Supervised(Objective):
     """Learns the annotated classes and nothing else: the base step of every method, and fine-tuning at every step."""
 
+    def __init__(self, model: IncrementalDeepLab, labels: LabelSpace, loss: LossName) -> None:
+        """Takes the network, the meaning of its channels, and the loss."""
+        super().__init__(model, labels)
+        self.loss = loss
+
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """See `Objective.forward`."""
-        return Loss(pixel_loss(self.labels, self.model(images), target), {})
+        return Loss(pixel_loss(self.loss, self.model(images), target), {})
 
 
-def pixel_loss(labels: LabelSpace, logits: Tensor, target: Tensor) -> Tensor:
-    """The loss that belongs to a label space's activation: BCE for sigmoids, CE for a softmax."""
-    if labels.activation == "sigmoid":
-        return binary_cross_entropy(logits, target)
-    return cross_entropy(logits, target)
+def pixel_loss(name: LossName, logits: Tensor, target: Tensor) -> Tensor:
+    """A batch's loss by its name; logits float (B, K, H, W), target uint8 (B, H, W)."""
+    return {"bce": binary_cross_entropy, "ce": cross_entropy, "focal": focal}[name](logits, target)

@@ -11,8 +11,8 @@ from torch import Tensor
 from ssul.files import VOID
 from ssul.labels import LabelSpace
 from ssul.methods.losses import binary_cross_entropy
-from ssul.methods.objective import Loss, Objective, Supervised, pixel_loss
-from ssul.model.deeplab import IncrementalDeepLab, upsample
+from ssul.methods.objective import Loss, LossName, Objective, Supervised, pixel_loss
+from ssul.model.deeplab import Features, IncrementalDeepLab, seen_by_heads, upsample
 
 
 def prepare_increment(
@@ -24,6 +24,7 @@ def prepare_increment(
     freeze: bool,
     freeze_norm: bool,
     pseudo_threshold: float | None,
+    loss: LossName,
 ) -> Objective:
     """Grows a network by a step's classes and returns what this step minimises.
 
@@ -35,6 +36,7 @@ def prepare_increment(
         freeze: only the newest, the unknown and the background head learn; without an unknown head only the newest.
         freeze_norm: no BatchNorm learns or adapts.
         pseudo_threshold: the old network labels what it is at least this sure of; None for no pseudo-labels.
+        loss: of the pixels.
     """
     labels = old.grown(new)
     teacher = None if freeze or pseudo_threshold is None else copy.deepcopy(model)
@@ -47,10 +49,10 @@ def prepare_increment(
     if freeze_norm:
         model.freeze_norms()
     if freeze:
-        return FrozenIncrement(model, old, labels, learning, pseudo_threshold)
+        return FrozenIncrement(model, old, labels, learning, pseudo_threshold, loss)
     if teacher is not None and pseudo_threshold is not None:
-        return DistilledIncrement(model, teacher, old, labels, pseudo_threshold)
-    return Supervised(model, labels)
+        return DistilledIncrement(model, teacher, old, labels, pseudo_threshold, loss)
+    return Supervised(model, labels, loss)
 
 
 def learning_heads(labels: LabelSpace) -> tuple[int, ...]:
@@ -69,10 +71,11 @@ class DistilledIncrement(Objective):
         old: LabelSpace,
         labels: LabelSpace,
         threshold: float,
+        loss: LossName,
     ) -> None:
-        """Takes student and teacher, the meaning of their channels, and the pseudo-labels' threshold."""
+        """Takes student and teacher, the meaning of their channels, the pseudo-labels' threshold, and the loss."""
         super().__init__(model, labels)
-        self.old, self.threshold = old, threshold
+        self.old, self.threshold, self.loss = old, threshold, loss
         self._teacher = (teacher.requires_grad_(False).eval(),)  # in a tuple: `train()` must not reach it
 
     def forward(self, images: Tensor, target: Tensor) -> Loss:
@@ -80,7 +83,7 @@ class DistilledIncrement(Objective):
         (teacher,) = self._teacher
         with torch.no_grad():
             completed = self.old.complete(target, teacher.to(images.device)(images), self.threshold)
-        return Loss(pixel_loss(self.labels, self.model(images), completed), _shares(target, completed))
+        return Loss(pixel_loss(self.loss, self.model(images), completed), _shares(target, completed))
 
 
 class FrozenIncrement(Objective):
@@ -99,10 +102,11 @@ class FrozenIncrement(Objective):
         labels: LabelSpace,
         learning: tuple[int, ...],
         threshold: float | None,
+        loss: LossName,
     ) -> None:
         """Takes the grown and frozen network; the teacher is what it is now, without the newest head."""
         super().__init__(model, labels)
-        self.old, self.learning, self.threshold = old, learning, threshold
+        self.old, self.learning, self.threshold, self.loss = old, learning, threshold, loss
         newest = len(labels.head_sizes) - 1
         self.past = tuple(head for head in range(newest) if head not in learning)
         kept = [copy.deepcopy(model.heads[head]) for head in learning if head != newest]
@@ -116,16 +120,17 @@ class FrozenIncrement(Objective):
             completed = target
             if self.threshold is not None:
                 completed = self.old.complete(target, upsample(self._teacher_logits(features), images), self.threshold)
-        dropped = self.model.dropout(features)
-        if self.labels.activation == "sigmoid":
+        dropped = self.model.dropped(features)
+        if self.loss == "bce":
             logits = upsample(self.model.score(dropped, self.learning), images)
             total = binary_cross_entropy(logits, completed, self.learning_channels)  # type: ignore[arg-type]
         else:  # a softmax couples all channels
-            total = pixel_loss(self.labels, upsample(self.model.score(dropped), images), completed)
+            total = pixel_loss(self.loss, upsample(self.model.score(dropped), images), completed)
         return Loss(total, _shares(target, completed))
 
-    def _teacher_logits(self, features: Tensor) -> Tensor:
-        kept = [head.to(features.device)(features) for head in self._teacher_heads]
+    def _teacher_logits(self, features: Features) -> Tensor:
+        seen = seen_by_heads(features)
+        kept = [head.to(seen.device)(seen) for head in self._teacher_heads]
         past = [self.model.score(features, self.past)] if self.past else []
         return torch.cat([*kept, *past], dim=1)  # unknown and background stand in front of the classes
 

@@ -14,13 +14,13 @@ class Aspp(nn.Module):
     shared between a student that drops and a teacher that does not.
     """
 
-    def __init__(self, channels: int, width: int, rates: tuple[int, int, int]) -> None:
+    def __init__(self, channels: int, width: int, rates: tuple[int, int, int], *, separable: bool = False) -> None:
         """Builds (B, channels, h, w) -> (B, width, h, w)."""
         super().__init__()
         self.branches = nn.ModuleList(
             [
                 _conv_norm_relu(channels, width, kernel=1),
-                *(_conv_norm_relu(channels, width, kernel=3, dilation=rate) for rate in rates),
+                *(_conv_norm_relu(channels, width, kernel=3, dilation=rate, separable=separable) for rate in rates),
             ]
         )
         self.pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), _conv_norm_relu(channels, width, kernel=1))
@@ -33,7 +33,25 @@ class Aspp(nn.Module):
         return self.project(torch.cat(views, dim=1))  # type: ignore[no-any-return]
 
 
-def _conv_norm_relu(channels: int, out: int, *, kernel: int, dilation: int = 1) -> nn.Sequential:
+def convolution(channels: int, out: int, *, kernel: int, dilation: int = 1, separable: bool = False) -> nn.Module:
+    """A convolution without bias that keeps height and width.
+
+    Args:
+        channels, out: of its input and output.
+        kernel: its odd side.
+        dilation: of the kernel.
+        separable: each channel by itself first, then 1x1 over the channels (DeepLabV3+, arXiv 1802.02611, section 3.2);
+            a 1x1 convolution stays what it is.
+    """
     padding = dilation * (kernel // 2)
-    conv = nn.Conv2d(channels, out, kernel, padding=padding, dilation=dilation, bias=False)
+    if kernel == 1 or not separable:
+        return nn.Conv2d(channels, out, kernel, padding=padding, dilation=dilation, bias=False)
+    depthwise = nn.Conv2d(channels, channels, kernel, padding=padding, dilation=dilation, groups=channels, bias=False)
+    return nn.Sequential(depthwise, nn.Conv2d(channels, out, 1, bias=False))
+
+
+def _conv_norm_relu(
+    channels: int, out: int, *, kernel: int, dilation: int = 1, separable: bool = False
+) -> nn.Sequential:
+    conv = convolution(channels, out, kernel=kernel, dilation=dilation, separable=separable)
     return nn.Sequential(conv, nn.BatchNorm2d(out), nn.ReLU(inplace=True))

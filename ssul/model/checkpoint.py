@@ -1,7 +1,7 @@
 """Checkpoints: folders that describe themselves and hold no code.
 
     model.json           format, architecture, head sizes, and what the channels mean
-    trunk.safetensors    trunk and pyramid
+    trunk.safetensors    trunk and pyramid, and with V3+ the projection of early features
     head_0.safetensors   one file a head
 
 The bytes depend on the weights alone, so that a part that did not change keeps its hash and is stored once.
@@ -69,7 +69,8 @@ def load_checkpoint(folder: Path) -> tuple[IncrementalDeepLab, dict[str, Any]]:
 
 def _parts(model: IncrementalDeepLab) -> dict[str, nn.Module]:
     heads = {f"head_{index}": head for index, head in enumerate(model.heads)}
-    return {"trunk": nn.ModuleDict({"trunk": model.trunk, "aspp": model.aspp}), **heads}
+    body = {"trunk": model.trunk, "aspp": model.aspp} | ({"low": model.low} if model.architecture.is_plus else {})
+    return {"trunk": nn.ModuleDict(body), **heads}
 
 
 def _load_part(path: Path, part: nn.Module) -> None:

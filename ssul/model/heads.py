@@ -1,32 +1,60 @@
 """A head: the part of the network that scores the classes of one step."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
+from ssul.model.aspp import convolution
+
 
 class Head(nn.Module):
-    """conv3x3 + BatchNorm + ReLU + conv1x1 (the published code; the paper's text says 1x1 alone)."""
+    """conv3x3 + BatchNorm + ReLU + conv1x1 (the published code), or conv1x1 alone (the papers' text).
 
-    def __init__(self, channels: int, classes: int) -> None:
-        """Builds (B, channels, h, w) -> (B, classes, h, w)."""
+    Args:
+        channels: of the features that it sees.
+        classes: how many it scores.
+        width: channels between its convolutions; None for conv1x1 alone.
+        separable: whether the 3x3 convolution is depthwise separable.
+    """
+
+    def __init__(self, channels: int, classes: int, *, width: int | None, separable: bool = False) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
-        self.score = nn.Conv2d(channels, classes, 1)
+        if width is not None:
+            self.conv = convolution(channels, width, kernel=3, separable=separable)
+            self.norm = nn.BatchNorm2d(width)
+        self.score = nn.Conv2d(channels if width is None else width, classes, 1)
+        self._hidden = width is not None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns logits (B, classes, h, w)."""
-        return self.score(torch.relu(self.norm(self.conv(x))))  # type: ignore[no-any-return]
+        """(B, channels, h, w) -> logits (B, classes, h, w)."""
+        hidden = torch.relu(self.norm(self.conv(x))) if self._hidden else x
+        return self.score(hidden)  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def inherit(self, parent: "Head") -> None:
-        """Starts as a copy of a one-channel head, its score repeated for each class (SSUL's weight transfer).
+    def inherit(self, parent: "Head", channel: int = 0) -> None:
+        """Starts as a copy of one channel of another head, its score repeated for each class (SSUL's weight transfer).
 
         Convolution, norm (statistics included) and score are copied, not shared.
         """
-        self.conv.load_state_dict(parent.conv.state_dict())
-        self.norm.load_state_dict(parent.norm.state_dict())
-        self.score.weight.copy_(parent.score.weight.expand_as(self.score.weight))
+        if self._hidden:
+            self.conv.load_state_dict(parent.conv.state_dict())
+            self.norm.load_state_dict(parent.norm.state_dict())
+        self.score.weight.copy_(parent.score.weight[channel].expand_as(self.score.weight))
         assert self.score.bias is not None
         assert parent.score.bias is not None
-        self.score.bias.copy_(parent.score.bias.expand_as(self.score.bias))
+        self.score.bias.copy_(parent.score.bias[channel].expand_as(self.score.bias))
+
+    @torch.no_grad()
+    def share(self, parent: "Head", channel: int) -> None:
+        """Takes even shares of the probability of one channel of another head (MiB, section 3.3).
+
+        The n new classes and that channel start with equal logits whose probabilities add up to what the channel's
+        was: each one's bias is the old one less log(n + 1).
+        """
+        self.inherit(parent, channel)
+        assert self.score.bias is not None
+        assert parent.score.bias is not None
+        less = math.log(self.score.out_channels + 1)
+        self.score.bias -= less
+        parent.score.bias[channel] -= less

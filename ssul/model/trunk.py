@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import load_file
@@ -16,6 +17,10 @@ NORM_MOMENTUM = 0.01
 
 IMAGENET, NO_WEIGHTS = "imagenet", "none"
 _TRUNK_CHANNELS = {"small": 128, "mobilenet_v2": 320, "resnet50": 2048, "resnet101": 2048}
+_LOW_LEVEL_CHANNELS = {"small": 48, "mobilenet_v2": 24, "resnet50": 256, "resnet101": 256}
+_STAGE_ENDS = {"small": (2, 3, 4, 5), "mobilenet_v2": (3, 6, 13, 17)}
+_RESNET_STAGE_ENDS = (4, 5, 6, 7)
+"""Which children of a trunk end its four stages; the first of them gives the early features of V3+."""
 
 
 class SmallTrunk(nn.Sequential):
@@ -45,9 +50,10 @@ class _Residual(nn.Module):
         self.shortcut = (
             nn.Identity() if stride == 1 and channels == out else _conv_norm(channels, out, stride=stride, kernel=1)
         )
+        self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.body(x) + self.shortcut(x))
+        return self.relu(self.body(x) + self.shortcut(x))  # type: ignore[no-any-return]
 
 
 def _conv_norm(channels: int, out: int, *, stride: int = 1, dilation: int = 1, kernel: int = 3) -> nn.Sequential:
@@ -59,6 +65,62 @@ def _conv_norm(channels: int, out: int, *, stride: int = 1, dilation: int = 1, k
 def trunk_channels(name: str) -> int:
     """How many channels a trunk's features have."""
     return _TRUNK_CHANNELS[name]
+
+
+def low_level_channels(name: str) -> int:
+    """How many channels a trunk's early features have (at a quarter of the resolution)."""
+    return _LOW_LEVEL_CHANNELS[name]
+
+
+class Stages(NamedTuple):
+    """What a trunk makes of images, stage by stage.
+
+    Attributes:
+        before_activation: the outputs of the four stages, before the ReLU that ends them where there is one.
+        low: the first stage's output, for V3+.
+        last: the trunk's output.
+    """
+
+    before_activation: list[Tensor]
+    low: Tensor
+    last: Tensor
+
+
+def run_stages(name: str, trunk: nn.Module, images: Tensor) -> Stages:
+    """Runs a trunk of `build_trunk` and keeps what its stages give.
+
+    Args:
+        name: of the trunk.
+        trunk: the trunk.
+        images: normalised, float (B, 3, H, W).
+    """
+    ends = _STAGE_ENDS.get(name, _RESNET_STAGE_ENDS)
+    before_activation: list[Tensor] = []
+    outputs: list[Tensor] = []
+    x = images
+    for position, child in enumerate(trunk.children()):
+        if position not in ends:
+            x = child(x)
+            continue
+        entering: list[Tensor] = []
+        relu = _last_relu(name, child)
+        watch = relu and relu.register_forward_pre_hook(lambda _, inputs, kept=entering: kept.append(inputs[0]))
+        x = child(x)
+        if watch:
+            watch.remove()
+        before_activation.append(entering[-1] if entering else x)
+        outputs.append(x)
+    return Stages(before_activation, outputs[0], x)
+
+
+def _last_relu(name: str, stage: nn.Module) -> nn.Module | None:
+    """The activation that ends a stage: it must not work in place, so that what it takes can be looked at."""
+    if name == "mobilenet_v2":
+        return None  # its blocks end linearly
+    block = stage if name == "small" else list(stage.children())[-1]
+    relu: nn.ReLU = block.relu  # type: ignore[assignment]  # a Bottleneck has one for all its places, used last at its end
+    relu.inplace = False
+    return relu
 
 
 def build_trunk(name: str, output_stride: int, weights: str = NO_WEIGHTS) -> nn.Module:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ssul.data.transforms import normalise
 from ssul.errors import UserError
-from ssul.training.schedule import poly
+from ssul.training.schedule import SCHEDULES, ScheduleName
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,46 @@ class Progress:
     parts: dict[str, float]
 
 
+class DivergedError(UserError):
+    """A loss is not finite.
+
+    Attributes:
+        iteration: at which, from 0.
+    """
+
+    def __init__(self, iteration: int, iterations: int, loss: float, rates: list[float]) -> None:
+        """Takes where and with which loss and rates."""
+        super().__init__(
+            f"the loss is {loss} at iteration {iteration + 1} of {iterations} with rates "
+            f"{', '.join(f'{rate:.3g}' for rate in rates)}: lower recipe.*.lr, or use recipe.precision=32"
+        )
+        self.iteration = iteration
+
+
+class Snapshot:
+    """The weights of a while ago, from when all was well.
+
+    Attributes:
+        iteration: after how many iterations it was taken.
+    """
+
+    def __init__(self, model: nn.Module, every: int = 100) -> None:
+        """Takes the network, and how many iterations lie between two snapshots."""
+        self.model, self.every = model, every
+        self.take(0)
+
+    def take(self, iteration: int) -> None:
+        """Takes a snapshot after an iteration where it is due, unless the weights are no longer finite."""
+        state = self.model.state_dict() if iteration % self.every == 0 else {}
+        if state and all(bool(tensor.isfinite().all()) for tensor in state.values()):
+            self.iteration = iteration
+            self._state = {name: tensor.detach().clone() for name, tensor in state.items()}
+
+    def restore(self) -> None:
+        """Gives the network the weights of the snapshot."""
+        self.model.load_state_dict(self._state)
+
+
 def iteration_count(images: int, *, epochs: int, batch: int) -> int:
     """Iterations of a step: an epoch is ceil(images / batch) batches, whatever share of a batch memory takes.
 
@@ -53,8 +93,11 @@ def learn_step(
     iterations: int,
     momentum: float,
     weight_decay: float,
+    schedule: ScheduleName,
 ) -> Iterator[Progress]:
-    """Learns one step by SGD with Nesterov momentum and poly rates, and yields after every iteration.
+    """Learns one step by SGD with Nesterov momentum, and yields after every iteration.
+
+    Whoever iterates may judge the network between two iterations, and leaves it in training mode.
 
     Args:
         objective: a module (images, target) -> Loss, which holds the network.
@@ -63,10 +106,13 @@ def learn_step(
         fabric: device and precision.
         iterations: how many.
         momentum, weight_decay: of SGD.
+        schedule: how the rates fall.
 
     Raises:
-        UserError: if the loss is not finite.
+        DivergedError: if the loss is not finite; the weights are as they were before this iteration, though the norms'
+            statistics have seen its batch.
     """
+    rate_at = SCHEDULES[schedule]
     optimizer = torch.optim.SGD(
         groups, lr=groups[0]["lr"], momentum=momentum, nesterov=momentum > 0, weight_decay=weight_decay
     )
@@ -77,16 +123,13 @@ def learn_step(
     seen, started = 0, time.perf_counter()
     for iteration, (images, target) in zip(range(iterations), batches, strict=False):
         for group, rate in zip(optimizer.param_groups, initial, strict=True):
-            group["lr"] = poly(rate, iteration, iterations)
+            group["lr"] = rate_at(rate, iteration, iterations)
         inputs = normalise(fabric.to_device(images)).contiguous(memory_format=torch.channels_last)
         optimizer.zero_grad(set_to_none=True)
         loss = wrapped(inputs, fabric.to_device(target))
         value = loss.total.item()
         if not math.isfinite(value):
-            raise UserError(
-                f"the loss is {value} at iteration {iteration + 1} of {iterations} with rates "
-                f"{[group['lr'] for group in optimizer.param_groups]}: lower recipe.*.lr, or use recipe.precision=32"
-            )
+            raise DivergedError(iteration, iterations, value, [group["lr"] for group in optimizer.param_groups])
         fabric.backward(loss.total)
         optimizer.step()
         seen += len(images)
@@ -94,7 +137,7 @@ def learn_step(
             iteration=iteration + 1,
             iterations=iterations,
             loss=value,
-            lr=poly(max(initial), iteration, iterations),
+            lr=rate_at(max(initial), iteration, iterations),
             images_per_second=seen / (time.perf_counter() - started),
             parts={name: float(part) for name, part in loss.parts.items()},
         )

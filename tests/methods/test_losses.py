@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssul.files import VOID
-from ssul.methods.losses import binary_cross_entropy, cross_entropy
+from ssul.methods.losses import binary_cross_entropy, cross_entropy, focal
+from ssul.methods.objective import pixel_loss
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-LOSSES: list[Loss] = [binary_cross_entropy, cross_entropy]
+LOSSES: list[Loss] = [binary_cross_entropy, cross_entropy, focal]
 
 
 def random_batch(
@@ -125,3 +126,44 @@ def test_the_gradient_of_binary_cross_entropy_is_right(channels: Tensor | None) 
 def test_the_gradient_of_cross_entropy_is_right() -> None:
     logits, target = random_batch(2, 4, void=0.3, shape=(1, 3, 2))
     assert torch.autograd.gradcheck(lambda z: cross_entropy(z, target), (logits,))
+
+
+# ---- focal ----------------------------------------------------------------------------------------------------------
+
+
+def test_focal_weighs_what_is_unsure_by_hand() -> None:
+    # scores 1/4 and 3/4; the first pixel is of the first channel, the second of the second, the third is void
+    logits = torch.tensor([0.0, math.log(3)])[None, :, None, None].expand(1, 2, 1, 3)
+    target = torch.tensor([[[0, 1, VOID]]], dtype=torch.uint8)
+    unsure, sure = -math.log(1 / 4), -math.log(3 / 4)
+    assert focal(logits, target).item() == pytest.approx(((3 / 4) ** 2 * unsure + (1 / 4) ** 2 * sure) / 2)
+    assert focal(logits, target, gamma=1).item() == pytest.approx((3 / 4 * unsure + 1 / 4 * sure) / 2)
+    assert focal(logits, target, gamma=0).item() == pytest.approx((unsure + sure) / 2)
+
+
+@given(batches)
+def test_focal_with_gamma_0_is_cross_entropy(batch: tuple[Tensor, Tensor]) -> None:
+    logits, target = batch
+    ours, plain = focal(logits, target, gamma=0.0), cross_entropy(logits, target)
+    torch.testing.assert_close(ours, plain)
+    torch.testing.assert_close(gradient(ours, logits), gradient(plain, logits))
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 5.0])
+def test_focal_is_finite_and_so_is_its_gradient_where_a_pixel_is_certain(gamma: float) -> None:
+    logits = torch.tensor([500.0, -500.0])[None, :, None, None].expand(1, 2, 1, 2).clone().requires_grad_()
+    total = focal(logits, torch.tensor([[[0, VOID]]], dtype=torch.uint8), gamma=gamma)
+    assert total.item() == 0.0  # p is exactly 1
+    assert gradient(total, logits).isfinite().all()
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_the_gradient_of_focal_is_right(gamma: float) -> None:
+    logits, target = random_batch(2, 4, void=0.3, shape=(1, 3, 2))
+    assert torch.autograd.gradcheck(lambda z: focal(z, target, gamma=gamma), (logits,))
+
+
+def test_a_loss_is_found_by_its_name() -> None:
+    logits, target = random_batch(4, 3, void=0.2)
+    for name, loss in (("bce", binary_cross_entropy), ("ce", cross_entropy), ("focal", focal)):
+        assert torch.equal(pixel_loss(name, logits, target), loss(logits, target))  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,24 +12,30 @@ from torch.nn import functional
 
 from ssul.files import VOID
 from ssul.labels import LabelSpace
+from ssul.methods.losses import focal
 from ssul.methods.objective import Objective, Supervised
 from ssul.methods.ssul import DistilledIncrement, FrozenIncrement, learning_heads, prepare_increment
-from ssul.model.deeplab import Architecture, IncrementalDeepLab
+from ssul.model.deeplab import Architecture, Features, IncrementalDeepLab, seen_by_heads
 
 SSUL = LabelSpace(((3, 1), (5,)), unknown=True, activation="sigmoid")
 SOFTMAX = LabelSpace(((3, 1), (5,)), unknown=False, activation="softmax")
 NEW = (2, 4)
 ON: dict[str, Any] = {"weight_transfer": True, "freeze": True, "freeze_norm": True, "pseudo_threshold": 0.7}
+SMALL = Architecture("small", "deeplabv3", 8, 16)
+PLUS = replace(SMALL, head="deeplabv3plus")
+FIRST_AND_OTHERS = slice(None, 3), slice(3, None)
 OFF: dict[str, Any] = {"weight_transfer": False, "freeze": False, "freeze_norm": False, "pseudo_threshold": None}
 
 
-def network(labels: LabelSpace, dtype: torch.dtype = torch.float32) -> IncrementalDeepLab:
+def network(
+    labels: LabelSpace, dtype: torch.dtype = torch.float32, architecture: Architecture = SMALL
+) -> IncrementalDeepLab:
     """A network as after some training: norms know their statistics, and logits differ from pixel to pixel by about 3.
 
     It is left in training mode, as a training leaves it.
     """
     torch.manual_seed(11)
-    model = IncrementalDeepLab(Architecture("small", "deeplabv3", 8, 16), labels.head_sizes).to(dtype).train()
+    model = IncrementalDeepLab(architecture, labels.head_sizes).to(dtype).train()
     pictures, _ = batch(labels, dtype)
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     with torch.no_grad():
@@ -40,7 +47,7 @@ def network(labels: LabelSpace, dtype: torch.dtype = torch.float32) -> Increment
         for head in model.eval().heads:
             assert isinstance(head.score, nn.Conv2d)
             assert head.score.bias is not None
-            spread, centre = torch.std_mean(head(model.features(pictures)), dim=(0, 2, 3))
+            spread, centre = torch.std_mean(head(seen_by_heads(model.features(pictures))), dim=(0, 2, 3))
             head.score.weight *= (3 / spread)[:, None, None, None]
             head.score.bias.copy_((head.score.bias - centre) * 3 / spread)
     return model.train()
@@ -57,8 +64,10 @@ def batch(labels: LabelSpace, dtype: torch.dtype = torch.float32) -> tuple[Tenso
 
 
 def prepared(labels: LabelSpace, model: IncrementalDeepLab | None = None, **switches: Any) -> Objective:
+    """An increment, with the loss that belongs to the scores unless another is named."""
     torch.manual_seed(12)
-    objective = prepare_increment(model or network(labels), labels, NEW, **switches)
+    loss = {"sigmoid": "bce", "softmax": "ce"}[labels.activation]
+    objective = prepare_increment(model or network(labels), labels, NEW, **{"loss": loss, **switches})
     return objective.train()
 
 
@@ -115,10 +124,10 @@ def textbook_step(
     teacher.requires_grad_(False).eval()
     for head in learning:
         student.heads[head].requires_grad_(True)
-        if freeze_norm:
-            student.heads[head].norm.requires_grad_(False)  # type: ignore[union-attr]
-        else:
+        if not freeze_norm:
             student.heads[head].train()
+        elif student.architecture.classifier == "conv3x3":
+            student.heads[head].norm.requires_grad_(False)  # type: ignore[union-attr]
 
     with torch.no_grad():
         old_logits = teacher(images)
@@ -129,7 +138,14 @@ def textbook_step(
     fill = (labelled < first_class) & (channel >= first_class) & (best >= 0.7)
     labelled[fill] = channel[fill]
 
-    features = functional.dropout(student.aspp(student.trunk(images)), dropout)
+    if student.architecture.is_plus:
+        stem_and_first_stage, others = (nn.Sequential(*list(student.trunk)[place]) for place in FIRST_AND_OTHERS)  # type: ignore[call-overload]
+        early = stem_and_first_stage(images)
+        pyramid = functional.dropout(student.aspp(others(early)), dropout)
+        pyramid = functional.interpolate(pyramid, size=early.shape[-2:], mode="bilinear", align_corners=False)
+        features = torch.cat([student.low(early), pyramid], dim=1)
+    else:
+        features = functional.dropout(student.aspp(student.trunk(images)), dropout)
     logits = torch.cat([head(features) for head in student.heads], dim=1)
     logits = functional.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
     if old.activation == "softmax":
@@ -154,10 +170,13 @@ def textbook_step(
     ],
 )
 @pytest.mark.parametrize(
-    ("dtype", "tolerance", "dropout"),
+    ("dtype", "tolerance", "dropout", "architecture"),
     [
-        pytest.param(torch.float32, 1e-5, 0.0, id="float32"),
-        pytest.param(torch.float64, 1e-12, 0.1, id="float64 with dropout"),
+        pytest.param(torch.float32, 1e-5, 0.0, SMALL, id="float32"),
+        pytest.param(torch.float64, 1e-12, 0.1, SMALL, id="float64 with dropout"),
+        pytest.param(torch.float64, 1e-12, 0.1, PLUS, id="v3+"),
+        pytest.param(torch.float64, 1e-12, 0.1, replace(PLUS, separable=True), id="v3+, separable"),
+        pytest.param(torch.float64, 1e-12, 0.1, replace(SMALL, classifier="conv1x1"), id="conv1x1"),
     ],
 )
 def test_the_frozen_step_has_the_textbooks_gradients_and_pseudo_labels(
@@ -168,8 +187,9 @@ def test_the_frozen_step_has_the_textbooks_gradients_and_pseudo_labels(
     dtype: torch.dtype,
     tolerance: float,
     dropout: float,
+    architecture: Architecture,
 ) -> None:
-    model, (images, target) = network(labels, dtype), batch(labels, dtype)
+    model, (images, target) = network(labels, dtype, architecture), batch(labels, dtype)
     teacher = copy.deepcopy(model)
     objective = prepared(labels, model, **{**ON, "freeze_norm": freeze_norm})
     assert isinstance(objective, FrozenIncrement)
@@ -219,7 +239,7 @@ def test_its_loss_is_the_full_one_less_the_channels_that_do_not_learn() -> None:
         logits = objective.model(images)
     valid = target != VOID
     left_out = functional.softplus(logits[:, 2:5]).sum(dim=1)[valid].mean()  # no pixel is labelled with an old class
-    full = Supervised(objective.model, objective.labels)(images, target).total
+    full = Supervised(objective.model, objective.labels, "bce")(images, target).total
     torch.testing.assert_close(total + left_out, full)
 
 
@@ -391,3 +411,39 @@ def test_the_teacher_is_no_part_of_what_is_optimised_or_saved(freeze: bool) -> N
     assert isinstance(objective, FrozenIncrement if freeze else DistilledIncrement)
     assert {id(p) for p in objective.parameters()} == {id(p) for p in objective.model.parameters()}
     assert {name.removeprefix("model.") for name in objective.state_dict()} == set(objective.model.state_dict())
+
+
+@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])
+def test_in_v3_plus_the_student_drops_out_the_pyramid_alone_and_the_teacher_nothing(
+    completed: list[Tensor], monkeypatch: pytest.MonkeyPatch, freeze: bool
+) -> None:
+    images, target = batch(SSUL)
+    model = network(SSUL, architecture=PLUS)
+    model.dropout.p = 0.9
+    past = copy.deepcopy(model).eval()
+    scored: list[Features] = []
+    original = IncrementalDeepLab.score
+
+    def score(self: IncrementalDeepLab, features: Features, *args: Any) -> Tensor:
+        if torch.is_grad_enabled():
+            scored.append(features)
+        return original(self, features, *args)
+
+    monkeypatch.setattr(IncrementalDeepLab, "score", score)
+    prepared(SSUL, model, **{**ON, "freeze": freeze})(images, target)
+    (features,) = scored
+    assert features.low is not None
+    assert (features.pyramid == 0).float().mean() > 0.8
+    assert (features.low == 0).float().mean() < 0.8
+    with torch.no_grad():
+        assert torch.equal(completed[0], SSUL.complete(target, past(images), 0.7))
+
+
+@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])
+def test_focal_loss_is_taken_over_all_channels_of_the_completed_target(completed: list[Tensor], freeze: bool) -> None:
+    images, target = batch(SOFTMAX, torch.float64)
+    objective = prepared(SOFTMAX, network(SOFTMAX, torch.float64), **{**ON, "freeze": freeze, "loss": "focal"})
+    objective.model.dropout.p = 0.0
+    student = copy.deepcopy(objective.model)
+    total = objective(images, target).total
+    torch.testing.assert_close(total, focal(student(images), completed[0]))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torchvision.models.segmentation import deeplabv3
 
-from ssul.model.aspp import RATES, Aspp
+from ssul.model.aspp import RATES, Aspp, convolution
 
 Rates = tuple[int, int, int]
 
@@ -43,3 +43,30 @@ def test_its_dilated_branches_look_as_far_as_the_output_stride_asks(output_strid
 def test_it_does_not_drop_out_itself() -> None:
     aspp, features = Aspp(12, 8, RATES[8]).train(), torch.randn(2, 12, 5, 5)
     assert torch.equal(aspp(features), aspp(features))
+
+
+# ---- separable ------------------------------------------------------------------------------------------------------
+
+
+def test_a_separable_convolution_is_each_channel_by_itself_and_then_1x1() -> None:
+    separable = convolution(4, 6, kernel=3, dilation=2, separable=True)
+    assert isinstance(separable, nn.Sequential)
+    depthwise, pointwise = separable
+    whole = nn.Conv2d(4, 6, 3, padding=2, dilation=2, bias=False)
+    with torch.no_grad():
+        whole.weight.copy_(pointwise.weight * depthwise.weight.squeeze(1))
+        x = torch.randn(2, 4, 9, 7)
+        torch.testing.assert_close(separable(x), whole(x))
+
+
+def test_a_1x1_convolution_stays_what_it_is() -> None:
+    assert isinstance(convolution(4, 6, kernel=1, separable=True), nn.Conv2d)
+
+
+def test_a_separable_pyramid_has_the_weights_of_its_halves() -> None:
+    weights = {
+        separable: sum(p.numel() for p in Aspp(12, 8, RATES[16], separable=separable).parameters())
+        for separable in (False, True)
+    }
+    assert weights[False] - weights[True] == 3 * (12 * 8 * 9 - (12 * 9 + 12 * 8))
+    assert Aspp(12, 8, RATES[16], separable=True).eval()(torch.randn(1, 12, 5, 7)).shape == (1, 8, 5, 7)

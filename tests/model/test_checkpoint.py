@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ssul.errors import UserError
 from ssul.model.checkpoint import load_checkpoint, save_checkpoint
-from ssul.model.deeplab import IncrementalDeepLab
+from ssul.model.deeplab import Architecture, IncrementalDeepLab
 
 Build = Callable[..., IncrementalDeepLab]
 MEANING = {"labels": {"groups": [[1, 2, 3]], "unknown": True}, "class_names": ["cat", "Ähre"]}
@@ -97,6 +97,47 @@ def test_what_did_not_learn_keeps_its_bytes_when_the_network_grows(images: Tenso
     before, after = hashes(saved), hashes(tmp_path / "step_1")
     assert {name for name in before if after[name] == before[name]} == {"trunk.safetensors", "head_2.safetensors"}
     assert set(after) - set(before) == {"head_3.safetensors"}
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        Architecture("small", "deeplabv3plus", 16, 16),
+        Architecture("small", "deeplabv3plus", 8, 16, "conv1x1"),
+        Architecture("small", "deeplabv3", 8, 16, "conv3x3", separable=True),
+        Architecture("mobilenet_v2", "deeplabv3plus", 8, 8, "conv3x3", separable=True),
+    ],
+    ids=str,
+)
+def test_every_architecture_survives_saving(architecture: Architecture, images: Tensor, tmp_path: Path) -> None:
+    model = IncrementalDeepLab(architecture, (1, 1, 3))
+    model.train()(images)
+    save_checkpoint(tmp_path / "step_0", model, MEANING)
+    opened, _ = load_checkpoint(tmp_path / "step_0")
+    assert opened.architecture == architecture
+    assert opened.state_dict().keys() == model.state_dict().keys()
+    assert torch.equal(opened(images), model.eval()(images))
+
+
+def test_a_checkpoint_from_before_there_was_a_choice_of_classifiers_opens(
+    build: Build, saved: Path, images: Tensor
+) -> None:
+    described = json.loads((saved / "model.json").read_text())["architecture"]
+    assert {key: described.pop(key) for key in ("classifier", "separable")} == {
+        "classifier": "conv3x3",
+        "separable": False,
+    }
+    describe(saved, architecture=described)
+    opened, _ = load_checkpoint(saved)
+    assert torch.equal(opened(images), build(1, 1, 3).eval()(images))
+
+
+def test_v3_plus_is_refused_where_v3_is_promised(saved: Path, tmp_path: Path) -> None:
+    model = IncrementalDeepLab(Architecture("small", "deeplabv3plus", 8, 16), (1, 1, 3))
+    save_checkpoint(tmp_path / "plus", model, MEANING)
+    (saved / "trunk.safetensors").write_bytes((tmp_path / "plus" / "trunk.safetensors").read_bytes())
+    with pytest.raises(UserError, match=r"trunk\.safetensors.*Unexpected key"):
+        load_checkpoint(saved)
 
 
 # ---- refused --------------------------------------------------------------------------------------------------------

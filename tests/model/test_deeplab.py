@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ssul.model.deeplab import IncrementalDeepLab, upsample
+from ssul.model.deeplab import Architecture, IncrementalDeepLab, seen_by_heads, upsample
 
 Build = Callable[..., IncrementalDeepLab]
 LR = 0.05
@@ -231,3 +232,128 @@ def test_scoring_some_heads_gives_their_channels_in_ascending_order(build: Build
 def test_upsampling_is_bilinear_between_pixel_centres() -> None:
     wide = upsample(torch.tensor([[[[0.0, 1.0]]]]), torch.zeros(1, 3, 1, 4))
     assert wide.tolist() == [[[[0.0, 0.25, 0.75, 1.0]]]]
+
+
+# ---- architectures --------------------------------------------------------------------------------------------------
+
+V3 = Architecture(trunk="small", head="deeplabv3", output_stride=8, width=16)
+PLUS = replace(V3, head="deeplabv3plus")
+TRUNKS = ["small", "mobilenet_v2", "resnet50", pytest.param("resnet101", marks=pytest.mark.slow)]
+
+
+def weights(architecture: Architecture) -> int:
+    model = IncrementalDeepLab(architecture, (1, 1, 3))
+    return sum(parameter.numel() for name, parameter in model.named_parameters() if not name.startswith("trunk"))
+
+
+@pytest.mark.parametrize(("separable", "classifier"), [(False, "conv3x3"), (True, "conv1x1")])
+@pytest.mark.parametrize("output_stride", [8, 16])
+@pytest.mark.parametrize("head", ["deeplabv3", "deeplabv3plus"])
+@pytest.mark.parametrize("trunk", TRUNKS)
+def test_every_architecture_gives_logits_of_the_size_of_odd_images(
+    monkeypatch: pytest.MonkeyPatch, trunk: str, head: str, output_stride: int, separable: bool, classifier: str
+) -> None:
+    for name in ("kaiming_normal_", "kaiming_uniform_"):  # spares the time of drawing weights
+        monkeypatch.setattr(nn.init, name, lambda tensor, *_, **__: tensor.data.zero_())
+    architecture = Architecture(trunk, head, output_stride, 16, classifier, separable)
+    model = IncrementalDeepLab(architecture, (1, 1, 3)).eval()
+    images = torch.randn(1, 3, 65, 49)
+    with torch.no_grad():
+        assert model(images).shape == (1, 5, 65, 49)
+        features = model.features(images)
+        insides = model.insides(images)
+    sides = tuple(-(-side // output_stride) for side in (65, 49))
+    assert features.pyramid.shape == (1, 16, *sides)
+    assert len(insides.layers) == 5
+    assert torch.equal(insides.layers[-1], features.pyramid)
+    if head == "deeplabv3plus":
+        assert features.low is not None
+        assert features.low.shape == (1, 48, 17, 13)
+        assert insides.logits.shape == (1, 5, 17, 13)
+    else:
+        assert features.low is None
+        assert insides.logits.shape == (1, 5, *sides)
+
+
+def test_each_choice_changes_the_number_of_weights_by_what_it_names() -> None:
+    heads, width, low, channels = 3, 16, 48, 128  # of the small trunk, whose first stage has 48 channels too
+    assert weights(PLUS) - weights(V3) == heads * low * width * 9 + (48 * low + 2 * low)
+    assert weights(V3) - weights(replace(V3, classifier="conv1x1")) == heads * (width * width * 9 + 2 * width)
+    saved = 3 * (channels * width * 9 - channels * 9 - channels * width)  # of the pyramid
+    saved += heads * (width * width * 9 - width * 9 - width * width)
+    assert weights(V3) - weights(replace(V3, separable=True)) == saved
+    assert weights(V3) == weights(replace(V3, output_stride=16))
+
+
+@pytest.mark.parametrize("architecture", [V3, PLUS], ids=["v3", "v3+"])
+def test_insides_give_the_networks_own_logits(architecture: Architecture, images: Tensor) -> None:
+    torch.manual_seed(0)
+    model = IncrementalDeepLab(architecture, (1, 1, 3)).eval()
+    assert torch.equal(upsample(model.insides(images).logits, images), model(images))
+
+
+def test_with_v3_plus_the_heads_see_early_features_first_and_the_pyramids_at_their_resolution(images: Tensor) -> None:
+    torch.manual_seed(0)
+    features = IncrementalDeepLab(PLUS, (1, 1)).eval().features(images)
+    assert features.low is not None
+    seen = seen_by_heads(features)
+    assert torch.equal(seen[:, :48], features.low)
+    size = features.low.shape[-2:]
+    expected = functional.interpolate(features.pyramid, size=size, mode="bilinear", align_corners=False)
+    assert torch.equal(seen[:, 48:], expected)
+
+
+def test_dropout_acts_on_the_pyramid_alone(images: Tensor) -> None:
+    model = IncrementalDeepLab(PLUS, (1, 1)).eval()
+    features = model.features(images)
+    model.train()
+    dropped = model.dropped(features)
+    assert dropped.low is features.low
+    assert not torch.equal(dropped.pyramid, features.pyramid)
+    kept = dropped.pyramid != 0
+    torch.testing.assert_close(dropped.pyramid[kept], features.pyramid[kept] / 0.9)
+    model.eval()
+    assert torch.equal(model.dropped(features).pyramid, features.pyramid)
+
+
+def test_with_v3_plus_everything_learns_at_the_base_step(images: Tensor) -> None:
+    torch.manual_seed(0)
+    model = IncrementalDeepLab(PLUS, (1, 1, 3))
+    assert tensors_changed_by_learning(model, images) == set(model.state_dict())
+
+
+def test_with_v3_plus_freezing_covers_the_early_features(images: Tensor) -> None:
+    torch.manual_seed(0)
+    model = IncrementalDeepLab(PLUS, (1, 1, 3))
+    before = model.eval()(images)
+    model.grow(2)
+    assert torch.equal(model.eval()(images)[:, :5], before)
+    model.freeze_past((0, 1, 3))
+    model.train()
+    assert not any(module.training for module in model.low.modules())
+    assert tensors_changed_by_learning(model, images) == convolutions((0, 1, 3)) | norms((0, 1, 3))
+
+
+def test_with_v3_plus_the_early_features_learn_at_the_heads_rate() -> None:
+    model = IncrementalDeepLab(PLUS, (1, 1, 3))
+    groups = model.trainable_groups(0.5, trunk_ratio=0.1, slow_head=1, slow_ratio=0.01)
+    grouped = names_by_group(model, groups)
+    assert {name.split(".")[0] for name in grouped["heads"]} == {"aspp", "low", "heads"}
+    flat = [name for names in grouped.values() for name in names]
+    assert sorted(flat) == sorted(name for name, _ in model.named_parameters())
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [replace(V3, classifier="conv1x1"), replace(V3, separable=True), replace(PLUS, separable=True)],
+    ids=["conv1x1", "separable", "v3+, separable"],
+)
+def test_any_architecture_grows_and_inherits(architecture: Architecture, images: Tensor) -> None:
+    torch.manual_seed(0)
+    model = IncrementalDeepLab(architecture, (1, 1, 3)).eval()
+    before = model(images)
+    model.grow(2)
+    model.transfer(parent=0)
+    after = model.eval()(images)
+    assert torch.equal(after[:, :5], before)
+    torch.testing.assert_close(after[:, 5:], after[:, :1].expand(-1, 2, -1, -1))

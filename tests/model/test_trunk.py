@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from ssul.errors import UserError
-from ssul.model.trunk import build_trunk, trunk_channels
+from ssul.model.trunk import build_trunk, low_level_channels, run_stages, trunk_channels
 
 REAL_WEIGHTS = Path(__file__).parents[3] / "shared" / "weights" / "mobilenet_v2_imagenet.pth"
 TRUNKS = ["small", "mobilenet_v2", "resnet50", pytest.param("resnet101", marks=pytest.mark.slow)]
@@ -115,6 +115,76 @@ def test_norms_adapt_slowly_where_they_come_from_imagenet(name: str, momentum: f
     norms = [module for module in build_trunk(name, 16).modules() if isinstance(module, nn.BatchNorm2d)]
     assert norms
     assert {norm.momentum for norm in norms} == {momentum}
+
+
+# ---- stages ---------------------------------------------------------------------------------------------------------
+
+
+def lively(name: str, output_stride: int = 16) -> nn.Module:
+    """A trunk whose activations are negative as often as not."""
+    torch.manual_seed(2)
+    trunk = build_trunk(name, output_stride)
+    for module in trunk.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            module.bias.data.normal_(0, 0.5)
+            module.running_mean.normal_(0, 0.1)
+    return trunk.eval()
+
+
+def hooks(trunk: nn.Module) -> int:
+    return sum(len(module._forward_pre_hooks) + len(module._forward_hooks) for module in trunk.modules())
+
+
+@pytest.mark.parametrize("output_stride", [8, 16])
+@pytest.mark.parametrize("name", TRUNKS)
+def test_stages_end_in_the_trunks_own_output_and_leave_no_trace(name: str, output_stride: int) -> None:
+    trunk, images = lively(name, output_stride), torch.randn(2, 3, 65, 49, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        before = trunk(images)
+        stages = run_stages(name, trunk, images)
+        again, after = run_stages(name, trunk, images), trunk(images)
+    assert torch.equal(stages.last, before)
+    assert torch.equal(after, before)
+    assert torch.equal(again.last, before)
+    assert hooks(trunk) == 0
+    strides = {8: (4, 8, 8, 8), 16: (4, 8, 16, 16)}[output_stride]
+    sides = [tuple(layer.shape[-2:]) for layer in stages.before_activation]
+    assert sides == [(-(-65 // stride), -(-49 // stride)) for stride in strides]
+    assert stages.low.shape == (2, low_level_channels(name), 17, 13)
+    assert stages.before_activation[-1].shape[1] == trunk_channels(name)
+
+
+@pytest.mark.parametrize("name", ["small", "resnet50"])
+def test_before_its_activation_a_residual_stage_is_what_its_relu_takes(name: str) -> None:
+    trunk = lively(name)
+    with torch.no_grad():
+        stages = run_stages(name, trunk, pictures())
+    for layer in stages.before_activation:
+        assert (layer < 0).float().mean() > 0.05
+    assert torch.equal(stages.before_activation[0].relu(), stages.low)
+    assert torch.equal(stages.before_activation[-1].relu(), stages.last)
+
+
+def test_mobilenets_stages_end_linearly_with_the_named_features(mobilenet: models.MobileNetV2) -> None:
+    trunk = build_trunk("mobilenet_v2", 16).eval()
+    trunk.load_state_dict(mobilenet.features[:-1].state_dict())
+    with torch.no_grad():
+        stages = run_stages("mobilenet_v2", trunk, pictures())
+        x = pictures()
+        outputs = [x := block(x) for block in trunk.children()]
+    for layer, place in zip(stages.before_activation, (3, 6, 13, 17), strict=True):
+        assert torch.equal(layer, outputs[place])
+    assert stages.low is stages.before_activation[0]
+    assert (stages.last < 0).any()
+
+
+def test_stages_learn_through_the_layers_that_are_looked_at() -> None:
+    """Nothing is changed in place between what is kept and what goes on."""
+    trunk = lively("resnet50").train()
+    stages = run_stages("resnet50", trunk, torch.randn(2, 3, 33, 33))
+    (sum(layer.square().mean() for layer in stages.before_activation) + stages.last.mean()).backward()
+    assert all(parameter.grad is not None for parameter in trunk.parameters())
 
 
 # ---- weights --------------------------------------------------------------------------------------------------------

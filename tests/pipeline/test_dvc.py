@@ -5,6 +5,8 @@ The tests of this module are one story, told in order over one clone.
 
 import hashlib
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -95,6 +97,45 @@ def test_a_second_repro_runs_nothing(clone: Clone, first: Outcome) -> None:
     again = succeeded(clone.dvc("repro"))
     assert again.ran == []
     assert again.restored == []
+
+
+def test_evaluating_a_checkpoint_as_the_readme_says_gives_the_pipelines_own_numbers(
+    clone: Clone, first: Outcome
+) -> None:
+    readme = (clone.root / "README.md").read_text(encoding="utf-8")
+    command = re.search(r"^(ssul evaluate .*)$", readme, flags=re.MULTILINE)
+    assert command is not None
+    said = succeeded(clone.command(*shlex.split(command[1]), "--json"))
+    scores = json.loads(said.text[said.text.index("{") : said.text.rindex("}") + 1])
+    last = rows(clone)[-1]
+    assert {name: scores[name] for name in ("old", "new", "all", "previous", "current")} == pytest.approx(
+        {name: last[name] for name in ("old", "new", "all", "previous", "current")}, abs=1e-6
+    )
+
+
+def test_a_scenario_can_start_from_a_given_checkpoint(clone: Clone, base: dict[str, str], tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    succeeded(clone.command("cp", "-r", str(clone.root / "data" / "checkpoints" / "step_0"), str(given)))
+    outcome = succeeded(clone.experiment(f"recipe.base.checkpoint='{given}'"))
+    assert {"prepare", "train_base", "report"} <= set(outcome.ran)
+    assert [stage for stage in outcome.ran if "@" in stage] == []  # the same base: nothing else is trained anew
+    assert f"step 0: taken from {given}" in outcome.text
+    assert digest(clone.root / "data" / "checkpoints" / "step_0") == base
+    other = clone.experiment(f"recipe.base.checkpoint='{given}'", "method=finetune")
+    assert other.code != 0
+    assert "has another label space than the parameters" in other.text
+
+
+def test_a_loss_that_is_not_finite_stops_the_training_and_says_where(clone: Clone, base: dict[str, str]) -> None:
+    outcome = clone.experiment("recipe.increment.lr=1e30")
+    assert outcome.code != 0
+    told = re.search(r"error: (step 1: the loss is .*)", outcome.text)
+    assert told is not None, outcome.text[-3000:]
+    for words in ("at iteration", "with rates", "The batch was train_", "data/cache/last_good/step_1"):
+        assert words in told[1]
+    assert (clone.root / "data" / "cache" / "last_good" / "step_1" / "model.json").is_file()
+    assert not (clone.root / "data" / "checkpoints" / "step_1").exists()
+    succeeded(clone.experiment())
 
 
 def test_a_memory_retrains_the_increments_and_not_the_base(clone: Clone, base: dict[str, str]) -> None:

@@ -15,7 +15,7 @@ from ssul.labels import LabelSpace
 from ssul.methods.losses import cross_entropy
 from ssul.methods.objective import Loss, Supervised
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
-from ssul.training.learn import Progress, iteration_count, learn_step
+from ssul.training.learn import DivergedError, Progress, Snapshot, iteration_count, learn_step
 
 BRIGHT_OR_DARK = LabelSpace(((1,),), unknown=False, activation="softmax")
 
@@ -66,7 +66,7 @@ def batches(count: int, *, size: int = 2, side: int = 8) -> Iterator[tuple[Tenso
 
 
 def run(objective: nn.Module, groups: list[dict[str, Any]], iterations: int, **settings: Any) -> list[Progress]:
-    settings = {"momentum": 0.0, "weight_decay": 0.0, "batches": batches(iterations), **settings}
+    settings = {"momentum": 0.0, "weight_decay": 0.0, "schedule": "poly", "batches": batches(iterations), **settings}
     fabric = Fabric(accelerator="cpu", devices=1)
     return list(learn_step(objective, groups=groups, fabric=fabric, iterations=iterations, **settings))
 
@@ -116,7 +116,14 @@ def test_it_tells_an_iteration_before_the_next_begins() -> None:
     objective = Scripted(1, 1)
     fabric = Fabric(accelerator="cpu", devices=1)
     progress = learn_step(
-        objective, batches(2), objective.groups(), fabric=fabric, iterations=2, momentum=0.0, weight_decay=0.0
+        objective,
+        batches(2),
+        objective.groups(),
+        fabric=fabric,
+        iterations=2,
+        momentum=0.0,
+        weight_decay=0.0,
+        schedule="poly",
     )
     assert next(progress).iteration == 1
     assert len(objective.inputs) == 1
@@ -176,7 +183,7 @@ def test_the_loss_falls_on_what_a_pixel_can_tell() -> None:
 def network() -> Supervised:
     torch.manual_seed(0)
     labels = BRIGHT_OR_DARK
-    return Supervised(IncrementalDeepLab(Architecture("small", "deeplabv3", 8, 16), labels.head_sizes), labels)
+    return Supervised(IncrementalDeepLab(Architecture("small", "deeplabv3", 8, 16), labels.head_sizes), labels, "ce")
 
 
 def test_a_network_learns_and_learns_the_same_from_the_same_seed() -> None:
@@ -202,3 +209,82 @@ def test_a_loss_that_is_no_number_is_refused_with_its_iteration_and_a_way_out(va
         run(objective, objective.groups(), 5)
     assert len(objective.inputs) == 3
     assert objective.head.isfinite()
+
+
+def test_a_diverged_step_names_its_iteration_its_loss_and_the_rates_of_all_groups() -> None:
+    objective = Scripted(1.0, 1.0, float("nan"))
+    with pytest.raises(DivergedError) as refusal:
+        run(objective, objective.groups(trunk_lr=0.1, head_lr=0.5), 5, schedule="step")
+    assert refusal.value.iteration == 2
+    for words in ("the loss is nan at iteration 3 of 5", "with rates 0.1, 0.5"):
+        assert words in str(refusal.value)
+
+
+def test_a_diverged_step_leaves_the_weights_that_it_had() -> None:
+    objective, undisturbed = Scripted(1.0, 1.0, float("inf")), Scripted(1.0, 1.0)
+    with pytest.raises(DivergedError):
+        run(objective, objective.groups(), 3, schedule="step")
+    run(undisturbed, undisturbed.groups(), 2, schedule="step")
+    assert objective.head.item() == undisturbed.head.item()
+    assert objective.trunk.item() == undisturbed.trunk.item()
+
+
+@pytest.mark.parametrize(
+    ("schedule", "factors"),
+    [
+        ("poly", [(1 - i / 3) ** 0.9 for i in range(3)]),
+        ("warm_poly", [0.001, (2 / 3) ** 0.9, (1 / 3) ** 0.9]),
+        ("step", [1.0, 1.0, 1.0]),
+    ],
+)
+def test_rates_fall_as_the_schedule_says(schedule: str, factors: list[float]) -> None:
+    objective = Scripted(1, 1, 1)
+    told = run(objective, objective.groups(head_lr=0.5), 3, schedule=schedule)
+    assert [state.lr for state in told] == pytest.approx([0.5 * factor for factor in factors])
+    assert objective.head.item() == pytest.approx(-0.5 * sum(factors))
+
+
+# ---- the last good state --------------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_brings_back_weights_and_statistics_of_when_it_was_due() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2))
+    snapshot = Snapshot(model, every=2)
+    states = []
+    for iteration in range(1, 6):
+        model(torch.randn(2, 3, 4, 4))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter += 1.0
+        snapshot.take(iteration)
+        states.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+    snapshot.restore()
+    assert snapshot.iteration == 4
+    assert all(torch.equal(tensor, states[3][name]) for name, tensor in model.state_dict().items())
+
+
+def test_before_the_first_one_is_due_a_snapshot_holds_the_start() -> None:
+    model = nn.Conv2d(3, 2, 1)
+    before = model.weight.clone()
+    snapshot = Snapshot(model)
+    with torch.no_grad():
+        model.weight.fill_(9)
+    for iteration in range(1, 100):
+        snapshot.take(iteration)
+    snapshot.restore()
+    assert snapshot.iteration == 0
+    assert torch.equal(model.weight, before)
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_a_snapshot_of_broken_weights_is_not_taken(broken: float) -> None:
+    """A finite loss may have had an infinite gradient: the weights are broken before a loss tells it."""
+    model = nn.Conv2d(3, 2, 1)
+    snapshot = Snapshot(model, every=1)
+    snapshot.take(1)
+    with torch.no_grad():
+        model.weight[0, 0] = broken
+    snapshot.take(2)
+    snapshot.restore()
+    assert snapshot.iteration == 1
+    assert model.weight.isfinite().all()

@@ -1,11 +1,11 @@
-"""Rates fall by the poly rule, with the published absolute floor."""
+"""Rates fall: poly with the published floor, poly behind a warm-up, and by steps."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssul.training.schedule import poly
+from ssul.training.schedule import SCHEDULES, poly, step, warm_poly
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,53 @@ def test_it_never_rises_above_its_start_or_falls_below_the_floor(
     iteration = data.draw(st.integers(0, iterations - 1))
     now, later = poly(initial, iteration, iterations), poly(initial, iteration + 1, iterations)
     assert 1e-6 <= later <= now <= initial
+
+
+# ---- warm poly ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("iteration", "factor"),
+    [
+        (0, 0.001),
+        (5, (0.001 + 0.999 * 5 / 10) * 0.95**0.9),  # half of the warm-up
+        (9, (0.001 + 0.999 * 9 / 10) * 0.91**0.9),
+        (10, 0.9**0.9),  # a tenth: the warm-up is over
+        (11, 0.89**0.9),
+        (50, 0.5**0.9),
+        (99, 0.01**0.9),
+        (100, 0.0),  # no floor
+    ],
+)
+def test_warm_poly_by_hand(iteration: int, factor: float) -> None:
+    assert warm_poly(0.05, iteration, 100) == pytest.approx(0.05 * factor)
+
+
+@given(st.integers(1, 300), st.data())
+def test_warm_poly_is_poly_after_the_first_tenth_and_never_above_it(iterations: int, data: st.DataObject) -> None:
+    iteration = data.draw(st.integers(0, iterations - 1))
+    rate, unwarmed = warm_poly(1.0, iteration, iterations), poly(1.0, iteration, iterations)
+    assert 0 < rate <= unwarmed
+    assert (rate == pytest.approx(unwarmed)) == (iteration >= max(1, iterations / 10) or iteration == iterations)
+
+
+def test_warm_poly_warms_up_even_if_a_tenth_is_less_than_an_iteration() -> None:
+    assert [warm_poly(1.0, i, 3) for i in range(3)] == pytest.approx([0.001, (2 / 3) ** 0.9, (1 / 3) ** 0.9])
+
+
+def test_warm_poly_lets_small_rates_stay_small() -> None:
+    assert warm_poly(1e-9, 50, 100) == pytest.approx(1e-9 * 0.5**0.9)
+
+
+# ---- step -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("iteration", "rate"), [(0, 0.5), (9_999, 0.5), (10_000, 0.05), (19_999, 0.05), (20_000, 0.005), (65_000, 5e-7)]
+)
+def test_steps_by_hand(iteration: int, rate: float) -> None:
+    assert step(0.5, iteration, 70_000) == pytest.approx(rate)
+
+
+def test_a_schedule_is_found_by_its_name() -> None:
+    assert {"poly": poly, "warm_poly": warm_poly, "step": step} == SCHEDULES

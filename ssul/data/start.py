@@ -1,0 +1,69 @@
+"""The checkpoint that a scenario starts from, in place of a base step of its own.
+
+It lies wherever the user has it, so its path must not decide what DVC runs: `prepare` notes what it holds, and the base
+step depends on the note.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ssul.atomic import write_text
+from ssul.errors import UserError
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a scenario starts from.
+
+    Attributes:
+        digest: of the checkpoint, see `folder_digest`; None where the base step is trained.
+    """
+
+    digest: str | None
+
+    @classmethod
+    def of(cls, checkpoint: Path | None) -> "Start":
+        """What stands in a checkpoint folder now.
+
+        Raises:
+            UserError: if there is none.
+        """
+        return cls(None if checkpoint is None else folder_digest(checkpoint))
+
+    def write(self, path: Path) -> None:
+        """Writes the note as JSON."""
+        write_text(path, json.dumps(asdict(self)) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> "Start":
+        """Reads what `write` wrote.
+
+        Raises:
+            UserError: if the file is missing.
+        """
+        try:
+            return cls(json.loads(path.read_text(encoding="utf-8"))["digest"])
+        except FileNotFoundError:
+            raise UserError(f"{path} is missing: run `dvc repro prepare`") from None
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the names and contents of a folder's files.
+
+    Raises:
+        UserError: if there are none.
+    """
+    files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    if not files:
+        raise UserError(
+            f"recipe.base.checkpoint '{folder}' is no checkpoint folder: name one, or train the base step with "
+            "-S recipe.base.checkpoint=null"
+        )
+    digest = hashlib.sha256()
+    for path in files:
+        content = path.read_bytes()
+        digest.update(f"{path.name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()

@@ -1,0 +1,286 @@
+"""PLOP: learning without forgetting by local pooled outputs (Douillard et al., CVPR 2021).
+
+What the old network is sure of labels the background (section 3.3), and the statistics of all layers, pooled along
+strips of several sizes, stay where they were (section 3.2, local POD).
+"""
+
+import copy
+import math
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ssul.files import VOID
+from ssul.labels import LabelSpace
+from ssul.methods.mib import share_background
+from ssul.methods.objective import Batch, Loss, Objective
+from ssul.model.deeplab import IncrementalDeepLab, Insides, upsample
+
+SCALES = (1, 2, 4)
+"""Into how many windows each side of a layer is cut."""
+LEAST_MEDIAN = 0.001
+"""An old class's pixels are accepted up to this entropy even where its median is lower."""
+Entropy = Literal["exact", "published"]
+_COARSE, _FINE = 1 << 15, 1 << 16  # bins of a float's upper and lower bits; entropies are positive
+
+
+def prepare_increment(
+    model: IncrementalDeepLab,
+    old: LabelSpace,
+    new: tuple[int, ...],
+    *,
+    pod: float,
+    pod_logits: float,
+    entropy: Entropy,
+) -> "PlopIncrement":
+    """Grows a network by a step's classes and returns what this step minimises.
+
+    Args:
+        model: the network after the step before; it is changed.
+        old: the meaning of its channels; there must be no unknown one.
+        new: the data set ids of the classes to learn.
+        pod, pod_logits: weights of the distillation of layers and of logits (VOC 0.01 and 0.0005, ADE 0.001 and 1e-5).
+        entropy: `exact`, or as the published code computes thresholds, see `published_median`.
+    """
+    teacher = copy.deepcopy(model)
+    model.grow(len(new))
+    share_background(model, old)
+    return PlopIncrement(model, teacher, old, old.grown(new), pod, pod_logits, entropy)
+
+
+class PlopIncrement(Objective):
+    """A step of PLOP; the whole network learns. `survey` must have seen the step's images before it does."""
+
+    def __init__(
+        self,
+        model: IncrementalDeepLab,
+        teacher: IncrementalDeepLab,
+        old: LabelSpace,
+        labels: LabelSpace,
+        pod: float,
+        pod_logits: float,
+        entropy: Entropy,
+    ) -> None:
+        """Takes student and teacher, the meaning of their channels, and the method's settings."""
+        super().__init__(model, labels)
+        self.old, self.entropy = old, entropy
+        new = labels.channel_count - old.channel_count
+        growth = math.sqrt(labels.channel_count / new)
+        self.pod, self.pod_logits = pod * growth, pod_logits * growth
+        self._teacher = (teacher.requires_grad_(False).eval(),)  # in a tuple: `train()` must not reach it
+        self._surveyed = False
+        self.register_buffer("medians", torch.zeros(old.channel_count), persistent=False)
+
+    def survey(self, batches: Iterable[Batch]) -> Iterator[int]:
+        """Finds the median entropy of each old class over the step's background pixels; yields after each batch.
+
+        Exact in two passes: the first counts the upper bits of the entropies, the second the lower bits of those that
+        share the median's upper ones.
+
+        Args:
+            batches: the step's normalised images and targets; iterated over twice, alike.
+        """
+        tally = _Medians(self.old.channel_count) if self.entropy == "exact" else _Histogram(self.old.channel_count)
+        for _ in range(tally.passes):
+            for number, (images, target) in enumerate(batches):
+                with torch.no_grad():
+                    probabilities = self._old(images)[1].softmax(dim=1)
+                    uncertain = self._uncertainty(probabilities)
+                    background = target <= self.labels.background_channel
+                    tally.add(uncertain[background], probabilities.argmax(dim=1)[background])
+                yield number
+            tally.turn()
+        found = tally.medians().to(self.medians.device)  # type: ignore[arg-type]
+        self.medians.copy_(found.clamp(min=LEAST_MEDIAN))  # type: ignore[operator]
+        self._surveyed = True
+
+    def forward(self, images: Tensor, target: Tensor) -> Loss:
+        """See `Objective.forward`."""
+        if not self._surveyed:
+            raise RuntimeError("without a survey of the step's images no pseudo-label would be accepted")
+        with torch.no_grad():
+            old_insides, old_logits = self._old(images)
+            labels, factor = self._label(target, old_logits.softmax(dim=1))
+        insides = self.model.insides(images)
+        pixels = functional.cross_entropy(
+            upsample(insides.logits, images), labels.long(), ignore_index=VOID, reduction="none"
+        )
+        learned = (factor[:, None, None] * pixels).mean()
+        layers = [
+            self.pod * local_pod(ours, theirs) for ours, theirs in zip(insides.layers, old_insides.layers, strict=True)
+        ]
+        logits = self.pod_logits * local_pod(fold_new(insides.logits, self.old.channel_count), old_insides.logits)
+        kept = torch.stack([*layers, logits]).mean()
+        valid = (target != VOID).sum().clamp(min=1)
+        parts = {
+            "cross_entropy": learned.detach(),
+            "pod": kept.detach(),
+            "pseudo_share": ((labels != target) & (labels != VOID)).sum() / valid,
+        }
+        return Loss(learned + kept, parts)
+
+    def _old(self, images: Tensor) -> tuple[Insides, Tensor]:
+        (teacher,) = self._teacher
+        insides = teacher.to(images.device).insides(images)
+        return insides, upsample(insides.logits, images)
+
+    def _uncertainty(self, probabilities: Tensor) -> Tensor:
+        if self.entropy == "exact":
+            return normalised_entropy(probabilities)
+        return published_entropy(probabilities) / math.log(self.labels.channel_count)
+
+    def _label(self, target: Tensor, probabilities: Tensor) -> tuple[Tensor, Tensor]:
+        """The target with pseudo-labels, and each image's weight: the accepted share of its old and background pixels.
+
+        Args:
+            target: uint8 (B, H, W), channels or VOID.
+            probabilities: float (B, K', H, W), the old network's.
+
+        Returns:
+            uint8 (B, H, W), and float (B,).
+        """
+        old = target < self.old.channel_count
+        guess = probabilities.argmax(dim=1)
+        sure = self._uncertainty(probabilities) < self.medians[guess]  # type: ignore[index]
+        labels = torch.where(old, torch.where(sure, guess, VOID), target.long()).to(torch.uint8)
+        accepted = (old & sure).sum(dim=(1, 2)) / (old.sum(dim=(1, 2)) + 1e-6)
+        return labels, accepted
+
+
+def fold_new(logits: Tensor, old_channels: int) -> Tensor:
+    """The student's logits over the old channels, those of the new classes added to the background's."""
+    background = logits[:, :1] + logits[:, old_channels:].sum(dim=1, keepdim=True)
+    return torch.cat([background, logits[:, 1:old_channels]], dim=1)
+
+
+def local_pod(ours: Tensor, theirs: Tensor) -> Tensor:
+    """How far two layers' pooled strips lie apart (equations 3 and 4).
+
+    The features are squared, cut into 1, 4 and 16 windows, and each window is averaged over its width and over its
+    height.
+
+    Args:
+        ours, theirs: float (B, C, h, w) with h and w of at least 4.
+
+    Returns:
+        A scalar: the Frobenius norm of the difference of an image's strips, averaged over the batch.
+    """
+    precise = torch.promote_types(ours.dtype, torch.float32)  # squares leave the range of half precision
+    difference = _strips(ours.to(precise) ** 2) - _strips(theirs.to(precise) ** 2)
+    norms: Tensor = torch.linalg.vector_norm(difference, dim=1)
+    return norms.mean()
+
+
+def _strips(layer: Tensor) -> Tensor:
+    strips = []
+    for scale in SCALES:
+        height, width = layer.shape[2] // scale, layer.shape[3] // scale
+        for row in range(scale):
+            for column in range(scale):
+                window = layer[:, :, row * height : (row + 1) * height, column * width : (column + 1) * width]
+                strips += [window.mean(dim=3).flatten(1), window.mean(dim=2).flatten(1)]
+    return torch.cat(strips, dim=1)
+
+
+# --- entropies and their medians --------------------------------------------------------------------------------------
+
+
+def normalised_entropy(probabilities: Tensor) -> Tensor:
+    """Entropy over the channels in 0..1: 1 where all are equally likely; float (B, K, H, W) -> (B, H, W)."""
+    entropy: Tensor = torch.special.entr(probabilities).sum(dim=1)
+    return entropy / math.log(probabilities.shape[1])
+
+
+def published_entropy(probabilities: Tensor) -> Tensor:
+    """The published code's: the mean over the K channels where the sum is meant, so smaller by a factor of K."""
+    logs = torch.log(probabilities + 1e-8)
+    return -torch.mean(probabilities * logs, dim=1) / math.log(probabilities.shape[1] + 1e-8)
+
+
+class _Medians:
+    """Exact lower medians of many values of several kinds, in two passes over them."""
+
+    passes = 2
+
+    def __init__(self, kinds: int) -> None:
+        self.kinds = kinds
+        self.coarse = torch.zeros(kinds, _COARSE, dtype=torch.int64)
+        self.fine = torch.zeros(kinds, _FINE, dtype=torch.int64)
+        self.upper: Tensor | None = None
+        self.rank = torch.zeros(kinds, dtype=torch.int64)
+
+    def add(self, values: Tensor, kinds: Tensor) -> None:
+        """Takes values float (N,) of at least 0, and which kind each is of."""
+        positive = values.float().cpu().clamp(min=0.0) + 0.0  # which turns -0.0, whose sign is a bit, into 0.0
+        bits = positive.contiguous().view(torch.int32).long()
+        kinds = kinds.cpu()
+        upper, lower = bits >> 16, bits & 0xFFFF
+        if self.upper is None:
+            self.coarse += _counts(kinds, upper, self.kinds, _COARSE)
+        else:
+            near = upper == self.upper[kinds]
+            self.fine += _counts(kinds[near], lower[near], self.kinds, _FINE)
+
+    def turn(self) -> None:
+        """Ends a pass."""
+        if self.upper is None:
+            self.upper, self.rank = _position(self.coarse, (self.coarse.sum(dim=1) - 1) // 2)
+
+    def medians(self) -> Tensor:
+        """The lower median of each kind, float (kinds,); 0 where there was no value."""
+        assert self.upper is not None
+        lower, _ = _position(self.fine, self.rank)
+        found = ((self.upper << 16) | lower).to(torch.int32).view(torch.float32)
+        return torch.where(self.coarse.sum(dim=1) > 0, found, 0.0)
+
+
+class _Histogram:
+    """The published thresholds: a histogram of 100 bins in which bin indices are added up instead of counts."""
+
+    passes, bins = 1, 100
+
+    def __init__(self, kinds: int) -> None:
+        self.counts = torch.zeros(kinds, self.bins, dtype=torch.int64)
+
+    def add(self, values: Tensor, kinds: Tensor) -> None:
+        """Takes values float (N,) in 0..1, and which kind each is of."""
+        places = (values.cpu() * self.bins).long().clamp(max=self.bins - 1)
+        self.counts += _counts(kinds.cpu(), places, *self.counts.shape)
+
+    def turn(self) -> None:
+        """Ends the pass."""
+
+    def medians(self) -> Tensor:
+        """One threshold a kind, float (kinds,)."""
+        return torch.tensor([published_median(counts.tolist()) for counts in self.counts])
+
+
+def published_median(counts: list[int]) -> float:
+    """What the published code takes for the median of a histogram over 0..1: its running sum adds indices of bins.
+
+    Where no bin is found it divides by the last one's count: by 0 it gives infinity, of which all pixels are accepted,
+    or less than 0.
+    """
+    half, running, border, bins = sum(counts) / 2, 0.0, 0.0, len(counts)
+    if half == 0:
+        return 0.0
+    for place in range(bins):
+        border = place / bins
+        if running <= half <= running + counts[int(border * bins)]:  # 28 for place 29: its floats' fault, too
+            break
+        running += border * bins
+    return border + (torch.tensor(half - running) / counts[int(border * bins)]).item() / bins
+
+
+def _counts(rows: Tensor, columns: Tensor, height: int, width: int) -> Tensor:
+    return torch.bincount(rows * width + columns, minlength=height * width).view(height, width)
+
+
+def _position(counts: Tensor, rank: Tensor) -> tuple[Tensor, Tensor]:
+    """The bin in which the value of a rank (from 0) lies, row by row, and its rank within the bin."""
+    before = counts.cumsum(dim=1)
+    place = (before <= rank[:, None]).sum(dim=1).clamp(max=counts.shape[1] - 1)
+    return place, rank - (before - counts).gather(1, place[:, None])[:, 0]

@@ -1,0 +1,247 @@
+"""The parameters choose a method and its parts: each file of conf/method does what it says; memory goes with all."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from ssul.config import Method
+from ssul.data.dataset import SegmentationDataset
+from ssul.data.stream import Item, SampleOrder, Variation, training_batches
+from ssul.data.transforms import normalise
+from ssul.files import VOID
+from ssul.labels import LabelSpace
+from ssul.methods.mib import MibIncrement
+from ssul.methods.objective import Objective, Supervised
+from ssul.methods.plop import PlopIncrement
+from ssul.methods.ssul import DistilledIncrement, FrozenIncrement
+from ssul.model.deeplab import Architecture, IncrementalDeepLab
+from ssul.training.learn import Progress, learn_step
+from stages.increments import increment_of
+
+if TYPE_CHECKING:
+    from tests.conftest import PictureBook
+
+CONF = Path(__file__).resolve().parents[2] / "conf" / "method"
+METHODS = sorted(path.stem for path in CONF.glob("*.yaml"))
+GROUPS, NEW = ((3, 1), (5,)), (2, 4)
+OFF: dict[str, Any] = {
+    "loss": "ce",
+    "unknown": False,
+    "pseudo_labels": False,
+    "freeze": False,
+    "freeze_norm": False,
+    "weight_transfer": False,
+}
+Trained = Callable[..., IncrementalDeepLab]
+Drawn = Callable[..., tuple[Tensor, Tensor]]
+
+
+def method_of(name: str, **changes: Any) -> Method:
+    return Method.model_validate({**yaml.safe_load((CONF / f"{name}.yaml").read_text(encoding="utf-8")), **changes})
+
+
+def labels_of(method: Method) -> LabelSpace:
+    return LabelSpace(GROUPS, method.unknown, method.activation)
+
+
+def prepared(method: Method, model: IncrementalDeepLab) -> Objective:
+    torch.manual_seed(9)
+    return increment_of(method, model, labels_of(method), NEW).train()
+
+
+def what_learns(objective: Objective, images: Tensor, target: Tensor) -> set[str]:
+    """The tensors of the network's state that two iterations change."""
+    before = {name: tensor.clone() for name, tensor in objective.model.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in objective.model.parameters() if p.requires_grad], lr=0.05)
+    for _ in objective.survey([(images, target)]):
+        pass
+    for _ in range(2):
+        optimizer.zero_grad()
+        objective(images, target).total.backward()
+        optimizer.step()
+    return {name for name, tensor in objective.model.state_dict().items() if not torch.equal(tensor, before[name])}
+
+
+# ---- which objective ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("finetune", Supervised),
+        ("mib", MibIncrement),
+        ("plop", PlopIncrement),
+        ("ssul", FrozenIncrement),
+        ("ssul_published", FrozenIncrement),
+    ],
+)
+def test_each_file_of_methods_gives_its_objective(trained: Trained, name: str, kind: type[Objective]) -> None:
+    method = method_of(name)
+    model = trained(labels_of(method))
+    objective = prepared(method, model)
+    assert type(objective) is kind
+    assert objective.model is model
+    assert objective.labels == labels_of(method).grown(NEW)
+    assert model.head_sizes == objective.labels.head_sizes
+
+
+def test_no_file_of_methods_is_forgotten_here() -> None:
+    assert METHODS == ["finetune", "mib", "plop", "ssul", "ssul_published"]
+
+
+def test_the_settings_of_mib_reach_it(trained: Trained) -> None:
+    method = method_of("mib", mib={"distillation": 100})
+    objective = prepared(method, trained(labels_of(method)))
+    assert isinstance(objective, MibIncrement)
+    assert objective.distillation == 100
+
+
+def test_the_settings_of_plop_reach_it_and_grow_with_the_classes(trained: Trained) -> None:
+    method = method_of("plop", plop={"pod": 0.001, "pod_logits": 1e-5, "entropy": "published"})
+    objective = prepared(method, trained(labels_of(method)))
+    assert isinstance(objective, PlopIncrement)
+    growth = (6 / 2) ** 0.5  # background and five classes, two of them new
+    assert (objective.pod, objective.pod_logits) == pytest.approx((0.001 * growth, 1e-5 * growth))
+    assert objective.entropy == "published"
+
+
+# ---- the switches of SSUL -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"unknown": False}, FrozenIncrement),
+        ({"pseudo_labels": False}, FrozenIncrement),
+        ({"weight_transfer": False}, FrozenIncrement),
+        ({"freeze_norm": False}, FrozenIncrement),
+        ({"loss": "ce"}, FrozenIncrement),
+        ({"loss": "focal"}, FrozenIncrement),
+        ({"freeze": False}, DistilledIncrement),
+        ({"freeze": False, "pseudo_labels": False}, Supervised),
+        (OFF, Supervised),
+    ],
+    ids=str,
+)
+def test_each_part_of_ssul_can_be_turned_off_alone(
+    trained: Trained, drawn: Drawn, changes: dict[str, Any], kind: type[Objective]
+) -> None:
+    method = method_of("ssul", **changes)
+    old = labels_of(method)
+    grown = old.grown(NEW)
+    model = trained(old)
+    fresh = copy.deepcopy(model)
+    torch.manual_seed(9)
+    fresh.grow(len(NEW))
+    objective = prepared(method, model)
+    assert type(objective) is kind
+
+    # what is old is as it was, and the newest head is a copy of the unknown one's exactly with the transfer
+    newest = len(grown.head_sizes) - 1
+    state, before = model.state_dict(), fresh.state_dict()
+    changed = {name.split(".")[1] for name in state if not torch.equal(state[name], before[name])}
+    assert changed == ({str(newest)} if method.weight_transfer and method.unknown else set())
+
+    # the threshold acts exactly with pseudo-labels
+    threshold = getattr(objective, "threshold", None)
+    assert threshold == (0.7 if method.pseudo_labels else None)
+
+    # what learns: everything, or the heads that the freezing leaves; norms exactly where they are not frozen
+    images, target = drawn(*range(old.first_class_channel), *map(grown.channel_of, NEW))
+    learned = what_learns(objective, images, target)
+    heads = ((0, 1, newest) if method.unknown else (newest,)) if method.freeze else tuple(range(newest + 1))
+    norms = {name for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    may_learn = set()
+    for name in model.state_dict():
+        part = name.split(".")
+        in_frozen_part = method.freeze and (part[0] != "heads" or int(part[1]) not in heads)
+        in_frozen_norm = method.freeze_norm and name.rpartition(".")[0] in norms
+        if not in_frozen_part and not in_frozen_norm:
+            may_learn.add(name)
+    assert learned == may_learn
+
+
+def test_ssul_with_everything_off_is_fine_tuning_step_for_step(trained: Trained, drawn: Drawn) -> None:
+    told: list[list[float]] = []
+    states: list[dict[str, Tensor]] = []
+    for method in (method_of("finetune"), method_of("ssul", **OFF)):
+        model = trained(labels_of(method), dtype=torch.float32).train()
+        objective = prepared(method, model)
+        groups = model.trainable_groups(0.05, trunk_ratio=0.1, slow_head=None, slow_ratio=1.0)
+        batches = [
+            ((60 * images + 120).clamp(0, 255).to(torch.uint8), target)
+            for images, target in (drawn(0, 4, 5, dtype=torch.float32, seed=seed) for seed in range(4))
+        ]
+        torch.manual_seed(3)  # of the dropout
+        told.append([state.loss for state in run(objective, batches, groups)])
+        states.append(model.state_dict())
+    assert len(told[0]) == 4
+    assert len(set(told[0])) == 4
+    assert told[0] == told[1]
+    assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+
+
+def run(objective: Objective, batches: list[tuple[Tensor, Tensor]], groups: list[dict[str, Any]]) -> list[Progress]:
+    progress = learn_step(
+        objective,
+        batches,
+        groups,
+        fabric=Fabric(accelerator="cpu", devices=1),
+        iterations=len(batches),
+        momentum=0.9,
+        weight_decay=1e-4,
+        schedule="poly",
+    )
+    return list(progress)
+
+
+# ---- memory goes with every method ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dataset(book: "PictureBook") -> SegmentationDataset:
+    """new0, new1 with new classes, old0, old1 with old ones; all with background, void and something salient."""
+    for number, (name, ids) in enumerate({"new0": (2, 4), "new1": (4, 2), "old0": (3, 5), "old1": (1, 3)}.items()):
+        mask = np.kron([[0, ids[0], 0], [ids[1], VOID, 0]], np.ones((16, 12)))
+        photograph = np.random.default_rng(number).integers(0, 256, (*mask.shape, 3))
+        book.add(name, mask, saliency=255 * (mask > 0), image=photograph)
+    return SegmentationDataset(book.folders, saliency=True)
+
+
+@pytest.mark.parametrize("head", ["deeplabv3", "deeplabv3plus"])
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_learns_with_memory(trained: Trained, dataset: SegmentationDataset, name: str, head: str) -> None:
+    method = method_of(name)
+    old = labels_of(method)
+    model = trained(old, Architecture("small", head, 8, 16), torch.float32)
+    objective = prepared(method, model)
+    shift = {"unshifted": method.faults.memory_labels}
+    order = SampleOrder(
+        (Item("new0", NEW), Item("new1", NEW)),
+        (Item("old0", (3, 1), **shift), Item("old1", (3, 1), **shift)),
+        batch=4,
+        seed=0,
+        step=2,
+    )
+    variation = Variation(40, (0.8, 1.25), method.faults.padding)
+    batches = list(training_batches(order, dataset, objective.labels, variation, iterations=2, workers=0))
+    seen = {int(channel) for _, target in batches for channel in target.unique()}
+    assert {objective.labels.channel_of(class_id) for class_id in NEW} <= seen  # of new images
+    assert seen & set(range(old.first_class_channel, old.channel_count))  # of memory
+    for _ in objective.survey([(normalise(images), target) for images, target in batches]):
+        pass
+    before = {key: tensor.clone() for key, tensor in model.heads[-1].state_dict().items()}
+    groups = model.trainable_groups(0.05, trunk_ratio=0.1, slow_head=None, slow_ratio=1.0)
+    told = run(objective, batches, groups)
+    assert len(told) == 2
+    assert all(np.isfinite(state.loss) for state in told)
+    assert not torch.equal(model.heads[-1].state_dict()["score.weight"], before["score.weight"])
+    assert all(tensor.isfinite().all() for tensor in model.state_dict().values())

@@ -1,0 +1,483 @@
+"""PLOP: local POD, entropies and their medians, pseudo-labels, each by hand; the whole step against the textbook."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional
+
+from ssul.files import VOID
+from ssul.labels import LabelSpace
+from ssul.methods.objective import Batch
+from ssul.methods.plop import (
+    LEAST_MEDIAN,
+    Entropy,
+    PlopIncrement,
+    _Histogram,
+    _Medians,
+    fold_new,
+    local_pod,
+    normalised_entropy,
+    prepare_increment,
+    published_entropy,
+    published_median,
+)
+from ssul.model.deeplab import Architecture, Features, IncrementalDeepLab, seen_by_heads
+
+OLD = LabelSpace(((3, 1), (5,)), unknown=False, activation="softmax")
+NEW = (2, 4)
+Trained = Callable[..., IncrementalDeepLab]
+Drawn = Callable[..., tuple[Tensor, Tensor]]
+
+
+class Replayed:
+    """Batches that can be iterated over again; counts how often they were."""
+
+    def __init__(self, *batches: Batch) -> None:
+        self.batches, self.passes = batches, 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.passes += 1
+        return iter(self.batches)
+
+
+def surveyed(
+    model: IncrementalDeepLab,
+    *batches: Batch,
+    entropy: Entropy = "exact",
+    pod: float = 0.01,
+    pod_logits: float = 0.0005,
+) -> PlopIncrement:
+    objective = prepare_increment(model, OLD, NEW, pod=pod, pod_logits=pod_logits, entropy=entropy)
+    for _ in objective.survey(Replayed(*batches)):
+        pass
+    return objective
+
+
+# ---- local POD ------------------------------------------------------------------------------------------------------
+
+
+def test_local_pod_of_a_four_by_four_layer_by_hand() -> None:
+    ours, theirs = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)
+    ours[0, 0, 0, 1] = 2.0  # its square, 4, is in one row and one column of one window at each scale
+    strips = [4 / 4, 4 / 4, 4 / 2, 4 / 2, 4 / 1, 4 / 1]  # mean over width and over height of 4, 2 and 1 pixels
+    assert local_pod(ours, theirs).item() == pytest.approx(math.sqrt(sum(strip**2 for strip in strips)))
+
+
+def test_local_pod_looks_at_squares_and_at_every_channel_and_averages_over_images() -> None:
+    ours, theirs = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
+    ours[0, 0, 0, 0], ours[0, 2, 3, 3] = -1.0, 1.0
+    theirs[1] = -ours[0]  # equal squares
+    one = math.sqrt(2 * 2 * (1 / 16 + 1 / 4 + 1))  # two channels, two strips a scale
+    assert local_pod(ours, theirs).item() == pytest.approx((one + one) / 2)
+    assert local_pod(ours[:1], theirs[1:]).item() == 0.0
+
+
+def test_windows_do_not_see_each_others_pixels() -> None:
+    """Means over the whole layer's rows and columns are equal here; only the windows tell the layers apart."""
+    ours, theirs = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)
+    ours[0, 0, 0, 0] = ours[0, 0, 2, 2] = 1.0
+    theirs[0, 0, 0, 2] = theirs[0, 0, 2, 0] = 1.0
+    changed = 4 * 2 * (1 / 4 + 1)  # four windows at scale 2 and four at scale 4, two strips in each
+    assert local_pod(ours, theirs).item() == pytest.approx(math.sqrt(changed))
+
+
+@given(st.integers(0, 1000), st.integers(4, 11), st.integers(4, 11))
+def test_local_pod_is_naive_pooling_and_nothing_between_equal_layers(seed: int, height: int, width: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    ours, theirs = torch.randn(2, 2, 3, height, width, generator=generator, dtype=torch.float64)
+    torch.testing.assert_close(local_pod(ours, theirs), naive_pod(ours, theirs))
+    torch.testing.assert_close(local_pod(ours, theirs), local_pod(theirs, ours))
+    torch.testing.assert_close(local_pod(ours.transpose(2, 3), theirs.transpose(2, 3)), local_pod(ours, theirs))
+    torch.testing.assert_close(local_pod(ours[:, [2, 0, 1]], theirs[:, [2, 0, 1]]), local_pod(ours, theirs))
+    assert local_pod(ours, -ours).item() == 0.0
+
+
+def naive_pod(ours: Tensor, theirs: Tensor) -> Tensor:
+    distances = []
+    for a, b in zip(ours.numpy() ** 2, theirs.numpy() ** 2, strict=True):
+        total = 0.0
+        for scale in (1, 2, 4):
+            h, w = a.shape[1] // scale, a.shape[2] // scale
+            for y, x in np.ndindex(scale, scale):
+                window = (a - b)[:, y * h : (y + 1) * h, x * w : (x + 1) * w]
+                total += (window.mean(axis=1) ** 2).sum() + (window.mean(axis=2) ** 2).sum()
+        distances.append(math.sqrt(total))
+    return torch.tensor(sum(distances) / len(distances), dtype=torch.float64)
+
+
+def test_the_gradient_of_local_pod_is_right_and_none_where_nothing_has_changed() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ours, theirs = torch.randn(2, 2, 2, 5, 4, generator=generator, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda layer: local_pod(layer, theirs), (ours.requires_grad_(),))
+    local_pod(ours, ours.detach()).backward()
+    assert ours.grad is not None
+    assert torch.equal(ours.grad, torch.zeros_like(ours))
+
+
+def test_local_pod_of_half_precision_is_computed_in_single() -> None:
+    layer = 300 * torch.ones(1, 1, 4, 4, dtype=torch.float16)  # its square is infinite in half precision
+    assert local_pod(layer, torch.zeros_like(layer)).isfinite()
+
+
+def test_new_classes_are_folded_into_the_background_by_hand() -> None:
+    logits = torch.tensor([1.0, 2.0, 3.0, 10.0, 20.0])[None, :, None, None]
+    assert fold_new(logits, 3).flatten().tolist() == [31.0, 2.0, 3.0]
+
+
+# ---- entropy --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [2, 3, 21])
+def test_entropy_is_1_for_even_scores_and_0_for_certain_ones(channels: int) -> None:
+    even = torch.full((1, channels, 1, 1), 1 / channels)
+    certain = torch.zeros(1, channels, 1, 1)
+    certain[0, 1] = 1.0
+    assert normalised_entropy(even).item() == pytest.approx(1.0)
+    assert normalised_entropy(certain).item() == 0.0
+
+
+@given(st.integers(2, 20), st.integers(0, 1000))
+def test_entropy_is_torchs_over_its_maximum(channels: int, seed: int) -> None:
+    scores = (3 * torch.randn(2, channels, 3, 4, generator=torch.Generator().manual_seed(seed))).softmax(dim=1)
+    theirs = torch.distributions.Categorical(probs=scores.movedim(1, -1)).entropy() / math.log(channels)
+    torch.testing.assert_close(normalised_entropy(scores), theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_the_published_entropy_takes_the_mean_for_the_sum() -> None:
+    scores = (2 * torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).softmax(1)
+    torch.testing.assert_close(published_entropy(scores), normalised_entropy(scores) / 5, rtol=1e-6, atol=1e-8)
+
+
+# ---- medians --------------------------------------------------------------------------------------------------------
+
+entropies = st.one_of(
+    st.floats(0, 1, width=32), st.sampled_from([0.0, -0.0, 1.0, 0.5, 0.25, float(np.nextafter(np.float32(0.5), 1))])
+)
+
+
+@given(st.lists(st.lists(st.tuples(entropies, st.integers(0, 1)), max_size=12), max_size=4))
+def test_medians_are_torchs_to_the_bit_however_the_values_come(parts: list[list[tuple[float, int]]]) -> None:
+    tally = _Medians(3)
+    for _ in range(tally.passes):
+        for part in parts:
+            values = torch.tensor([value for value, _ in part], dtype=torch.float32)
+            tally.add(values, torch.tensor([kind for _, kind in part], dtype=torch.int64))
+        tally.turn()
+    found = tally.medians()
+    for kind in range(3):
+        values = torch.tensor([value for part in parts for value, k in part if k == kind], dtype=torch.float32)
+        assert found[kind] == (values.median() if len(values) else 0.0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 9999, 10000])
+def test_medians_of_many_values_that_share_their_upper_bits_are_exact(count: int) -> None:
+    values = 0.7 + 1e-4 * torch.rand(count, generator=torch.Generator().manual_seed(count))
+    tally = _Medians(2)
+    for _ in range(tally.passes):
+        tally.add(values, torch.ones(count, dtype=torch.int64))
+        tally.turn()
+    assert tally.medians().tolist() == [0.0, values.median().item()]
+
+
+def published_threshold(counts: list[int]) -> float:
+    """The published search: each bin's left border over 100 is what is compared, indexed, and added up."""
+    half, running, left, place = np.float64(sum(counts)) / 2, 0.0, 0.0, 0
+    if half == 0:
+        return 0.0
+    for k in range(len(counts)):
+        left = k / len(counts)
+        place = int(left * len(counts))  # 28 for k = 29, as the published code's floats have it
+        if running <= half <= running + counts[place]:
+            break
+        running += left * len(counts)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(left + (half - running) / np.float64(counts[place]) / len(counts))
+
+
+@given(
+    st.dictionaries(st.integers(0, 99), st.integers(1, 5000), max_size=8),
+    st.sampled_from([1, 1, 100]),
+)
+def test_published_medians_add_indices_of_bins_for_counts(filled: dict[int, int], times: int) -> None:
+    counts = [times * filled.get(place, 0) for place in range(100)]
+    assert published_median(counts) == pytest.approx(published_threshold(counts), rel=1e-5, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("filled", "threshold"),
+    [
+        pytest.param({}, 0.0, id="no pixel"),
+        pytest.param({0: 4}, 0.005, id="all in the first bin: half of it"),
+        pytest.param({0: 2, 2: 8}, 0.02 + (5 - 1) / 8 / 100, id="before bin 2 stand the indices 0 and 1, not 2 pixels"),
+        pytest.param({50: 1000}, -math.inf, id="the indices overtake the pixels: all is refused"),
+        pytest.param(
+            {10: 9000, 20: 9000, 30: 9000}, math.inf, id="the indices never reach the pixels: all is accepted"
+        ),
+    ],
+)
+def test_published_medians_by_hand(filled: dict[int, int], threshold: float) -> None:
+    assert published_median([filled.get(place, 0) for place in range(100)]) == pytest.approx(threshold)
+
+
+def test_the_histogram_counts_values_in_bins_of_a_hundredth() -> None:
+    tally = _Histogram(3)
+    tally.add(torch.tensor([0.0, 0.0099, 0.5, 0.999, 1.0]), torch.tensor([0, 0, 0, 2, 2]))
+    tally.add(torch.tensor([0.5]), torch.tensor([0]))
+    tally.turn()
+    assert tally.counts.nonzero().tolist() == [[0, 0], [0, 50], [2, 99]]
+    assert tally.counts[[0, 0, 2], [0, 50, 99]].tolist() == [2, 2, 2]
+    assert tally.medians().shape == (3,)
+
+
+# ---- pseudo-labels --------------------------------------------------------------------------------------------------
+
+
+def scores_of(*pixels: tuple[float, float, float, float]) -> Tensor:
+    """Old scores (1, 4, 1, W), one tuple a pixel."""
+    return torch.tensor(pixels, dtype=torch.float64).T[None, :, None, :]
+
+
+SURE_OF_1, UNSURE_OF_1 = (0.01, 0.97, 0.01, 0.01), (0.2, 0.4, 0.2, 0.2)
+SURE_OF_0, UNSURE_OF_0 = (0.97, 0.01, 0.01, 0.01), (0.4, 0.2, 0.2, 0.2)
+
+
+def with_medians(model: IncrementalDeepLab, *medians: float) -> PlopIncrement:
+    objective = prepare_increment(model, OLD, NEW, pod=0.01, pod_logits=0.0005, entropy="exact")
+    objective.medians.copy_(torch.tensor(medians))  # type: ignore[operator]
+    return objective
+
+
+def test_old_and_background_pixels_take_what_the_old_network_is_sure_of_and_are_void_else(trained: Trained) -> None:
+    cases = {  # name: (target, old scores, label)
+        "background, sure of a class": (0, SURE_OF_1, 1),
+        "background, not sure": (0, UNSURE_OF_1, VOID),
+        "background, sure of background": (0, SURE_OF_0, 0),
+        "background, not sure of background": (0, UNSURE_OF_0, VOID),
+        "an old class, sure": (2, SURE_OF_1, 1),
+        "an old class, not sure": (2, UNSURE_OF_1, VOID),
+        "a new class, sure": (4, SURE_OF_1, 4),
+        "a new class, not sure": (5, UNSURE_OF_1, 5),
+        "void": (VOID, SURE_OF_1, VOID),
+    }
+    objective = with_medians(trained(OLD), 0.5, 0.5, 0.5, 0.5)
+    target = torch.tensor([[[given for given, _, _ in cases.values()]]], dtype=torch.uint8)
+    labels, factor = objective._label(target, scores_of(*(scores for _, scores, _ in cases.values())))
+    found = dict(zip(cases, labels.flatten().tolist(), strict=True))
+    assert found == {name: case[2] for name, case in cases.items()}
+    assert labels.dtype == torch.uint8
+    assert factor.tolist() == pytest.approx([3 / 6])  # six old and background pixels, three accepted
+
+
+def test_each_class_has_its_own_threshold_and_lies_strictly_below_it(trained: Trained) -> None:
+    unsure = normalised_entropy(scores_of(UNSURE_OF_1)).item()  # the same for both
+    target = torch.zeros(1, 1, 2, dtype=torch.uint8)
+    scores = scores_of(UNSURE_OF_0, UNSURE_OF_1).float()
+    found = []
+    for of_0, of_1 in ((unsure + 0.01, unsure - 0.01), (unsure - 0.01, unsure + 0.01)):
+        labels, _ = with_medians(trained(OLD), of_0, of_1, 0.0, 0.0)._label(target, scores)
+        found.append(labels.flatten().tolist())
+    assert found == [[0, VOID], [VOID, 1]]
+
+
+def test_each_image_is_weighed_by_its_own_accepted_share(trained: Trained) -> None:
+    scores = torch.cat([scores_of(*[SURE_OF_1] * 3, UNSURE_OF_1)] * 3)
+    target = torch.tensor([[[0, 0, 0, 0]], [[0, 4, VOID, 0]], [[4, 5, VOID, 4]]], dtype=torch.uint8)
+    _, factor = with_medians(trained(OLD), 0.5, 0.5, 0.5, 0.5)._label(target, scores)
+    assert factor.tolist() == pytest.approx([3 / 4, 1 / 2, 0.0], abs=1e-6)  # no such pixel: 0, as published
+
+
+# ---- the survey -----------------------------------------------------------------------------------------------------
+
+
+def test_the_survey_finds_each_classs_median_over_background_pixels(trained: Trained, drawn: Drawn) -> None:
+    # old classes are annotated in memory images; their pixels are not looked at
+    model, batches = trained(OLD), [drawn(0, 4, 5, seed=1), drawn(0, 1, 2, 3, seed=2)]
+    with torch.no_grad():
+        scores = [model(images).softmax(dim=1) for images, _ in batches]
+    objective = surveyed(model, *batches)
+    background = torch.cat([(target == 0).flatten() for _, target in batches])
+    guesses = torch.cat([score.argmax(dim=1).flatten() for score in scores])[background]
+    entropy = torch.cat([normalised_entropy(score).flatten() for score in scores])[background].float()
+    expected = [entropy[guesses == c].median().item() if (guesses == c).any() else 0.0 for c in range(4)]
+    assert objective.medians.tolist() == [max(median, float(np.float32(LEAST_MEDIAN))) for median in expected]  # type: ignore[operator]
+    assert max(expected) > 0.1
+
+
+@pytest.mark.parametrize(("entropy", "passes"), [("exact", 2), ("published", 1)])
+def test_the_survey_tells_each_batch_of_its_passes(
+    trained: Trained, drawn: Drawn, entropy: Entropy, passes: int
+) -> None:
+    objective = prepare_increment(trained(OLD), OLD, NEW, pod=0.01, pod_logits=0.0005, entropy=entropy)
+    batches = Replayed(drawn(0, 4), drawn(0, 5), drawn(0))
+    assert list(objective.survey(batches)) == [0, 1, 2] * passes
+    assert batches.passes == passes
+
+
+def test_medians_are_never_below_the_least(trained: Trained) -> None:
+    model = trained(OLD)
+    with torch.no_grad():
+        model.heads[0].score.bias[0] = 1000.0  # type: ignore[union-attr, index]  # sure of background everywhere
+    images = torch.randn(1, 3, 33, 33, dtype=torch.float64)
+    objective = surveyed(model, (images, torch.zeros(1, 33, 33, dtype=torch.uint8)))
+    assert objective.medians.tolist() == pytest.approx([LEAST_MEDIAN] * 4)  # type: ignore[operator]
+    labels, factor = objective._label(torch.zeros(1, 1, 1, dtype=torch.uint8), scores_of((1.0, 0.0, 0.0, 0.0)))
+    assert (labels.item(), factor.item()) == (0, pytest.approx(1.0, abs=1e-5))
+
+
+def test_the_published_survey_divides_by_all_classes_and_bins(trained: Trained, drawn: Drawn) -> None:
+    model, (images, target) = trained(OLD), drawn(0, 4, 5)
+    with torch.no_grad():
+        scores = model(images).softmax(dim=1)
+    objective = surveyed(model, (images, target), entropy="published")
+    uncertain = (published_entropy(scores) / math.log(6))[target == 0]
+    guesses = scores.argmax(dim=1)[target == 0]
+    for c in range(4):
+        counts = torch.histc(uncertain[guesses == c].float(), bins=100, min=0.0, max=1.0).long().tolist()
+        expected = published_threshold(counts)
+        assert objective.medians[c].item() == pytest.approx(max(expected, LEAST_MEDIAN), rel=1e-5)  # type: ignore[index]
+
+
+def test_without_a_survey_it_refuses_to_learn(trained: Trained, drawn: Drawn) -> None:
+    """All would be void, and nothing but the distillation learned."""
+    objective = prepare_increment(trained(OLD), OLD, NEW, pod=0.01, pod_logits=0.0005, entropy="exact")
+    with pytest.raises(RuntimeError, match="survey"):
+        objective(*drawn(0, 4))
+
+
+# ---- the whole step -------------------------------------------------------------------------------------------------
+
+
+def layers_and_logits(model: IncrementalDeepLab, images: Tensor) -> tuple[list[Tensor], Tensor]:
+    """What the small network gives before each stage's ReLU, its pyramid, and its logits; without dropout."""
+    layers, low, x = [], None, images
+    for position, child in enumerate(model.trunk.children()):
+        if position < 2:
+            x = child(x)
+            continue
+        before = child.body(x) + child.shortcut(x)  # type: ignore[operator]
+        layers.append(before)
+        x = before.relu()
+        low = x if low is None else low
+    pyramid = model.aspp(x)
+    seen = seen_by_heads(Features(pyramid, model.low(low) if model.architecture.is_plus else None))
+    return [*layers, pyramid], torch.cat([head(seen) for head in model.heads], dim=1)
+
+
+def textbook_pod(ours: Tensor, theirs: Tensor) -> Tensor:
+    total = ours.new_zeros(())
+    for one, other in zip(ours, theirs, strict=True):
+        squared = ours.new_zeros(())
+        for scale in (1, 2, 4):
+            h, w = one.shape[1] // scale, one.shape[2] // scale
+            for y, x in np.ndindex(scale, scale):
+                place = (slice(None), slice(y * h, (y + 1) * h), slice(x * w, (x + 1) * w))
+                change = one[place] ** 2 - other[place] ** 2
+                squared = squared + (change.mean(1) ** 2).sum() + (change.mean(2) ** 2).sum()
+        total = total + squared.sqrt()
+    return total / len(ours)
+
+
+def textbook_cross_entropy(logs: Tensor, old_scores: Tensor, target: Tensor, medians: list[float]) -> Tensor:
+    """Pixel by pixel: what is old or background takes the old network's sure guesses, and weighs its image."""
+    total = logs.new_zeros(())
+    for b in range(len(target)):
+        pixels, accepted, possible = logs.new_zeros(()), 0, 0
+        for y, x in np.ndindex(target.shape[1], target.shape[2]):
+            label = int(target[b, y, x])
+            if label < 4:
+                scores = old_scores[b, :, y, x]
+                guess = int(scores.argmax())
+                sure = float(-(scores * scores.log()).sum() / math.log(4)) < medians[guess]
+                possible, accepted = possible + 1, accepted + sure
+                label = guess if sure else VOID
+            if label != VOID:
+                pixels = pixels - logs[b, label, y, x]
+        total = total + accepted / (possible + 1e-6) * pixels
+    return total / target.numel()
+
+
+def textbook_step(
+    student: IncrementalDeepLab, teacher: IncrementalDeepLab, images: Tensor, target: Tensor, medians: list[float]
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy and POD."""
+
+    def whole(logits: Tensor) -> Tensor:
+        return functional.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
+
+    with torch.no_grad():
+        old_layers, old_logits = layers_and_logits(teacher, images)
+    layers, logits = layers_and_logits(student, images)
+    learned = textbook_cross_entropy(whole(logits).log_softmax(1), whole(old_logits).softmax(1), target, medians)
+    folded = torch.stack([logits[:, 0] + logits[:, 4:].sum(1), *logits[:, 1:4].unbind(1)], dim=1)
+    growth = math.sqrt(6 / 2)  # background, three old and two new classes
+    tensors = [0.01 * growth * textbook_pod(a, b) for a, b in zip(layers, old_layers, strict=True)]
+    tensors.append(0.0005 * growth * textbook_pod(folded, old_logits))
+    return learned, torch.stack(tensors).mean()
+
+
+def test_a_step_is_the_textbooks(trained: Trained, drawn: Drawn, architecture: Architecture) -> None:
+    model, (images, target) = trained(OLD, architecture), drawn(0, 2, 4, 5)
+    teacher = copy.deepcopy(model)
+    objective = surveyed(model, (images, target)).train()
+    model.dropout.p = 0.0
+    student = copy.deepcopy(model)
+    loss = objective(images, target)
+    loss.total.backward()
+    student.train()
+    medians = objective.medians.tolist()  # type: ignore[operator]
+    learned, kept = textbook_step(student, teacher.eval(), images, target, medians)
+    (learned + kept).backward()
+    torch.testing.assert_close(loss.total, learned + kept)
+    torch.testing.assert_close(loss.parts["cross_entropy"], learned.detach())
+    torch.testing.assert_close(loss.parts["pod"], kept.detach())
+    assert learned > 0.01
+    assert kept > 0.001
+    theirs = dict(student.named_parameters())
+    for name, parameter in model.named_parameters():
+        expected = theirs[name].grad
+        assert expected is not None
+        tolerance = 1e-6 * expected.abs().max().item()  # the images' weights are of single precision
+        torch.testing.assert_close(parameter.grad, expected, rtol=0, atol=tolerance, msg=name)
+
+
+def test_everything_learns_and_the_teacher_does_not(trained: Trained, drawn: Drawn) -> None:
+    model, (images, target) = trained(OLD), drawn(0, 4, 5)
+    objective = surveyed(model, (images, target)).train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    optimizer = torch.optim.SGD(objective.parameters(), lr=0.05)
+    kept = []
+    for _ in range(3):
+        optimizer.zero_grad()
+        objective(images, target).total.backward()
+        optimizer.step()
+        kept.append(objective._teacher[0](images))
+    assert all(not torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert torch.equal(kept[0], kept[2])
+    assert {id(p) for p in objective.parameters()} == {id(p) for p in model.parameters()}
+    assert {name.removeprefix("model.") for name in objective.state_dict()} == set(model.state_dict())
+
+
+def test_it_starts_with_even_shares_of_the_background_as_mib_does(trained: Trained, drawn: Drawn) -> None:
+    model, (images, _) = trained(OLD), drawn(0)
+    with torch.no_grad():
+        before = model(images).softmax(1)
+        prepare_increment(model, OLD, NEW, pod=0.01, pod_logits=0.0005, entropy="exact")
+        after = model.eval()(images).softmax(1)
+    torch.testing.assert_close(after[:, [0, 4, 5]], before[:, :1].expand(-1, 3, -1, -1) / 3)
+
+
+def test_in_evaluation_nothing_lies_between_student_and_teacher_but_the_folded_logits(
+    trained: Trained, drawn: Drawn
+) -> None:
+    """Logits that share a probability do not add up to the logit that they came from: this much POD asks at once."""
+    model, (images, target) = trained(OLD), drawn(0, 4)
+    without = surveyed(copy.deepcopy(model), (images, target), pod_logits=0.0).eval()
+    assert without(images, target).parts["pod"].item() == 0.0
+    assert surveyed(model, (images, target)).eval()(images, target).parts["pod"].item() > 0.0
