@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ssul.files import VOID
 from ssul.labels import LabelSpace
-from ssul.methods.objective import Loss, Objective
+from ssul.methods.objective import Loss, Taught
 from ssul.model.deeplab import IncrementalDeepLab
 
 
@@ -41,7 +41,7 @@ def share_background(model: IncrementalDeepLab, old: LabelSpace) -> None:
     model.share(parent=old.background_head, channel=0)
 
 
-class MibIncrement(Objective):
+class MibIncrement(Taught):
     """A step of MiB: unbiased cross-entropy and unbiased distillation; the whole network learns."""
 
     def __init__(
@@ -53,15 +53,13 @@ class MibIncrement(Objective):
         distillation: float,
     ) -> None:
         """Takes student and teacher, the meaning of their channels, and the distillation's weight."""
-        super().__init__(model, labels)
-        self.old, self.distillation = old, distillation
-        self._teacher = (teacher.requires_grad_(False).eval(),)  # in a tuple: `train()` must not reach it
+        super().__init__(model, labels, teacher, old)
+        self.distillation = distillation
 
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """See `Objective.forward`."""
-        (teacher,) = self._teacher
         with torch.no_grad():
-            old_logits = teacher.to(images.device)(images)
+            old_logits = self.teacher(images)(images)
         logits = self.model(images)
         learned = unbiased_cross_entropy(logits, target, old_channels=old_logits.shape[1])
         kept = unbiased_distillation(logits, old_logits)

@@ -68,6 +68,27 @@ class Supervised(Objective):
         return Loss(pixel_loss(self.loss, self.model(images), target), {})
 
 
+class Taught(Objective):
+    """A step in which the network after the step before teaches.
+
+    Attributes:
+        old: the meaning of the teacher's channels.
+    """
+
+    def __init__(
+        self, model: IncrementalDeepLab, labels: LabelSpace, teacher: IncrementalDeepLab, old: LabelSpace
+    ) -> None:
+        """Takes student and teacher and the meaning of their channels; the teacher never learns, adapts or drops."""
+        super().__init__(model, labels)
+        self.old = old
+        self._teacher = (teacher.requires_grad_(False).eval(),)  # in a tuple: `train()` must not reach it
+
+    def teacher(self, images: Tensor) -> IncrementalDeepLab:
+        """The teacher, on the device of the images."""
+        (teacher,) = self._teacher
+        return teacher.to(images.device)
+
+
 def pixel_loss(name: LossName, logits: Tensor, target: Tensor) -> Tensor:
     """A batch's loss by its name; logits float (B, K, H, W), target uint8 (B, H, W)."""
     return {"bce": binary_cross_entropy, "ce": cross_entropy, "focal": focal}[name](logits, target)

@@ -16,7 +16,7 @@ from torch.nn import functional
 from ssul.files import VOID
 from ssul.labels import LabelSpace
 from ssul.methods.mib import share_background
-from ssul.methods.objective import Batch, Loss, Objective
+from ssul.methods.objective import Batch, Loss, Taught
 from ssul.model.deeplab import IncrementalDeepLab, Insides, upsample
 
 SCALES = (1, 2, 4)
@@ -51,7 +51,7 @@ def prepare_increment(
     return PlopIncrement(model, teacher, old, old.grown(new), pod, pod_logits, entropy)
 
 
-class PlopIncrement(Objective):
+class PlopIncrement(Taught):
     """A step of PLOP; the whole network learns. `survey` must have seen the step's images before it does."""
 
     def __init__(
@@ -65,12 +65,11 @@ class PlopIncrement(Objective):
         entropy: Entropy,
     ) -> None:
         """Takes student and teacher, the meaning of their channels, and the method's settings."""
-        super().__init__(model, labels)
-        self.old, self.entropy = old, entropy
+        super().__init__(model, labels, teacher, old)
+        self.entropy = entropy
         new = labels.channel_count - old.channel_count
         growth = math.sqrt(labels.channel_count / new)
         self.pod, self.pod_logits = pod * growth, pod_logits * growth
-        self._teacher = (teacher.requires_grad_(False).eval(),)  # in a tuple: `train()` must not reach it
         self._surveyed = False
         self.register_buffer("medians", torch.zeros(old.channel_count), persistent=False)
 
@@ -123,8 +122,7 @@ class PlopIncrement(Objective):
         return Loss(learned + kept, parts)
 
     def _old(self, images: Tensor) -> tuple[Insides, Tensor]:
-        (teacher,) = self._teacher
-        insides = teacher.to(images.device).insides(images)
+        insides = self.teacher(images).insides(images)
         return insides, upsample(insides.logits, images)
 
     def _uncertainty(self, probabilities: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ssul.files import VOID
 from ssul.labels import LabelSpace
 from ssul.methods.losses import binary_cross_entropy
-from ssul.methods.objective import Loss, LossName, Objective, Supervised, pixel_loss
+from ssul.methods.objective import Loss, LossName, Objective, Supervised, Taught, pixel_loss
 from ssul.model.deeplab import Features, IncrementalDeepLab, seen_by_heads, upsample
 
 
@@ -61,7 +61,7 @@ def learning_heads(labels: LabelSpace) -> tuple[int, ...]:
     return (labels.unknown_head, labels.background_head, newest) if labels.unknown else (newest,)
 
 
-class DistilledIncrement(Objective):
+class DistilledIncrement(Taught):
     """A step in which the whole network learns, under the pseudo-labels of a copy of its past self."""
 
     def __init__(
@@ -74,15 +74,13 @@ class DistilledIncrement(Objective):
         loss: LossName,
     ) -> None:
         """Takes student and teacher, the meaning of their channels, the pseudo-labels' threshold, and the loss."""
-        super().__init__(model, labels)
-        self.old, self.threshold, self.loss = old, threshold, loss
-        self._teacher = (teacher.requires_grad_(False).eval(),)  # in a tuple: `train()` must not reach it
+        super().__init__(model, labels, teacher, old)
+        self.threshold, self.loss = threshold, loss
 
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """See `Objective.forward`."""
-        (teacher,) = self._teacher
         with torch.no_grad():
-            completed = self.old.complete(target, teacher.to(images.device)(images), self.threshold)
+            completed = self.old.complete(target, self.teacher(images)(images), self.threshold)
         return Loss(pixel_loss(self.loss, self.model(images), completed), _shares(target, completed))
 
 
