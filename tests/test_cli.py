@@ -373,3 +373,34 @@ def test_vocs_15_1_has_the_published_numbers_of_images(ssul: Command) -> None:
     assert [step["images"] for step in disjoint] == [8437, 378, 299, 420, 500, 548]
     partitioned = steps_of(ssul(*words, "--scenario", "voc_15-1", "--setting", "partitioned", "--json"))
     assert sum(step["images"] for step in disjoint) == sum(step["images"] for step in partitioned) == 10582
+
+
+# --- checkpoints ------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_no_published_checkpoint_is_refused_and_nothing_is_written(
+    ssul: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "weights.pth").write_bytes(b"no checkpoint")
+    words = ("import-checkpoint", tmp_path / "weights.pth", "--scenario", "voc_15-1", "--out", tmp_path / "ours")
+    assert "cannot be read as tensors alone" in ssul(*words, "--step", "0").error
+    assert not (tmp_path / "ours").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--step", "6"), "--step is 6, but voc_15-1 has the steps 0..5"),
+        (("--step", "0", "--output-stride", "32"), "--output-stride is 32: choose 8 or 16"),
+    ],
+)
+def test_what_a_published_checkpoint_cannot_be_is_refused(
+    ssul: Command, tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    asked = ("import-checkpoint", tmp_path / "weights.pth", "--scenario", "voc_15-1", "--out", tmp_path / "ours")
+    assert told in ssul(*asked, *words).error
+
+
+def test_a_missing_checkpoint_is_not_judged(ssul: Command, tmp_path: Path) -> None:
+    told = ssul("evaluate", tmp_path / "nowhere", "--data-root", tmp_path).error
+    assert f"the checkpoint {tmp_path / 'nowhere'} is missing" in told
