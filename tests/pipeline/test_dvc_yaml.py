@@ -134,8 +134,8 @@ class Recorder:
 
         def getting(section: Section, name: str) -> Any:
             value = get(section, name)
-            if name == "model_dump" and prefixes.get(id(section)) == "":
-                self.read |= self.all
+            if name == "model_dump" and id(section) in prefixes:
+                self.read |= {leaf for leaf in self.all if leaf.startswith(prefixes[id(section)])}
             elif name in type(section).model_fields and id(section) in prefixes and not isinstance(value, BaseModel):
                 self.read.add(prefixes[id(section)] + name)
             return value
