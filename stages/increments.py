@@ -18,9 +18,9 @@ def increment_of(method: Method, model: IncrementalDeepLab, old: LabelSpace, new
     """
     of_mib, of_plop = method.mib, method.plop
     if method.name == "mib" and of_mib is not None:
-        return mib.prepare_increment(model, old, new, distillation=of_mib.distillation)
+        return mib.prepare_increment(model, old, new, distillation=of_mib.distillation, freeze_norm=method.freeze_norm)
     if method.name == "plop" and of_plop is not None:
-        return plop.prepare_increment(model, old, new, **of_plop.model_dump())
+        return plop.prepare_increment(model, old, new, **of_plop.model_dump(), freeze_norm=method.freeze_norm)
     return ssul.prepare_increment(
         model,
         old,

@@ -17,7 +17,12 @@ from ssul.model.deeplab import IncrementalDeepLab
 
 
 def prepare_increment(
-    model: IncrementalDeepLab, old: LabelSpace, new: tuple[int, ...], *, distillation: float
+    model: IncrementalDeepLab,
+    old: LabelSpace,
+    new: tuple[int, ...],
+    *,
+    distillation: float,
+    freeze_norm: bool = False,
 ) -> "MibIncrement":
     """Grows a network by a step's classes and returns what this step minimises.
 
@@ -26,10 +31,13 @@ def prepare_increment(
         old: the meaning of its channels; there must be no unknown one.
         new: the data set ids of the classes to learn.
         distillation: weight of the unbiased distillation (VOC 15-1: 100, else 10).
+        freeze_norm: no BatchNorm learns or adapts, against the paper.
     """
     teacher = copy.deepcopy(model)
     model.grow(len(new))
     share_background(model, old)
+    if freeze_norm:
+        model.freeze_norms()
     return MibIncrement(model, teacher, old, old.grown(new), distillation)
 
 

@@ -35,6 +35,7 @@ def prepare_increment(
     pod: float,
     pod_logits: float,
     entropy: Entropy,
+    freeze_norm: bool = False,
 ) -> "PlopIncrement":
     """Grows a network by a step's classes and returns what this step minimises.
 
@@ -44,10 +45,13 @@ def prepare_increment(
         new: the data set ids of the classes to learn.
         pod, pod_logits: weights of the distillation of layers and of logits (VOC 0.01 and 0.0005, ADE 0.001 and 1e-5).
         entropy: `exact`, or as the published code computes thresholds, see `published_median`.
+        freeze_norm: no BatchNorm learns or adapts, against the paper.
     """
     teacher = copy.deepcopy(model)
     model.grow(len(new))
     share_background(model, old)
+    if freeze_norm:
+        model.freeze_norms()
     return PlopIncrement(model, teacher, old, old.grown(new), pod, pod_logits, entropy)
 
 

@@ -113,6 +113,19 @@ def test_the_settings_of_plop_reach_it_and_grow_with_the_classes(trained: Traine
     assert objective.entropy == "published"
 
 
+@pytest.mark.parametrize("frozen", [True, False], ids=["norms frozen", "norms adapt"])
+@pytest.mark.parametrize("name", ["finetune", "mib", "plop", "ssul"])
+def test_norms_neither_adapt_nor_learn_where_a_method_freezes_them(
+    trained: Trained, drawn: Drawn, name: str, frozen: bool
+) -> None:
+    method = method_of(name, freeze=False, freeze_norm=frozen)
+    objective = prepared(method, trained(labels_of(method)))
+    norms = {at for at, module in objective.model.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    learned = what_learns(objective, *drawn(0, 4, 5))
+    assert norms
+    assert {at.rpartition(".")[0] for at in learned} & norms == (set() if frozen else norms)
+
+
 # ---- the switches of SSUL -------------------------------------------------------------------------------------------
 
 
