@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup repro test test-slow check
+.PHONY: setup repro test test-slow check ui experiments
 .DEFAULT_GOAL := repro
 
 setup: $(READY)
@@ -23,6 +23,16 @@ test: setup
 
 test-slow: setup
 	. $(BIN)/activate && python -m pytest -m slow
+
+# no telemetry: neither from the pages nor from the server
+ui: setup
+	@echo "the table of runs: http://127.0.0.1:5000/#/experiments/1/runs?viewStateShareKey=ssul"
+	. $(BIN)/activate && MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:///mlflow.db
+
+# the columns that tell: scores, and parameters that differ
+experiments: setup
+	. $(BIN)/activate && dvc exp show --only-changed --sort-by final.all --sort-order desc --drop \
+	    'per_class_iou|final.(step|previous|current|pixel|old_without|all_without)|evaluation|^(ssul|stages|data|reports)'
 
 check: setup
 	. $(BIN)/activate && ruff format --check . && ruff check . && mypy && lint-imports

@@ -12,7 +12,7 @@ import typer
 import yaml
 from tqdm import tqdm
 
-from ssul import tracking
+from ssul.atomic import write_text
 from ssul.catalog import CATALOG, DataSet
 from ssul.class_orders import published_orders
 from ssul.config import parse_described
@@ -22,8 +22,13 @@ from ssul.data.source import data_set_of
 from ssul.data.splits import make_splits, summarise, text_summary
 from ssul.errors import UserError
 from ssul.paths import Layout
+from ssul.report.subject import Subject
 from ssul.report.tables import percent, text_table
 from ssul.scenario import Scenario, ScenarioName, Setting, learning_order
+from ssul.tracking import unsent
+from ssul.tracking.collect import LoggedRun, finished_runs
+from ssul.tracking.experiment import decides
+from ssul.tracking.store import TrackingError, how_to_open
 
 app = typer.Typer(
     help="Class-incremental semantic segmentation; the pipeline itself is run by `dvc repro`.", no_args_is_help=True
@@ -56,7 +61,7 @@ def show(root: Root = Path()) -> None:
     except FileNotFoundError:
         raise UserError(f"{layout.miou_per_step} is missing: run `dvc repro` first") from None
     print(f"mean IoU and forgetting in percent\n\n{text_table(rows)}\n")
-    print(f"report: {layout.page}\nMLflow: {tracking.how_to_open()}")
+    print(f"report: {layout.page}\nMLflow: {how_to_open()}")
 
 
 @app.command()
@@ -164,6 +169,68 @@ def evaluate(
         print(f"{name:24}{percent(iou, '-'):>6}")
 
 
+@app.command()
+def table(
+    scenario: Annotated[list[str] | None, typer.Option(help="Only these scenarios, like voc_15-1; repeat it.")] = None,
+    setting: Annotated[SettingName | None, typer.Option(help="Only this setting.")] = None,
+    root: Root = Path(),
+) -> None:
+    """Put all runs in MLflow into one table of methods and scenarios: reports/results.md and results.png."""
+    from ssul.report.results_table import Outcome, collect, draw_results, markdown_results  # late: matplotlib
+
+    def wanted(run: LoggedRun) -> bool:
+        known = all(key in run.tags for key in ("scenario", "setting", "method", "model"))
+        return (
+            known
+            and run.tags["scenario"] in (scenario or [run.tags["scenario"]])
+            and (setting is None or run.tags["setting"] == setting)
+        )
+
+    outcomes = [
+        Outcome(
+            Subject(*(run.tags[key] for key in ("scenario", "setting", "method", "model"))),
+            run.params.get("seed", "0"),
+            run.params,
+            {name: run.scores[f"miou_{name}"] for name in ("old", "new", "all") if f"miou_{name}" in run.scores},
+        )
+        for run in finished_runs()
+        if wanted(run)
+    ]
+    rows = collect(outcomes, decides=decides)
+    if not rows:
+        raise UserError("MLflow holds no finished run of this kind: `dvc exp run` makes one, `make ui` shows them")
+    layout = Layout(root)
+    draw_results(layout.results_figure, rows)
+    text = markdown_results(rows)
+    write_text(
+        layout.results,
+        f"# Results\n\nMean IoU in percent after the last step, old / new / all; mean ± standard deviation over seeds, "
+        f"from {len(outcomes)} runs in MLflow.\n\n{text}\n\n![mean IoU of all classes]({layout.results_figure.name})\n",
+    )
+    print(f"{text}\n\n{layout.results}, {layout.results_figure}")
+
+
+@app.command()
+def send() -> None:
+    """Send the finished experiments to MLflow that it could not take when they ended."""
+    waiting = unsent.kept()
+    for place in waiting:
+        print(f"sent: {unsent.send(place)}")
+    print(f"{len(waiting)} sent; MLflow: {how_to_open()}" if waiting else "nothing waits to be sent")
+
+
+@app.command()
+def fetch(
+    run: Annotated[str, typer.Argument(help="The id of a run in MLflow.")],
+    out: Annotated[Path, typer.Option(help="The folder to write its last checkpoint to.")],
+) -> None:
+    """Fetch the last checkpoint of a run from MLflow, for `ssul evaluate` or recipe.base.checkpoint."""
+    from ssul.tracking.fetch import fetch_checkpoint  # late: it brings torch
+
+    fetch_checkpoint(run, out)
+    print(out)
+
+
 def known_data_set(name: str, root: Path) -> DataSet:
     """A data set of the catalog, or an own one that conf/data describes.
 
@@ -238,9 +305,9 @@ def present_classes(data_set: DataSet, masks: Path, lists: Path | None, memo: Me
 
 
 def main() -> None:
-    """Runs the command; a UserError ends it with one line on stderr and code 1."""
+    """Runs the command; what the user can mend ends it with one line on stderr and code 1."""
     try:
         app()
-    except UserError as error:
+    except (UserError, TrackingError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -50,6 +50,16 @@ class Layout:
         """The network of a step's training that failed, from when all was well."""
         return self.cache / "last_good" / f"step_{step}"
 
+    @property
+    def live(self) -> Path:
+        """Journals of trainings, which MLflow's live curves are read from; of the main folder, see `project_root`."""
+        return self.cache / "live"
+
+    @property
+    def unsent(self) -> Path:
+        """Finished experiments that MLflow could not take; of the main folder, see `project_root`."""
+        return self.root / "data" / "unsent"
+
     def index(self, split: str) -> Path:
         """The index of a split, `train` or `val`."""
         return self.root / "data" / "index" / f"{split}.json"
@@ -104,6 +114,26 @@ class Layout:
     def miou_per_step(self) -> Path:
         """One row of mean IoUs a step, for `dvc plots`."""
         return self.reports / "miou_per_step.json"
+
+    @property
+    def class_iou(self) -> Path:
+        """One row for each class after the last step, for `dvc plots`."""
+        return self.reports / "class_iou.json"
+
+    @property
+    def training_curve(self) -> Path:
+        """The training curves of all steps one behind the other, for `dvc plots`."""
+        return self.reports / "training_curve.json"
+
+    @property
+    def results(self) -> Path:
+        """The table of many runs that `ssul table` writes."""
+        return self.reports / "results.md"
+
+    @property
+    def results_figure(self) -> Path:
+        """The figure of `results`."""
+        return self.reports / "results.png"
 
     @property
     def page(self) -> Path:

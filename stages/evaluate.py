@@ -22,12 +22,14 @@ from ssul.evaluation.pictures import choose_pictures, keeping
 from ssul.evaluation.results import Results
 from ssul.evaluation.scores import Holdout, Scores, score, score_holdout
 from ssul.labels import LabelSpace
-from ssul.model.checkpoint import load_checkpoint
+from ssul.model.checkpoint import load_checkpoint, read_training
 from ssul.model.deeplab import IncrementalDeepLab
 from ssul.paths import picture_root
 from ssul.training.device import choose_device
 from stages.entry import LAYOUT, run, shown
 from stages.pictures import training_pictures
+
+Rows = tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ def main(step: str) -> None:
     group_sizes = tuple(len(group) for group in labels.groups)
     kept, palette = set(choose_pictures(index, settings.evaluation.pictures)), About.read(LAYOUT.about).palette
     with replaced_folder(LAYOUT.evaluation(current)) as folder:
-        history = carried_on(current, folder)
+        history, curves = carried_on(current, folder)
+        curve = read_training(LAYOUT.checkpoint(current))
         judged = judge(model, labels, images, settings, title=f"evaluate step {current}")
         confusion = total(keeping(judged, kept, folder / "pictures", step=current, palette=palette), len(names))
         scores = score(confusion, group_sizes, names, history, has_background=index.values.background)
@@ -72,6 +75,7 @@ def main(step: str) -> None:
             images=len(images.ids),
             rows=(*history, asdict(scores)),
             confusion=tuple(tuple(row) for row in confusion.counts.tolist()),
+            training=(*curves, *([curve] if curve else [])),
         ).write(folder)
     tell(scores)
 
@@ -95,15 +99,20 @@ def unchanged(dataset: SegmentationDataset, rows: Sequence[IndexRow]) -> Images:
     return Images(dataset, [row.id for row in rows])
 
 
-def carried_on(step: int, folder: Path) -> tuple[dict[str, Any], ...]:
-    """Copies the pictures of the step before into an evaluation folder and returns the rows of all steps before."""
+def carried_on(step: int, folder: Path) -> tuple[Rows, Rows]:
+    """Copies the pictures of the step before into an evaluation folder.
+
+    Returns:
+        the scores and the training curves of all steps before.
+    """
     (folder / "pictures").mkdir()
     if step == 0:
-        return ()
+        return (), ()
     before = LAYOUT.evaluation(step - 1)
     # copyfile: what DVC links from its cache is read-only, and its copies must not be
     shutil.copytree(before / "pictures", folder / "pictures", copy_function=shutil.copyfile, dirs_exist_ok=True)
-    return Results.read(before).rows
+    results = Results.read(before)
+    return results.rows, results.training
 
 
 def judge(

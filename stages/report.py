@@ -1,22 +1,32 @@
 """Stage `report`: what came out, as JSON, figures and a page, and the run's entry in MLflow."""
 
+import hashlib
 import json
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ssul import config, tracking
+from ssul import config
 from ssul.atomic import replaced_folder, write_text
 from ssul.config import Settings
 from ssul.data.about import About
+from ssul.data.exemplars import read_exemplars
 from ssul.data.index import ImageIndex
 from ssul.errors import UserError
 from ssul.evaluation.results import Results
 from ssul.report import tables
 from ssul.report.figures import draw_all
-from ssul.report.page import Subject, write_page
+from ssul.report.page import write_page
 from ssul.report.split_section import split_section
+from ssul.report.subject import Subject
+from ssul.report.training_figures import ShownExemplar, draw_memory, draw_training
+from ssul.tracking import store, unsent
+from ssul.tracking.runs import DataNote, Finished, log_finished
 from stages.entry import LAYOUT, run
+from stages.experiment import experiment_of
+from stages.pictures import training_pictures
 
 
 def main(last: str) -> None:
@@ -28,10 +38,12 @@ def main(last: str) -> None:
     rows = tables.per_step(results.rows, learned)
     write_json(LAYOUT.miou_per_step, rows)
     write_json(LAYOUT.metrics, tables.final_metrics(results.rows[-1]))
-    subject = Subject.of(settings)
+    write_json(LAYOUT.class_iou, tables.class_rows(results.rows[-1], learned))
+    write_json(LAYOUT.training_curve, tables.training_rows(results.training))
+    subject, summary = Subject.of(settings), read_summary()
     val, about = ImageIndex.read(LAYOUT.index("val")), About.read(LAYOUT.about)
     with replaced_folder(LAYOUT.figures) as folder:
-        figures = draw_all(
+        draw_all(
             folder,
             rows=results.rows,
             learned=learned,
@@ -40,44 +52,100 @@ def main(last: str) -> None:
             index=val,
             palette=about.palette,
         )
+        if results.training:
+            draw_training(folder / "training.png", results.training)
+        if exemplars := remembered(settings, int(last)):
+            draw_memory(folder / "memory.png", exemplars)
+        figures = sorted(path.name for path in folder.iterdir())
     page = write_page(
         subject,
         results,
         capacity=settings.memory.capacity,
         future=settings.evaluation.future,
         crop=settings.evaluation.crop if settings.evaluation.protocol == "crop" else None,
-        splits=split_section(read_summary(), train_skipped=about.train_skipped, val_skipped=about.val_skipped),
+        splits=split_section(summary, train_skipped=about.train_skipped, val_skipped=about.val_skipped),
         figures=figures,
-        open_runs=tracking.OPEN_COMMAND,
+        open_runs=store.OPEN_COMMAND,
     )
     write_text(LAYOUT.page, page)
     print(f"\nmean IoU and forgetting in percent, {subject}\n\n{tables.text_table(rows)}\n")
     print(f"report: {LAYOUT.page}", flush=True)
-    track(settings, subject, results)
+    track(settings, results, summary, int(last))
 
 
-def track(settings: Settings, subject: Subject, results: Results) -> None:
-    """Logs the run in MLflow; where that fails, one line says why, and the reports are complete all the same."""
-    # scenario.steps follows from the other parameters and would be a parameter for each step
-    params = tracking.flatten(settings.model_dump(mode="json", exclude={"scenario": {"steps"}}))
-    index = [*(LAYOUT.index(split) for split in ("train", "val")), LAYOUT.start]
+def track(settings: Settings, results: Results, summary: Mapping[str, Any], last: int) -> None:
+    """Logs the run in MLflow; where that fails it is kept to be sent later, and the reports are whole all the same."""
     try:
-        if not tracking.is_on():
+        if not store.is_on():
             return
-        tracking.log_experiment(
-            fingerprint=tracking.fingerprint(params, LAYOUT.code, index),
-            name=str(subject),
-            tags=vars(subject),
-            params=params,
-            rows=results.rows,
-            artifacts=[LAYOUT.metrics, LAYOUT.miou_per_step, LAYOUT.page, LAYOUT.figures],
+        finished = finished_of(settings, results, summary, last)
+        log_finished(finished)
+        print(f"MLflow: {store.how_to_open()}")
+    except store.TrackingError as error:
+        try:
+            way_out = f"It is kept in {unsent.keep(finished)}: send it with `ssul send`"
+        except UnboundLocalError:  # the switch itself is wrong
+            way_out = "Log it later with `dvc repro --force --single-item report`"
+        print(f"warning: this run is not in MLflow: {error}. {way_out}", file=sys.stderr)
+
+
+def finished_of(settings: Settings, results: Results, summary: Mapping[str, Any], last: int) -> Finished:
+    """What MLflow is told of a run."""
+    experiment = experiment_of(settings)
+    tags = {"hardware": "; ".join(dict.fromkeys(curve["hardware"] for curve in results.training))}
+    tags["mlflow.note.content"] = description(experiment.name, results)
+    return Finished(
+        replace(experiment, tags=experiment.tags | {key: value for key, value in tags.items() if value}),
+        results.rows,
+        results.training,
+        DataNote(
+            name=results.data_set,
+            digest=digest_of(LAYOUT.index("train"), LAYOUT.index("val")),
+            source=settings.data.root or "drawn by the pipeline",
+            profile=data_profile(summary),
+        ),
+        {path.name: path for path in (LAYOUT.metrics, LAYOUT.miou_per_step, LAYOUT.class_iou, LAYOUT.page)}
+        | {"figures": LAYOUT.figures, "checkpoint": LAYOUT.checkpoint(last)},
+    )
+
+
+def description(name: str, results: Results) -> str:
+    """A run's description in MLflow, as Markdown."""
+    table = tables.markdown_steps(
+        tables.per_step(results.rows, tables.learned_classes(results.names, results.group_sizes))
+    )
+    opened = "`from ssul.tracking.fetch import open_checkpoint; model, meaning = open_checkpoint('RUN_ID')`"
+    return (
+        f"**{name}**: mean IoU and forgetting in percent, on {results.images} validation images.\n\n{table}\n\n"
+        f"Artifacts: the report `index.md`, its figures, and the last network, `checkpoint/`, which {opened} opens. "
+        "The runs below this one are the steps, with their training curves."
+    )
+
+
+def data_profile(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """How many training images each step learned which classes from."""
+    steps = {
+        f"step {step['step']}": {"classes": [one["name"] for one in step["classes"]], "images": step["images"]}
+        for step in summary["steps"]
+    }
+    return {"setting": summary["setting"], "training images": summary["images"], **steps}
+
+
+def digest_of(*files: Path) -> str:
+    """Sixteen hexadecimal digits that differ when one of the files does."""
+    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()[:16]
+
+
+def remembered(settings: Settings, last: int) -> list[ShownExemplar]:
+    """The exemplars in memory during the last step, with what they show."""
+    index = ImageIndex.read(LAYOUT.index("train"))
+    pictures = training_pictures(settings.data, index)
+    return [
+        ShownExemplar(
+            pictures.folders.image(exemplar.id), tuple(index.class_name(class_id) for class_id in exemplar.classes)
         )
-        print(f"MLflow: {tracking.how_to_open()}")
-    except tracking.TrackingError as error:
-        print(
-            f"warning: this run is not in MLflow: {error}. Log it later with `dvc repro --force --single-item report`",
-            file=sys.stderr,
-        )
+        for exemplar in read_exemplars(LAYOUT.memory(last))
+    ]
 
 
 def read_summary() -> Any:

@@ -21,9 +21,11 @@ from ssul.methods.objective import Batch, Objective
 from ssul.model.checkpoint import save_checkpoint
 from ssul.paths import Layout, picture_root, project_root
 from ssul.scenario import Step, belongs
-from ssul.training.device import choose_device, loader_workers
+from ssul.training.curve import Curve
+from ssul.training.device import choose_device, hardware, loader_workers, memory_in_use
 from ssul.training.learn import DivergedError, Snapshot, iteration_count, learn_step
 from stages.entry import LAYOUT, progress_bar, shown
+from stages.live import live_curve
 
 
 def train(
@@ -56,6 +58,9 @@ def train(
     one_pass = iteration_count(len(new), epochs=1, batch=learning.batch)
     survey(objective, load(replace(order, memory=()), iterations=one_pass), fabric, split.step)  # the new images alone
     best = best_weights(objective, split, dataset, settings, iterations)
+    curve = Curve(
+        split.step, split.new_names, hardware(fabric), images=len(new), exemplars=len(memory), iterations=iterations
+    )
     progress = learn_step(
         objective,
         load(order, iterations=iterations),
@@ -68,7 +73,8 @@ def train(
     )
     snapshot = Snapshot(objective.model)
     try:
-        with progress_bar(total=iterations, title=f"train step {split.step}", unit="it") as bar:
+        title = f"train step {split.step}"
+        with progress_bar(total=iterations, title=title, unit="it") as bar, live_curve(split.step) as live:
             for state in progress:
                 bar.update()
                 shares = "".join(f" {name} {value:.2f}" for name, value in state.parts.items())
@@ -76,6 +82,10 @@ def train(
                     f"loss {state.loss:.3f} lr {state.lr:.1e} {state.images_per_second:.0f} images/s{shares}",
                     refresh=False,
                 )
+                point = curve.add(state)
+                if point is not None:
+                    speed = {"images_per_second": state.images_per_second, "memory_gib": memory_in_use(fabric)}
+                    live.show(point | speed)
                 snapshot.take(state.iteration)
                 if best is not None:
                     best.offer(state.iteration)
@@ -91,7 +101,7 @@ def train(
     if best is not None:
         best.restore()
         print(f"step {split.step}: the weights with the best score, {100 * best.score:.1f}, are kept")
-    save_checkpoint(LAYOUT.checkpoint(split.step), objective.model, meaning(objective, split))
+    save_checkpoint(LAYOUT.checkpoint(split.step), objective.model, meaning(objective, split), curve.describe())
 
 
 def meaning(objective: Objective, split: Split) -> dict[str, Any]:

@@ -27,6 +27,7 @@ class Results:
         images: number of validation images.
         rows: one `Scores` as a dict for each step.
         confusion: of the last step, over `names`.
+        training: `ssul.training.curve.Curve` as a dict for each step that was trained.
     """
 
     data_set: str
@@ -36,6 +37,7 @@ class Results:
     images: int
     rows: tuple[dict[str, Any], ...]
     confusion: tuple[tuple[int, ...], ...]
+    training: tuple[dict[str, Any], ...] = ()
 
     def write(self, folder: Path) -> None:
         """Writes results.json into an evaluation folder."""
@@ -61,4 +63,5 @@ class Results:
             images=content["images"],
             rows=tuple(content["rows"]),
             confusion=tuple(tuple(row) for row in content["confusion"]),
+            training=tuple(content["training"]),
         )

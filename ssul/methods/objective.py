@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
+from ssul.files import VOID
 from ssul.labels import LabelSpace
 from ssul.methods.losses import binary_cross_entropy, cross_entropy, focal
 from ssul.model.deeplab import IncrementalDeepLab
@@ -65,7 +66,7 @@ class Supervised(Objective):
 
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """See `Objective.forward`."""
-        return Loss(pixel_loss(self.loss, self.model(images), target), {})
+        return Loss(pixel_loss(self.loss, self.model(images), target), label_shares(target, target, self.labels))
 
 
 class Taught(Objective):
@@ -87,6 +88,24 @@ class Taught(Objective):
         """The teacher, on the device of the images."""
         (teacher,) = self._teacher
         return teacher.to(images.device)
+
+
+def label_shares(target: Tensor, completed: Tensor, labels: LabelSpace) -> dict[str, Tensor]:
+    """Shares of a batch's pixels, void ones left out, that are worth watching.
+
+    Args:
+        target: uint8 (B, H, W), channels or VOID, as annotated.
+        completed: the same with pseudo-labels.
+        labels: the meaning of the channels.
+
+    Returns:
+        `pseudo_share` where the two are not the same tensor, `unknown_share` where there is an unknown class; in 0..1.
+    """
+    valid = (target != VOID).sum().clamp(min=1)
+    shares = {} if completed is target else {"pseudo_share": (completed != target).sum() / valid}
+    if labels.unknown:
+        shares["unknown_share"] = (completed == 0).sum() / valid
+    return shares
 
 
 def pixel_loss(name: LossName, logits: Tensor, target: Tensor) -> Tensor:

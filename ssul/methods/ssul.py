@@ -8,10 +8,9 @@ import copy
 import torch
 from torch import Tensor
 
-from ssul.files import VOID
 from ssul.labels import LabelSpace
 from ssul.methods.losses import binary_cross_entropy
-from ssul.methods.objective import Loss, LossName, Objective, Supervised, Taught, pixel_loss
+from ssul.methods.objective import Loss, LossName, Objective, Supervised, Taught, label_shares, pixel_loss
 from ssul.model.deeplab import Features, IncrementalDeepLab, seen_by_heads, upsample
 
 
@@ -81,7 +80,7 @@ class DistilledIncrement(Taught):
         """See `Objective.forward`."""
         with torch.no_grad():
             completed = self.old.complete(target, self.teacher(images)(images), self.threshold)
-        return Loss(pixel_loss(self.loss, self.model(images), completed), _shares(target, completed))
+        return Loss(pixel_loss(self.loss, self.model(images), completed), label_shares(target, completed, self.labels))
 
 
 class FrozenIncrement(Objective):
@@ -124,15 +123,10 @@ class FrozenIncrement(Objective):
             total = binary_cross_entropy(logits, completed, self.learning_channels)  # type: ignore[arg-type]
         else:  # a softmax couples all channels
             total = pixel_loss(self.loss, upsample(self.model.score(dropped), images), completed)
-        return Loss(total, _shares(target, completed))
+        return Loss(total, label_shares(target, completed, self.labels))
 
     def _teacher_logits(self, features: Features) -> Tensor:
         seen = seen_by_heads(features)
         kept = [head.to(seen.device)(seen) for head in self._teacher_heads]
         past = [self.model.score(features, self.past)] if self.past else []
         return torch.cat([*kept, *past], dim=1)  # unknown and background stand in front of the classes
-
-
-def _shares(target: Tensor, completed: Tensor) -> dict[str, Tensor]:
-    valid = (target != VOID).sum().clamp(min=1)
-    return {"pseudo_share": (completed != target).sum() / valid}

@@ -3,6 +3,7 @@
     model.json           format, architecture, head sizes, and what the channels mean
     trunk.safetensors    trunk and pyramid, and with V3+ the projection of early features
     head_0.safetensors   one file a head
+    training.json        how it was learned, for a person to look at; a checkpoint is one without it
 
 The bytes depend on the weights alone, so that a part that did not change keeps its hash and is stored once.
 """
@@ -24,13 +25,16 @@ from ssul.model.deeplab import Architecture, IncrementalDeepLab
 FORMAT = 1
 
 
-def save_checkpoint(folder: Path, model: IncrementalDeepLab, meaning: Mapping[str, Any]) -> None:
+def save_checkpoint(
+    folder: Path, model: IncrementalDeepLab, meaning: Mapping[str, Any], training: Mapping[str, Any] | None = None
+) -> None:
     """Writes a checkpoint folder, whole or not at all.
 
     Args:
         folder: its place; what is there is replaced.
         model: the network.
         meaning: JSON that says what the channels mean; this module does not look into it.
+        training: JSON that says how it was learned, likewise; None if that is not known.
     """
     description = {
         "format": FORMAT,
@@ -43,6 +47,24 @@ def save_checkpoint(folder: Path, model: IncrementalDeepLab, meaning: Mapping[st
             state = {key: tensor.detach().cpu().contiguous() for key, tensor in part.state_dict().items()}
             save_file(state, temporary / f"{name}.safetensors")  # no metadata: its order is not deterministic
         (temporary / "model.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+        if training is not None:
+            (temporary / "training.json").write_text(json.dumps(training) + "\n", encoding="utf-8")
+
+
+def read_training(folder: Path) -> dict[str, Any] | None:
+    """How a checkpoint was learned, as `save_checkpoint` was told; None if it was not told.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    path = folder / "training.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({type(error).__name__}: {error})") from None
+    return dict(content)
 
 
 def load_checkpoint(folder: Path) -> tuple[IncrementalDeepLab, dict[str, Any]]:

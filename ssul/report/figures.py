@@ -1,13 +1,11 @@
-"""The figures of a run. One style; colours that colour-blind eyes tell apart; the same bytes for the same numbers."""
+"""The figures of a run: curves over the steps, class by class, what is taken for what, pictures."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, PowerNorm
@@ -16,36 +14,15 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
-from ssul.atomic import replaced_file
 from ssul.data.index import ImageIndex
 from ssul.files import VOID, VOID_COLOUR, Colour
+from ssul.report.style import GREY, INK, PALE, note, sheet, short, title
 from ssul.report.tables import UNDEFINED, summary
 
-INK, GREY, PALE, FAINT = "#22262e", "#6b7280", "#b6bcc6", "#e5e7eb"
 CURVES = {"old": ("#0072b2", "o"), "all": (INK, "s"), "new": ("#d55e00", "^")}  # Okabe and Ito's colours
-STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
-    "font.size": 9.5,
-    "text.color": INK,
-    "text.parse_math": False,  # a dollar in a class name is a dollar
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": GREY,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "grid.color": FAINT,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "savefig.dpi": 120,
-    "savefig.bbox": "tight",
-    "savefig.pad_inches": 0.2,
-}
 SHADES = LinearSegmentedColormap.from_list("ssul", ["#eef4f5", "#a8d5cf", "#4a9fb5", "#27608f", "#1f2a5c"])
 _MOST_STEPS_SHOWN = 5
 _MOST_CLASSES_CONFUSED = 40  # more rows and columns than these nobody reads
-_LONGEST_NAME = 24  # characters of a class name
 
 
 def draw_all(
@@ -91,9 +68,9 @@ def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]], learned: Sequence
     """
     steps = len(rows)
     width = min(max(6.5, 1.05 * steps + 1.0), 15.0)
-    with _sheet(path, width, 4.0) as figure:
+    with sheet(path, width, 4.0) as figure:
         axes = figure.add_subplot()
-        _title(axes, "What is kept and what is learned", "mean IoU on the validation images after each step, %")
+        title(axes, "What is kept and what is learned", "mean IoU on the validation images after each step, %")
         curves = CURVES if steps > 1 else ("all",)  # old is all where nothing is learned later
         ends = {name: end for name in curves if (end := _curve(axes, name, rows)) is not None}
         axes.set_ylim(0, 100)
@@ -102,7 +79,7 @@ def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]], learned: Sequence
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
         for name, place in _apart(ends, gap=6.5).items():
-            _note(
+            note(
                 axes,
                 f"{name}  {ends[name]:.1f}",
                 (steps - 1, place),
@@ -136,7 +113,7 @@ def _step_ticks(axes: Axes, learned: Sequence[Sequence[str]], *, room: float) ->
         else:
             lines = wrap(", ".join(names), width=max(11, int(room * 11)), break_long_words=False)
             words = "\n".join(lines if len(lines) <= 5 else [*lines[:4], f"... ({len(names)} classes)"])
-        _note(
+        note(
             axes,
             words,
             (step, 0),
@@ -178,11 +155,11 @@ def draw_class_iou(path: Path, rows: Sequence[Mapping[str, Any]], learned: Seque
     table = [[_percent(row["iou"].get(name)) if name in row["iou"] else None for row in rows] for name in names]
     known = [[name in row["iou"] for row in rows] for name in names]
     width, height = (0.62 if len(rows) <= 20 else 0.34), (0.27 if len(names) <= 60 else 0.17)
-    with _sheet(path, max(width * len(rows), 1.6) + 1.6, height * len(names) + 0.9) as figure:
+    with sheet(path, max(width * len(rows), 1.6) + 1.6, height * len(names) + 0.9) as figure:
         axes = figure.add_subplot()
-        _title(axes, "Class by class", "IoU after each step, %" + ("; blank: not learned yet" if len(rows) > 1 else ""))
+        title(axes, "Class by class", "IoU after each step, %" + ("; blank: not learned yet" if len(rows) > 1 else ""))
         _cells(axes, table, known, SHADES, Normalize(0, 100), digits=0 if width < 0.5 else 1, text=height > 0.2)
-        axes.set_yticks(np.arange(len(names)) + 0.5, [_short(name) for name in names])
+        axes.set_yticks(np.arange(len(names)) + 0.5, [short(name) for name in names])
         axes.set_xticks(np.arange(len(rows)) + 0.5, [str(row["step"]) for row in rows])
         axes.set_xlabel("after step")
         for position in np.cumsum([1, *map(len, learned)])[:-1]:
@@ -207,13 +184,13 @@ def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], names: Sequen
     some = f"; the {len(shown)} of {len(names)} classes that are most confused" if len(shown) < len(names) else ""
     known = [[bool(totals[row, 0])] * len(shown) for row in shown]
     cell = 0.4 if len(shown) <= 25 else 0.3
-    with _sheet(path, cell * len(shown) + 1.6, cell * len(shown) + 1.2) as figure:
+    with sheet(path, cell * len(shown) + 1.6, cell * len(shown) + 1.2) as figure:
         axes = figure.add_subplot()
-        _title(axes, "What is taken for what", f"after the last step, % of the true class's pixels (its row){some}")
+        title(axes, "What is taken for what", f"after the last step, % of the true class's pixels (its row){some}")
         table = shares[np.ix_(shown, shown)].tolist()
         _cells(axes, table, known, SHADES, PowerNorm(0.5, 0, 100), digits=0, text=True, least=0.5)
         axes.set_aspect("equal")
-        labels = [_short(names[position]) for position in shown]
+        labels = [short(names[position]) for position in shown]
         axes.set_yticks(np.arange(len(shown)) + 0.5, labels)
         axes.set_xticks(np.arange(len(shown)) + 0.5, labels, rotation=90)
         axes.set_ylabel("truth")
@@ -297,7 +274,7 @@ def draw_pictures(
     aspect = float(np.median([line[0].shape[0] / line[0].shape[1] for line in table]))
     width, gap = 1.75, 0.07  # inches
     across, down = len(files) * (width + gap), len(places) * (width * aspect + gap)
-    with _sheet(path, across, down) as figure:
+    with sheet(path, across, down) as figure:
         grid = figure.subplots(
             len(places),
             len(files),
@@ -347,9 +324,7 @@ def _legend(figure: Figure, shown: Mapping[str, Colour], learned: Sequence[Seque
     since = {name: step for step, group in enumerate(learned) for name in group}
     place = {name: position for position, name in enumerate(since)}
     names = sorted(shown, key=lambda name: place.get(name, -1))
-    labels = [
-        f"{_short(name)} ({since[name]})" if name in since and len(learned) > 1 else _short(name) for name in names
-    ]
+    labels = [f"{short(name)} ({since[name]})" if name in since and len(learned) > 1 else short(name) for name in names]
     colours = [shown[name] for name in names]
     if void:
         labels.append("void (not judged)")
@@ -375,37 +350,6 @@ def _legend(figure: Figure, shown: Mapping[str, Colour], learned: Sequence[Seque
 
 def _unit(colour: Colour) -> tuple[float, ...]:
     return tuple(channel / 255 for channel in colour)
-
-
-# --- style -----------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _sheet(path: Path, width: float, height: float) -> Iterator[Figure]:
-    """A figure of width x height inches in the shared style, saved when the block ends well."""
-    with matplotlib.style.context(["default", STYLE]):
-        figure = Figure(figsize=(width, height))
-        yield figure
-        with replaced_file(path) as temporary:
-            figure.savefig(temporary, format="png", metadata={"Software": None})
-
-
-def _title(axes: Axes, title: str, subtitle: str) -> None:
-    _note(axes, title, (0, 1), (0, 27), "axes fraction", va="bottom", fontsize=13, weight="bold")
-    _note(axes, subtitle, (0, 1), (0, 11), "axes fraction", va="bottom", color=GREY)
-
-
-def _note(
-    axes: Axes, words: str, place: tuple[float, float], offset: tuple[float, float], coordinates: Any, **look: Any
-) -> None:
-    """Writes words at a place, shifted by an offset in points; they may lie outside the axes."""
-    axes.annotate(
-        words, place, xytext=offset, xycoords=coordinates, textcoords="offset points", annotation_clip=False, **look
-    )
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}..."
 
 
 def _percent(value: float | None) -> float | None:

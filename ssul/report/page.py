@@ -1,60 +1,13 @@
 """The page of a run: reports/index.md, which says in one place what was learned and what was kept."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from ssul.config import Settings
 from ssul.evaluation.results import Results
 from ssul.report import tables
 from ssul.report.markup import count, figure, folded, paragraphs
+from ssul.report.subject import Subject
 from ssul.report.tables import markdown
-
-SSUL_PARTS = ("unknown", "pseudo_labels", "freeze", "freeze_norm", "weight_transfer")
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What a run is about, in the words that a person uses for it.
-
-    Attributes:
-        scenario: like voc_15-1.
-        setting: overlapped, disjoint or partitioned.
-        method: ssul, ssul-m (with a memory) or finetune.
-        model: the trunk.
-    """
-
-    scenario: str
-    setting: str
-    method: str
-    model: str
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Subject":
-        """The subject of a run with these parameters; what overrides changed is in it."""
-        return cls(_scenario_of(settings), settings.setting, _method_of(settings), settings.model.trunk)
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.scenario} {self.setting} {self.model}"
-
-
-def _scenario_of(settings: Settings) -> str:
-    """The scenario by its arithmetic, as the named ones are named: an override makes another scenario."""
-    scenario = settings.scenario
-    task = f"{scenario.base_classes}-{scenario.increment}" if scenario.last else "offline"
-    order = scenario.order if isinstance(scenario.order, str) else "custom"
-    return f"{settings.data.name}_{task}" + ("" if order == "natural" else f"_{order}")
-
-
-def _method_of(settings: Settings) -> str:
-    """The method, -m with a memory, and the switches that differ from what its name promises."""
-    method = settings.method
-    whole = method.name == "ssul"
-    parts = {part: getattr(method, part) for part in SSUL_PARTS} | {"bce": method.loss == "bce"}
-    different = [part for part, on in parts.items() if on != whole]
-    memory = "-m" if settings.memory.capacity > 0 and settings.scenario.last else ""
-    told = f" {'without' if whole else 'with'} {', '.join(different)}" if different else ""
-    return f"{method.name}{memory}{told}"
 
 
 def write_page(
@@ -97,6 +50,7 @@ def write_page(
         folded("The same numbers as a table (IoU, percent)", tables.markdown_classes(results.rows, learned)),
         figure("confusion.png", "which class was taken for which after the last step", figures),
         _pictures(results.data_set, figures),
+        _learned_from(figures),
         "## The splits",
         splits,
         f"## More\n\nCurves and parameters of all runs, side by side:\n\n```\n{open_runs}\n```",
@@ -179,6 +133,14 @@ def _absent(results: Results) -> str:
         f"Absent: {', '.join(map(markdown, absent))}. Neither the judged pixels nor the predictions of some step show "
         "them, so their IoU is undefined there and the means leave them out."
     )
+
+
+def _learned_from(figures: Collection[str]) -> str:
+    shown = [
+        figure("training.png", "the loss over the iterations of each step", figures),
+        figure("memory.png", "the exemplars in memory during the last step", figures),
+    ]
+    return paragraphs("## The training", *shown) if any(shown) else ""
 
 
 def _pictures(data_set: str, figures: Collection[str]) -> str:

@@ -50,6 +50,32 @@ def final_metrics(row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {"final": final, "per_class_iou": {name: _rounded(value) for name, value in row["iou"].items()}}
 
 
+def class_rows(row: Mapping[str, Any], learned: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """What reports/class_iou.json holds: for each class its last IoU in 0..1, and when it was learned."""
+    since = {name: step for step, group in enumerate(learned) for name in group}
+    return [
+        {"class": name, "iou": _rounded(value), "step": since.get(name, 0)}
+        for name, value in row["iou"].items()
+        if value is not None
+    ]
+
+
+def training_rows(curves: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What reports/training_curve.json holds: the points of all steps, their iterations counted through.
+
+    Args:
+        curves: `ssul.training.curve.Curve` as dicts, one for each step that was trained.
+    """
+    rows, before = [], 0
+    for curve in curves:
+        rows += [
+            {"iteration": before + point["iteration"], "step": f"step {curve['step']}", "loss": _rounded(point["loss"])}
+            for point in curve["points"]
+        ]
+        before += curve["iterations"]
+    return rows
+
+
 def absent_classes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Classes which some step neither saw in the truth nor predicted, so that its means leave them out."""
     return list(dict.fromkeys(name for row in rows for name in row["absent"]))

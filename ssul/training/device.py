@@ -1,6 +1,8 @@
 """Which device trains. The environment decides, never a parameter: the same experiment elsewhere is the same."""
 
 import os
+import resource
+import sys
 
 import torch
 from lightning_fabric import Fabric
@@ -31,6 +33,22 @@ def choose_device(precision: str) -> Fabric:
     if precision == "bf16" and not (fabric.device.type == "cuda" and torch.cuda.is_bf16_supported()):
         raise UserError(f"recipe.precision is bf16, which {fabric.device} does not compute: choose 32, or a newer GPU")
     return fabric
+
+
+def hardware(fabric: Fabric) -> str:
+    """What computes, in words: the GPU's name, or the CPU and how many threads it has (which rounding depends on)."""
+    if fabric.device.type == "cuda":
+        return torch.cuda.get_device_name(fabric.device)
+    threads = torch.get_num_threads()
+    return f"{fabric.device.type.upper()}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def memory_in_use(fabric: Fabric) -> float:
+    """The most memory that was in use so far, in GiB: the GPU's, or this process's."""
+    if fabric.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(fabric.device) / 2**30
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in KiB, on macOS in bytes
+    return peak / (2**30 if sys.platform == "darwin" else 2**20)
 
 
 def loader_workers() -> int:

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from ssul import config
 from ssul.evaluation.results import Results
-from ssul.report.page import SSUL_PARTS, Subject, write_page
+from ssul.report.page import write_page
+from ssul.report.subject import Subject
 from ssul.report.tables import SCORES
 
 PROJECT = Path(__file__).parents[2]
@@ -154,43 +153,3 @@ def test_the_way_to_all_runs_is_given() -> None:
 
 def test_the_same_results_give_the_same_page() -> None:
     assert page() == page()
-
-
-# --- what a run is called --------------------------------------------------------------------------------------------
-
-
-def subject_of(**changes: object) -> str:
-    params = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
-    params |= {"setting": "overlapped"}
-    for name, value in changes.items():
-        section, _, key = name.partition("__")
-        params[section][key] = value
-    return str(Subject.of(config.parse(params)))
-
-
-SHAPES = {"scenario__base_classes": 6, "scenario__increment": 2, "scenario__last": 2, "scenario__order": "natural"}
-SSUL = {
-    "method__name": "ssul",
-    "method__loss": "bce",
-    **{f"method__{part}": True for part in SSUL_PARTS},
-    "memory__capacity": 0,
-    "model__trunk": "small",
-    "data__name": "shapes",
-}
-
-
-def test_a_run_is_called_by_what_it_is() -> None:
-    assert subject_of(**SHAPES, **SSUL) == "ssul shapes_6-2 overlapped small"
-    assert subject_of(**SHAPES, **SSUL | {"memory__capacity": 24}) == "ssul-m shapes_6-2 overlapped small"
-
-
-def test_overrides_do_not_hide_behind_a_name() -> None:
-    assert subject_of(**SHAPES | {"scenario__increment": 1, "scenario__last": 4}, **SSUL).split()[1] == "shapes_6-1"
-    assert subject_of(**SHAPES | {"scenario__order": "b"}, **SSUL).split()[1] == "shapes_6-2_b"
-    assert subject_of(**SHAPES, **SSUL | {"method__freeze": False}).startswith("ssul without freeze shapes")
-    assert subject_of(**SHAPES, **SSUL | {"method__loss": "ce"}).startswith("ssul without bce shapes")
-
-
-def test_a_memory_that_nothing_rehearses_is_not_in_the_name() -> None:
-    offline = {"scenario__base_classes": 10, "scenario__last": 0, "scenario__steps": {}}
-    assert subject_of(**SHAPES | offline, **SSUL | {"memory__capacity": 24}) == "ssul shapes_offline overlapped small"

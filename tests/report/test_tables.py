@@ -55,6 +55,28 @@ def test_the_final_metrics_are_those_of_the_last_step() -> None:
     assert metrics["per_class_iou"] == {"background": 0.9, "cat": 0.5, "dog": 0.4, "bus": 0.0}
 
 
+def test_each_class_has_a_row_with_its_last_iou_and_its_step_unless_that_is_undefined() -> None:
+    rows = tables.class_rows(ROWS[1] | {"iou": {"background": 0.9, "cat": 1 / 3, "dog": None, "bus": 0.0}}, LEARNED)
+    assert rows == [
+        {"class": "background", "iou": 0.9, "step": 0},
+        {"class": "cat", "iou": 0.333333, "step": 0},
+        {"class": "bus", "iou": 0.0, "step": 1},
+    ]
+
+
+def test_the_training_curves_stand_one_behind_the_other() -> None:
+    curves = [
+        {"step": 0, "iterations": 5, "points": [{"iteration": 2, "loss": 4.0}, {"iteration": 5, "loss": 3.0}]},
+        {"step": 1, "iterations": 2, "points": [{"iteration": 2, "loss": 1.0, "lr": 0.1}]},
+    ]
+    assert [(row["iteration"], row["step"], row["loss"]) for row in tables.training_rows(curves)] == [
+        (2, "step 0", 4.0),
+        (5, "step 0", 3.0),
+        (7, "step 1", 1.0),
+    ]
+    assert tables.training_rows([]) == []
+
+
 def test_every_mean_with_the_background_is_there_without_it_too() -> None:
     assert {f"{name}_without_background" for name in ("old", "previous", "all")} <= set(tables.SCORES)
 

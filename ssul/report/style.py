@@ -1,0 +1,64 @@
+"""The style of all figures: colours for colour-blind eyes, one font, the same bytes for the same numbers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ssul.atomic import replaced_file
+
+INK, GREY, PALE, FAINT = "#22262e", "#6b7280", "#b6bcc6", "#e5e7eb"
+STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
+    "font.size": 9.5,
+    "text.color": INK,
+    "text.parse_math": False,  # a dollar in a class name is a dollar
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": GREY,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "savefig.dpi": 120,
+    "savefig.bbox": "tight",
+    "savefig.pad_inches": 0.2,
+}
+_LONGEST_NAME = 24  # characters of a class name
+
+
+@contextmanager
+def sheet(path: Path, width: float, height: float) -> Iterator[Figure]:
+    """A figure of width x height inches in the shared style, saved when the block ends well."""
+    with matplotlib.style.context(["default", STYLE]):
+        figure = Figure(figsize=(width, height))
+        yield figure
+        with replaced_file(path) as temporary:
+            figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def title(axes: Axes, words: str, subtitle: str) -> None:
+    """A title and, below it, what is shown and in which unit."""
+    note(axes, words, (0, 1), (0, 27), "axes fraction", va="bottom", fontsize=13, weight="bold")
+    note(axes, subtitle, (0, 1), (0, 11), "axes fraction", va="bottom", color=GREY)
+
+
+def note(
+    axes: Axes, words: str, place: tuple[float, float], offset: tuple[float, float], coordinates: Any, **look: Any
+) -> None:
+    """Writes words at a place, shifted by an offset in points; they may lie outside the axes."""
+    axes.annotate(
+        words, place, xytext=offset, xycoords=coordinates, textcoords="offset points", annotation_clip=False, **look
+    )
+
+
+def short(name: str) -> str:
+    """A class name, cut where it is long."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}..."

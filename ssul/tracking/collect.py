@@ -1,0 +1,52 @@
+"""Reading finished runs back from MLflow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ssul.tracking.store import FINGERPRINT_TAG, opened
+
+_PAGE = 1000  # runs a request; MLflow's limit is 50,000
+
+
+@dataclass(frozen=True)
+class LoggedRun:
+    """A finished experiment as MLflow holds it.
+
+    Attributes:
+        id: of the run.
+        tags, params: as text.
+        scores: the metrics after the last step, in 0..1; undefined ones are missing.
+        ended: milliseconds since 1970.
+    """
+
+    id: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    scores: Mapping[str, float]
+    ended: int
+
+
+def finished_runs() -> list[LoggedRun]:
+    """All finished experiments of the store, the latest first.
+
+    Raises:
+        TrackingError: if mlflow is not installed, or its store cannot be reached.
+    """
+    found: list[LoggedRun] = []
+    with opened() as store:
+        token: str | None = None
+        while token is None or token:
+            page = store.client.search_runs(
+                [store.experiment_id],
+                "attributes.status = 'FINISHED'",
+                max_results=_PAGE,
+                order_by=["attributes.end_time DESC"],
+                page_token=token,
+            )
+            found += [
+                LoggedRun(run.info.run_id, run.data.tags, run.data.params, run.data.metrics, run.info.end_time or 0)
+                for run in page
+                if FINGERPRINT_TAG in run.data.tags
+            ]
+            token = page.token or ""
+    return found

@@ -1,0 +1,176 @@
+"""A finished experiment as one MLflow run, with a run below it for the training curve of each step.
+
+Logging twice leaves what logging once does. A run that an earlier experiment of the same fingerprint left with other
+numbers (another processor rounds differently) is put into MLflow's bin and made anew: MLflow cannot take a point back.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ssul.addresses import without_password
+from ssul.atomic import replaced_folder
+from ssul.tracking.experiment import Experiment
+from ssul.tracking.points import Point, curve_points, metric_points
+from ssul.tracking.store import Store, opened
+
+_METRICS_A_BATCH, _PARAMS_A_BATCH = 1000, 100  # MLflow's own limits
+_LONGEST_VALUE = 6000
+
+
+@dataclass(frozen=True)
+class DataNote:
+    """What MLflow shows of the data.
+
+    Attributes:
+        name: of the data set.
+        digest: up to 36 characters that differ when the data does.
+        source: where it lies.
+        profile: JSON; images and classes of each step.
+    """
+
+    name: str
+    digest: str
+    source: str
+    profile: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All that is known of a finished experiment.
+
+    Attributes:
+        experiment: what it is.
+        rows: `Scores` as dicts, one a step; each becomes one point of every metric at step = row["step"].
+        curves: `ssul.training.curve` as dicts, one for each step that was trained.
+        data: what it learned from.
+        artifacts: where in the run -> file or folder to keep there.
+    """
+
+    experiment: Experiment
+    rows: tuple[dict[str, Any], ...]
+    curves: tuple[dict[str, Any], ...]
+    data: DataNote
+    artifacts: dict[str, Path]
+
+    def write(self, folder: Path) -> None:
+        """Writes everything, artifacts too, into a folder, whole or not at all."""
+        with replaced_folder(folder) as temporary:
+            for place, path in self.artifacts.items():
+                (temporary / "artifacts" / place).parent.mkdir(parents=True, exist_ok=True)
+                _copy(path, temporary / "artifacts" / place)
+            content = asdict(self) | {"artifacts": list(self.artifacts)}
+            (temporary / "run.json").write_text(json.dumps(content), encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Finished":
+        """Reads what `write` wrote."""
+        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        return cls(
+            Experiment(**content["experiment"]),
+            tuple(content["rows"]),
+            tuple(content["curves"]),
+            DataNote(**content["data"]),
+            {place: folder / "artifacts" / place for place in content["artifacts"]},
+        )
+
+
+def log_finished(finished: Finished) -> str:
+    """Logs a finished experiment, or completes its run, and returns the id of the run.
+
+    Raises:
+        TrackingError: if mlflow is not installed, or its store cannot be reached or written.
+    """
+    with opened() as store:
+        with store.alone():
+            run_id = _run_for(store, finished)
+            describe(store, run_id, finished.experiment)
+            add_points(store, run_id, metric_points(finished.rows))
+            _note_data(store, run_id, finished.data)
+            for curve in finished.curves:
+                child = store.find_or_create_child(run_id, curve["step"], child_name(curve["step"], curve["learned"]))
+                add_points(store, child, curve_points(curve["points"]))
+                store.client.set_terminated(child, "FINISHED")
+        for place, path in finished.artifacts.items():
+            if path.is_dir():
+                store.client.log_artifacts(run_id, str(path), artifact_path=place)
+            else:
+                store.client.log_artifact(run_id, str(path), artifact_path=str(Path(place).parent).strip("."))
+        store.client.set_terminated(run_id, "FINISHED")
+    return run_id
+
+
+def child_name(step: int, learned: Sequence[str]) -> str:
+    """The name of a step's run, like `step 2: sheep`."""
+    names = ", ".join(learned)
+    return f"step {step}: {names if len(names) <= 60 else f'{learned[0]}, … ({len(learned)} classes)'}"
+
+
+def describe(store: Store, run_id: str, experiment: Experiment) -> None:
+    """Gives a run its name, tags and those parameters that it lacks (MLflow's parameters are immutable)."""
+    from mlflow.entities import Param, RunTag
+
+    there = store.client.get_run(run_id).data.params
+    fresh = [
+        Param(key, without_password(str(value))[:_LONGEST_VALUE])
+        for key, value in experiment.params.items()
+        if key not in there
+    ]
+    tags = experiment.tags | {"mlflow.runName": experiment.name}
+    store.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    for start in range(0, len(fresh), _PARAMS_A_BATCH):
+        store.client.log_batch(run_id, params=fresh[start : start + _PARAMS_A_BATCH])
+
+
+def add_points(store: Store, run_id: str, points: Sequence[Point]) -> None:
+    """Adds the points that a run does not hold yet: of each metric and step the first one stays."""
+    from mlflow.entities import Metric
+
+    there = {(key, step) for key, step, _ in held_points(store, run_id, {key for key, _, _ in points})}
+    now = int(time.time() * 1000)
+    fresh = [Metric(key, value, now, step) for key, step, value in points if (key, step) not in there]
+    for start in range(0, len(fresh), _METRICS_A_BATCH):
+        store.client.log_batch(run_id, metrics=fresh[start : start + _METRICS_A_BATCH])
+
+
+def held_points(store: Store, run_id: str, keys: Iterable[str]) -> list[Point]:
+    """All points that a run holds of some metrics."""
+    known = set(store.client.get_run(run_id).data.metrics)
+    histories = (store.client.get_metric_history(run_id, key) for key in sorted(known & set(keys)))
+    return [(point.key, point.step, point.value) for history in histories for point in history]
+
+
+def _run_for(store: Store, finished: Finished) -> str:
+    """The run of an experiment, unless it holds other numbers than this one's: then a new one in its place."""
+    experiment = finished.experiment
+    run_id = store.find_or_create(experiment.fingerprint, experiment.name)
+    expected = {(key, step): value for key, step, value in metric_points(finished.rows)}
+    held = held_points(store, run_id, {key for key, _ in expected})
+    if all(expected.get((key, step)) == value for key, step, value in held):
+        return run_id
+    while (child := store.search(f"tags.`mlflow.parentRunId` = '{run_id}'")) is not None:
+        store.client.delete_run(child)
+    store.client.delete_run(run_id)
+    return store.find_or_create(experiment.fingerprint, experiment.name)
+
+
+def _note_data(store: Store, run_id: str, data: DataNote) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    if store.client.get_run(run_id).inputs.dataset_inputs:
+        return
+    dataset = Dataset(
+        data.name, data.digest, "local", json.dumps({"uri": data.source}), profile=json.dumps(data.profile)
+    )
+    store.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=shutil.copyfile)
+    else:
+        shutil.copyfile(source, target)

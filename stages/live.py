@@ -1,0 +1,97 @@
+"""Shows a training to MLflow while it goes on, without ever waiting for it.
+
+The training appends its points to a journal. Once it has lasted a while, a process of its own (`stages.follow`) reads
+the journal and passes it on; whatever becomes of that, the training goes on, and the report logs all curves at the end.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ssul.errors import UserError
+from ssul.paths import Layout, project_root
+
+LIVE_VARIABLE = "SSUL_LIVE_AFTER"
+_PATIENCE = 30.0  # seconds; a shorter step is over before MLflow is open
+
+
+class LiveCurve:
+    """The journal of a step's training, and who reads it."""
+
+    def __init__(self, step: int, journal: Path) -> None:
+        """Takes the step and a fresh journal; nothing runs yet."""
+        self.step, self.journal = step, journal
+        self._started, self._after = time.monotonic(), patience()
+        self._reader: subprocess.Popen[bytes] | None = None
+        self._warned = False
+
+    def show(self, point: Mapping[str, float | bool]) -> None:
+        """Adds a point; its keys are names of MLflow's metrics."""
+        with self.journal.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(point) + "\n")
+        if self._reader is None and time.monotonic() - self._started >= self._after and tracks():
+            self._reader = subprocess.Popen(
+                [sys.executable, "-m", "stages.follow", str(self.step), str(self.journal)],
+                stdin=subprocess.PIPE,  # closed when this process dies, however it dies
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the training; the reader then says that it was ended
+            )
+        self._warn_once()
+
+    def close(self) -> None:
+        """Lets the reader end by itself."""
+        self._warn_once()
+        if self._reader is not None and self._reader.stdin is not None:
+            with suppress(OSError):
+                self._reader.stdin.close()
+            self._reader.returncode = 0  # nobody waits for it
+        else:
+            self.journal.unlink(missing_ok=True)
+
+    def _warn_once(self) -> None:
+        trouble = trouble_of(self.journal)
+        if not self._warned and trouble.is_file():
+            self._warned = True
+            reason = trouble.read_text(encoding="utf-8")
+            print(f"\nwarning: no live curve in MLflow: {reason}. Training goes on", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def live_curve(step: int) -> Iterator[LiveCurve]:
+    """The live curve of a step's training; a block that ends well ends it well."""
+    folder = Layout(project_root()).live
+    folder.mkdir(parents=True, exist_ok=True)
+    journal = folder / f"step_{step}.{os.getpid()}.jsonl"
+    journal.write_text("", encoding="utf-8")
+    trouble_of(journal).unlink(missing_ok=True)
+    curve = LiveCurve(step, journal)
+    try:
+        yield curve
+        curve.show({"done": True})
+    finally:
+        curve.close()
+
+
+def trouble_of(journal: Path) -> Path:
+    """Where the reader of a journal says why it gave up."""
+    return journal.with_suffix(".trouble")
+
+
+def tracks() -> bool:
+    """Whether runs are to be logged; a mistyped switch is the report's to tell."""
+    return os.environ.get("SSUL_TRACKING", "on").lower() in ("on", "")
+
+
+def patience() -> float:
+    """For how many seconds a training must last until MLflow shows it: SSUL_LIVE_AFTER, else 30."""
+    given = os.environ.get(LIVE_VARIABLE, str(_PATIENCE))
+    try:
+        return float(given)
+    except ValueError:
+        raise UserError(f"{LIVE_VARIABLE}={given} is not a number of seconds: choose 0 or more") from None
