@@ -12,7 +12,7 @@ from ssul.data.stream import Item, derive_seed
 from ssul.errors import UserError
 from ssul.labels import LabelSpace
 from ssul.methods.objective import Supervised
-from ssul.model.checkpoint import load_checkpoint, save_checkpoint
+from ssul.model.checkpoint import load_checkpoint, read_training, save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.paths import given_checkpoint, weights_file
 from stages.entry import LAYOUT, run
@@ -61,7 +61,7 @@ def take(folder: Path | None, architecture: Architecture, labels: LabelSpace, sp
                 f"recipe.base.checkpoint '{folder}' has another {what} than the parameters: {other}, not {one}; "
                 "choose the scenario, method and model that it was trained with"
             )
-    save_checkpoint(LAYOUT.checkpoint(0), model, meaning)
+    save_checkpoint(LAYOUT.checkpoint(0), model, meaning, read_training(folder))
     print(f"step 0: taken from {folder}")
 
 

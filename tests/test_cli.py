@@ -5,7 +5,8 @@ import json
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,10 @@ from PIL import Image
 from ssul import cli
 from ssul.catalog import data_set
 from ssul.class_orders import published_orders
+from ssul.evaluation.scores import Scores
+from ssul.tracking import unsent
+from ssul.tracking.experiment import Experiment
+from ssul.tracking.runs import DataNote, Finished, log_finished
 
 PROJECT = Path(__file__).parents[1]
 SHARED = PROJECT.parent / "shared"
@@ -404,3 +409,70 @@ def test_what_a_published_checkpoint_cannot_be_is_refused(
 def test_a_missing_checkpoint_is_not_judged(ssul: Command, tmp_path: Path) -> None:
     told = ssul("evaluate", tmp_path / "nowhere", "--data-root", tmp_path).error
     assert f"the checkpoint {tmp_path / 'nowhere'} is missing" in told
+
+
+# --- what MLflow holds -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project with two finished runs in its store, and one that waits to be sent."""
+    pytest.importorskip("mlflow")
+    root = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(root))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        for method, score in (("finetune", 0.1), ("ssul", 0.6)):
+            log_finished(finished_run(method, score))
+        unsent.keep(finished_run("ssul-m", 0.7))
+        yield root
+
+
+@pytest.fixture
+def in_store(store: Path, ssul: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command in that project."""
+    monkeypatch.setenv("DVC_ROOT", str(store))
+    return ssul
+
+
+def finished_run(method: str, score: float) -> Finished:
+    names = [field.name for field in fields(Scores) if field.type == float | None]
+    row = {"step": 0, "iou": {}, "holdout": None} | dict.fromkeys(names, score)
+    tags = {"scenario": "voc_15-1", "setting": "overlapped", "method": method, "model": "resnet101"}
+    experiment = Experiment(fingerprint=method, name=method, tags=tags, params={"seed": 0})
+    return Finished(experiment, (row,), (), DataNote("voc", "0123", "somewhere", {}), {})
+
+
+def test_all_runs_of_the_store_become_one_table_and_a_figure(tmp_path: Path, in_store: Command) -> None:
+    said = in_store("table", "--root", tmp_path)
+    assert said.code == 0, said.err
+    text = (tmp_path / "reports" / "results.md").read_text(encoding="utf-8")
+    assert "| finetune | overlapped | resnet101 | 1 | 10.0 / 10.0 / 10.0 |" in text
+    assert "| ssul | overlapped | resnet101 | 1 | 60.0 / 60.0 / 60.0 |" in text
+    assert "*77.3 / 36.6 / 67.6*" in text
+    assert "from 2 runs in MLflow" in text
+    assert (tmp_path / "reports" / "results.png").is_file()
+
+
+def test_runs_of_no_such_scenario_are_refused_with_the_way_out(tmp_path: Path, in_store: Command) -> None:
+    said = in_store("table", "--scenario", "voc_2-1", "--root", tmp_path)
+    assert said.code == 1
+    assert said.error.startswith("error: MLflow holds no finished run of this kind: `dvc exp run` makes one")
+
+
+def test_what_waits_is_sent_once(tmp_path: Path, in_store: Command) -> None:
+    said = in_store("send")
+    assert said.code == 0, said.err
+    assert "sent: ssul-m" in said.out
+    assert "nothing waits to be sent" in in_store("send").out
+    assert in_store("table", "--root", tmp_path).code == 0
+    assert "ssul-m" in (tmp_path / "reports" / "results.md").read_text(encoding="utf-8")
+
+
+def test_the_checkpoint_of_a_run_that_is_not_there_is_one_line_and_leaves_nothing(
+    tmp_path: Path, in_store: Command
+) -> None:
+    said = in_store("fetch", "0" * 32, "--out", tmp_path / "out")
+    assert said.code == 1
+    assert "not found" in said.error
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,195 @@
+"""Many experiments: a queue with four workers, killed ones, steps from the cache; MLflow stays right through all of it.
+
+The tests of this module are one story, told in order over one clone.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pipeline.conftest import TINY, Clone, Outcome, make_clone
+
+pytestmark = pytest.mark.slow
+
+QUEUED = {
+    "whole": (),
+    "rehearsing": ("memory.capacity=4",),
+    "sure": ("method.pseudo_threshold=0.9",),
+    "tuned": ("method=finetune",),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def live() -> Any:
+    """Every training, however short, is shown while it goes on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSUL_LIVE_AFTER", "0")
+        yield
+
+
+@pytest.fixture(scope="module")
+def queue(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A fresh clone in which four workers have worked off a queue of four experiments."""
+    clone = make_clone(tmp_path_factory.mktemp("queue"))
+    for name, overrides in QUEUED.items():
+        succeeded(clone.dvc("exp", "run", "--queue", "-n", name, *switches(*TINY, *overrides)))
+    succeeded(clone.dvc("queue", "start", "-j", "4"))
+    wait(lambda: not re.search("Queued|Running", clone.dvc("queue", "status").text), seconds=540)
+    return clone
+
+
+def switches(*overrides: str) -> list[str]:
+    return [word for item in overrides for word in ("-S", item)]
+
+
+def succeeded(outcome: Outcome) -> Outcome:
+    assert outcome.code == 0, outcome.text[-3000:]
+    return outcome
+
+
+def wait(done: Any, *, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(1)
+
+
+class Page:
+    """What a clone's MLflow store shows."""
+
+    def __init__(self, clone: Clone) -> None:
+        from mlflow.tracking import MlflowClient
+
+        self.client = MlflowClient(f"sqlite:///{clone.root / 'mlflow.db'}")
+
+    def runs(self, condition: str) -> list[Any]:
+        experiment = self.client.get_experiment_by_name("ssul")
+        return list(self.client.search_runs([experiment.experiment_id], condition)) if experiment else []
+
+    def parents(self) -> dict[str, Any]:
+        found = self.runs("tags.`ssul.fingerprint` LIKE '%'")
+        names = [run.data.tags.get("dvc.experiment", run.info.run_id) for run in found]
+        assert len(set(names)) == len(names)
+        return dict(zip(names, found, strict=True))
+
+    def children(self, parent: Any) -> dict[str, Any]:
+        found = self.runs(f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+        steps = [run.data.tags["ssul.step"] for run in found]
+        assert len(set(steps)) == len(steps)
+        return dict(zip(steps, found, strict=True))
+
+    def points(self, run: Any, key: str) -> list[int]:
+        found = sorted(point.step for point in self.client.get_metric_history(run.info.run_id, key))
+        assert max(Counter(found).values(), default=1) == 1, f"{key} has points twice"
+        return found
+
+
+def test_four_queue_workers_on_a_fresh_store_leave_four_complete_runs(queue: Clone) -> None:
+    status = queue.dvc("queue", "status").text
+    assert len(re.findall("Success", status)) == 4, status + queue.dvc("queue", "logs", "whole").text[-3000:]
+    page = Page(queue)
+    parents = page.parents()
+    assert set(parents) == set(QUEUED)
+    for parent in parents.values():
+        assert parent.info.status == "FINISHED"
+        assert page.points(parent, "miou_all") == [0, 1, 2]
+        assert page.points(parent, "miou_new") == [1, 2]
+        children = page.children(parent)
+        assert set(children) == {"0", "1", "2"}
+        for child in children.values():
+            iterations = page.points(child, "loss")
+            assert iterations == list(range(1, len(iterations) + 1))
+
+
+def test_the_queue_runs_the_code_as_it_was_changed(queue: Clone) -> None:
+    stage = queue.root / "stages" / "splits.py"
+    text = stage.read_text(encoding="utf-8")
+    stage.write_text(text.replace("def main() -> None:\n", "def main() -> None:\n    print('changed', 'code')\n", 1))
+    assert "'changed', 'code'" in stage.read_text(encoding="utf-8")
+    succeeded(queue.dvc("exp", "run", "--queue", "-n", "changed", *switches(*TINY)))
+    stage.write_text(text, encoding="utf-8")  # what is queued is what was there when it was queued
+    succeeded(queue.dvc("queue", "start", "-j", "1"))
+    wait(lambda: not re.search("Queued|Running", queue.dvc("queue", "status").text), seconds=240)
+    assert "changed code" in queue.dvc("queue", "logs", "changed").text
+    parents = Page(queue).parents()
+    assert len(parents) == len(QUEUED) + 1  # other code is another experiment, even where it computes the same
+    assert parents["changed"].data.tags["git.dirty"] == "true"
+    assert parents["whole"].data.tags["git.dirty"] == "false"
+
+
+def test_all_experiments_stand_in_one_table(queue: Clone) -> None:
+    succeeded(queue.command(str(Path(sys.executable).with_name("ssul")), "table"))
+    text = (queue.root / "reports" / "results.md").read_text(encoding="utf-8")
+    assert "| finetune |" in text
+    assert "shapes" in text
+    assert (queue.root / "reports" / "results.png").is_file()
+
+
+def test_steps_from_the_cache_are_in_the_run_with_all_their_points(clone: Clone) -> None:
+    one_by_one = "scenario.increment=1"
+    succeeded(clone.experiment(one_by_one))
+    succeeded(clone.experiment("method=finetune", one_by_one))
+    outcome = succeeded(clone.experiment(one_by_one, "scenario.order=[1,2,3,4,5,6,7,8,10,9]"))
+    trained = {"train_base", *(f"train_step@{step}" for step in (1, 2, 3, 4))}
+    assert trained & set(outcome.ran) == {"train_step@3", "train_step@4"}
+    assert trained & set(outcome.restored) == {"train_base", "train_step@1", "train_step@2"}
+    page = Page(clone)
+    (parent,) = (run for run in page.parents().values() if run.data.params["scenario.order"].startswith("["))
+    assert page.points(parent, "miou_all") == [0, 1, 2, 3, 4]
+    children = page.children(parent)
+    assert set(children) == {"0", "1", "2", "3", "4"}
+    assert all(page.points(child, "loss") for child in children.values())
+
+
+def test_switching_scenarios_leaves_no_stale_step_anywhere(clone: Clone) -> None:
+    for override, steps in (("scenario.increment=1", 5), ("scenario.increment=2", 3), ("scenario.increment=1", 5)):
+        succeeded(clone.experiment(override))
+        reports = clone.root / "reports"
+        assert [row["step"] for row in json.loads((reports / "miou_per_step.json").read_text())] == list(range(steps))
+        assert json.loads((reports / "metrics.json").read_text())["final"]["step"] == steps - 1
+        curve = json.loads((reports / "training_curve.json").read_text())
+        assert list(dict.fromkeys(row["step"] for row in curve)) == [f"step {step}" for step in range(steps)]
+        assert {row["step"] for row in json.loads((reports / "class_iou.json").read_text())} <= set(range(steps))
+        assert f"| {steps - 1} |" in (reports / "index.md").read_text(encoding="utf-8")
+        assert f"| {steps} |" not in (reports / "index.md").read_text(encoding="utf-8").split("## Class by class")[0]
+
+
+def test_a_killed_experiment_that_is_run_again_is_in_mlflow_once(clone: Clone) -> None:
+    words = ["exp", "run", "-n", "killed", *switches(*TINY, "recipe.increment.epochs=150")]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dvc", *words],
+        cwd=clone.root,
+        env=environment | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    page = Page(clone)
+
+    def shown() -> bool:
+        running = [run for run in page.parents().values() if run.data.params.get("recipe.increment.epochs") == "150"]
+        return bool(running) and any(page.points(child, "loss") for child in page.children(running[0]).values())
+
+    wait(lambda: shown() or process.poll() is not None, seconds=240)
+    assert process.poll() is None, "it ended before it could be killed"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    succeeded(clone.dvc(*[word if word != "killed" else "again" for word in words]))
+    (parent,) = (run for run in page.parents().values() if run.data.params["recipe.increment.epochs"] == "150")
+    assert parent.info.status == "FINISHED"
+    assert page.points(parent, "miou_all") == [0, 1, 2]
+    children = page.children(parent)
+    assert set(children) == {"0", "1", "2"}
+    for child in children.values():
+        assert child.info.status == "FINISHED"
+        assert page.points(child, "loss")
