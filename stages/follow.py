@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from ssul import config
+from ssul.atomic import write_text
 from ssul.data.splits import Split
 from ssul.tracking.live import follow
 from ssul.tracking.store import TrackingError
@@ -21,7 +22,7 @@ def main(step: str, journal: str) -> None:
     try:
         follow(lines, experiment_of(config.load(LAYOUT.params)), split.step, split.new_names, training_lives)
     except TrackingError as error:
-        trouble_of(lines).write_text(str(error), encoding="utf-8")
+        write_text(trouble_of(lines), str(error))
         if training_lives(0):
             return
     lines.unlink(missing_ok=True)

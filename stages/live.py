@@ -24,7 +24,7 @@ class LiveCurve:
     """The journal of a step's training, and who reads it."""
 
     def __init__(self, step: int, journal: Path) -> None:
-        """Takes the step and a fresh journal; nothing runs yet."""
+        """Takes the step and the place of its journal; nothing runs yet."""
         self.step, self.journal = step, journal
         self._started, self._after = time.monotonic(), patience()
         self._reader: subprocess.Popen[bytes] | None = None
@@ -32,45 +32,57 @@ class LiveCurve:
 
     def show(self, point: Mapping[str, float | bool]) -> None:
         """Adds a point; its keys are names of MLflow's metrics."""
-        with self.journal.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(point) + "\n")
-        if self._reader is None and time.monotonic() - self._started >= self._after and tracks():
-            self._reader = subprocess.Popen(
-                [sys.executable, "-m", "stages.follow", str(self.step), str(self.journal)],
-                stdin=subprocess.PIPE,  # closed when this process dies, however it dies
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for the training; the reader then says that it was ended
-            )
-        self._warn_once()
+        try:
+            with self.journal.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps(point) + "\n")
+            if self._reader is None and time.monotonic() - self._started >= self._after and tracks():
+                self._reader = subprocess.Popen(
+                    [sys.executable, "-m", "stages.follow", str(self.step), str(self.journal)],
+                    stdin=subprocess.PIPE,  # closed when this process dies, however it dies
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,  # Ctrl-C is for the training; the reader then says that it was ended
+                )
+        except OSError as error:  # a full disk, a deleted folder: no reason to end a training
+            self._warn_once(str(error))
+        self._look_for_trouble()
 
     def close(self) -> None:
         """Lets the reader end by itself."""
-        self._warn_once()
-        if self._reader is not None and self._reader.stdin is not None:
+        self._look_for_trouble()
+        reader = self._reader
+        if reader is not None and reader.stdin is not None:
             with suppress(OSError):
-                self._reader.stdin.close()
-            self._reader.returncode = 0  # nobody waits for it
+                reader.stdin.close()
+        if reader is not None and reader.poll() is None:
+            reader.returncode = 0  # nobody waits for it; it removes the journal
         else:
-            self.journal.unlink(missing_ok=True)
+            for path in (self.journal, trouble_of(self.journal)):
+                with suppress(OSError):
+                    path.unlink()
 
-    def _warn_once(self) -> None:
-        trouble = trouble_of(self.journal)
-        if not self._warned and trouble.is_file():
+    def _look_for_trouble(self) -> None:
+        try:
+            self._warn_once(trouble_of(self.journal).read_text(encoding="utf-8"))
+        except OSError:  # it told none
+            if self._reader is not None and self._reader.poll():
+                self._warn_once(f"its process ended with code {self._reader.returncode}")
+
+    def _warn_once(self, reason: str) -> None:
+        if not self._warned:
             self._warned = True
-            reason = trouble.read_text(encoding="utf-8")
             print(f"\nwarning: no live curve in MLflow: {reason}. Training goes on", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def live_curve(step: int) -> Iterator[LiveCurve]:
     """The live curve of a step's training; a block that ends well ends it well."""
-    folder = Layout(project_root()).live
-    folder.mkdir(parents=True, exist_ok=True)
-    journal = folder / f"step_{step}.{os.getpid()}.jsonl"
-    journal.write_text("", encoding="utf-8")
-    trouble_of(journal).unlink(missing_ok=True)
+    journal = Layout(project_root()).live / f"step_{step}.{os.getpid()}.jsonl"
     curve = LiveCurve(step, journal)
+    with suppress(OSError):  # `show` will tell
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        journal.write_text("", encoding="utf-8")
+        trouble_of(journal).unlink(missing_ok=True)
     try:
         yield curve
         curve.show({"done": True})

@@ -28,6 +28,8 @@ from stages.entry import LAYOUT, run
 from stages.experiment import experiment_of
 from stages.pictures import training_pictures
 
+LATER = "Log it later with `dvc repro --force --single-item report`"
+
 
 def main(last: str) -> None:
     """Writes reports/ from data/evaluation/step_LAST."""
@@ -78,15 +80,25 @@ def track(settings: Settings, results: Results, summary: Mapping[str, Any], last
     try:
         if not store.is_on():
             return
-        finished = finished_of(settings, results, summary, last)
+    except store.TrackingError as error:
+        warn(error, LATER)
+        return
+    finished = finished_of(settings, results, summary, last)
+    try:
         log_finished(finished)
-        print(f"MLflow: {store.how_to_open()}")
     except store.TrackingError as error:
         try:
             way_out = f"It is kept in {unsent.keep(finished)}: send it with `ssul send`"
-        except UnboundLocalError:  # the switch itself is wrong
-            way_out = "Log it later with `dvc repro --force --single-item report`"
-        print(f"warning: this run is not in MLflow: {error}. {way_out}", file=sys.stderr)
+        except OSError:  # a full disk
+            way_out = LATER
+        warn(error, way_out)
+    else:
+        print(f"MLflow: {store.how_to_open()}")
+
+
+def warn(error: store.TrackingError, way_out: str) -> None:
+    """Says in one line why MLflow does not hold the run, and what to do."""
+    print(f"warning: this run is not in MLflow: {error}. {way_out}", file=sys.stderr)
 
 
 def finished_of(settings: Settings, results: Results, summary: Mapping[str, Any], last: int) -> Finished:

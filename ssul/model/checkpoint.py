@@ -59,12 +59,11 @@ def read_training(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / "training.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{path} cannot be read ({type(error).__name__}: {error})") from None
-    return dict(content)
 
 
 def load_checkpoint(folder: Path) -> tuple[IncrementalDeepLab, dict[str, Any]]:

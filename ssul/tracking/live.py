@@ -5,15 +5,13 @@ them and passes them on.
 """
 
 import json
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from ssul.tracking.experiment import Experiment
 from ssul.tracking.points import curve_points
-from ssul.tracking.runs import child_name, describe, held_points
-from ssul.tracking.store import Store, opened
+from ssul.tracking.runs import add_points, child_name, describe
+from ssul.tracking.store import opened
 
 _SECONDS = 2.0  # between two looks at the journal
 
@@ -23,8 +21,7 @@ def follow(
 ) -> None:
     """Passes the points of a journal on to MLflow until the training ends.
 
-    Points up to the last one that the step's run holds already are left out: a training that is begun again draws the
-    same ones.
+    Points that the step's run holds already are left out: a training that is begun again draws the same ones.
 
     Args:
         journal: JSON lines; the last one of a training that ended well is `{"done": true}`.
@@ -40,25 +37,18 @@ def follow(
             parent = store.find_or_create(experiment.fingerprint, experiment.name)
             child = store.find_or_create_child(parent, step, child_name(step, learned))
         describe(store, parent, experiment)
-        for run in (parent, child):
-            store.client.update_run(run, status="RUNNING")
-        passed = max((at for _, at, _ in held_points(store, child, ["loss"])), default=-1)
+        if trains(0):  # else the report may have finished the run by now
+            for run in (parent, child):
+                store.client.update_run(run, status="RUNNING")
         done, alive, rest = False, True, ""
         while alive:
             alive = trains(_SECONDS)
             *whole, rest = (rest + lines.read()).split("\n")  # a line may be caught half written
             points = [json.loads(line) for line in whole]
             done = done or any("done" in point for point in points)
-            _pass_on(store, child, [point for point in points if point.get("iteration", -1) > passed])
+            if shown := [point for point in points if "iteration" in point]:
+                with store.alone():  # the report may add the same points
+                    add_points(store, child, curve_points(shown))
         store.client.set_terminated(child, "FINISHED" if done else "FAILED")
         if not done:
             store.client.set_terminated(parent, "FAILED")
-
-
-def _pass_on(store: Store, child: str, points: Sequence[dict[str, Any]]) -> None:
-    from mlflow.entities import Metric
-
-    now = int(time.time() * 1000)
-    metrics = [Metric(key, value, now, step) for key, step, value in curve_points(points)]
-    for start in range(0, len(metrics), 1000):
-        store.client.log_batch(child, metrics=metrics[start : start + 1000])

@@ -92,9 +92,7 @@ def log_finished(finished: Finished) -> str:
             add_points(store, run_id, metric_points(finished.rows))
             _note_data(store, run_id, finished.data)
             for curve in finished.curves:
-                child = store.find_or_create_child(run_id, curve["step"], child_name(curve["step"], curve["learned"]))
-                add_points(store, child, curve_points(curve["points"]))
-                store.client.set_terminated(child, "FINISHED")
+                _log_curve(store, run_id, curve)
         for place, path in finished.artifacts.items():
             if path.is_dir():
                 store.client.log_artifacts(run_id, str(path), artifact_path=place)
@@ -148,14 +146,29 @@ def _run_for(store: Store, finished: Finished) -> str:
     """The run of an experiment, unless it holds other numbers than this one's: then a new one in its place."""
     experiment = finished.experiment
     run_id = store.find_or_create(experiment.fingerprint, experiment.name)
-    expected = {(key, step): value for key, step, value in metric_points(finished.rows)}
-    held = held_points(store, run_id, {key for key, _ in expected})
-    if all(expected.get((key, step)) == value for key, step, value in held):
+    if _agrees(store, run_id, metric_points(finished.rows)):
         return run_id
     while (child := store.search(f"tags.`mlflow.parentRunId` = '{run_id}'")) is not None:
         store.client.delete_run(child)
     store.client.delete_run(run_id)
     return store.find_or_create(experiment.fingerprint, experiment.name)
+
+
+def _log_curve(store: Store, parent: str, curve: dict[str, Any]) -> None:
+    """Completes the run of a step, unless another machine began it with other numbers: then a new one in its place."""
+    place = parent, curve["step"], child_name(curve["step"], curve["learned"])
+    points, child = curve_points(curve["points"]), store.find_or_create_child(*place)
+    if not _agrees(store, child, points):
+        store.client.delete_run(child)
+        child = store.find_or_create_child(*place)
+    add_points(store, child, points)
+    store.client.set_terminated(child, "FINISHED")
+
+
+def _agrees(store: Store, run_id: str, points: Sequence[Point]) -> bool:
+    expected = {(key, step): value for key, step, value in points}
+    held = held_points(store, run_id, {key for key, _ in expected})
+    return all(expected.get((key, step)) == value for key, step, value in held)
 
 
 def _note_data(store: Store, run_id: str, data: DataNote) -> None:
@@ -164,7 +177,11 @@ def _note_data(store: Store, run_id: str, data: DataNote) -> None:
     if store.client.get_run(run_id).inputs.dataset_inputs:
         return
     dataset = Dataset(
-        data.name, data.digest, "local", json.dumps({"uri": data.source}), profile=json.dumps(data.profile)
+        data.name,
+        data.digest,
+        "local",
+        json.dumps({"uri": without_password(data.source)}),
+        profile=json.dumps(data.profile),
     )
     store.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 

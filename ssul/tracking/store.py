@@ -98,7 +98,7 @@ def how_to_open() -> str:
     uri = store_uri()
     if _sqlite_file(uri) == _default_database():
         return OPEN_COMMAND
-    return without_password(uri) if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}"
+    return without_password(uri if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}")
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def opened() -> Iterator[Store]:
     except ImportError as error:
         raise TrackingError(f"{error}: install ssul[pipeline] to have MLflow, or set {SWITCH}=off") from None
     except Exception as error:  # mlflow passes on what its many backends raise; none of it may cost a finished run
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = without_password(" ".join(str(error).split()))[:300] or type(error).__name__
         raise TrackingError(without_password(f"the MLflow store {uri} cannot be used: {reason}")) from None
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ssul.errors import UserError
-from ssul.model.checkpoint import load_checkpoint, save_checkpoint
+from ssul.model.checkpoint import load_checkpoint, read_training, save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 
 Build = Callable[..., IncrementalDeepLab]
@@ -138,6 +138,54 @@ def test_v3_plus_is_refused_where_v3_is_promised(saved: Path, tmp_path: Path) ->
     (saved / "trunk.safetensors").write_bytes((tmp_path / "plus" / "trunk.safetensors").read_bytes())
     with pytest.raises(UserError, match=r"trunk\.safetensors.*Unexpected key"):
         load_checkpoint(saved)
+
+
+# ---- how it was learned ---------------------------------------------------------------------------------------------
+
+
+TRAINING = {"step": 1, "learned": ["Ähre"], "points": [{"iteration": 10, "loss": 0.1 + 0.2}]}
+
+
+def test_how_a_network_was_learned_is_read_back(build: Build, saved: Path) -> None:
+    save_checkpoint(saved, build(1, 1, 3), MEANING, TRAINING)
+    assert read_training(saved) == TRAINING
+
+
+def test_a_checkpoint_that_was_not_told_how_it_was_learned_has_no_file_of_it(saved: Path) -> None:
+    assert read_training(saved) is None
+    assert not (saved / "training.json").exists()
+
+
+def test_saving_again_without_telling_how_it_was_learned_leaves_no_stale_curve(build: Build, saved: Path) -> None:
+    save_checkpoint(saved, build(1, 1, 3), MEANING, TRAINING)
+    save_checkpoint(saved, build(1, 1, 3), MEANING)
+    assert read_training(saved) is None
+
+
+def test_how_a_network_was_learned_changes_no_other_file(build: Build, saved: Path, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "told", build(1, 1, 3), MEANING, TRAINING)
+    told = hashes(tmp_path / "told")
+    del told["training.json"]
+    assert told == hashes(saved)
+
+
+def test_a_checkpoint_opens_though_what_is_told_of_its_training_is_broken(saved: Path) -> None:
+    (saved / "training.json").write_bytes(b"{")
+    load_checkpoint(saved)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"3", b"null", b'"text"', b"[1]", b"\xff\xfe\x00"])
+def test_a_training_that_cannot_be_read_is_refused_by_name(saved: Path, content: bytes) -> None:
+    (saved / "training.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"step_0/training\.json cannot be read") as caught:
+        read_training(saved)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_training_that_is_a_folder_is_refused_by_name(saved: Path) -> None:
+    (saved / "training.json").mkdir()
+    with pytest.raises(UserError, match=r"training\.json cannot be read"):
+        read_training(saved)
 
 
 # ---- refused --------------------------------------------------------------------------------------------------------

@@ -1,10 +1,15 @@
 """The environment chooses the device and the workers; what cannot be is refused in words."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from lightning_fabric import Fabric
 
 from ssul.errors import UserError
-from ssul.training.device import choose_device, loader_workers
+from ssul.training.device import choose_device, hardware, loader_workers, memory_in_use
+
+STATUS = Path("/proc/self/status")
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +64,40 @@ def test_bf16_on_a_gpu_computes_in_bf16_and_keeps_weights_in_32() -> None:
     assert layer.weight.dtype == torch.float32
     with fabric.autocast():
         assert (layer.weight @ layer.weight).dtype == torch.bfloat16
+
+
+@pytest.fixture
+def cpu(monkeypatch: pytest.MonkeyPatch) -> Fabric:
+    monkeypatch.setenv("SSUL_ACCELERATOR", "cpu")
+    return choose_device("32")
+
+
+@pytest.mark.parametrize(("threads", "told"), [(1, "CPU, 1 thread"), (3, "CPU, 3 threads")])
+def test_a_cpu_is_told_with_its_threads(cpu: Fabric, monkeypatch: pytest.MonkeyPatch, threads: int, told: str) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert hardware(cpu) == told
+
+
+@pytest.mark.gpu
+def test_a_gpu_is_told_by_its_name() -> None:
+    assert hardware(choose_device("32")) == torch.cuda.get_device_name(0)
+
+
+@pytest.mark.skipif(not STATUS.is_file(), reason="only Linux tells")
+def test_on_a_cpu_the_memory_is_the_most_that_this_process_ever_used(cpu: Fabric) -> None:
+    status = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
+    kib = int(status["VmHWM"].removesuffix("kB"))
+    assert memory_in_use(cpu) == pytest.approx(kib / 2**20, rel=0.05)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_the_memory_is_the_gpus() -> None:
+    fabric = choose_device("32")
+    before = memory_in_use(fabric)
+    held = fabric.to_device(torch.zeros(2**30, dtype=torch.uint8))
+    del held
+    assert memory_in_use(fabric) == pytest.approx(before + 1, abs=1)
+    assert memory_in_use(fabric) >= 1
 
 
 @pytest.mark.parametrize(("given", "workers"), [("0", 0), ("3", 3), (" 2 ", 2), ("-1", 0)])

@@ -1,0 +1,71 @@
+"""A working folder in the middle of a run: parameters, index, splits, and what the last evaluation left."""
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ssul import config
+from ssul.catalog import data_set
+from ssul.config import Settings
+from ssul.data.index import ImageIndex, IndexRow
+from ssul.data.splits import Split
+from ssul.data.start import Start
+from ssul.evaluation.results import Results
+from ssul.evaluation.scores import Scores
+from ssul.paths import Layout
+from tests.tracking.examples import CURVES, PROJECT, own_project
+
+NAMES = ("background", *data_set("shapes").classes[:3])
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """The project's own parameters."""
+    return config.parse(yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8")))
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    """The working folder of a project with an empty MLflow store; all paths are relative to it."""
+    own_project(tmp_path / "project", monkeypatch)
+    fill(layout := Layout())
+    return layout
+
+
+def fill(layout: Layout) -> None:
+    """Writes what the stages before leave."""
+    shutil.copyfile(PROJECT / "params.yaml", layout.params)
+    known = data_set("shapes")
+    for split, files in (("train", known.train), ("val", known.val)):
+        row = IndexRow(f"{split}_00000", 48, 64, {0: 3000, 1: 72}, 0, 1234, "0" * 64)
+        ImageIndex("shapes", known.classes, files, known.values, (row,)).write(layout.index(split))
+    Start(None).write(layout.start)
+    Split(1, ((1,), (2, 3)), NAMES[1:], ("train_00000",), ()).write(layout.split(1))
+    contents = {layout.metrics: "{}", layout.miou_per_step: "[]", layout.class_iou: "[]", layout.page: "# page"}
+    contents |= {layout.figures / "curve.png": "png", layout.checkpoint(2) / "model.json": '{"format": 1}'}
+    for path, content in contents.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+
+
+@pytest.fixture
+def results() -> Results:
+    """The scores of two steps, which learned three classes."""
+    rows = [
+        Scores(step, 0.5, new, 0.5, new, 0.5, 0.5, new, 0.5, 0.9, new, 0.5, iou, iou, [])
+        for step, (new, iou) in enumerate([(None, {NAMES[0]: 0.75}), (0.25, {NAMES[0]: 0.5, NAMES[1]: 1 / 3})])
+    ]
+    return Results("shapes", True, NAMES, (1, 2), 150, tuple(map(asdict, rows)), ((9,),), CURVES)
+
+
+@pytest.fixture
+def summary() -> dict[str, object]:
+    """What the stage `splits` told."""
+    steps = [
+        {"step": 0, "images": 7, "classes": [{"name": NAMES[1]}]},
+        {"step": 1, "images": 2, "classes": [{"name": NAMES[2]}, {"name": NAMES[3]}]},
+    ]
+    return {"setting": "overlapped", "images": 9, "steps": steps}
