@@ -213,10 +213,16 @@ def table(
 @app.command()
 def send() -> None:
     """Send the finished experiments to MLflow that it could not take when they ended."""
-    waiting = unsent.kept()
+    waiting, stay = unsent.kept(), 0
     for place in waiting:
-        print(f"sent: {unsent.send(place)}")
-    print(f"{len(waiting)} sent; MLflow: {how_to_open()}" if waiting else "nothing waits to be sent")
+        try:
+            print(f"sent: {unsent.send(place)}")
+        except TrackingError as error:
+            stay += 1
+            print(f"not sent: {place}: {error}", file=sys.stderr)
+    print(f"{len(waiting) - stay} sent; MLflow: {how_to_open()}" if waiting else "nothing waits to be sent")
+    if stay:
+        raise UserError(f"{stay} of {len(waiting)} could not be sent and are kept")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -467,6 +468,19 @@ def test_what_waits_is_sent_once(tmp_path: Path, in_store: Command) -> None:
     assert "nothing waits to be sent" in in_store("send").out
     assert in_store("table", "--root", tmp_path).code == 0
     assert "ssul-m" in (tmp_path / "reports" / "results.md").read_text(encoding="utf-8")
+
+
+def test_one_that_cannot_be_sent_stays_and_holds_up_no_other(store: Path, in_store: Command) -> None:
+    broken = store / "data" / "unsent" / "0broken"
+    broken.mkdir(parents=True)
+    (broken / "run.json").write_text("{", encoding="utf-8")
+    unsent.keep(finished_run("plop", 0.3))
+    said = in_store("send")
+    assert said.code == 1
+    assert "sent: plop" in said.out
+    assert said.err.splitlines()[-1] == "error: 1 of 2 could not be sent and are kept"
+    assert broken.is_dir()
+    shutil.rmtree(broken)
 
 
 def test_the_checkpoint_of_a_run_that_is_not_there_is_one_line_and_leaves_nothing(

@@ -89,8 +89,13 @@ def is_on() -> bool:
 
 
 def store_uri() -> str:
-    """Where runs are kept: MLFLOW_TRACKING_URI, or mlflow.db in the project's main folder."""
-    return os.environ.get(URI_VARIABLE) or f"sqlite:///{_default_database()}"
+    """Where runs are kept: MLFLOW_TRACKING_URI, or mlflow.db in the project's main folder.
+
+    A relative sqlite file is meant from there too: DVC's queue works in other folders.
+    """
+    uri = os.environ.get(URI_VARIABLE) or f"sqlite:///{_default_database()}"
+    database = _sqlite_file(uri)
+    return uri if database is None else uri.replace(str(database), str(project_root().resolve() / database), 1)
 
 
 def how_to_open() -> str:
@@ -131,8 +136,8 @@ def _open(uri: str) -> Store:
     if experiment is not None:
         return Store(client, experiment.experiment_id, uri)
     # absolute, so that experiments in DVC's temporary folders put theirs in the same place; other stores choose
-    database = _default_database()
-    place = (database.parent / "mlruns").as_uri() if _sqlite_file(uri) == database else None
+    database = _sqlite_file(uri)
+    place = None if database is None else (database.parent / "mlruns").as_uri()
     return Store(client, client.create_experiment(EXPERIMENT, artifact_location=place, tags=page_tags()), uri)
 
 

@@ -17,6 +17,16 @@ from ssul.tracking.store import TrackingError, how_to_open, is_on, opened, store
 from tests.tracking.examples import PROJECT, client, runs
 
 
+def test_a_relative_database_and_its_artifacts_lie_in_the_main_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///team/runs.db")
+    assert store_uri() == f"sqlite:///{tmp_path.resolve()}/team/runs.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////elsewhere/runs.db")
+    assert store_uri() == "sqlite:////elsewhere/runs.db"
+
+
 @pytest.mark.parametrize(("value", "on"), [("off", False), ("OFF", False), ("on", True), ("", True)])
 def test_the_environment_switches_it_off(monkeypatch: pytest.MonkeyPatch, value: str, on: bool) -> None:
     monkeypatch.setenv("SSUL_TRACKING", value)
