@@ -100,7 +100,7 @@ def train(
         ) from None
     if best is not None:
         best.restore()
-        print(f"step {split.step}: the weights with the best score, {100 * best.score:.1f}, are kept")
+        print(f"step {split.step}: {best}")
     save_checkpoint(LAYOUT.checkpoint(split.step), objective.model, meaning(objective, split), curve.describe())
 
 

@@ -41,6 +41,11 @@ class BestWeights:
         assert self.state is not None
         self.model.load_state_dict(self.state)
 
+    def __str__(self) -> str:
+        if self.score < 0:
+            return f"none were judged in fewer than {self.every} iterations: the untrained weights are kept"
+        return f"the weights with the best score, {100 * self.score:.1f}, are kept"
+
     def _judge(self) -> None:
         score = self.judge()
         if score > self.score:

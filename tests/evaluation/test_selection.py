@@ -47,6 +47,7 @@ def test_of_equals_the_first_is_kept() -> None:
 def test_a_training_that_is_never_judged_keeps_the_untrained_weights() -> None:
     model = counter()
     best = BestWeights(model, scripted(), every=100, untrained=True)
+    assert str(best) == "none were judged in fewer than 100 iterations: the untrained weights are kept"
     assert learned(best, model, 99) == 0.0
 
 

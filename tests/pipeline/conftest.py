@@ -66,15 +66,30 @@ class Clone:
 
     def command(self, *words: str) -> Outcome:
         """Runs any command in the clone."""
-        environment = {
+        done = subprocess.run(
+            words, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=600, check=False
+        )
+        return Outcome(done.returncode, done.stdout + done.stderr)
+
+    def background(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Starts a dvc command in a session of its own; what it says is lost, for nothing must wait for its pipes."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "dvc", *arguments],
+            cwd=self.root,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """This process's, without what would lead a command out of the clone."""
+        return {
             **{name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_", "MLFLOW_"))},
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "OMP_NUM_THREADS": "1",
         }
-        done = subprocess.run(
-            words, cwd=self.root, env=environment, capture_output=True, text=True, timeout=600, check=False
-        )
-        return Outcome(done.returncode, done.stdout + done.stderr)
 
 
 def make_clone(root: Path) -> Clone:

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -42,8 +41,7 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     clone = make_clone(tmp_path_factory.mktemp("queue"))
     for name, overrides in QUEUED.items():
         succeeded(clone.dvc("exp", "run", "--queue", "-n", name, *switches(*TINY, *overrides)))
-    succeeded(clone.dvc("queue", "start", "-j", "4"))
-    wait(lambda: not re.search("Queued|Running", clone.dvc("queue", "status").text), seconds=540)
+    work_off(clone, workers=4)
     return clone
 
 
@@ -54,6 +52,12 @@ def switches(*overrides: str) -> list[str]:
 def succeeded(outcome: Outcome) -> Outcome:
     assert outcome.code == 0, outcome.text[-3000:]
     return outcome
+
+
+def work_off(clone: Clone, *, workers: int) -> None:
+    """Starts workers and waits until nothing is queued or running."""
+    assert clone.background("queue", "start", "-j", str(workers)).wait(timeout=120) == 0
+    wait(lambda: not re.search("Queued|Running", clone.dvc("queue", "status").text), seconds=540)
 
 
 def wait(done: Any, *, seconds: float) -> None:
@@ -117,8 +121,7 @@ def test_the_queue_runs_the_code_as_it_was_changed(queue: Clone) -> None:
     assert "'changed', 'code'" in stage.read_text(encoding="utf-8")
     succeeded(queue.dvc("exp", "run", "--queue", "-n", "changed", *switches(*TINY)))
     stage.write_text(text, encoding="utf-8")  # what is queued is what was there when it was queued
-    succeeded(queue.dvc("queue", "start", "-j", "1"))
-    wait(lambda: not re.search("Queued|Running", queue.dvc("queue", "status").text), seconds=240)
+    work_off(queue, workers=1)
     assert "changed code" in queue.dvc("queue", "logs", "changed").text
     parents = Page(queue).parents()
     assert len(parents) == len(QUEUED) + 1  # other code is another experiment, even where it computes the same
@@ -165,15 +168,7 @@ def test_switching_scenarios_leaves_no_stale_step_anywhere(clone: Clone) -> None
 
 def test_a_killed_experiment_that_is_run_again_is_in_mlflow_once(clone: Clone) -> None:
     words = ["exp", "run", "-n", "killed", *switches(*TINY, "recipe.increment.epochs=150")]
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dvc", *words],
-        cwd=clone.root,
-        env=environment | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = clone.background(*words)
     page = Page(clone)
 
     def shown() -> bool:
