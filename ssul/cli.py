@@ -190,7 +190,7 @@ def table(
         Outcome(
             Subject(*(run.tags[key] for key in ("scenario", "setting", "method", "model"))),
             run.params.get("seed", "0"),
-            run.params,
+            {**run.params, "data.digest": run.tags.get("data.digest", "")},
             {name: run.scores[f"miou_{name}"] for name in ("old", "new", "all") if f"miou_{name}" in run.scores},
         )
         for run in finished_runs()
@@ -202,11 +202,13 @@ def table(
     layout = Layout(root)
     draw_results(layout.results_figure, rows)
     text = markdown_results(rows)
-    write_text(
-        layout.results,
-        f"# Results\n\nMean IoU in percent after the last step, old / new / all; mean ± standard deviation over seeds, "
-        f"from {len(outcomes)} runs in MLflow.\n\n{text}\n\n![mean IoU of all classes]({layout.results_figure.name})\n",
+    runs = sum(cell.runs for row in rows for cell in row.cells.values())
+    told = (
+        "Mean IoU in percent after the last step, old / new / all; mean ± standard deviation over seeds, "
+        f"from {runs} runs in MLflow."
     )
+    figure = f"![mean IoU of all classes]({layout.results_figure.name})"
+    write_text(layout.results, f"# Results\n\n{told}\n\n{text}\n\n{figure}\n")
     print(f"{text}\n\n{layout.results}, {layout.results_figure}")
 
 

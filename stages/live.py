@@ -18,6 +18,7 @@ from ssul.paths import Layout, project_root
 
 LIVE_VARIABLE = "SSUL_LIVE_AFTER"
 _PATIENCE = 30.0  # seconds; a shorter step is over before MLflow is open
+_A_DAY = 24 * 60 * 60  # seconds; a training that goes on writes more often
 
 
 class LiveCurve:
@@ -83,6 +84,9 @@ def live_curve(step: int) -> Iterator[LiveCurve]:
         journal.parent.mkdir(parents=True, exist_ok=True)
         journal.write_text("", encoding="utf-8")
         trouble_of(journal).unlink(missing_ok=True)
+        for old in journal.parent.iterdir():  # of trainings that were killed
+            if time.time() - old.stat().st_mtime > _A_DAY:
+                old.unlink(missing_ok=True)
     try:
         yield curve
         curve.show({"done": True})
@@ -102,7 +106,7 @@ def tracks() -> bool:
 
 def patience() -> float:
     """For how many seconds a training must last until MLflow shows it: SSUL_LIVE_AFTER, else 30."""
-    given = os.environ.get(LIVE_VARIABLE, str(_PATIENCE))
+    given = os.environ.get(LIVE_VARIABLE) or str(_PATIENCE)
     try:
         return float(given)
     except ValueError:

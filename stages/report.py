@@ -93,6 +93,7 @@ def track(settings: Settings, results: Results, summary: Mapping[str, Any], last
             way_out = LATER
         warn(error, way_out)
     else:
+        unsent.forget(finished)
         print(f"MLflow: {store.how_to_open()}")
 
 
@@ -104,7 +105,11 @@ def warn(error: store.TrackingError, way_out: str) -> None:
 def finished_of(settings: Settings, results: Results, summary: Mapping[str, Any], last: int) -> Finished:
     """What MLflow is told of a run."""
     experiment = experiment_of(settings)
-    tags = {"hardware": "; ".join(dict.fromkeys(curve["hardware"] for curve in results.training))}
+    digest = digest_of(LAYOUT.index("train"), LAYOUT.index("val"))
+    tags = {
+        "data.digest": digest,
+        "hardware": "; ".join(dict.fromkeys(curve["hardware"] for curve in results.training)),
+    }
     tags["mlflow.note.content"] = description(experiment.name, results)
     return Finished(
         replace(experiment, tags=experiment.tags | {key: value for key, value in tags.items() if value}),
@@ -112,7 +117,7 @@ def finished_of(settings: Settings, results: Results, summary: Mapping[str, Any]
         results.training,
         DataNote(
             name=results.data_set,
-            digest=digest_of(LAYOUT.index("train"), LAYOUT.index("val")),
+            digest=digest,
             source=settings.data.root or "drawn by the pipeline",
             profile=data_profile(summary),
         ),
@@ -152,12 +157,20 @@ def remembered(settings: Settings, last: int) -> list[ShownExemplar]:
     """The exemplars in memory during the last step, with what they show."""
     index = ImageIndex.read(LAYOUT.index("train"))
     pictures = training_pictures(settings.data, index)
-    return [
+    exemplars = [
         ShownExemplar(
             pictures.folders.image(exemplar.id), tuple(index.class_name(class_id) for class_id in exemplar.classes)
         )
         for exemplar in read_exemplars(LAYOUT.memory(last))
     ]
+    there = [exemplar for exemplar in exemplars if exemplar.picture.is_file()]
+    if len(there) < len(exemplars):
+        missing = len(exemplars) - len(there)
+        print(
+            f"warning: exemplars that are not shown: {missing}, for their pictures are not at data.root",
+            file=sys.stderr,
+        )
+    return there
 
 
 def read_summary() -> Any:

@@ -50,12 +50,16 @@ class Start:
 
 
 def folder_digest(folder: Path) -> str:
-    """SHA-256 over the names and contents of a folder's files.
+    """SHA-256 over the names and contents of a checkpoint folder's files, how it was learned left out.
 
     Raises:
         UserError: if there are none.
     """
-    files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    files = (
+        sorted(path for path in folder.iterdir() if path.is_file() and path.name != "training.json")
+        if folder.is_dir()
+        else []
+    )
     if not files:
         raise UserError(
             f"recipe.base.checkpoint '{folder}' is no checkpoint folder: name one, or train the base step with "

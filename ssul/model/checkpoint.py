@@ -5,7 +5,7 @@
     head_0.safetensors   one file a head
     training.json        how it was learned, for a person to look at; a checkpoint is one without it
 
-The bytes depend on the weights alone, so that a part that did not change keeps its hash and is stored once.
+The bytes of the weights depend on them alone, so that a part that did not change keeps its hash and is stored once.
 """
 
 import json

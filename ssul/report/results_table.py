@@ -4,14 +4,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
+from typing import NamedTuple
 
-from ssul.report.published_results import published
+from ssul.report.published_results import Published, published
 from ssul.report.style import GREY, INK, PALE, note, sheet
 from ssul.report.subject import Subject
 from ssul.report.tables import UNDEFINED, markdown, markdown_table
 
 SCORES = ("old", "new", "all")
-_SCENARIOS_OWN = ("seed", "scenario.", "data.")  # parameters that a column or the number of seeds stands for
+_TOLD = (
+    *("seed", "data.name", "scenario.name", "scenario.base_classes", "scenario.increment", "scenario.last"),
+    "evaluation.pictures",
+)
 _COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6b7280"]  # Okabe and Ito's
 
 
@@ -22,7 +26,7 @@ class Outcome:
     Attributes:
         subject: scenario, setting, method and model.
         seed: its seed, as text.
-        params: all parameters by dotted names, as text.
+        params: all parameters by dotted names, as text; and whatever else parts runs, such as a digest of the data.
         scores: `old`, `new` and `all` after the last step, in 0..1; undefined ones are missing.
     """
 
@@ -46,8 +50,8 @@ class Cell:
         return " / ".join(_spread(self.values[name]) for name in SCORES)
 
     @property
-    def seeds(self) -> int:
-        """How many seeds."""
+    def runs(self) -> int:
+        """How many runs, each of another seed."""
         return max(len(values) for values in self.values.values())
 
 
@@ -58,24 +62,32 @@ class Row:
     Attributes:
         method: in words; with the parameters in which it differs from other lines of the same method.
         setting, model: as in `Subject`.
+        data_set: its name.
         cells: by scenario.
     """
 
     method: str
     setting: str
     model: str
+    data_set: str
     cells: Mapping[str, Cell]
 
+    def paper(self, scenario: str) -> Published | None:
+        """What the paper gives for it, where this line has a number to compare."""
+        if self.setting != "overlapped" or scenario not in self.cells:
+            return None
+        return published(scenario, self.method.partition(" (")[0].removesuffix(" as published"))
+
     def published(self, scenario: str) -> str:
-        """What the paper gives for it, as text; empty where it gives nothing."""
-        found = published(scenario, self.method.partition(" (")[0]) if self.setting == "overlapped" else None
+        """What the paper gives for it, as text; empty where it gives nothing, or there is nothing to compare."""
+        found = self.paper(scenario)
         if found is None:
             return ""
         return " / ".join(UNDEFINED if value is None else f"{value:.1f}" for value in found)
 
 
 def collect(outcomes: Iterable[Outcome], *, decides: Callable[[str], bool]) -> list[Row]:
-    """Puts runs together: one line for each method, setting, model and set of parameters.
+    """Puts runs together: one line for each data set, setting, model, method and set of parameters.
 
     Of two runs that differ in nothing but the code's version the first counts.
 
@@ -84,22 +96,26 @@ def collect(outcomes: Iterable[Outcome], *, decides: Callable[[str], bool]) -> l
         decides: whether a parameter, by its name, decides a result.
 
     Returns:
-        lines ordered by setting, model and the mean of `all`.
+        lines ordered by data set, setting, model and the mean of `all`.
     """
-    lines: dict[tuple[str, str, str, tuple[tuple[str, str], ...]], dict[str, dict[str, Outcome]]] = {}
+    lines: dict[_Line, dict[str, dict[str, Outcome]]] = {}
     for outcome in outcomes:
         subject = outcome.subject
-        own = {
-            key: value for key, value in outcome.params.items() if decides(key) and not key.startswith(_SCENARIOS_OWN)
-        }
-        line = lines.setdefault((subject.setting, subject.model, subject.method, tuple(sorted(own.items()))), {})
+        own = {key: value for key, value in outcome.params.items() if decides(key) and not _told(key, value)}
+        kind = (outcome.params.get("data.name", ""), subject.setting, subject.model, subject.method)
+        line = lines.setdefault(_Line(kind, tuple(sorted(own.items()))), {})
         line.setdefault(subject.scenario, {}).setdefault(outcome.seed, outcome)
     rows = [
-        Row(f"{method}{_differing(params, _same_method(lines, key))}", setting, model, _cells(line))
-        for (setting, model, method, params), line in lines.items()
-        for key in [(setting, model, method)]
+        Row(
+            f"{line.kind[3]}{_differing(line, [other for other in lines if other.kind == line.kind])}",
+            setting=line.kind[1],
+            model=line.kind[2],
+            data_set=line.kind[0],
+            cells=_cells(cells),
+        )
+        for line, cells in lines.items()
     ]
-    return sorted(rows, key=lambda row: (row.setting, row.model, _mean_all(row), row.method))
+    return sorted(rows, key=lambda row: (row.data_set, row.setting, row.model, _mean_all(row), row.method))
 
 
 def markdown_results(rows: Sequence[Row]) -> str:
@@ -107,7 +123,7 @@ def markdown_results(rows: Sequence[Row]) -> str:
     scenarios = scenarios_of(rows)
     body = []
     for row in rows:
-        seeds = sorted({cell.seeds for cell in row.cells.values()})
+        seeds = sorted({cell.runs for cell in row.cells.values()})
         told = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
         cells = [str(row.cells[name]) if name in row.cells else "" for name in scenarios]
         body.append([markdown(row.method), row.setting, markdown(row.model), told, *cells])
@@ -139,8 +155,8 @@ def draw_results(path: Path, rows: Sequence[Row]) -> None:
                     panel.barh(place, mean(values), xerr=spread or None, color=colour, height=0.62, ecolor=INK)
                     where = (mean(values) + spread, place)
                     note(panel, f"{mean(values):.1f}", where, (4, 0), "data", va="center", fontsize=8.5)
-                paper = published(scenario, row.method.partition(" (")[0])
-                if paper is not None and row.setting == "overlapped":
+                paper = row.paper(scenario)
+                if paper is not None:
                     panel.plot([paper.all] * 2, [place - 0.4, place + 0.4], color=GREY, linewidth=1.4, linestyle=":")
             panel.set_xlim(0, 100)
             panel.set_title(scenario, fontsize=9.5, color=GREY, pad=5)
@@ -156,15 +172,23 @@ def scenarios_of(rows: Sequence[Row]) -> list[str]:
     return sorted({scenario for row in rows for scenario in row.cells})
 
 
-def _same_method(
-    lines: Iterable[tuple[str, str, str, tuple[tuple[str, str], ...]]], key: tuple[str, str, str]
-) -> list[dict[str, str]]:
-    return [dict(params) for *same, params in lines if tuple(same) == key]
+class _Line(NamedTuple):
+    """What the runs of a line of the table share: data set, setting, model, method, and all that decides a result."""
+
+    kind: tuple[str, str, str, str]
+    params: tuple[tuple[str, str], ...]
 
 
-def _differing(params: Sequence[tuple[str, str]], peers: Sequence[Mapping[str, str]]) -> str:
-    """The parameters in which a line differs from another of the same method, in brackets; nothing if none does."""
-    told = [f"{key}={value}" for key, value in params if any(peer.get(key) != value for peer in peers)]
+def _told(key: str, value: str) -> bool:
+    """Whether the column, the number of seeds or the name of the line tells a parameter, or no score depends on it."""
+    return key in _TOLD or (key == "scenario.order" and not value.startswith("["))
+
+
+def _differing(line: _Line, peers: Sequence[_Line]) -> str:
+    """The parameters in which a line differs from another of the same kind, in brackets; nothing if none does."""
+    told = [
+        f"{key}={value}" for key, value in line.params if any(dict(peer.params).get(key) != value for peer in peers)
+    ]
     return f" ({', '.join(told)})" if told else ""
 
 

@@ -1,10 +1,12 @@
 """The network of a run, back from MLflow."""
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from ssul.atomic import replaced_folder
+from ssul.errors import UserError
 from ssul.model.checkpoint import load_checkpoint
 from ssul.model.deeplab import IncrementalDeepLab
 from ssul.tracking.store import opened
@@ -13,14 +15,21 @@ from ssul.tracking.store import opened
 def fetch_checkpoint(run_id: str, folder: Path) -> None:
     """Downloads the last checkpoint of a run into a folder, whole or not at all.
 
+    Args:
+        run_id: of the run.
+        folder: its place; a checkpoint that is there is replaced.
+
     Raises:
         TrackingError: if the store cannot be reached, or has no such run or no checkpoint in it.
+        UserError: if something else is in that place.
     """
-    with opened() as store, replaced_folder(folder) as temporary:
-        store.client.download_artifacts(run_id, "checkpoint", str(temporary))
-        for path in (temporary / "checkpoint").iterdir():
-            path.rename(temporary / path.name)
-        (temporary / "checkpoint").rmdir()
+    if folder.exists() and not (folder / "model.json").is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is there and holds no checkpoint: name a new folder, or one to be replaced")
+    with tempfile.TemporaryDirectory() as temporary:
+        with opened() as store:
+            store.client.download_artifacts(run_id, "checkpoint", temporary)
+        with replaced_folder(folder) as fresh:
+            shutil.copytree(Path(temporary) / "checkpoint", fresh, dirs_exist_ok=True)
 
 
 def open_checkpoint(run_id: str) -> tuple[IncrementalDeepLab, dict[str, Any]]:

@@ -37,7 +37,8 @@ def follow(
             parent = store.find_or_create(experiment.fingerprint, experiment.name)
             child = store.find_or_create_child(parent, step, child_name(step, learned))
         describe(store, parent, experiment)
-        if trains(0):  # else the report may have finished the run by now
+        complete = store.status(parent) == "FINISHED"  # its results stand, whatever becomes of this training
+        if trains(0) and not complete:  # else the report may have finished the run by now
             for run in (parent, child):
                 store.client.update_run(run, status="RUNNING")
         done, alive, rest = False, True, ""
@@ -49,6 +50,13 @@ def follow(
             if shown := [point for point in points if "iteration" in point]:
                 with store.alone():  # the report may add the same points
                     add_points(store, child, curve_points(shown))
+        if complete:
+            return
         store.client.set_terminated(child, "FINISHED" if done else "FAILED")
-        if not done:
-            store.client.set_terminated(parent, "FAILED")
+        with store.alone():
+            if store.status(parent) == "FINISHED":  # by the report, meanwhile
+                return
+            if done:
+                store.client.update_run(parent, status="SCHEDULED")  # it waits for its next step, or died between two
+            else:
+                store.client.set_terminated(parent, "FAILED")

@@ -8,7 +8,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Finished:
         curves: `ssul.training.curve` as dicts, one for each step that was trained.
         data: what it learned from.
         artifacts: where in the run -> file or folder to keep there.
+        ended: when, in milliseconds since 1970; it may be sent much later.
     """
 
     experiment: Experiment
@@ -56,6 +57,7 @@ class Finished:
     curves: tuple[dict[str, Any], ...]
     data: DataNote
     artifacts: dict[str, Path]
+    ended: int = field(default_factory=lambda: int(time.time() * 1000))
 
     def write(self, folder: Path) -> None:
         """Writes everything, artifacts too, into a folder, whole or not at all."""
@@ -76,6 +78,7 @@ class Finished:
             tuple(content["curves"]),
             DataNote(**content["data"]),
             {place: folder / "artifacts" / place for place in content["artifacts"]},
+            content["ended"],
         )
 
 
@@ -98,7 +101,7 @@ def log_finished(finished: Finished) -> str:
                 store.client.log_artifacts(run_id, str(path), artifact_path=place)
             else:
                 store.client.log_artifact(run_id, str(path), artifact_path=str(Path(place).parent).strip("."))
-        store.client.set_terminated(run_id, "FINISHED")
+        store.client.set_terminated(run_id, "FINISHED", end_time=finished.ended)
     return run_id
 
 

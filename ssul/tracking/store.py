@@ -21,6 +21,7 @@ FINGERPRINT_TAG = "ssul.fingerprint"
 SWITCH = "SSUL_TRACKING"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 OPEN_COMMAND = "make ui"  # in the project's main folder
+_SQLITE = "sqlite:///"
 _LOCK_SECONDS = 120
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -28,7 +29,7 @@ _ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # its defaults keep a stage waiting for minutes where no server answers
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # a large checkpoint may take long to be stored
 }
 
 
@@ -66,6 +67,10 @@ class Store:
         found = self.search(f"tags.`mlflow.parentRunId` = '{parent}' and tags.`ssul.step` = '{step}'")
         return found or self.create(name, {"mlflow.parentRunId": parent, "ssul.step": str(step)})
 
+    def status(self, run_id: str) -> str:
+        """MLflow's word for how a run stands, like FINISHED."""
+        return str(self.client.get_run(run_id).info.status)
+
     def search(self, condition: str) -> str | None:
         """The id of the first run that meets a condition, if any does."""
         found = self.client.search_runs([self.experiment_id], condition, max_results=1)
@@ -94,8 +99,10 @@ def store_uri() -> str:
     A relative sqlite file is meant from there too: DVC's queue works in other folders.
     """
     uri = os.environ.get(URI_VARIABLE) or f"sqlite:///{_default_database()}"
-    database = _sqlite_file(uri)
-    return uri if database is None else uri.replace(str(database), str(project_root().resolve() / database), 1)
+    if not uri.startswith(_SQLITE):
+        return uri
+    file, mark, options = uri.removeprefix(_SQLITE).partition("?")
+    return f"{_SQLITE}{project_root().resolve() / file}{mark}{options}"
 
 
 def how_to_open() -> str:
@@ -103,7 +110,9 @@ def how_to_open() -> str:
     uri = store_uri()
     if _sqlite_file(uri) == _default_database():
         return OPEN_COMMAND
-    return without_password(uri if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}")
+    return without_password(
+        uri if uri.startswith("http") else f"MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri {uri}"
+    )
 
 
 @contextmanager
@@ -134,6 +143,9 @@ def _open(uri: str) -> Store:
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is not None:
+        for key, value in page_tags().items():
+            if key not in experiment.tags:  # a store from before this version; what the user changed stays
+                client.set_experiment_tag(experiment.experiment_id, key, value)
         return Store(client, experiment.experiment_id, uri)
     # absolute, so that experiments in DVC's temporary folders put theirs in the same place; other stores choose
     database = _sqlite_file(uri)
@@ -159,5 +171,4 @@ def _default_database() -> Path:
 
 
 def _sqlite_file(uri: str) -> Path | None:
-    prefix = "sqlite:///"
-    return Path(uri.removeprefix(prefix).partition("?")[0]) if uri.startswith(prefix) else None
+    return Path(uri.removeprefix(_SQLITE).partition("?")[0]) if uri.startswith(_SQLITE) else None

@@ -10,9 +10,14 @@ from ssul.tracking.store import TrackingError
 
 def keep(finished: Finished) -> Path:
     """Keeps an experiment; one of the same fingerprint is replaced. Returns where."""
-    place = Layout(project_root()).unsent / finished.experiment.fingerprint[:16]
+    place = _place_of(finished)
     finished.write(place)
     return place
+
+
+def forget(finished: Finished) -> None:
+    """Forgets what is kept of an experiment that has been logged meanwhile."""
+    shutil.rmtree(_place_of(finished), ignore_errors=True)
 
 
 def kept() -> list[Path]:
@@ -34,3 +39,7 @@ def send(place: Path) -> str:
     log_finished(finished)
     shutil.rmtree(place)
     return finished.experiment.name
+
+
+def _place_of(finished: Finished) -> Path:
+    return Layout(project_root()).unsent / finished.experiment.fingerprint[:16]

@@ -130,6 +130,7 @@ def learn_step(
         value = loss.total.item()
         if not math.isfinite(value):
             raise DivergedError(iteration, iterations, value, [group["lr"] for group in optimizer.param_groups])
+        parts = {name: float(part) for name, part in loss.parts.items()}  # here, where the device is waited for anyway
         fabric.backward(loss.total)
         optimizer.step()
         seen += len(images)
@@ -139,5 +140,5 @@ def learn_step(
             loss=value,
             lr=rate_at(max(initial), iteration, iterations),
             images_per_second=seen / (time.perf_counter() - started),
-            parts={name: float(part) for name, part in loss.parts.items()},
+            parts=parts,
         )

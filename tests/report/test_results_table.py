@@ -26,7 +26,7 @@ def rows_of(*outcomes: Outcome) -> list[Any]:
 def test_seeds_are_put_together_with_mean_and_standard_deviation() -> None:
     (row,) = rows_of(*(outcome("ssul", seed=seed, all_=value) for seed, value in enumerate((0.50, 0.52, 0.54))))
     cell = row.cells["voc_15-1"]
-    assert cell.seeds == 3
+    assert cell.runs == 3
     assert str(cell) == "60.0 ± 0.0 / 20.0 ± 0.0 / 52.0 ± 2.0"
 
 
@@ -51,9 +51,45 @@ def test_runs_with_other_parameters_never_share_a_cell_and_say_what_differs() ->
     assert sorted(row.method for row in rows) == ["mib", "ssul (recipe.crop=256)", "ssul (recipe.crop=513)"]
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"data.holdout": "0.1"},
+        {"data.digest": "another"},
+        {"data.drawn.seed": "1"},
+        {"scenario.order": "[2,1]"},
+        {"evaluation.future": "background"},
+    ],
+    ids=str,
+)
+def test_seeds_of_other_data_or_another_order_are_not_averaged(other: dict[str, str]) -> None:
+    usual = {"data.holdout": "0.0", "data.digest": "one", "data.drawn.seed": "0", "evaluation.future": "ignore"}
+    rows = rows_of(outcome("ssul", seed=0, **usual), outcome("ssul", seed=1, **usual | other))
+    assert [row.cells["voc_15-1"].runs for row in rows] == [1, 1]
+    (told,) = other.items()
+    assert any("=".join(told) in row.method for row in rows)
+
+
+def test_what_changes_no_score_parts_no_runs() -> None:
+    (row,) = rows_of(outcome("ssul", seed=0), outcome("ssul", seed=1, **{"evaluation.pictures": "4"}))
+    assert row.cells["voc_15-1"].runs == 2
+
+
+def test_two_data_sets_have_lines_of_their_own_that_do_not_tell_each_others_recipes() -> None:
+    ade = {"data.name": "ade", "recipe.crop": "512"}
+    rows = rows_of(outcome("ssul", **{"data.name": "voc"}), outcome("ssul", "ade_100-50", **ade))
+    assert [(row.data_set, row.method) for row in rows] == [("ade", "ssul"), ("voc", "ssul")]
+    lines = markdown_results(rows).splitlines()
+    assert [line.count("/") for line in lines[2:]] == [2, 2, 2, 2]  # a line of ours, a published one, and again
+
+
+def test_the_published_codes_own_faults_stand_beside_its_published_numbers() -> None:
+    assert "*78.4 / 49.0 / 71.4*" in markdown_results(rows_of(outcome("ssul-m as published")))
+
+
 def test_where_the_data_lies_parts_no_runs() -> None:
     (row,) = rows_of(outcome("ssul", seed=0), outcome("ssul", seed=1, **{"data.root": "/elsewhere"}))
-    assert row.cells["voc_15-1"].seeds == 2
+    assert row.cells["voc_15-1"].runs == 2
 
 
 def test_the_published_numbers_stand_below_ours_where_there_are_any() -> None:

@@ -120,7 +120,7 @@ def test_it_is_started_when_its_time_has_come(here: Path, reader: Reader, monkey
         wait_for((here / "started").exists)
 
 
-@pytest.mark.parametrize("given", ["soon", "", "1,5", "3s"])
+@pytest.mark.parametrize("given", ["soon", "1,5", "3s"])
 def test_a_time_that_is_none_is_refused_by_name_before_anything_is_written(
     here: Path, monkeypatch: pytest.MonkeyPatch, given: str
 ) -> None:

@@ -8,11 +8,16 @@ from typing import Any
 
 import pytest
 
+from ssul.catalog import data_set
 from ssul.config import Settings
+from ssul.data.exemplars import Exemplar, write_exemplars
+from ssul.data.index import ImageIndex
 from ssul.evaluation.results import Results
 from ssul.paths import Layout
+from ssul.report.training_figures import ShownExemplar
 from ssul.tracking import unsent
-from stages.report import digest_of, finished_of, track
+from stages.pictures import training_pictures
+from stages.report import digest_of, finished_of, remembered, track
 from tests.tracking.examples import CURVES, children, files, losses, parents, points, runs
 
 Summary = dict[str, Any]
@@ -165,3 +170,17 @@ def test_the_datas_digest_differs_when_a_file_does(workplace: Layout) -> None:
     seen.add(digest_of(train, val))
     assert len(seen) == 3
     assert all(len(digest) == 16 for digest in seen)
+
+
+def test_exemplars_whose_pictures_are_away_are_not_shown_and_cost_one_line(
+    workplace: Layout, settings: Settings, capsys: Captured
+) -> None:
+    write_exemplars(workplace.memory(2), [Exemplar("train_00000", (0,), (1, 3)), Exemplar("train_00001", (1,), (2,))])
+    assert remembered(settings, 2) == []
+    assert capsys.readouterr().err.startswith("warning: exemplars that are not shown: 2,")
+    picture = training_pictures(settings.data, ImageIndex.read(workplace.index("train"))).folders.image("train_00000")
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"a picture")
+    shapes = data_set("shapes").classes
+    assert remembered(settings, 2) == [ShownExemplar(picture, (shapes[0], shapes[2]))]
+    assert capsys.readouterr().err.startswith("warning: exemplars that are not shown: 1,")

@@ -40,14 +40,25 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_the_logged_files_come_back_bit_for_bit_in_place_of_what_was_there(
+def test_the_logged_files_come_back_bit_for_bit_in_place_of_another_checkpoint(
     run_id: str, checkpoint: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "old.txt").write_text("old")
     for _ in range(2):
         fetch_checkpoint(run_id, tmp_path / "out")
         assert bytes_of(tmp_path / "out") == bytes_of(checkpoint)
+        (tmp_path / "out" / "head_9.safetensors").write_text("of the one before")
+
+
+def test_a_folder_with_something_else_in_it_is_refused_and_left_alone(run_id: str, tmp_path: Path) -> None:
+    place = tmp_path / "models"
+    place.mkdir()
+    (place / "thesis.tex").write_text("years of work")
+    with pytest.raises(UserError, match="models is there and holds no checkpoint: name a new folder"):
+        fetch_checkpoint(run_id, place)
+    with pytest.raises(UserError, match="holds no checkpoint"):
+        fetch_checkpoint(run_id, place / "thesis.tex")
+    assert (place / "thesis.tex").read_text() == "years of work"
 
 
 def test_the_logged_network_opens_bit_for_bit(run_id: str, model: IncrementalDeepLab) -> None:
@@ -67,11 +78,11 @@ def test_it_comes_back_though_the_projects_own_is_gone(run_id: str, checkpoint: 
 @pytest.mark.usefixtures("project")
 def test_an_unknown_run_is_one_line_and_leaves_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "old.txt").write_text("old")
+    (tmp_path / "out" / "model.json").write_text("old")
     with pytest.raises(TrackingError, match="0123456789abcdef") as caught:
         fetch_checkpoint("0123456789abcdef0123456789abcdef", tmp_path / "out")
     assert "\n" not in str(caught.value)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["old.txt"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["model.json"]
     assert not [path for path in tmp_path.iterdir() if path.name.endswith(".tmp")]
 
 

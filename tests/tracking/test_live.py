@@ -156,11 +156,27 @@ def test_what_is_written_last_arrives_though_the_training_has_ended_by_then(jour
     assert child().info.status == "FINISHED"
 
 
-def test_a_training_that_ends_well_leaves_its_run_finished_and_the_experiments_running(journal: Path) -> None:
-    training = Training(journal, lambda: training.show(*DRAWN, DONE))
+def test_a_training_that_ends_well_leaves_its_run_finished_and_the_experiments_waiting(journal: Path) -> None:
+    seen = []
+    training = Training(journal, lambda: seen.append(parent().info.status), lambda: training.show(*DRAWN, DONE))
     training.follow()
+    assert seen == ["RUNNING"]
     assert child().info.status == "FINISHED"
-    assert parent().info.status == "RUNNING"
+    assert parent().info.status == "SCHEDULED"
+
+
+def test_an_experiment_that_is_finished_stays_so_when_it_is_begun_again_and_dies(journal: Path, project: Path) -> None:
+    log_finished(finished(project))
+    again = Training(journal, lambda: again.show(DRAWN[0]))
+    again.follow()
+    assert parent().info.status == "FINISHED"
+    assert {run.info.status for run in children(parent().info.run_id).values()} == {"FINISHED"}
+
+
+def test_a_report_that_comes_while_the_last_step_is_shown_has_the_last_word(journal: Path, project: Path) -> None:
+    training = Training(journal, lambda: training.show(*DRAWN, DONE), lambda: log_finished(finished(project)))
+    training.follow()
+    assert parent().info.status == "FINISHED"
 
 
 def test_a_training_that_dies_leaves_its_run_and_the_experiments_failed(journal: Path) -> None:

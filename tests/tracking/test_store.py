@@ -23,6 +23,8 @@ def test_a_relative_database_and_its_artifacts_lie_in_the_main_folder(
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///team/runs.db")
     assert store_uri() == f"sqlite:///{tmp_path.resolve()}/team/runs.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///./e?timeout=9")
+    assert store_uri() == f"sqlite:///{tmp_path.resolve()}/e?timeout=9"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////elsewhere/runs.db")
     assert store_uri() == "sqlite:////elsewhere/runs.db"
 
@@ -60,12 +62,15 @@ def test_another_store_that_is_the_projects_own_is_opened_as_the_projects_own(pr
         assert how_to_open() == "make ui"
 
 
+UI = "MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri"
+
+
 @pytest.mark.parametrize(
     ("uri", "told"),
     [
         ("https://me:secret@example.org", "https://example.org"),
-        ("sqlite:////tmp/other.db", "mlflow ui --backend-store-uri sqlite:////tmp/other.db"),
-        ("postgresql://me:secret@db/mlflow", "mlflow ui --backend-store-uri postgresql://db/mlflow"),
+        ("sqlite:////tmp/other.db", f"{UI} sqlite:////tmp/other.db"),
+        ("postgresql://me:secret@db/mlflow", f"{UI} postgresql://db/mlflow"),
     ],
 )
 def test_the_way_to_another_store_is_told_without_its_password(

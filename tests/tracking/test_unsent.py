@@ -1,6 +1,7 @@
 """What MLflow could not take waits on disk, whole, and is sent once."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,17 @@ def test_what_lacks_a_file_is_one_line_and_stays(tmp_path: Path) -> None:
         unsent.send(place)
     assert "\n" not in str(caught.value)
     assert unsent.kept() == [place]
+
+
+def test_what_is_sent_late_ended_when_it_ended(project: Path) -> None:
+    """So that a newer run of the same name, logged meanwhile, stays the newest."""
+    unsent.send(unsent.keep(replace(finished(project), ended=1_000)))
+    assert parent().info.end_time == 1_000
+
+
+def test_what_was_logged_meanwhile_is_not_sent_again(project: Path) -> None:
+    unsent.keep(finished(project, "a" * 64))
+    other = unsent.keep(finished(project, "b" * 64))
+    unsent.forget(finished(project, "a" * 64))
+    unsent.forget(finished(project, "c" * 64))
+    assert unsent.kept() == [other]
