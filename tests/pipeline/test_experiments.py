@@ -167,12 +167,12 @@ def test_switching_scenarios_leaves_no_stale_step_anywhere(clone: Clone) -> None
 
 
 def test_a_killed_experiment_that_is_run_again_is_in_mlflow_once(clone: Clone) -> None:
-    words = ["exp", "run", "-n", "killed", *switches(*TINY, "recipe.increment.epochs=150")]
+    words = ["exp", "run", "-n", "killed", *switches(*TINY, "recipe.increment.epochs=60")]
     process = clone.background(*words)
     page = Page(clone)
 
     def shown() -> bool:
-        running = [run for run in page.parents().values() if run.data.params.get("recipe.increment.epochs") == "150"]
+        running = [run for run in page.parents().values() if run.data.params.get("recipe.increment.epochs") == "60"]
         return bool(running) and any(page.points(child, "loss") for child in page.children(running[0]).values())
 
     wait(lambda: shown() or process.poll() is not None, seconds=240)
@@ -180,7 +180,7 @@ def test_a_killed_experiment_that_is_run_again_is_in_mlflow_once(clone: Clone) -
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     succeeded(clone.dvc(*[word if word != "killed" else "again" for word in words]))
-    (parent,) = (run for run in page.parents().values() if run.data.params["recipe.increment.epochs"] == "150")
+    (parent,) = (run for run in page.parents().values() if run.data.params["recipe.increment.epochs"] == "60")
     assert parent.info.status == "FINISHED"
     assert page.points(parent, "miou_all") == [0, 1, 2]
     children = page.children(parent)
