@@ -21,8 +21,9 @@ repro: setup
 test: setup
 	. $(BIN)/activate && python -m pytest
 
+# a file's tests are one story, told in order: only whole files run side by side
 test-slow: setup
-	. $(BIN)/activate && python -m pytest -m slow
+	. $(BIN)/activate && python -m pytest -m slow -n auto --dist loadfile
 
 # no telemetry: neither from the pages nor from the server
 ui: setup
