@@ -23,8 +23,9 @@ from ssul.data.splits import make_splits, summarise, text_summary
 from ssul.errors import UserError
 from ssul.paths import Layout
 from ssul.report.subject import Subject
-from ssul.report.tables import percent, text_table
+from ssul.report.tables import SHOWN, percent, text_table
 from ssul.scenario import Scenario, ScenarioName, Setting, learning_order
+from ssul.stored import read_json, refuse_damaged
 from ssul.tracking import unsent
 from ssul.tracking.collect import LoggedRun, finished_runs
 from ssul.tracking.experiment import decides
@@ -56,10 +57,10 @@ class FutureName(StrEnum):
 def show(root: Root = Path()) -> None:
     """Print the per-step table of the last run, where its report is, and how to open MLflow."""
     layout = Layout(root)
-    try:
-        rows = json.loads(layout.miou_per_step.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{layout.miou_per_step} is missing: run `dvc repro` first") from None
+    what = {"what": "the table of the last run,", "way_out": "run `dvc repro` first"}
+    rows = read_json(layout.miou_per_step, list[dict[str, float | str | None]], **what)
+    lacking = not rows or any(not {"step", "learned", *SHOWN} <= row.keys() for row in rows)
+    refuse_damaged(layout.miou_per_step, {"it is no table of scores": lacking}, **what)
     print(f"mean IoU and forgetting in percent\n\n{text_table(rows)}\n")
     print(f"report: {layout.page}\nMLflow: {how_to_open()}")
 
@@ -286,7 +287,7 @@ def read_sections(path: Path) -> dict[str, Any]:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, yaml.YAMLError, ValueError, TypeError, LookupError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
     return content if isinstance(content, dict) else {}
 

@@ -1,18 +1,33 @@
 """params.yaml, frozen and validated: unknown keys and wrong types are refused before anything runs."""
 
 import difflib
+import reprlib
+import unicodedata
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from ssul.errors import UserError
 from ssul.scenario import Setting
 
+MOST_PIXELS_A_SIDE = 8192
+"""Of crops and drawn pictures: no photograph that is read has a longer shorter side."""
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Rate = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Scale = Annotated[float, Field(gt=0.0, le=16.0)]
 Count = Annotated[int, Field(ge=1)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 MOST_CLASSES = 253
@@ -30,10 +45,33 @@ def _is_template(template: str) -> str:
 Template = Annotated[str, AfterValidator(_is_template)]
 
 
+def _is_name(name: str) -> str:
+    kinds = {unicodedata.category(character) for character in name}
+    if not name.strip() or kinds & {"Cc", "Cs", "Zl", "Zp"}:
+        raise ValueError("a name must be one line of text")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_is_name)]
+
+
 class Section(BaseModel):
     """A part of params.yaml."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuses true where 1 is meant: pydantic, which may make numbers of the text 1e-5, would also make 1 of true."""
+        field = cls.model_fields[str(info.field_name)]
+        if field.annotation is not bool and _holds_truth(value):
+            raise ValueError("true and false are no numbers or names")
+        return value
+
+
+def _holds_truth(value: Any) -> bool:
+    return isinstance(value, bool) or (isinstance(value, list) and any(_holds_truth(one) for one in value[:1000]))
 
 
 class Drawn(Section):
@@ -42,8 +80,8 @@ class Drawn(Section):
     seed: int
     train: Count
     val: Count
-    height: Annotated[int, Field(ge=32)]
-    width: Annotated[int, Field(ge=32)]
+    height: Annotated[int, Field(ge=32, le=MOST_PIXELS_A_SIDE)]
+    width: Annotated[int, Field(ge=32, le=MOST_PIXELS_A_SIDE)]
 
 
 class Place(Section):
@@ -63,7 +101,7 @@ class Described(Section):
     split is drawn for it.
     """
 
-    classes: Annotated[list[str], Field(min_length=1, max_length=MOST_CLASSES)]
+    classes: Annotated[list[Name], Field(min_length=1, max_length=MOST_CLASSES)]
     palette: list[tuple[Byte, Byte, Byte]] | None = None
     background: bool = True
     first_value: Byte = 1
@@ -149,7 +187,7 @@ class Model(Section):
     separable: bool
     output_stride: Literal[8, 16]
     weights: str
-    width: Annotated[int, Field(ge=8)]
+    width: Annotated[int, Field(ge=8, le=8192)]
 
 
 class Mib(Section):
@@ -231,7 +269,7 @@ class Learning(Section):
     """
 
     epochs: Count
-    batch: Annotated[int, Field(ge=2)]
+    batch: Annotated[int, Field(ge=2, le=65536)]
     schedule: Literal["poly", "warm_poly", "step"]
     lr: Rate
     trunk_lr_ratio: Rate
@@ -248,8 +286,8 @@ class BaseLearning(Learning):
 class Recipe(Section):
     """How it is trained: crop in pixels, scale the range of random resizing, precision of the arithmetic."""
 
-    crop: Annotated[int, Field(ge=32)]
-    scale: tuple[Rate, Rate]
+    crop: Annotated[int, Field(ge=32, le=MOST_PIXELS_A_SIDE)]
+    scale: tuple[Scale, Scale]
     precision: Annotated[Literal["32", "bf16"], BeforeValidator(str)]
     base: BaseLearning
     increment: Learning
@@ -263,7 +301,7 @@ class Evaluation(Section):
     """
 
     protocol: Literal["full", "crop"]
-    crop: Annotated[int, Field(ge=32)]
+    crop: Annotated[int, Field(ge=32, le=MOST_PIXELS_A_SIDE)]
     future: Literal["ignore", "background"]
     pictures: Annotated[int, Field(ge=0)]
 
@@ -324,9 +362,21 @@ def load(path: Path) -> Settings:
         raise UserError(
             f"{path} is missing: restore it with `git checkout {path}`, or let `dvc exp run` compose it"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    except (
+        yaml.YAMLError,
+        ValueError,
+        TypeError,
+        LookupError,
+        OSError,
+    ) as error:  # PyYAML lets a date of no day through
+        raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())[:500]}") from None
+    except RecursionError:
+        raise UserError(f"{path} cannot be read as YAML: it is nested too deeply") from None
     return parse(params)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlist, _SHORT.maxtuple = 3, 200, 200, 12, 12
 
 
 def _fault(detail: Any, params: dict[str, Any], inside: tuple[str, ...] = ()) -> str:
@@ -347,7 +397,7 @@ def _fault(detail: Any, params: dict[str, Any], inside: tuple[str, ...] = ()) ->
 
 
 def _brief(value: Any) -> str:
-    told = repr(value)
+    told = _SHORT.repr(value)  # never the whole: an alias that holds aliases is short in YAML and endless in words
     return told if len(told) <= 200 else f"{told[:200]}..."
 
 

@@ -8,7 +8,8 @@ network's logits and in a training target. With the unknown head the channels ar
 
 import itertools
 import math
-from collections.abc import Collection, Mapping, Sequence
+import reprlib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -99,19 +100,22 @@ class LabelSpace:
         }
 
     @classmethod
-    def from_description(cls, description: Mapping[str, Any]) -> "LabelSpace":
+    def from_description(cls, description: Any) -> "LabelSpace":
         """Reads what `describe` made.
 
         Raises:
             UserError: if it describes no label space.
         """
         try:
-            groups = tuple(tuple(int(class_id) for class_id in group) for group in description["groups"])
+            groups = tuple(tuple(group) for group in description["groups"])
             unknown, activation = description["unknown"], description["activation"]
         except (KeyError, TypeError, ValueError):
-            raise UserError(f"a checkpoint's label space is not readable: {description!r}") from None
-        if not groups or not isinstance(unknown, bool) or activation not in get_args(Activation):
-            raise UserError(f"a checkpoint's label space is not valid: {description!r}")
+            raise UserError(f"a checkpoint's label space is not readable: {reprlib.repr(description)}") from None
+        ids = [class_id for group in groups for class_id in group]
+        valid = all(type(class_id) is int and BACKGROUND_ID < class_id < VOID for class_id in ids)  # True is no id
+        valid = valid and all(groups) and 0 < len(ids) == len(set(ids))
+        if not valid or not isinstance(unknown, bool) or activation not in get_args(Activation):
+            raise UserError(f"a checkpoint's label space is not valid: {reprlib.repr(description)}")
         return cls(groups, unknown, activation)
 
     def channel_of(self, class_id: int) -> int:

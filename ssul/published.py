@@ -7,15 +7,14 @@ A published file is a dict whose `model_state` holds `backbone.*` (torchvision's
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from ssul.errors import UserError
 from ssul.labels import LabelSpace
 from ssul.model.checkpoint import save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
+from ssul.model.foreign import UnreadableError, all_finite, read_tensors
 
 _NAMED_AT_MOST = 6
 _RESNET_CHILDREN = {
@@ -35,12 +34,11 @@ def read_published(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UserError(f"the checkpoint {path} is no file")
     try:
-        with torch.serialization.safe_globals(_numpy_scalars()):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a broken or foreign file makes the restricted unpickler raise
+        content = read_tensors(path, numpy_numbers=True)
+    except UnreadableError as error:
         raise UserError(
-            f"the checkpoint {path} cannot be read as tensors alone ({type(error).__name__}): it is cut off, or holds "
-            "code, which is not run"
+            f"the checkpoint {path} cannot be read as tensors alone ({error}): it is cut off, or holds code, which is "
+            "not run"
         ) from None
     state = content.get("model_state") if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
@@ -51,6 +49,8 @@ def read_published(path: Path) -> dict[str, Tensor]:
         if bare in found:
             raise UserError(f"the checkpoint {path} is none of SSUL's: {bare} is there twice, with module. and without")
         found[bare] = tensor
+    if not all_finite(found):
+        raise UserError(f"the checkpoint {path} holds weights that are NaN or infinite: its training went wrong")
     return found
 
 
@@ -125,16 +125,6 @@ def import_published(
         raise UserError(f"{len(wrong)} tensors of the checkpoint have another shape{_some(wrong)}")
     model.load_state_dict(renamed)
     return model.eval()
-
-
-def _numpy_scalars() -> list[Any]:
-    """What the best score in a published file is made of: a NumPy number, whose module has had two names."""
-    import numpy as np
-    import numpy._core.multiarray as core
-
-    scalar = core.scalar
-    kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32)]
-    return [(scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"), np.dtype, *kinds]
 
 
 def _head_sizes(state: Mapping[str, Tensor]) -> list[int]:

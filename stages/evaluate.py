@@ -22,7 +22,8 @@ from ssul.evaluation.pictures import choose_pictures, keeping
 from ssul.evaluation.results import Results
 from ssul.evaluation.scores import Holdout, Scores, score, score_holdout
 from ssul.labels import LabelSpace
-from ssul.model.checkpoint import load_checkpoint, read_training
+from ssul.learned import Learned
+from ssul.model.checkpoint import read_training
 from ssul.model.deeplab import IncrementalDeepLab
 from ssul.paths import picture_root
 from ssul.training.device import choose_device
@@ -46,9 +47,9 @@ def main(step: str) -> None:
     current = int(step)
     index = ImageIndex.read(LAYOUT.index("val"))
     images, held_out = validation_images(settings.data, index), held_out_images(settings.data, current)
-    model, meaning = load_checkpoint(LAYOUT.checkpoint(current))
-    labels = LabelSpace.from_description(meaning["labels"])
-    names = ("background", *meaning["class_names"])
+    learned = Learned.load(LAYOUT.checkpoint(current))
+    model, labels = learned.model, learned.labels
+    names = ("background", *learned.class_names)
     group_sizes = tuple(len(group) for group in labels.groups)
     kept, palette = set(choose_pictures(index, settings.evaluation.pictures)), About.read(LAYOUT.about).palette
     with replaced_folder(LAYOUT.evaluation(current)) as folder:

@@ -14,7 +14,6 @@ from ssul.config import Settings
 from ssul.data.about import About
 from ssul.data.exemplars import read_exemplars
 from ssul.data.index import ImageIndex
-from ssul.errors import UserError
 from ssul.evaluation.results import Results
 from ssul.report import tables
 from ssul.report.figures import draw_all
@@ -22,6 +21,7 @@ from ssul.report.page import write_page
 from ssul.report.split_section import split_section
 from ssul.report.subject import Subject
 from ssul.report.training_figures import ShownExemplar, draw_memory, draw_training
+from ssul.stored import read_json
 from ssul.tracking import store, unsent
 from ssul.tracking.runs import DataNote, Finished, log_finished
 from stages.entry import LAYOUT, run
@@ -177,12 +177,9 @@ def read_summary() -> Any:
     """Reads what the stage `splits` told of the splits.
 
     Raises:
-        UserError: if it is missing.
+        UserError: if it is missing or damaged.
     """
-    try:
-        return json.loads(LAYOUT.split_summary.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"the summary {LAYOUT.split_summary} is missing: run `dvc repro splits`") from None
+    return read_json(LAYOUT.split_summary, dict[str, Any], what="the summary", way_out="run `dvc repro splits`")
 
 
 def write_json(path: Path, content: Any) -> None:

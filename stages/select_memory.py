@@ -9,8 +9,7 @@ from ssul.data.index import ImageIndex
 from ssul.data.splits import Split
 from ssul.data.stream import derive_seed
 from ssul.evaluation.candidates import with_annotated_classes, with_pseudo_classes
-from ssul.labels import LabelSpace
-from ssul.model.checkpoint import load_checkpoint
+from ssul.learned import Learned
 from ssul.training.device import choose_device
 from stages.entry import LAYOUT, run, shown
 from stages.pictures import training_pictures
@@ -39,11 +38,11 @@ def main(step: str) -> None:
 
 def look(candidates: list[Exemplar], settings: Settings, index: ImageIndex, past: int) -> list[Exemplar]:
     """Lets the network after step `past` say what else the candidates show."""
-    model, meaning = load_checkpoint(LAYOUT.checkpoint(past))
+    learned = Learned.load(LAYOUT.checkpoint(past))
     found = with_pseudo_classes(
         candidates,
-        model,
-        LabelSpace.from_description(meaning["labels"]),
+        learned.model,
+        learned.labels,
         training_pictures(settings.data, index),
         fabric=choose_device(settings.recipe.precision),
         threshold=settings.method.pseudo_threshold,

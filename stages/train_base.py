@@ -11,13 +11,14 @@ from ssul.data.start import Start
 from ssul.data.stream import Item, derive_seed
 from ssul.errors import UserError
 from ssul.labels import LabelSpace
+from ssul.learned import Learned
 from ssul.methods.objective import Supervised
-from ssul.model.checkpoint import load_checkpoint, read_training, save_checkpoint
+from ssul.model.checkpoint import read_training, save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.paths import given_checkpoint, weights_file
 from stages.entry import LAYOUT, run
 from stages.pictures import training_pictures
-from stages.training import train
+from stages.training import meaning_of, train
 
 
 def main() -> None:
@@ -52,16 +53,16 @@ def take(folder: Path | None, architecture: Architecture, labels: LabelSpace, sp
         raise UserError(
             "recipe.base.checkpoint has changed since it was noted: note it with `dvc repro --force prepare`"
         )
-    model, meaning = load_checkpoint(folder)
+    learned = Learned.load(folder)
     asked = (architecture, labels, list(split.class_names))
-    found = (model.architecture, LabelSpace.from_description(meaning["labels"]), meaning["class_names"])
+    found = (learned.model.architecture, learned.labels, list(learned.class_names))
     for what, one, other in zip(("network", "label space", "classes"), asked, found, strict=True):
         if one != other:
             raise UserError(
                 f"recipe.base.checkpoint '{folder}' has another {what} than the parameters: {other}, not {one}; "
                 "choose the scenario, method and model that it was trained with"
             )
-    save_checkpoint(LAYOUT.checkpoint(0), model, meaning, read_training(folder))
+    save_checkpoint(LAYOUT.checkpoint(0), learned.model, meaning_of(labels, split), read_training(folder))
     print(f"step 0: taken from {folder}")
 
 

@@ -10,8 +10,8 @@ from ssul.data.exemplars import captured_again, read_exemplars
 from ssul.data.index import ImageIndex
 from ssul.data.splits import Split
 from ssul.data.stream import Item, derive_seed
-from ssul.labels import LabelSpace
-from ssul.model.checkpoint import load_checkpoint
+from ssul.errors import UserError
+from ssul.learned import Learned
 from stages.entry import LAYOUT, run
 from stages.increments import increment_of
 from stages.pictures import training_pictures
@@ -23,8 +23,13 @@ def main(step: str) -> None:
     settings = config.load(LAYOUT.params)
     index = ImageIndex.read(LAYOUT.index("train"))
     split = Split.read(LAYOUT.split(int(step)))
-    model, meaning = load_checkpoint(LAYOUT.checkpoint(split.step - 1))
-    old = LabelSpace.from_description(meaning["labels"])
+    before = Learned.load(LAYOUT.checkpoint(split.step - 1))
+    model, old = before.model, before.labels
+    if (*old.groups, split.new) != split.groups:
+        raise UserError(
+            f"the checkpoint {LAYOUT.checkpoint(split.step - 1)} learned the classes {old.groups}, but the split "
+            f"{LAYOUT.split(split.step)} comes after {split.groups[:-1]}: run `dvc repro`"
+        )
     method, learning = settings.method, settings.recipe.increment
     torch.manual_seed(derive_seed(settings.seed, "step", split.step))
     objective = increment_of(method, model, old, split.new)

@@ -17,6 +17,7 @@ from ssul.data.stream import Item, SampleOrder, Variation, training_batches
 from ssul.data.transforms import normalise
 from ssul.errors import UserError
 from ssul.evaluation.selection import BestWeights, judge_step, published_interval
+from ssul.labels import LabelSpace
 from ssul.methods.objective import Batch, Objective
 from ssul.model.checkpoint import save_checkpoint
 from ssul.paths import Layout, picture_root, project_root
@@ -93,7 +94,7 @@ def train(
         images = ", ".join(order.item(error.iteration, slot).id for slot in range(order.batch))
         snapshot.restore()
         place = Layout(project_root()).last_good(split.step)
-        save_checkpoint(place, objective.model, meaning(objective, split))
+        save_checkpoint(place, objective.model, meaning_of(objective.labels, split))
         raise UserError(
             f"step {split.step}: {error}. The batch was {images}; the weights after iteration {snapshot.iteration} are "
             f"in {place}"
@@ -101,12 +102,14 @@ def train(
     if best is not None:
         best.restore()
         print(f"step {split.step}: {best}")
-    save_checkpoint(LAYOUT.checkpoint(split.step), objective.model, meaning(objective, split), curve.describe())
+    save_checkpoint(
+        LAYOUT.checkpoint(split.step), objective.model, meaning_of(objective.labels, split), curve.describe()
+    )
 
 
-def meaning(objective: Objective, split: Split) -> dict[str, Any]:
+def meaning_of(labels: LabelSpace, split: Split) -> dict[str, Any]:
     """What a checkpoint says of its channels."""
-    return {"labels": objective.labels.describe(), "class_names": list(split.class_names)}
+    return {"labels": labels.describe(), "class_names": list(split.class_names)}
 
 
 def announce(split: Split, order: SampleOrder, fabric: Fabric, iterations: int) -> None:

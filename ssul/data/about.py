@@ -11,6 +11,7 @@ from pathlib import Path
 from ssul.atomic import write_text
 from ssul.errors import UserError
 from ssul.files import Colour
+from ssul.stored import read_json
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,10 @@ class About:
         """Reads what `write` wrote.
 
         Raises:
-            UserError: if the file is missing.
+            UserError: if the file is missing or damaged.
         """
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"{path} is missing: run `dvc repro prepare`") from None
-        palette = tuple((red, green, blue) for red, green, blue in content["palette"])
-        return cls(palette, content["train_skipped"], content["val_skipped"])
+        about = read_json(path, cls, what="what is known of the data set,", way_out="run `dvc repro prepare`")
+        foreign = any(not 0 <= channel <= 255 for colour in about.palette for channel in colour)
+        if foreign:
+            raise UserError(f"{path} is damaged (a colour is not in 0..255): run `dvc repro prepare`")
+        return about

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from ssul.data import pixels
 from ssul.data.index import ImageIndex
 from ssul.data.layout import Folders
 from ssul.errors import UserError
@@ -54,21 +53,25 @@ class SegmentationDataset:
         """Opens one image, its mask and, if asked for, its saliency map.
 
         Raises:
-            UserError: if a file is gone or cannot be decoded.
+            UserError: if a file is gone, cannot be decoded, or is not as it was indexed.
         """
         try:
-            mask = _values(self.folders.mask(image_id))
-            return Picture(
-                id=image_id,
-                image=_rgb(self.folders.image(image_id)),
-                mask=mask if self.table is None else self.table[mask.long()],
-                saliency=_values(self.folders.saliency(image_id)) if self.saliency else None,
-            )
-        except OSError as error:
+            mask = torch.from_numpy(pixels.values(self.folders.mask(image_id), "mask"))
+            image = torch.from_numpy(pixels.rgb(self.folders.image(image_id))).permute(2, 0, 1)
+            salient = self._saliency(image_id)
+            if not mask.shape == image.shape[1:] == (mask if salient is None else salient).shape:
+                raise pixels.UnusablePictureError("image, mask and saliency map are not of one size")
+            return Picture(image_id, image, mask if self.table is None else self.table[mask.long()], salient)
+        except (OSError, pixels.UnusablePictureError) as error:
             raise UserError(
                 f"{image_id} below {self.folders.root} cannot be read ({error}): mend or bring back its files, or "
                 "index anew with `dvc repro --force prepare`"
             ) from None
+
+    def _saliency(self, image_id: str) -> Tensor | None:
+        if not self.saliency:
+            return None
+        return torch.from_numpy(pixels.values(self.folders.saliency(image_id), "saliency map"))
 
 
 def mask_table(values: MaskValues, classes: int) -> Tensor | None:
@@ -79,13 +82,3 @@ def mask_table(values: MaskValues, classes: int) -> Tensor | None:
     for value, class_id in values.ids(classes).items():
         table[value] = class_id
     return table
-
-
-def _rgb(path: Path) -> Tensor:
-    with Image.open(path) as picture:
-        return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)
-
-
-def _values(path: Path) -> Tensor:
-    with Image.open(path) as picture:
-        return torch.from_numpy(np.array(picture))

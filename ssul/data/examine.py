@@ -1,7 +1,6 @@
 """Looking at every picture of a data set once: sizes, classes, and everything that is wrong, told at once."""
 
 import hashlib
-import io
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,10 +12,11 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ssul.data.index import IndexRow
 from ssul.data.layout import Folders
+from ssul.data.pixels import MOST_BYTES, UnusablePictureError, decoded, is_ambiguous, is_turned, open_picture
 from ssul.errors import UserError
 from ssul.files import BACKGROUND_ID, VOID, MaskValues
 
@@ -25,7 +25,7 @@ Answer = TypeVar("Answer")
 NAMED_AT_MOST = 8
 AHEAD_AT_MOST = 64
 """How many images are under way at once: few enough for the memory, and for an interrupt to wait for them."""
-_FINDINGS = 1
+_FINDINGS = 2
 """Raise this whenever other things than before are found out, or refused, about the same content (`_shown` and what
 `_row` asks of images): it is part of every key of a memo, so that what older code found out is not believed."""
 
@@ -45,11 +45,7 @@ class Fault:
     lacks_map: bool = False
 
 
-class _UnusableError(Exception):
-    """What is wrong with one file."""
-
-
-class _NoMapError(_UnusableError):
+class _NoMapError(UnusablePictureError):
     """There is no saliency map."""
 
 
@@ -109,7 +105,14 @@ class Memo:
 
 
 def examine_images(
-    folders: Folders, ids: Sequence[str], *, classes: int, values: MaskValues, saliency: bool, memo: Memo
+    folders: Folders,
+    ids: Sequence[str],
+    *,
+    classes: int,
+    values: MaskValues,
+    saliency: bool,
+    memo: Memo,
+    upright: bool = False,
 ) -> Iterator[IndexRow | Fault]:
     """Looks at every image once, on all cores, and yields its row, or what is wrong with it, in order.
 
@@ -120,12 +123,14 @@ def examine_images(
         values: what the mask values mean.
         saliency: whether every image must have a saliency map.
         memo: what earlier passes found out.
+        upright: whether a photograph that viewers show turned is a fault where its size does not tell how its mask
+            lies (see `ssul.data.pixels`); published masks belong to the pixels as they are stored.
     """
 
     def examine(image_id: str) -> IndexRow | Fault:
         try:
-            return _row(folders, image_id, classes, values, saliency, memo)
-        except _UnusableError as fault:
+            return _row(folders, image_id, classes, values, saliency, memo, upright)
+        except UnusablePictureError as fault:
             return Fault(image_id, str(fault), lacks_map=isinstance(fault, _NoMapError))
 
     return _on_all_cores(examine, ids)
@@ -146,7 +151,7 @@ def examine_masks(
         try:
             key = _key(hashlib.sha256(content), classes, values)
             return image_id, memo.ask(key, lambda: _shown(_values(content, "mask"), classes, values))
-        except _UnusableError as fault:
+        except UnusablePictureError as fault:
             return Fault(image_id, str(fault))
 
     return _on_all_cores(examine, masks)
@@ -185,7 +190,15 @@ def _on_all_cores(examine: Callable[[Item], Answer], items: Iterable[Item]) -> I
         pool.shutdown(cancel_futures=True)
 
 
-def _row(folders: Folders, image_id: str, classes: int, values: MaskValues, saliency: bool, memo: Memo) -> IndexRow:
+def _row(
+    folders: Folders,
+    image_id: str,
+    classes: int,
+    values: MaskValues,
+    saliency: bool,
+    memo: Memo,
+    upright: bool,
+) -> IndexRow:
     image = _content(folders.image(image_id), "image", folders.root)
     mask = _content(folders.mask(image_id), "mask", folders.root)
     salient = _map(folders, image_id) if saliency else b""
@@ -194,15 +207,23 @@ def _row(folders: Folders, image_id: str, classes: int, values: MaskValues, sali
     digest.update(salient)
 
     def find_out() -> Shown:
-        width, height = _size(image)
+        photograph = _decoded(image, "image")
         labels = _values(mask, "mask")
-        if labels.shape != (height, width):
-            raise _UnusableError(f"the image is {width}x{height}, its mask {labels.shape[1]}x{labels.shape[0]} pixels")
+        if labels.shape != (photograph.height, photograph.width):
+            height, width = labels.shape
+            told = f"the image is {photograph.width}x{photograph.height}, its mask {width}x{height} pixels"
+            turned = " as they are stored (an EXIF tag turns the image for viewers; store it turned)"
+            raise UnusablePictureError(told + (turned if is_turned(photograph) else ""))
+        if upright and is_ambiguous(photograph):
+            raise UnusablePictureError(
+                "an EXIF tag turns or mirrors the image for viewers, and nobody can tell whether its mask is turned "
+                "too: store the image as it is to be seen, without the tag"
+            )
         if saliency and _values(salient, "saliency map").shape != labels.shape:
-            raise _UnusableError("its saliency map has another size than its mask")
+            raise UnusablePictureError("its saliency map has another size than its mask")
         return _shown(labels, classes, values)
 
-    shown = memo.ask(_key(digest, classes, values, saliency, len(image), len(mask), len(salient)), find_out)
+    shown = memo.ask(_key(digest, classes, values, saliency, len(image), len(mask), len(salient), upright), find_out)
     weight = len(image) + len(mask) + len(salient)
     return IndexRow(image_id, shown.height, shown.width, shown.pixels, shown.void, weight, digest.hexdigest())
 
@@ -218,7 +239,9 @@ def _shown(labels: NDArray[np.uint8], classes: int, values: MaskValues) -> Shown
     foreign = [value for value in found if value not in meaning]
     if foreign:
         or_void = "" if values.void is None else f" and {values.void} (void)"
-        raise _UnusableError(f"its mask holds {foreign}, valid are {_runs(meaning.keys() - {values.void})}{or_void}")
+        raise UnusablePictureError(
+            f"its mask holds {foreign}, valid are {_runs(meaning.keys() - {values.void})}{or_void}"
+        )
     pixels = {meaning[value]: count for value, count in found.items()}
     void = pixels.pop(VOID, 0)
     return Shown(labels.shape[0], labels.shape[1], dict(sorted(pixels.items())), void)
@@ -244,30 +267,20 @@ def _map(folders: Folders, image_id: str) -> bytes:
 
 def _content(path: Path, what: str, root: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file():
+            raise UnusablePictureError(f"unreadable {what} (no regular file)")  # a pipe would be waited for without end
+        if path.stat().st_size > MOST_BYTES:
+            raise UnusablePictureError(f"its {what} is a file of more than {MOST_BYTES} bytes, which is not read")
         return path.read_bytes()
     except FileNotFoundError:
-        raise _UnusableError(f"no {what} at {path.relative_to(root)}") from None
+        raise UnusablePictureError(f"no {what} at {path.relative_to(root)}") from None
     except OSError as error:  # its message holds the whole path
-        raise _UnusableError(f"unreadable {what} ({error.strerror or type(error).__name__})") from None
-
-
-def _size(content: bytes) -> tuple[int, int]:
-    return _decoded(content, "image").size
+        raise UnusablePictureError(f"unreadable {what} ({error.strerror or type(error).__name__})") from None
 
 
 def _values(content: bytes, what: str) -> NDArray[np.uint8]:
-    picture = _decoded(content, what)
-    if picture.mode not in ("P", "L"):
-        raise _UnusableError(f"a {what} must be an 8-bit palette or grey picture, this one is {picture.mode}")
-    return np.asarray(picture)
+    return np.asarray(_decoded(content, what))
 
 
 def _decoded(content: bytes, what: str) -> Image.Image:
-    try:
-        picture = Image.open(io.BytesIO(content))
-        picture.load()  # a file that is cut off has a whole header
-    except UnidentifiedImageError:  # its message holds an address in memory
-        raise _UnusableError(f"unreadable {what} (not a picture)") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise _UnusableError(f"unreadable {what} ({error})") from None
-    return picture
+    return decoded(open_picture(content, what), what)

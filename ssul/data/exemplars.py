@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ssul.atomic import write_text
-from ssul.errors import UserError
+from ssul.stored import read_json, refuse_damaged
 
 Strategy = Literal["class_balanced", "random"]
 
@@ -125,10 +125,14 @@ def read_exemplars(path: Path) -> list[Exemplar]:
     """Reads what `write_exemplars` wrote.
 
     Raises:
-        UserError: if the file is missing.
+        UserError: if the file is missing or damaged.
     """
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"the exemplar memory {path} is missing: run `dvc repro`") from None
-    return [Exemplar(row["id"], tuple(row["captured_steps"]), tuple(row["classes"])) for row in rows]
+    told = {"what": "the exemplar memory", "way_out": "run `dvc repro`"}
+    exemplars = read_json(path, tuple[Exemplar, ...], **told)
+    numbers = [number for one in exemplars for number in (*one.captured_steps, *one.classes)]
+    faults = {
+        "an image is there twice": len({one.id for one in exemplars}) < len(exemplars),
+        "a step or a class is below 0": min(numbers, default=0) < 0,
+    }
+    refuse_damaged(path, faults, **told)
+    return list(exemplars)

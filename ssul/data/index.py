@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ssul.atomic import write_text
-from ssul.data.layout import Folders
+from ssul.data.layout import Folders, odd_id, stays_below
 from ssul.errors import UserError
 from ssul.files import BACKGROUND_ID, Files, MaskValues
+from ssul.stored import read_json, refuse_damaged
 
 
 @dataclass(frozen=True)
@@ -90,23 +91,57 @@ class ImageIndex:
         """Reads what `write` wrote.
 
         Raises:
-            UserError: if the file is missing.
+            UserError: if the file is missing or damaged.
         """
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"the index {path} is missing: run `dvc repro prepare`") from None
-        rows = tuple(
-            IndexRow(image_id, height, width, {int(value): count for value, count in pixels.items()}, *rest)
-            for image_id, height, width, pixels, *rest in content["rows"]
-        )
-        return cls(
-            data_set=content["data_set"],
-            class_names=tuple(content["class_names"]),
-            files=Files(**content["files"]),
-            values=MaskValues(**content["values"]),
-            rows=rows,
-        )
+        told = {"what": "the index", "way_out": "run `dvc repro prepare`"}
+        stored = read_json(path, _Stored, **told)
+        rows = tuple(IndexRow(*row) for row in stored.rows)
+        classes = len(stored.class_names)
+        faults = {
+            "an image is there twice": len({row.id for row in rows}) < len(rows),
+            "the values of the masks do not fit the classes": not _fit(stored.values, classes),
+            "its files do not lie below the data root by their ids": not _lie_below(stored.files),
+        }
+        faults |= {fault: True for row in rows if (fault := _fault(row, classes)) is not None}
+        refuse_damaged(path, faults, **told)
+        return cls(stored.data_set, stored.class_names, stored.files, stored.values, rows)
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """The file as it is written."""
+
+    data_set: str
+    class_names: tuple[str, ...]
+    files: Files
+    values: MaskValues
+    rows: tuple[tuple[str, int, int, dict[int, int], int, int, str], ...]
+
+
+def _fit(values: MaskValues, classes: int) -> bool:
+    """Whether every class, the background and void have a value of their own in a byte."""
+    known = values.ids(classes)
+    return len(known) == classes + values.background + (values.void is not None) and all(
+        0 <= one <= 255 for one in known
+    )
+
+
+def _lie_below(files: Files) -> bool:
+    templates = (files.image, files.mask, *([] if files.saliency is None else [files.saliency]))
+    return all(template.count("{id}") == 1 and stays_below(template) for template in templates)
+
+
+def _fault(row: IndexRow, classes: int) -> str | None:
+    """What cannot be true of an image; a count that is wrong would choose other images and say nothing."""
+    if (odd := odd_id(row.id)) is not None:
+        return f"an image is named {row.id!r}, which {odd}"
+    if not row.pixels.keys() <= set(range(classes + 1)):
+        return f"{row.id} shows a class that is not in 0..{classes}"
+    if row.void < 0 or min(row.pixels.values(), default=1) < 1:
+        return f"{row.id} shows less than no pixel"
+    if row.height < 1 or row.width < 1 or row.height * row.width != row.void + sum(row.pixels.values()):
+        return f"{row.id} is {row.width}x{row.height}, which is not the number of its pixels"
+    return None
 
 
 def require_unchanged(rows: Iterable[IndexRow], folders: Folders, *, saliency: bool) -> None:

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -83,11 +84,38 @@ def masks_by_id(names: Iterable[str], template: str, *, above: str = "") -> dict
         names: paths of files, joined by `/`.
         template: as in `ssul.files.Files`.
         above: a regular expression of what stands before the template in a path.
+
+    Raises:
+        UserError: if a mask's name makes no image id, see `odd_id`.
     """
     before, after = PurePosixPath(template).as_posix().split(_PLACE)
-    pattern = re.compile(f"{above}{re.escape(before)}(.+){re.escape(after)}")
+    pattern = re.compile(f"{above}{re.escape(before)}(.+){re.escape(after)}", re.DOTALL)
     own = (name for name in names if not _added_by_a_mac(PurePosixPath(name).name))
-    return {match[1]: name for name in own if (match := pattern.fullmatch(name))}
+    found = {match[1]: name for name in own if (match := pattern.fullmatch(name))}
+    for image_id, name in found.items():
+        if (odd := odd_id(image_id)) is not None:
+            raise UserError(f"the mask {name!r} cannot be used, for its name {odd}: give it and its image another name")
+    return found
+
+
+def odd_id(image_id: str) -> str | None:
+    """What makes a text no image id, in words; None if it is one.
+
+    An id is a line of an image list, a part of a path below the data root, and UTF-8 in JSON.
+    """
+    kinds = {unicodedata.category(character) for character in image_id}
+    if kinds & {"Cs"}:
+        return "is not UTF-8"
+    if kinds & {"Cc", "Zl", "Zp"}:
+        return "holds a line break or another control character"
+    if not image_id.strip() or not stays_below(image_id):
+        return "is empty, or leads out of the data root"
+    return None
+
+
+def stays_below(path: str) -> bool:
+    """Whether a relative path, or a template of paths, leads nowhere out of the folder that it starts from."""
+    return not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
 
 
 def _added_by_a_mac(name: str) -> bool:
@@ -203,7 +231,10 @@ def read_image_list(path: Path) -> list[str]:
     twice = [image_id for image_id, times in Counter(ids).items() if times > 1]
     if twice:
         raise UserError(f"the image list {path} names images twice: {', '.join(twice[:8])}")
-    outside = [one for one in ids if PurePosixPath(one).is_absolute() or ".." in PurePosixPath(one).parts]
+    outside = [one for one in ids if not stays_below(one)]
     if outside:
         raise UserError(f"the image list {path} names files outside data.root: {', '.join(outside[:8])}")
+    odd = [repr(one) for one in ids if odd_id(one) is not None]
+    if odd:
+        raise UserError(f"the image list {path} names images with control characters: {', '.join(odd[:8])}")
     return ids

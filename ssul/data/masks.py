@@ -1,5 +1,6 @@
 """Masks alone, in a folder or an archive: enough to know the splits, for these look at nothing else."""
 
+import lzma
 import os
 import re
 import tarfile
@@ -7,12 +8,27 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from ssul.catalog import DataSet
 from ssul.data.layout import Named, draw_validation, masks_by_id, read_image_list, tell_apart
+from ssul.data.pixels import MOST_BYTES
 from ssul.errors import UserError
 from ssul.files import Files
+
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    RuntimeError,  # encrypted; packed in a way that nobody knows
+    ValueError,
+    OverflowError,
+)
+"""What the readers raise for an archive that is cut off, damaged, or packed in a way that they do not know."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +58,13 @@ class MaskStore:
         """
         if path.is_dir():
             files = [found.relative_to(path).as_posix() for found in path.rglob("*")]
-            return cls(path, _by_id(files, template, path), lambda name: (path / name).read_bytes())
+            return cls(path, _by_id(files, template, path), lambda name: _file(path / name))
         if path.is_file() and zipfile.is_zipfile(path):
-            archive = zipfile.ZipFile(path)
-            return cls(path, _by_id(archive.namelist(), template, path), archive.read)
+            try:
+                archive = zipfile.ZipFile(path)
+            except _UNREADABLE as error:
+                raise UserError(f"the archive {path} cannot be read ({error})") from None
+            return cls(path, _by_id(archive.namelist(), template, path), partial(_member, archive))
         if path.is_file() and tarfile.is_tarfile(path):
             names, contents = _tar_masks(path, template)
             return cls(path, names, contents.__getitem__)
@@ -60,7 +79,7 @@ class MaskStore:
         for image_id in ids:
             try:
                 content = self.read(self.names[image_id])
-            except (OSError, zipfile.BadZipFile, zlib.error) as error:
+            except _UNREADABLE as error:
                 raise UserError(f"the mask of {image_id} in {self.path} cannot be read ({error})") from None
             yield image_id, content
 
@@ -128,6 +147,25 @@ def _place(files: Files, image_id: str) -> str:
     return files.mask.replace("{id}", image_id)
 
 
+def _file(path: Path) -> bytes:
+    if not path.is_file():
+        raise OSError("no regular file")
+    _small(path.name, path.stat().st_size)
+    return path.read_bytes()
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    _small(name, archive.getinfo(name).file_size)
+    return archive.read(name)  # no more than it declares
+
+
+def _small(name: str, size: int) -> bool:
+    """True of a mask that may be read into memory; an archive of some kilobytes may hold gigabytes."""
+    if size > MOST_BYTES:
+        raise OSError(f"{name} has {size} bytes, at most {MOST_BYTES} are read")
+    return True
+
+
 def _tar_masks(path: Path, template: str) -> tuple[dict[str, str], dict[str, bytes]]:
     """Image id -> name, and name -> content, of the masks alone; a tar archive is read in its own order only."""
     try:
@@ -135,9 +173,13 @@ def _tar_masks(path: Path, template: str) -> tuple[dict[str, str], dict[str, byt
             names = _by_id([member.name for member in tar if member.isfile()], template, path)
             masks = set(names.values())
             contents = {
-                member.name: file.read() for member in tar if member.name in masks and (file := tar.extractfile(member))
+                member.name: file.read()
+                for member in tar
+                if member.name in masks and _small(member.name, member.size) and (file := tar.extractfile(member))
             }
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+    except UserError:
+        raise
+    except _UNREADABLE as error:
         raise UserError(f"the archive {path} cannot be read ({error})") from None
     return names, contents
 

@@ -10,6 +10,7 @@ from typing import Any
 from ssul.atomic import write_text
 from ssul.errors import UserError
 from ssul.scenario import Scenario, Setting, step_images
+from ssul.stored import read_json, refuse_damaged
 
 
 @dataclass(frozen=True)
@@ -58,19 +59,20 @@ class Split:
         """Reads what `write` wrote.
 
         Raises:
-            UserError: if the file is missing.
+            UserError: if the file is missing or damaged.
         """
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"the split {path} is missing: run `dvc repro splits`") from None
-        return cls(
-            step=content["step"],
-            groups=tuple(tuple(group) for group in content["groups"]),
-            class_names=tuple(content["class_names"]),
-            images=tuple(content["images"]),
-            holdout=tuple(content["holdout"]),
-        )
+        told = {"what": "the split", "way_out": "run `dvc repro splits`"}
+        split = read_json(path, cls, **told)
+        classes = [class_id for group in split.groups for class_id in group]
+        faults = {
+            "step does not count the groups": split.step != len(split.groups) - 1,
+            "a group is empty": not all(split.groups),
+            "a class is there twice, or is no class": len(set(classes)) < len(classes) or min(classes, default=0) < 1,
+            "class_names does not fit the groups": len(split.class_names) != len(classes),
+            "it holds no image, or one twice": not 0 < len(split.images) == len(set(split.images)),
+        }
+        refuse_damaged(path, faults, **told)
+        return split
 
 
 def make_splits(

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from ssul.atomic import write_text
 from ssul.errors import UserError
+from ssul.stored import read_json
+
+_WAY_OUT = "run `dvc repro prepare`"
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,9 @@ class Start:
         """Reads what `write` wrote.
 
         Raises:
-            UserError: if the file is missing.
+            UserError: if the file is missing or damaged.
         """
-        try:
-            return cls(json.loads(path.read_text(encoding="utf-8"))["digest"])
-        except FileNotFoundError:
-            raise UserError(f"{path} is missing: run `dvc repro prepare`") from None
+        return read_json(path, cls, what="the note of the checkpoint to start from,", way_out=_WAY_OUT)
 
 
 def folder_digest(folder: Path) -> str:

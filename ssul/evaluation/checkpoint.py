@@ -1,6 +1,6 @@
 """The pipeline's scores of any checkpoint on a data set, outside the pipeline."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +8,13 @@ from lightning_fabric import Fabric
 
 from ssul.catalog import DataSet
 from ssul.data.dataset import SegmentationDataset, mask_table
+from ssul.data.examine import Fault, Memo, examine_images, refuse
 from ssul.data.layout import Folders, split_ids
 from ssul.errors import UserError
 from ssul.evaluation.evaluate import Judged, evaluate, total
 from ssul.evaluation.scores import Scores, score
-from ssul.labels import Future, LabelSpace
-from ssul.model.checkpoint import load_checkpoint
+from ssul.labels import Future
+from ssul.learned import Learned
 
 Watch = Callable[[Iterator[Judged], int], Iterator[Judged]]
 """Passes judged images on, of which there are so many: a progress bar."""
@@ -36,19 +37,29 @@ def evaluate_checkpoint(
         The scores that the pipeline gives this step; forgetting and average, which need the steps before, are None.
 
     Raises:
-        UserError: if the checkpoint cannot be opened or learned other classes.
+        UserError: if the checkpoint cannot be opened or learned other classes, or an image cannot be used.
     """
-    model, meaning = load_checkpoint(folder)
-    labels = LabelSpace.from_description(meaning["labels"])
-    names = meaning.get("class_names", [])
+    learned = Learned.load(folder)
+    labels, names = learned.labels, learned.class_names
     known = [data_set.classes[class_id - 1] for class_id in labels.classes if class_id <= len(data_set.classes)]
     if list(names) != known:
         raise UserError(f"the checkpoint {folder} knows {', '.join(names)}, which are not classes of {data_set.name}")
     val = Folders(root, data_set.val)
     _, ids = split_ids(Folders(root, data_set.train), val, val_share=data_set.val_share, val_seed=data_set.val_seed)
+    _require_usable(val, ids, data_set)
     dataset = SegmentationDataset(val, mask_table(data_set.values, len(data_set.classes)))
-    judged = watch(evaluate(model, labels, dataset, ids, fabric=fabric, future=future, crop=crop), len(ids))
+    judged = watch(evaluate(learned.model, labels, dataset, ids, fabric=fabric, future=future, crop=crop), len(ids))
     sizes = [len(group) for group in labels.groups]
     counts = total(judged, 1 + len(labels.classes))
     scores = score(counts, sizes, ("background", *names), (), has_background=data_set.values.background)
     return replace(scores, average=None)
+
+
+def _require_usable(folders: Folders, ids: Sequence[str], data_set: DataSet) -> None:
+    """Looks at all images first, as the pipeline's index does: of a foreign mask value no score would tell."""
+    found = examine_images(
+        folders, ids, classes=len(data_set.classes), values=data_set.values, saliency=False, memo=Memo(None)
+    )
+    faults = [one for one in found if isinstance(one, Fault)]
+    if faults:
+        refuse(faults, of=len(ids), where=folders.root, way_out="Mend the files, or take the ids out of the image list")

@@ -8,11 +8,12 @@ other steps, of which a longer scenario may have left some behind.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ssul.errors import UserError
+from ssul.evaluation.scores import Scores
+from ssul.stored import read_json, refuse_damaged
 
 
 @dataclass(frozen=True)
@@ -48,20 +49,20 @@ class Results:
         """Reads what `write` wrote.
 
         Raises:
-            UserError: if it is missing.
+            UserError: if it is missing or damaged.
         """
         path = folder / "results.json"
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"the evaluation {path} is missing: run `dvc repro`") from None
-        return cls(
-            data_set=content["data_set"],
-            has_background=content["has_background"],
-            names=tuple(content["names"]),
-            group_sizes=tuple(content["group_sizes"]),
-            images=content["images"],
-            rows=tuple(content["rows"]),
-            confusion=tuple(tuple(row) for row in content["confusion"]),
-            training=tuple(content["training"]),
-        )
+        told = {"what": "the evaluation", "way_out": "run `dvc repro`"}
+        results = read_json(path, cls, **told)
+        names, keys = results.names, {one.name for one in fields(Scores)}
+        faults = {
+            "names does not fit group_sizes": len(names) != 1 + sum(results.group_sizes),
+            "a name is there twice": len(set(names)) < len(names),
+            "there is no step, or not a row for each": not 0 < len(results.rows) == len(results.group_sizes),
+            "a row is no step's scores": any(row.keys() != keys for row in results.rows),
+            "the confusion matrix does not fit the names": [len(row) for row in results.confusion]
+            != [len(names)] * len(names),
+            "a number of pixels is below 0": any(count < 0 for row in results.confusion for count in row),
+        }
+        refuse_damaged(path, faults, **told)
+        return results

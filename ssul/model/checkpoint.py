@@ -1,28 +1,41 @@
 """Checkpoints: folders that describe themselves and hold no code.
 
-    model.json           format, architecture, head sizes, and what the channels mean
+    model.json           format, architecture, head sizes, what the channels mean, and a digest of each other part
     trunk.safetensors    trunk and pyramid, and with V3+ the projection of early features
     head_0.safetensors   one file a head
     training.json        how it was learned, for a person to look at; a checkpoint is one without it
 
 The bytes of the weights depend on them alone, so that a part that did not change keeps its hash and is stored once.
+
+Opening one believes nothing: what `model.json` describes is built without memory first and compared with the headers of
+the weights, so that no description makes this process ask for more memory than the files have bytes. The digests tell
+parts that were swapped or come from another checkpoint, which may well have the right shapes.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from safetensors import SafetensorError
+import torch
+from pydantic import Field
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ssul.atomic import replaced_folder
 from ssul.errors import UserError
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
+from ssul.model.foreign import all_finite
+from ssul.stored import read_json, refuse_damaged
 
 FORMAT = 1
+_MOST, _WIDEST = 255, 2**20
+"""Heads and their channels: as many as a byte can tell apart. Width: so that no product of sizes overflows."""
+_DTYPES = {"F32": torch.float32, "I64": torch.int64}
+"""Those of a network's tensors, by the names that safetensors has for them."""
 
 
 def save_checkpoint(
@@ -46,6 +59,7 @@ def save_checkpoint(
         for name, part in _parts(model).items():
             state = {key: tensor.detach().cpu().contiguous() for key, tensor in part.state_dict().items()}
             save_file(state, temporary / f"{name}.safetensors")  # no metadata: its order is not deterministic
+        description["digests"] = {path.name: _digest(path) for path in sorted(temporary.iterdir())}
         (temporary / "model.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
         if training is not None:
             (temporary / "training.json").write_text(json.dumps(training) + "\n", encoding="utf-8")
@@ -58,12 +72,11 @@ def read_training(folder: Path) -> dict[str, Any] | None:
         UserError: if it cannot be read.
     """
     path = folder / "training.json"
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{path} cannot be read ({type(error).__name__}: {error})") from None
+    way_out = "delete it, which changes no result"
+    told: dict[str, Any] = read_json(path, dict[str, Any], what="the training curve", way_out=way_out)
+    return told
 
 
 def load_checkpoint(folder: Path) -> tuple[IncrementalDeepLab, dict[str, Any]]:
@@ -73,19 +86,58 @@ def load_checkpoint(folder: Path) -> tuple[IncrementalDeepLab, dict[str, Any]]:
         UserError: if it is missing, incomplete, or does not fit what it says of itself.
     """
     path = folder / "model.json"
+    if not path.exists():
+        raise UserError(f"the checkpoint {folder} is missing: train the step before with `dvc repro`")
+    described = _describes(path)
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-        if description["format"] != FORMAT:
-            raise UserError(f"the checkpoint {folder} has format {description['format']}, this version reads {FORMAT}")
-        model = IncrementalDeepLab(Architecture(**description["architecture"]), description["head_sizes"])
-        meaning = description["meaning"]
-    except FileNotFoundError:
-        raise UserError(f"the checkpoint {folder} is missing: train the step before with `dvc repro`") from None
+        with torch.device("meta"):  # no memory, whatever sizes are told
+            model = IncrementalDeepLab(Architecture(**asdict(described.architecture)), described.head_sizes)
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise UserError(f"{path} does not describe a checkpoint ({type(error).__name__}: {error})") from None
-    for name, part in _parts(model).items():
-        _load_part(folder / f"{name}.safetensors", part)
-    return model.eval(), meaning
+    parts = {folder / f"{name}.safetensors": part for name, part in _parts(model).items()}
+    for place, part in parts.items():
+        _require_fitting(place, part, described.digests)
+    model.to_empty(device="cpu")
+    for place, part in parts.items():
+        _load_part(place, part)
+    return model.eval(), described.meaning
+
+
+@dataclass(frozen=True)
+class _Architecture:
+    """`Architecture` with the values that it may have."""
+
+    trunk: Literal["small", "mobilenet_v2", "resnet50", "resnet101"]
+    head: Literal["deeplabv3", "deeplabv3plus"]
+    output_stride: Literal[8, 16]
+    width: Annotated[int, Field(ge=1, le=_WIDEST)]
+    classifier: Literal["conv3x3", "conv1x1"] = "conv3x3"
+    separable: bool = False
+
+
+@dataclass(frozen=True)
+class _Description:
+    """model.json. Folders from before there were digests have none."""
+
+    format: Literal[1]
+    architecture: _Architecture
+    head_sizes: Annotated[tuple[Annotated[int, Field(ge=1, le=_MOST)], ...], Field(min_length=1, max_length=_MOST)]
+    meaning: dict[str, Any]
+    digests: dict[str, str] | None = None
+
+
+def _describes(path: Path) -> _Description:
+    told = {"what": "the description of a checkpoint", "way_out": "bring the folder whole from where it was made"}
+    content = read_json(path, dict[str, Any], **told)
+    if "format" in content and content["format"] != FORMAT:
+        raise UserError(
+            f"the checkpoint {path.parent} has format {str(content['format'])[:40]}, this version reads {FORMAT}"
+        )
+    network = content.get("architecture")
+    foreign = content.keys() - {one.name for one in fields(_Description)}
+    foreign |= network.keys() - {one.name for one in fields(_Architecture)} if isinstance(network, dict) else set()
+    refuse_damaged(path, {f"nobody knows {', '.join(sorted(foreign))[:200]}": bool(foreign)}, **told)
+    return read_json(path, _Description, **told)
 
 
 def _parts(model: IncrementalDeepLab) -> dict[str, nn.Module]:
@@ -94,12 +146,44 @@ def _parts(model: IncrementalDeepLab) -> dict[str, nn.Module]:
     return {"trunk": nn.ModuleDict(body), **heads}
 
 
+def _require_fitting(path: Path, part: nn.Module, digests: Mapping[str, str] | None) -> None:
+    """Refuses a file whose tensors are not those of a part, before there is memory for them."""
+    if not path.is_file():
+        raise UserError(f"the checkpoint is incomplete: {path} is missing")
+    expected = {key: (list(tensor.shape), tensor.dtype) for key, tensor in part.state_dict().items()}
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 (it is no dict)
+            shapes = {key: (list(one.get_shape()), _DTYPES.get(one.get_dtype())) for key, one in found.items()}
+    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+        raise _broken(path, str(error)) from None
+    lost, foreign = sorted(expected.keys() - shapes.keys()), sorted(shapes.keys() - expected.keys())
+    other = sorted(key for key in expected.keys() & shapes.keys() if expected[key] != shapes[key])
+    if lost or foreign or other:
+        told = [(lost, "missing"), (foreign, "left over"), (other, "of another shape or type")]
+        words = [f"{len(keys)} tensors are {what} ({', '.join(keys[:3])[:200]}, ...)" for keys, what in told if keys]
+        raise _broken(path, "; ".join(words))
+    if digests is not None and digests.get(path.name) != _digest(path):
+        raise UserError(
+            f"{path} is not the part that this checkpoint was saved with (its digest in model.json is another one): it "
+            "was damaged, swapped or changed; bring the folder whole from where it was made"
+        )
+
+
 def _load_part(path: Path, part: nn.Module) -> None:
     try:
-        part.load_state_dict(load_file(path))
-    except FileNotFoundError:
-        raise UserError(f"the checkpoint is incomplete: {path} is missing") from None
-    except (SafetensorError, RuntimeError) as error:
-        raise UserError(
-            f"{path} does not hold the weights that model.json promises: {' '.join(str(error).split())}"
-        ) from None
+        state = load_file(path)
+        part.load_state_dict(state)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise _broken(path, str(error)) from None
+    if not all_finite(state):
+        raise UserError(f"{path} holds weights that are NaN or infinite: its training went wrong; take another one")
+
+
+def _broken(path: Path, why: str) -> UserError:
+    return UserError(f"{path} does not hold the weights that model.json promises: {' '.join(why.split())}")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

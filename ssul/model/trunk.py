@@ -1,16 +1,16 @@
 """The trunks: fully convolutional feature extractors with a chosen output stride."""
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision import models
 
 from ssul.errors import UserError
+from ssul.model.foreign import UnreadableError, all_finite, download_imagenet, read_tensors
 
 NORM_MOMENTUM = 0.01
 """BatchNorm momentum of the trunk (the published code's)."""
@@ -187,10 +187,8 @@ def _load_weights(net: nn.Module, name: str, weights: str) -> None:
 
 def _imagenet_weights(name: str) -> Mapping[str, Tensor]:
     try:
-        weights = models.get_model_weights(name)["IMAGENET1K_V1"]  # the papers'; DEFAULT may move
-        state: Mapping[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-        return state
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:  # no network; another file; a broken file
+        return download_imagenet(name)
+    except UnreadableError as error:
         raise UserError(
             f"model.weights is 'imagenet', but torchvision's weights of {name} cannot be had ({error}): try again, "
             "name a file with -S model.weights=FILE, or start from nothing with -S model.weights=none"
@@ -201,11 +199,12 @@ def _read_weights(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
         raise UserError(f"model.weights is '{path}', which is no file: choose imagenet, none, or an existing file")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a broken or foreign file makes the unpickler raise
-        raise UserError(f"model.weights '{path}' is not a readable state dict ({type(error).__name__})") from None
-    if not isinstance(state, Mapping):
+        state = load_file(path) if path.suffix == ".safetensors" else read_tensors(path)
+    except (UnreadableError, SafetensorError, OSError) as error:
+        told = error if isinstance(error, UnreadableError) else type(error).__name__
+        raise UserError(f"model.weights '{path}' is not a readable state dict ({told})") from None
+    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise UserError(f"model.weights '{path}' holds a {type(state).__name__}, not a state dict")
+    if not all_finite(state):
+        raise UserError(f"model.weights '{path}' holds weights that are NaN or infinite: name another file")
     return state

@@ -207,7 +207,7 @@ def test_a_folder_in_place_of_a_file_is_a_fault(book: "PictureBook") -> None:
     book.add("a", MASK)
     book.folders.mask("a").unlink()
     book.folders.mask("a").mkdir()
-    assert fault_of(book, "a") == "unreadable mask (Is a directory)"
+    assert fault_of(book, "a") == "unreadable mask (no regular file)"
 
 
 def test_only_a_map_that_is_not_there_is_a_map_that_lacks(book: "PictureBook") -> None:
@@ -261,8 +261,8 @@ def test_a_file_that_is_no_picture_is_a_fault(book: "PictureBook") -> None:
         book.add(name, MASK)
     book.folders.image("a").write_text("a web page that says 404")
     book.folders.mask("b").write_bytes(b"")
-    assert fault_of(book, "a") == "unreadable image (not a picture)"
-    assert fault_of(book, "b") == "unreadable mask (not a picture)"
+    assert fault_of(book, "a") == "unreadable image (not a JPEG or PNG picture)"
+    assert fault_of(book, "b") == "unreadable mask (not a JPEG or PNG picture)"
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
@@ -319,10 +319,10 @@ def refusal(faults: Sequence[Fault], listed: Path | None = None) -> str:
 
 
 def test_all_faults_are_told_at_once_with_the_way_out() -> None:
-    told = refusal([Fault("b", "no mask at b.png"), Fault("a", "unreadable image (not a picture)")])
+    told = refusal([Fault("b", "no mask at b.png"), Fault("a", "unreadable image (not a JPEG or PNG picture)")])
     assert told == (
-        "2 of 100 images of /data/voc cannot be used: b: no mask at b.png; a: unreadable image (not a picture). "
-        "Mend the files, or wait"
+        "2 of 100 images of /data/voc cannot be used: b: no mask at b.png; a: unreadable image (not a JPEG or PNG "
+        "picture). Mend the files, or wait"
     )
 
 
@@ -469,7 +469,7 @@ def test_an_empty_saliency_map_is_a_fault_though_the_image_is_known_without_it(
     looked_at(pictures, IDS, memo=Memo(notebook))
     pictures.folders.saliency("b").write_bytes(b"")
     found = looked_at(pictures, IDS, saliency=True, memo=Memo(notebook))
-    assert found[1] == Fault("b", "unreadable saliency map (not a picture)")
+    assert found[1] == Fault("b", "unreadable saliency map (not a JPEG or PNG picture)")
 
 
 def test_faults_are_never_remembered(pictures: "PictureBook", notebook: Path, decoded: list[str]) -> None:
@@ -652,6 +652,6 @@ def test_only_a_few_masks_are_read_ahead() -> None:
             yield str(number), b""
 
     for number, fault in enumerate(examine_masks(masks(), classes=3, values=USUAL, memo=Memo(None))):
-        assert fault == Fault(str(number), "unreadable mask (not a picture)")
+        assert fault == Fault(str(number), "unreadable mask (not a JPEG or PNG picture)")
         assert len(read) <= number + examine.AHEAD_AT_MOST
     assert read == list(range(1000))

@@ -1,11 +1,20 @@
 """The scores that an evaluation leaves on disk."""
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ssul.errors import UserError
 from ssul.evaluation.results import Results
+from ssul.evaluation.scores import Scores
+
+
+def row(**scores: Any) -> dict[str, Any]:
+    """A row of scores of which most are undefined."""
+    return dict.fromkeys(one.name for one in fields(Scores)) | {"iou": {}, "accuracy": {}, "absent": []} | scores
+
 
 RESULTS = Results(
     data_set="shapes",
@@ -13,7 +22,10 @@ RESULTS = Results(
     names=("background", "ball", "Ähre"),
     group_sizes=(1, 1),
     images=12,
-    rows=({"step": 0, "all": 0.5, "new": None, "iou": {"ball": 1 / 3}}, {"step": 1, "all": 0.25, "new": 0.125}),
+    rows=(
+        row(step=0, all=0.5, iou={"ball": 1 / 3}),
+        row(step=1, all=0.25, new=0.125, holdout={"images": 3, "old": 0.5, "new": None, "all": 1.0}),
+    ),
     confusion=((2**53 + 1, 0, 1), (0, 2, 0), (0, 0, 3)),
 )
 

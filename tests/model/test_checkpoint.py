@@ -136,7 +136,7 @@ def test_v3_plus_is_refused_where_v3_is_promised(saved: Path, tmp_path: Path) ->
     model = IncrementalDeepLab(Architecture("small", "deeplabv3plus", 8, 16), (1, 1, 3))
     save_checkpoint(tmp_path / "plus", model, MEANING)
     (saved / "trunk.safetensors").write_bytes((tmp_path / "plus" / "trunk.safetensors").read_bytes())
-    with pytest.raises(UserError, match=r"trunk\.safetensors.*Unexpected key"):
+    with pytest.raises(UserError, match=r"trunk\.safetensors.*6 tensors are left over"):
         load_checkpoint(saved)
 
 
@@ -177,14 +177,14 @@ def test_a_checkpoint_opens_though_what_is_told_of_its_training_is_broken(saved:
 @pytest.mark.parametrize("content", [b"", b"{", b"3", b"null", b'"text"', b"[1]", b"\xff\xfe\x00"])
 def test_a_training_that_cannot_be_read_is_refused_by_name(saved: Path, content: bytes) -> None:
     (saved / "training.json").write_bytes(content)
-    with pytest.raises(UserError, match=r"step_0/training\.json cannot be read") as caught:
+    with pytest.raises(UserError, match=r"step_0/training\.json is damaged.*delete it") as caught:
         read_training(saved)
     assert "\n" not in str(caught.value)
 
 
 def test_a_training_that_is_a_folder_is_refused_by_name(saved: Path) -> None:
     (saved / "training.json").mkdir()
-    with pytest.raises(UserError, match=r"training\.json cannot be read"):
+    with pytest.raises(UserError, match=r"training\.json is no file"):
         read_training(saved)
 
 
@@ -219,13 +219,13 @@ def test_a_truncated_part_is_refused_by_name(saved: Path, name: str, length: int
 
 def test_a_part_of_another_shape_is_refused_by_name(saved: Path) -> None:
     (saved / "head_1.safetensors").write_bytes((saved / "head_2.safetensors").read_bytes())
-    with pytest.raises(UserError, match=r"head_1\.safetensors.*size mismatch"):
+    with pytest.raises(UserError, match=r"head_1\.safetensors.*2 tensors are of another shape"):
         load_checkpoint(saved)
 
 
 def test_a_part_with_other_tensors_is_refused_by_name(saved: Path) -> None:
     (saved / "head_1.safetensors").write_bytes((saved / "trunk.safetensors").read_bytes())
-    with pytest.raises(UserError, match=r"head_1\.safetensors.*Missing key"):
+    with pytest.raises(UserError, match=r"head_1\.safetensors.*8 tensors are missing"):
         load_checkpoint(saved)
 
 
