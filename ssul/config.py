@@ -5,7 +5,7 @@ import reprlib
 import unicodedata
 from collections import Counter
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 import yaml
 from pydantic import (
@@ -63,15 +63,17 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuses true where 1 is meant: pydantic, which may make numbers of the text 1e-5, would also make 1 of true."""
-        field = cls.model_fields[str(info.field_name)]
-        if field.annotation is not bool and _holds_truth(value):
+        """Refuses true where 1 is meant: pydantic, which is to make numbers of text like 1e-5, would make 1 of true."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if kind is not bool and get_origin(kind) is not Literal and _holds_truth(value):
             raise ValueError("true and false are no numbers or names")
         return value
 
 
-def _holds_truth(value: Any) -> bool:
-    return isinstance(value, bool) or (isinstance(value, list) and any(_holds_truth(one) for one in value[:1000]))
+def _holds_truth(value: Any, depth: int = 2) -> bool:
+    """As deep as parameters are nested, a palette the deepest: YAML's aliases nest without end."""
+    inner = value if isinstance(value, list) and depth else []
+    return isinstance(value, bool) or any(_holds_truth(one, depth - 1) for one in inner)
 
 
 class Drawn(Section):
@@ -362,13 +364,8 @@ def load(path: Path) -> Settings:
         raise UserError(
             f"{path} is missing: restore it with `git checkout {path}`, or let `dvc exp run` compose it"
         ) from None
-    except (
-        yaml.YAMLError,
-        ValueError,
-        TypeError,
-        LookupError,
-        OSError,
-    ) as error:  # PyYAML lets a date of no day through
+    # PyYAML's own errors are not all: a date that is none is a ValueError
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, OSError) as error:  # PyYAML's own are not all
         raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())[:500]}") from None
     except RecursionError:
         raise UserError(f"{path} cannot be read as YAML: it is nested too deeply") from None

@@ -499,3 +499,34 @@ def names_in(section: object) -> Iterator[str]:
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
 def test_no_parameter_has_a_name_that_dvcs_run_cache_overlooks(path: Path) -> None:
     assert not {"size", "nfiles"} & set(names_in(yaml.safe_load(path.read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize(
+    "name", ["seed", "recipe.base.epochs", "recipe.increment.lr", "memory.capacity", "data.holdout"]
+)
+@pytest.mark.parametrize("value", [True, False])
+def test_true_is_no_number(params: dict[str, Any], name: str, value: bool) -> None:
+    with pytest.raises(UserError, match=f"parameter {name} is {value}: true and false are no numbers"):
+        config.parse(with_value(params, name, value))
+
+
+def test_true_is_no_class_in_an_order(params: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=r"scenario\.order"):
+        config.parse(with_value(params, "scenario.order", [True, 2]))
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "a\x00", "\u2028"])
+def test_a_class_name_is_one_line_of_text(params: dict[str, Any], name: str) -> None:
+    described = {"classes": ["a", name], "train": {"image": "{id}.jpg", "mask": "{id}.png"}, "val_share": 0.5}
+    with pytest.raises(UserError, match="one line of text") as refused:
+        config.parse_described(described)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_parameter_that_is_endless_in_words_is_refused_in_few(params: dict[str, Any]) -> None:
+    endless: list[Any] = ["x"]
+    for _ in range(40):
+        endless = [endless] * 9
+    with pytest.raises(UserError) as refused:
+        config.parse(with_value(params, "data.root", endless))
+    assert len(str(refused.value)) < 1000

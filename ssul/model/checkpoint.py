@@ -129,7 +129,7 @@ class _Description:
 def _describes(path: Path) -> _Description:
     told = {"what": "the description of a checkpoint", "way_out": "bring the folder whole from where it was made"}
     content = read_json(path, dict[str, Any], **told)
-    if "format" in content and content["format"] != FORMAT:
+    if "format" in content and (content["format"] != FORMAT or content["format"] is True):
         raise UserError(
             f"the checkpoint {path.parent} has format {str(content['format'])[:40]}, this version reads {FORMAT}"
         )

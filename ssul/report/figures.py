@@ -307,14 +307,14 @@ def shown_steps(count: int, most: int = _MOST_STEPS_SHOWN) -> list[int]:
 
 
 def _picture(path: Path) -> NDArray[np.uint8]:
-    with Image.open(path) as picture:
+    with Image.open(path, formats=("JPEG", "PNG")) as picture:
         return np.asarray(picture.convert("RGB"))
 
 
 def _ids_shown(files: Sequence[Path]) -> set[int]:
     ids: set[int] = set()
     for path in files:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=("JPEG", "PNG")) as picture:
             ids |= set(np.unique(np.asarray(picture)).tolist())
     return ids
 

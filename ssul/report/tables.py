@@ -39,7 +39,7 @@ def per_step(rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequence[str]]
     """
     held_out = any(row["holdout"] for row in rows)
     return [
-        {"step": row["step"], "learned": ", ".join(names)} | _scores(row, held_out=held_out)
+        {"step": row["step"], "learned": one_line(names)} | _scores(row, held_out=held_out)
         for row, names in zip(rows, learned, strict=True)
     ]
 
@@ -76,6 +76,17 @@ def training_rows(curves: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
+def one_line(names: Sequence[str]) -> str:
+    """Names with commas between them; one that holds a comma or a quote itself stands in quotes, as in CSV."""
+    return ", ".join('"' + name.replace('"', '""') + '"' if re.search('[,"]', name) else name for name in names)
+
+
+def names_of(line: str) -> list[str]:
+    """The names that `one_line` put together."""
+    found = re.finditer(r'(?:"((?:[^"]|"")*)"|([^"][^,]*|))(?:, |$)', line)
+    return [match[2] if match[1] is None else match[1].replace('""', '"') for match in found if match[0]]
+
+
 def absent_classes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Classes which some step neither saw in the truth nor predicted, so that its means leave them out."""
     return list(dict.fromkeys(name for row in rows for name in row["absent"]))
@@ -89,7 +100,7 @@ def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """
     head = ["step", "classes learned", *SHOWN]
     body = [
-        [str(row["step"]), summary(row["learned"].split(", ")), *(percent(row[key], "-") for key in SHOWN)]
+        [str(row["step"]), summary(names_of(row["learned"])), *(percent(row[key], "-") for key in SHOWN)]
         for row in rows
     ]
     widths = [max(len(line[column]) for line in (head, *body)) for column in range(len(head))]
@@ -100,7 +111,7 @@ def markdown_steps(rows: Sequence[Mapping[str, Any]]) -> str:
     """The scores of each step as a Markdown table, in percent; rows as `per_step` returns them."""
     return markdown_table(
         ["step", "classes learned", *SHOWN],
-        [[str(row["step"]), _names(row["learned"].split(", ")), *(percent(row[key]) for key in SHOWN)] for row in rows],
+        [[str(row["step"]), _names(names_of(row["learned"])), *(percent(row[key]) for key in SHOWN)] for row in rows],
         align="rl" + "r" * len(SHOWN),
     )
 

@@ -95,7 +95,7 @@ def _lines(names: Sequence[str]) -> str:
 
 def _thumbnail(path: Path) -> np.ndarray[Any, Any]:
     """The centre square of a picture, small."""
-    with Image.open(path) as picture:
+    with Image.open(path, formats=("JPEG", "PNG")) as picture:  # as it was indexed: see ssul.data.pixels
         side = min(picture.size)
         left, top = ((length - side) // 2 for length in picture.size)
         square = picture.convert("RGB").resize((_SIDE, _SIDE), box=(left, top, left + side, top + side))

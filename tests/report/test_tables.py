@@ -151,3 +151,43 @@ def test_any_name_stays_within_its_cell(name: str) -> None:
     assert "\n" not in escaped
     assert "<" not in escaped
     assert escaped.count("|") == escaped.count("\\|")
+
+
+HOSTILE = [
+    "a, b",
+    'say "moo"',
+    "<script>alert(1)</script>",
+    "|pipe|",
+    "🐑 Ähre",
+    "$x$",
+    "[l](javascript:x)",
+    "`c`",
+    ",",
+]
+
+
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1), min_size=1, max_size=6)
+)
+def test_names_in_one_line_are_the_same_names_again_whatever_they_hold(names: list[str]) -> None:
+    assert tables.names_of(tables.one_line(names)) == names
+
+
+def test_names_with_commas_are_counted_as_what_they_are() -> None:
+    learned = [[f"a, b {number}" for number in range(9)]]
+    rows = tables.per_step([row(0, {})], learned)
+    assert "(9)" in tables.text_table(rows)
+    assert "(9)" in tables.markdown_steps(tables.per_step([row(0, {})], [[f"a, long name {n}" for n in range(9)]]))
+
+
+def test_names_that_are_html_markdown_or_commas_cannot_act_as_such_in_any_table() -> None:
+    rows = [row(0, dict.fromkeys(["background", *HOSTILE], 0.5))]
+    pages = [
+        tables.markdown_steps(tables.per_step(rows, [HOSTILE[:3]])),
+        tables.markdown_steps(tables.per_step(rows, [HOSTILE[3:]])),
+        tables.markdown_classes(rows, [HOSTILE]),
+    ]
+    for page in pages:
+        assert "<" not in page.replace("&lt;", "")
+        assert len({len(line.replace("\\|", "").split("|")) for line in page.splitlines()}) == 1
+        assert "](javascript" not in page.replace("\\]", "")
