@@ -158,6 +158,13 @@ def test_show_before_any_run_says_what_to_do(ssul: Command, tmp_path: Path) -> N
     assert "`dvc repro`" in ssul("show", "--root", tmp_path).error
 
 
+@pytest.mark.parametrize("content", ["", "[]", "{}", "[{}]", "[1]", '[{"step": NaN}]', "[" * 10_000])
+def test_show_of_a_damaged_table_says_what_to_do(ssul: Command, tmp_path: Path, content: str) -> None:
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "miou_per_step.json").write_text(content)
+    assert "`dvc repro`" in ssul("show", "--root", tmp_path).error
+
+
 def test_the_command_ends_with_code_1_and_one_line(tmp_path: Path) -> None:
     code = "import sys; from ssul.cli import main; sys.argv[1:] = ['show']; main()"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
