@@ -22,6 +22,7 @@ Future = Literal["ignore", "background"]
 """What validation pixels of classes that are not learned yet count as."""
 Activation = Literal["sigmoid", "softmax"]
 """How logits become scores: per-class sigmoids (BCE, the paper's choice) or one softmax (CE)."""
+_ROUNDING = 1e-3  # by how much less than that an interpolated logit may exceed those that it lies between
 
 
 @dataclass(frozen=True)
@@ -196,12 +197,27 @@ class LabelSpace:
             table[class_id] = position
         return table[mask.long()]
 
-    def pseudo_labels(self, logits: Tensor, threshold: float) -> Tensor:
+    def able_channels(self, logits: Tensor, threshold: float) -> Tensor:
+        """Which channels may decide a pseudo-label, for each image; with a softmax all, for it couples them.
+
+        Args:
+            logits: float (B, K, h, w) with K = channel_count, at any resolution from which scores are interpolated.
+            threshold: see `pseudo_labels`.
+
+        Returns:
+            bool (B, K).
+        """
+        if self.activation == "softmax":
+            return torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
+        return logits.amax(dim=(2, 3)) >= _logit(threshold) - _ROUNDING
+
+    def pseudo_labels(self, logits: Tensor, threshold: float, channels: Tensor | None = None) -> Tensor:
         """What this label space's network is sure of: the arg-max class where its score reaches the threshold.
 
         Args:
             logits: float (B, K, H, W) with K = channel_count.
             threshold: score in 0..1 (tau of the paper, 0.7). With sigmoids it is compared on the logits.
+            channels: int64 (K,): the channel that each logit stands for, if `logits` holds only the able ones.
 
         Returns:
             uint8 (B, H, W): class channels, VOID where background, unknown or not sure.
@@ -212,10 +228,12 @@ class LabelSpace:
         else:
             best, channel = logits.softmax(dim=1).max(dim=1)
             sure = best >= threshold
+        if channels is not None:
+            channel = channels[channel]
         known = sure & (channel >= self.first_class_channel)
         return torch.where(known, channel, VOID).to(torch.uint8)
 
-    def complete(self, target: Tensor, old_logits: Tensor, threshold: float) -> Tensor:
+    def complete(self, target: Tensor, old_logits: Tensor, threshold: float, channels: Tensor | None = None) -> Tensor:
         """Fills a later step's target with this label space's pseudo-labels (SSUL, equation 3).
 
         Annotated and void pixels stay; unknown and background pixels where the old model is sure take its class.
@@ -224,12 +242,12 @@ class LabelSpace:
         Args:
             target: uint8 (B, H, W), as `encode` makes it, of the grown label space.
             old_logits: float (B, K, H, W), the old network's, K = this label space's channel_count.
-            threshold: see `pseudo_labels`.
+            threshold, channels: see `pseudo_labels`.
 
         Returns:
             uint8 (B, H, W).
         """
-        labels = self.pseudo_labels(old_logits, threshold)
+        labels = self.pseudo_labels(old_logits, threshold, channels)
         return torch.where((target <= self.background_channel) & (labels != VOID), labels, target)
 
     def fold_unknown(self, logits: Tensor) -> Tensor:

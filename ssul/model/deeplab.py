@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ssul.model.aspp import RATES, Aspp
+from ssul.model.dropout import SampleDropout
 from ssul.model.heads import Head
 from ssul.model.trunk import NO_WEIGHTS, build_trunk, low_level_channels, run_stages, trunk_channels
 
@@ -82,7 +83,7 @@ class IncrementalDeepLab(nn.Module):
                 nn.BatchNorm2d(LOW_LEVEL_WIDTH),
                 nn.ReLU(inplace=True),
             )
-        self.dropout = nn.Dropout(DROPOUT)
+        self.dropout = SampleDropout(DROPOUT)
         self.heads = nn.ModuleList(self._new_head(size) for size in head_sizes)
         self._resting: tuple[nn.Module, ...] = ()
 

@@ -1,0 +1,225 @@
+"""An iteration of SSUL's increment against the published loop: two whole networks, a one-hot target, all channels.
+
+    python -m benchmarks.incremental_step [--quick] [--json FILE]
+"""
+
+import copy
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmarks.measure import Row, arguments, seconds_of, take_turns, tell
+from ssul.files import VOID
+from ssul.labels import LabelSpace
+from ssul.methods.ssul import prepare_increment
+from ssul.model.deeplab import Architecture, IncrementalDeepLab
+
+THRESHOLD = 0.7
+CASES = {  # the classes that each step learned, the last one's too
+    "voc_15-1_last": (15, 1, 1, 1, 1, 1),
+    "ade_100-5_last": (100, *(5,) * 10),
+}
+TARGETS = {"voc_15-1_last": 2.5, "ade_100-5_last": 3.0}
+GPU_TARGET, MEMORY_TARGET, GROWTH_TARGET = 4.0, 0.4, 1.3
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the comparison is."""
+
+    trunk: str
+    side: int
+    batch: int
+    rounds: int
+
+
+QUICK, FULL, GPU = Size("resnet50", 257, 2, 3), Size("resnet101", 513, 2, 5), Size("resnet101", 513, 16, 7)
+
+
+def network(trunk: str, labels: LabelSpace) -> IncrementalDeepLab:
+    """A network with weights drawn at random and norms that know their statistics; heads that are sometimes sure."""
+    torch.manual_seed(0)
+    model = IncrementalDeepLab(Architecture(trunk, "deeplabv3", 16, 256), labels.head_sizes)
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    with torch.no_grad():
+        for norm in norms:
+            norm.momentum = 1.0
+        model.train()(torch.randn(2, 3, 129, 129))
+        for head in model.eval().heads:
+            head.score.weight.mul_(20)  # type: ignore[union-attr, operator]
+    return model
+
+
+def labels_of(groups: tuple[int, ...]) -> LabelSpace:
+    """The label space after steps of so many classes."""
+    ends = [sum(groups[: step + 1]) for step in range(len(groups))]
+    ids = [tuple(range(end - size + 1, end + 1)) for end, size in zip(ends, groups, strict=True)]
+    return LabelSpace(tuple(ids), unknown=True, activation="sigmoid")
+
+
+def batch_of(size: Size, labels: LabelSpace, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Noise, and a target as `encode` makes it: unknown, background, the newest classes, some void."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(size.batch, 3, size.side, size.side, generator=generator)
+    values = torch.tensor([0, 1, *range(labels.channel_count - len(labels.groups[-1]), labels.channel_count), VOID])
+    coarse = torch.randint(len(values), (size.batch, 1, 9, 9), generator=generator).float()
+    chosen = functional.interpolate(coarse, size=(size.side, size.side), mode="nearest")[:, 0].long()
+    return images.to(device), values.to(torch.uint8)[chosen].to(device)
+
+
+class Textbook:
+    """The published loop over the same network."""
+
+    def __init__(self, model: IncrementalDeepLab, labels: LabelSpace) -> None:
+        """Takes the network of the step before, and its label space after this one."""
+        self.teacher = copy.deepcopy(model).requires_grad_(False).eval()
+        self.student = model
+        model.grow(len(labels.groups[-1]))
+        model.transfer(parent=0)
+        learning = (0, 1, len(labels.head_sizes) - 1)
+        model.requires_grad_(False)
+        for head in learning:
+            for name, parameter in model.heads[head].named_parameters():
+                parameter.requires_grad_(not name.startswith("norm"))
+        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.classes = labels.channel_count
+
+    def gradients(self, images: Tensor, target: Tensor) -> list[Tensor]:
+        """One iteration up to the gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+        logits = self.student.eval()(images)
+        with torch.no_grad():
+            scores = self.teacher(images).sigmoid()
+            best, channel = scores.max(dim=1)
+            labelled = target.long()
+            sure = (labelled < 2) & (channel >= 2) & (best >= THRESHOLD)
+            labelled = torch.where(sure, channel, labelled)
+            valid = labelled != VOID
+            one_hot = functional.one_hot(torch.where(valid, labelled, 0), self.classes).permute(0, 3, 1, 2).float()
+        pixels = functional.binary_cross_entropy_with_logits(logits, one_hot, reduction="none").sum(dim=1)
+        ((pixels * valid).sum() / valid.sum()).backward()
+        return [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+
+
+class Lean:
+    """Ours."""
+
+    def __init__(self, model: IncrementalDeepLab, old: LabelSpace, new: tuple[int, ...]) -> None:
+        """Takes the network of the step before."""
+        switches = {"weight_transfer": True, "freeze": True, "freeze_norm": True, "pseudo_threshold": THRESHOLD}
+        self.objective = prepare_increment(model, old, new, **switches, loss="bce").eval()  # type: ignore[arg-type]
+        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+    def gradients(self, images: Tensor, target: Tensor) -> list[Tensor]:
+        """One iteration up to the gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+        self.objective(images, target).total.backward()
+        return [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+
+
+def both(groups: tuple[int, ...], size: Size, device: torch.device) -> tuple[Lean, Textbook, LabelSpace]:
+    """Both ways over the same network."""
+    labels = labels_of(groups)
+    old = labels_of(groups[:-1])
+    model = network(size.trunk, old).to(device)
+    textbook = Textbook(copy.deepcopy(model), labels)
+    return Lean(model, old, labels.groups[-1]), textbook, labels
+
+
+def compare(name: str, size: Size, device: torch.device) -> tuple[list[Row], float]:
+    """The rows of a case, and the seconds of our iteration."""
+    lean, textbook, labels = both(CASES[name], size, device)
+    images, target = batch_of(size, labels, device)
+    equal = all(
+        torch.allclose(mine, other, rtol=1e-3, atol=1e-5 * float(other.abs().max()))
+        for mine, other in zip(lean.gradients(images, target), textbook.gradients(images, target), strict=True)
+    )
+    target_ratio = GPU_TARGET if device.type == "cuda" else TARGETS[name]
+    mine, other = take_turns(
+        lambda: lean.gradients(images, target),
+        lambda: textbook.gradients(images, target),
+        rounds=size.rounds,
+        device=device,
+    )
+    rows = [Row(name, other / mine, target_ratio, equal, f"{mine:.3f} s against {other:.3f} s an iteration")]
+    lean.objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    inputs = images.contiguous(memory_format=torch.channels_last)
+    last, other = take_turns(
+        lambda: lean.gradients(inputs, target),
+        lambda: textbook.gradients(images, target),
+        rounds=size.rounds,
+        device=device,
+    )
+    rows.append(Row(f"{name}, ours channels_last", other / last, None, None, f"{last:.3f} s"))
+    return rows, mine
+
+
+def growth(size: Size, device: torch.device) -> Row:
+    """What our iteration costs with 151 classes learned, against 16."""
+    sides: list[Callable[[], object]] = []
+    for groups in ((100, *(5,) * 10, 1), (15, 1)):
+        lean, _, labels = both(groups, size, device)
+        images, target = batch_of(size, labels, device)
+        sides.append(lambda lean=lean, images=images, target=target: lean.gradients(images, target))  # type: ignore[misc]
+    few, many = sides[1], sides[0]
+    quick, slow = take_turns(few, many, rounds=size.rounds, device=device)
+    detail = f"{slow:.3f} s with 151, {quick:.3f} s with 16"
+    return Row("151 classes against 16", slow / quick, GROWTH_TARGET, None, detail, "times the cost", at_most=True)
+
+
+def peak(side: str, name: str, size: Size, device: torch.device) -> float:
+    """The most memory of a few iterations of one side, in GiB: of the GPU, or of this process."""
+    lean, textbook, labels = both(CASES[name], size, device)
+    images, target = batch_of(size, labels, device)
+    run = {"ours": lean, "textbook": textbook}[side]
+    del lean, textbook
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    for _ in range(2):
+        seconds_of(lambda: run.gradients(images, target), device)
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def memory(name: str, size: Size) -> Row:
+    """Peak memory, each side in a process of its own."""
+    peaks = []
+    for side in ("ours", "textbook"):
+        words = [sys.executable, "-m", "benchmarks.incremental_step", "--peak", side, name, size.trunk]
+        words += [str(size.side), str(size.batch)]
+        peaks.append(float(subprocess.run(words, capture_output=True, text=True, check=True).stdout))
+    mine, other = peaks
+    detail = f"{mine:.2f} GiB against {other:.2f} GiB"
+    return Row(f"{name}, peak memory", mine / other, MEMORY_TARGET, None, detail, "times the memory", at_most=True)
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--peak", nargs=5, metavar=("SIDE", "CASE", "TRUNK", "PIXELS", "BATCH"), help="used by itself")
+    given = parser.parse_args()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if given.peak:
+        side, name, trunk, pixels, batch = given.peak
+        print(peak(side, name, Size(trunk, int(pixels), int(batch), 1), device))
+        return
+    size = QUICK if given.quick else GPU if device.type == "cuda" else FULL
+    rows: list[Row] = []
+    for name in CASES:
+        rows += compare(name, size, device)[0]
+    if not given.quick:
+        rows += [growth(size, device), memory("ade_100-5_last", size)]
+    tell(f"an incremental iteration: {size.trunk}, {size.side} px, batch {size.batch}, float32", rows, given.json)
+
+
+if __name__ == "__main__":
+    main()
