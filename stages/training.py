@@ -44,7 +44,8 @@ def train(
     wanted = {item.id for item in (*new, *memory)}
     require_unchanged([row for row in rows if row.id in wanted], dataset.folders, saliency=dataset.saliency)
     iterations = iteration_count(len(new), epochs=learning.epochs, batch=learning.batch)
-    fabric = choose_device(settings.recipe.precision)
+    fabric = choose_device(settings.recipe.precision, share_of_host())
+    share = launch(fabric, learning.batch)  # from here on the first process alone tells and writes
     order = SampleOrder(tuple(new), tuple(memory), learning.batch, settings.seed, split.step)
     variation = Variation(settings.recipe.crop, settings.recipe.scale, settings.method.faults.padding)
     load = partial(
@@ -52,9 +53,10 @@ def train(
         dataset=dataset,
         labels=objective.labels,
         variation=variation,
-        workers=loader_workers(),
+        workers=loader_workers(fabric.world_size),
     )
-    announce(split, order, fabric, iterations)
+    if fabric.is_global_zero:
+        announce(split, order, fabric, iterations)
     one_pass = iteration_count(len(new), epochs=1, batch=learning.batch)
     survey(objective, load(replace(order, memory=()), iterations=one_pass), fabric, split.step)  # the new images alone
     best = best_weights(objective, split, dataset, settings, iterations)
