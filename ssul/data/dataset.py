@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from ssul.data.decoding import decode_rgb, decode_values
 from ssul.data.index import ImageIndex
 from ssul.data.layout import Folders
 from ssul.errors import UserError
@@ -57,12 +56,12 @@ class SegmentationDataset:
             UserError: if a file is gone or cannot be decoded.
         """
         try:
-            mask = _values(self.folders.mask(image_id))
+            mask = decode_values(self.folders.mask(image_id))
             return Picture(
                 id=image_id,
-                image=_rgb(self.folders.image(image_id)),
+                image=decode_rgb(self.folders.image(image_id)),
                 mask=mask if self.table is None else self.table[mask.long()],
-                saliency=_values(self.folders.saliency(image_id)) if self.saliency else None,
+                saliency=decode_values(self.folders.saliency(image_id)) if self.saliency else None,
             )
         except OSError as error:
             raise UserError(
@@ -79,13 +78,3 @@ def mask_table(values: MaskValues, classes: int) -> Tensor | None:
     for value, class_id in values.ids(classes).items():
         table[value] = class_id
     return table
-
-
-def _rgb(path: Path) -> Tensor:
-    with Image.open(path) as picture:
-        return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)
-
-
-def _values(path: Path) -> Tensor:
-    with Image.open(path) as picture:
-        return torch.from_numpy(np.array(picture))
