@@ -1,8 +1,9 @@
 """Predictions at the size of the images from the network's coarse logits, without holding all scores at that size."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ssul.labels import LabelSpace
 from ssul.model.deeplab import upsample
@@ -52,12 +53,16 @@ def contenders(coarse: Tensor) -> Tensor:
     Returns:
         int64 (n,), ascending, n >= 1.
     """
-    window = [min(2, side) for side in coarse.shape[-2:]]
-    most = functional.max_pool2d(coarse, window, stride=1)  # (B, K, h-1, w-1): of the four corners of each cell
-    least = -functional.max_pool2d(-coarse, window, stride=1)
+    most, least = _of_cells(coarse, torch.maximum), _of_cells(coarse, torch.minimum)
     margin = _ROUNDING * torch.finfo(coarse.dtype).eps * coarse.abs().amax()
     hopeless = most < least.amax(dim=1, keepdim=True) - margin
     return (~hopeless).flatten(2).any(dim=2).any(dim=0).nonzero()[:, 0]
+
+
+def _of_cells(coarse: Tensor, choose: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """What is chosen of the four corners of each cell: (B, K, h, w) -> (B, K, h-1, w-1), but no side below 1."""
+    across = choose(coarse[..., 1:], coarse[..., :-1]) if coarse.shape[-1] > 1 else coarse
+    return choose(across[..., 1:, :], across[..., :-1, :]) if across.shape[-2] > 1 else across
 
 
 def _chunk(best: Tensor) -> int:
