@@ -178,7 +178,7 @@ class LabelSpace:
         for position, class_id in enumerate(self.classes, start=1):
             if class_id in new:
                 table[class_id] = position
-        return table[mask.long()]
+        return table.to(mask.device)[mask.long()]
 
     def encode_truth(self, mask: Tensor, future: Future = "ignore") -> Tensor:
         """Turns a validation mask into rows of a confusion matrix over [background, classes...].
@@ -196,7 +196,7 @@ class LabelSpace:
         table[BACKGROUND_ID] = 0
         for position, class_id in enumerate(self.classes, start=1):
             table[class_id] = position
-        return table[mask.long()]
+        return table.to(mask.device)[mask.long()]
 
     def able_channels(self, logits: Tensor, threshold: float) -> Tensor:
         """Which channels may decide a pseudo-label, for each image; with a softmax all, for it couples them.
@@ -255,10 +255,11 @@ class LabelSpace:
         """Scores over [background, classes...]: the unknown's score counts as background (SSUL, section 3.4).
 
         Args:
-            logits: float (B, channel_count, H, W).
+            logits: float (B, channel_count, H, W), or of some of the classes: (B, first_class_channel + n, H, W).
 
         Returns:
-            float (B, 1 + len(classes), H, W); sigmoid scores of background and unknown add up to at most 2.
+            float (B, 1 + len(classes), H, W), or (B, 1 + n, H, W); sigmoid scores of background and unknown add up to
+            at most 2.
         """
         scores = logits.sigmoid() if self.activation == "sigmoid" else logits.softmax(dim=1)
         if not self.unknown:
@@ -267,7 +268,30 @@ class LabelSpace:
 
     def predict(self, logits: Tensor) -> Tensor:
         """The predicted position in [background, classes...] of each pixel, uint8 (B, H, W)."""
-        return self.fold_unknown(logits).argmax(dim=1).to(torch.uint8)
+        first = self.first_class_channel
+        best, position = logits[:, first:].max(dim=1)
+        return self.class_or_background(logits[:, :first], best, position + 1)
+
+    def class_or_background(self, front: Tensor, best: Tensor, position: Tensor) -> Tensor:
+        """The end of a prediction: the class that is best of all classes, or the background where it scores no less.
+
+        The order of the classes is that of their logits, so that scores are needed of the best alone, whatever the
+        number of classes; and of a softmax only these few channels, for its denominator is common to all.
+
+        Args:
+            front: float (B, first_class_channel, H, W), the logits before the classes': (unknown and) background.
+            best: float (B, H, W), the greatest logit of a class.
+            position: integers (B, H, W), the position of that class in [background, classes...].
+
+        Returns:
+            uint8 (B, H, W).
+        """
+        if self.unknown:
+            scores = self.fold_unknown(torch.cat([front, best[:, None]], dim=1))
+            is_background = scores[:, 0] >= scores[:, 1]
+        else:
+            is_background = front[:, 0] >= best
+        return position.to(torch.uint8).masked_fill(is_background, 0)
 
     def decode(self, positions: Tensor) -> Tensor:
         """Turns positions in [background, classes...] back into data set ids; VOID stays.

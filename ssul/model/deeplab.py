@@ -111,7 +111,11 @@ class IncrementalDeepLab(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits at image resolution: normalised images (B, 3, H, W) -> (B, K, H, W)."""
-        return upsample(self.score(self.dropped(self.features(images))), images)
+        return upsample(self.coarse(images), images)
+
+    def coarse(self, images: Tensor) -> Tensor:
+        """Logits at the resolution of the features: normalised images (B, 3, H, W) -> (B, K, h, w)."""
+        return self.score(self.dropped(self.features(images)))
 
     def insides(self, images: Tensor) -> "Insides":
         """The logits and what lies on the way to them, for distillation."""
