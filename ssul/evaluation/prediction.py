@@ -8,8 +8,8 @@ from torch import Tensor
 from ssul.labels import LabelSpace
 from ssul.model.deeplab import upsample
 
-_AT_ONCE_CPU, _AT_ONCE_ELSEWHERE = 2**20, 2**23
-"""How many up-sampled logits are held at once: on a CPU what its caches hold, elsewhere what keeps a device busy."""
+_AT_ONCE_ON_CPU, _AT_ONCE = 8, 32
+"""How many classes are up-sampled together: on a CPU what its caches hold, elsewhere what keeps a device busy."""
 _ROUNDING = 16
 """Units in the last place by which an interpolated value may lie outside the four that it is made of; some to spare."""
 
@@ -29,15 +29,18 @@ def predict(labels: LabelSpace, coarse: Tensor, images: Tensor) -> Tensor:
     coarse = coarse.float().contiguous()  # not channels last: a channel is looked at alone
     front = upsample(coarse[:, :first], images)
     best = torch.full_like(front[:, 0], -torch.inf)
-    position = torch.zeros_like(best, dtype=torch.uint8)
+    rank = torch.zeros_like(best, dtype=torch.uint8)  # of the class that is best so far, among those that can win
     channels = contenders(coarse)
-    channels, chunk = channels[channels >= first], _chunk(best)
-    for some in (channels[start : start + chunk] for start in range(0, len(channels), chunk)):
-        highest, which = upsample(coarse[:, some], images).max(dim=1)
+    channels = channels[channels >= first]
+    chunk = _AT_ONCE_ON_CPU if coarse.device.type == "cpu" else _AT_ONCE
+    for start in range(0, len(channels), chunk):
+        highest, which = upsample(coarse[:, channels[start : start + chunk]], images).max(dim=1)
         better = highest > best  # strictly: of equals the first is taken, as by arg-max
-        position = torch.where(better, (some + (1 - first)).to(torch.uint8)[which], position)
-        best = torch.where(better, highest, best)
-    return labels.class_or_background(front, best, position)
+        rank = torch.where(better, which.to(torch.uint8) + start, rank)
+        best = torch.maximum(best, highest)
+    positions = torch.zeros(256, dtype=torch.uint8, device=coarse.device)
+    positions[: len(channels)] = (channels + (1 - first)).to(torch.uint8)
+    return labels.class_or_background(front, best, positions[rank.int()])
 
 
 def contenders(coarse: Tensor) -> Tensor:
@@ -63,8 +66,3 @@ def _of_cells(coarse: Tensor, choose: Callable[[Tensor, Tensor], Tensor]) -> Ten
     """What is chosen of the four corners of each cell: (B, K, h, w) -> (B, K, h-1, w-1), but no side below 1."""
     across = choose(coarse[..., 1:], coarse[..., :-1]) if coarse.shape[-1] > 1 else coarse
     return choose(across[..., 1:, :], across[..., :-1, :]) if across.shape[-2] > 1 else across
-
-
-def _chunk(best: Tensor) -> int:
-    values = _AT_ONCE_CPU if best.device.type == "cpu" else _AT_ONCE_ELSEWHERE
-    return max(1, values // best.numel())

@@ -36,10 +36,10 @@ def spaces_and_logits(draw: st.DrawFn) -> tuple[LabelSpace, Tensor, Tensor]:
     return LabelSpace(groups, unknown, activation), coarse, images
 
 
-@pytest.fixture(params=[1, 1000, 2**20])
+@pytest.fixture(params=[1, 5, 200])
 def at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One class at a time, some, and all."""
-    monkeypatch.setattr(prediction, "_AT_ONCE_CPU", request.param)
+    monkeypatch.setattr(prediction, "_AT_ONCE_ON_CPU", request.param)
     return
 
 
@@ -116,7 +116,6 @@ def test_half_precision_logits_are_up_sampled_in_single_precision() -> None:
 
 
 def test_not_all_scores_are_held_at_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The largest tensor that up-sampling makes is the bound, however many classes are in the race."""
     labels, sizes = LabelSpace((tuple(range(1, 151)),), unknown=True, activation="sigmoid"), []
     upsample = prediction.upsample
 
@@ -128,4 +127,4 @@ def test_not_all_scores_are_held_at_full_size(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(prediction, "upsample", watched)
     coarse = torch.randn(1, 152, 8, 8, generator=torch.Generator().manual_seed(0))
     predict(labels, coarse, torch.zeros(1, 3, 400, 400))
-    assert max(sizes) <= 2**20 < 152 * 400 * 400
+    assert max(sizes) == 8 * 400 * 400
