@@ -66,6 +66,11 @@ class SampleOrder:
             return self._draw("new", self.new, iteration * fresh + slot)
         return self._draw("memory", self.memory, iteration * (self.batch - fresh) + slot - fresh)
 
+    def dropout_seeds(self, iteration: int, share: tuple[int, int] = (0, 1)) -> list[int]:
+        """A seed for the dropout of each sample that one of several processes has in a batch, see `slots_of`."""
+        slots = slots_of(self.batch, share)
+        return [derive_seed(self.seed, self.step, "dropout", iteration, slot) for slot in slots]
+
     def _draw(self, source: str, items: Sequence[Item], position: int) -> Item:
         round_, place = divmod(position, len(items))
         return items[int(_shuffle(self.seed, self.step, source, round_, len(items))[place])]

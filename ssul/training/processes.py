@@ -5,17 +5,21 @@ The environment decides how many, never a parameter: the same experiment on more
 
 import logging
 import os
-import sys
 from typing import Any
 
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import nn
 
 from ssul.errors import UserError
 
 DEVICES_VARIABLE = "SSUL_DEVICES"
+# where fabric says, in a log that nobody reads, that a process has died and that it therefore ends all, this one too
 _LAUNCHER = "lightning_fabric.strategies.launchers.subprocess_script"
+_LAST_WORDS = (
+    "error: a process of this training has died (%(message)s): its reason is above, if it could tell one; if not, "
+    "memory may have run out: lower recipe.*.batch or recipe.crop. Then run the same command again"
+)
 
 
 def share_of_host() -> dict[str, Any]:
@@ -59,7 +63,9 @@ def launch(fabric: Fabric, batch: int) -> tuple[int, int]:
     if fabric.world_size > 1:
         logger = logging.getLogger(_LAUNCHER)
         logger.setLevel(logging.INFO)
-        logger.addHandler(_LastWords())
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter(_LAST_WORDS))
+        logger.addHandler(handler)
         fabric.launch()
     return fabric.global_rank, fabric.world_size
 
@@ -84,20 +90,7 @@ def share_norms(objective: nn.Module, fabric: Fabric) -> None:
                         f"norms that learn cannot be shared by processes on {fabric.device.type}: train this step with "
                         f"{DEVICES_VARIABLE}=1, or freeze the norms"
                     )
-                setattr(parent, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))
-
-
-class _LastWords(logging.Handler):
-    """Fabric ends all processes, this one too, when one has died, and says so in its log alone."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Tells it as an error."""
-        print(
-            f"error: a process of this training has died ({record.getMessage()}): its reason is above, if it could "
-            "tell one (if not: out of memory?). Run the same command again",
-            file=sys.stderr,
-            flush=True,
-        )
+                setattr(parent, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))  # type: ignore[no-untyped-call]
 
 
 def _asked() -> int:
