@@ -1,0 +1,229 @@
+"""Training samples a second and core, against the plain way with Pillow: python -m benchmarks.loader [--root FOLDER].
+
+The plain way is that of the published code and of most others: Pillow decodes, the whole picture is scaled, padded,
+cropped and flipped, and each sample becomes normalised floats. Both sides get the same draws; targets must be equal and
+images within two grey levels (Pillow and torch round differently). One core; ours ends with bytes, as the loader hands
+them to the device, where normalising costs next to nothing. Without --root it draws photographs of VOC's size itself.
+"""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from benchmarks.measure import Row, arguments, take_turns, tell
+from ssul.catalog import data_set
+from ssul.data.dataset import SegmentationDataset
+from ssul.data.layout import Folders
+from ssul.data.picture_cache import PictureCache
+from ssul.data.stream import Item, SampleOrder, TrainingSamples, Variation, derive_seed
+from ssul.data.transforms import IMAGENET_MEAN, IMAGENET_STD, MEAN_COLOUR, normalise, resize_target
+from ssul.data.window import Window, draw_window
+from ssul.files import VOID
+from ssul.labels import LabelSpace
+
+CROP = 513
+LABELS = LabelSpace((tuple(range(1, 16)), (16,), (17,)), unknown=True, activation="sigmoid")
+ANNOTATED = (17,)
+VARIATION = Variation(CROP, (0.5, 2.0))
+PILLOWS = Image.Resampling
+
+
+def main() -> None:
+    """Measures and tells."""
+    parser = arguments("training samples a second and core, at 513 px")
+    parser.add_argument("--root", type=Path, metavar="FOLDER", help="pictures in VOC's layout (default: drawn ones)")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    count, rounds = (8, 3) if options.quick else (32, 9)
+    with tempfile.TemporaryDirectory() as drawn:
+        folders = Folders(options.root or Path(drawn), data_set("voc").train)
+        if options.root is None:
+            draw_pictures(folders, count)
+        rows = measure(folders, pictures_in(folders, count), rounds)
+    tell(f"training samples of {CROP} px, {count} pictures", rows, options.json)
+
+
+def measure(folders: Folders, ids: list[str], rounds: int) -> list[Row]:
+    """All rows; each call takes every picture once."""
+    dataset = SegmentationDataset(folders, saliency=folders.saliency(ids[0]).exists())
+    order = SampleOrder(tuple(Item(image_id, ANNOTATED) for image_id in ids), (), len(ids), seed=0, step=2)
+    samples = TrainingSamples(order, dataset, LABELS, VARIATION, iterations=1)
+    kept = TrainingSamples(order, dataset, LABELS, VARIATION, iterations=1, cache=PictureCache(2**40))
+    slots = range(len(ids))
+    places = [order.item(0, slot).id for slot in slots]
+    pictures = [dataset.read(image_id) for image_id in places]
+    windows = [window_of(order, slot, *pictures[slot].mask.shape) for slot in slots]
+
+    def plain(slot: int) -> tuple[Tensor, Tensor]:
+        return textbook(folders, places[slot], windows[slot], saliency=dataset.saliency)
+
+    def plainly_decoded(slot: int) -> list[Tensor]:
+        paths = folders.all_of(places[slot], saliency=dataset.saliency)
+        return [plain_image(paths[0]), *(plain_values(path) for path in paths[1:])]
+
+    def whole(slot: int) -> tuple[Tensor, Tensor]:
+        return of_the_whole(pictures[slot].image, pictures[slot].mask, windows[slot])
+
+    def cut(slot: int) -> tuple[Tensor, Tensor]:
+        window = windows[slot]
+        return window.image(pictures[slot].image), window.pad(window.labels(pictures[slot].mask), VOID)
+
+    return [
+        row("samples, files to crops", samples.__getitem__, plain, slots, rounds, 3.0, equal=same_samples),
+        row("  of these: decoding", lambda slot: dataset.read(places[slot]), plainly_decoded, slots, rounds),
+        row("  of these: the window, not the whole (in torch)", cut, whole, slots, rounds, equal=same_samples),
+        row("samples kept in memory (exemplars)", kept.__getitem__, plain, slots, rounds, equal=same_samples),
+        row("  against ours from files", kept.__getitem__, samples.__getitem__, slots, rounds, equal=same_samples),
+    ]
+
+
+def row(
+    name: str,
+    ours: Callable[[int], object],
+    theirs: Callable[[int], object],
+    slots: range,
+    rounds: int,
+    target: float | None = None,
+    *,
+    equal: Callable[[object, object], bool] | None = None,
+) -> Row:
+    """One comparison over all slots."""
+    mine, other = take_turns(
+        lambda: [ours(slot) for slot in slots],
+        lambda: [theirs(slot) for slot in slots],
+        rounds=rounds,
+        device=torch.device("cpu"),
+    )
+    told = f"{len(slots) / mine:.0f} against {len(slots) / other:.0f} a second ({1000 * mine / len(slots):.1f} ms each)"
+    same = None if equal is None else all(equal(ours(slot), theirs(slot)) for slot in slots)
+    return Row(name, other / mine, target, same, told)
+
+
+def same_samples(ours: object, theirs: object) -> bool:
+    """Whether targets are equal and images within two grey levels."""
+    assert isinstance(ours, tuple)
+    assert isinstance(theirs, tuple)
+    images = [one if one.is_floating_point() else normalise(one[None])[0] for one in (ours[0], theirs[0])]
+    levels = (images[0] - images[1]).abs() * 255 * torch.tensor(IMAGENET_STD)[:, None, None]
+    return bool(levels.max() < 2.01) and torch.equal(ours[1], theirs[1])
+
+
+def window_of(order: SampleOrder, slot: int, height: int, width: int) -> Window:
+    """What the stream draws for a slot of the first iteration."""
+    seed = derive_seed(order.seed, order.step, "augmentation", 0, slot)
+    generator = torch.Generator().manual_seed(seed)
+    return draw_window(height, width, crop=VARIATION.crop, scale=VARIATION.scale, generator=generator)
+
+
+# --- the plain ways ---------------------------------------------------------------------------------------------------
+
+
+def textbook(folders: Folders, image_id: str, window: Window, *, saliency: bool) -> tuple[Tensor, Tensor]:
+    """A sample as most code makes it: float (3, S, S) and uint8 (S, S)."""
+    image, mask = (Image.open(path) for path in folders.all_of(image_id, saliency=False))
+    values = np.array(mask)
+    table = np.full(256, LABELS.background_channel, dtype=np.uint8)
+    table[VOID] = VOID
+    for class_id in ANNOTATED:
+        table[class_id] = LABELS.channel_of(class_id)
+    target = table[values]
+    if saliency:
+        with Image.open(folders.saliency(image_id)) as salient:
+            target[(target == LABELS.background_channel) & (np.array(salient) > 0)] = 0
+    else:
+        target[target == LABELS.background_channel] = 0
+    # Pillow's `nearest` chooses the other pixel where two are equally near, which changes the targets
+    labels = resize_target(torch.from_numpy(target), list(window.resized)).numpy()
+    cropped = [
+        crop(picture, window, fill)
+        for picture, fill in (
+            (image.convert("RGB").resize(window.resized[::-1], PILLOWS.BILINEAR), tuple(MEAN_COLOUR.tolist())),
+            (Image.fromarray(labels), VOID),
+        )
+    ]
+    pixels = torch.from_numpy(np.array(cropped[0])).permute(2, 0, 1).contiguous().float().div(255)
+    mean, std = (torch.tensor(numbers)[:, None, None] for numbers in (IMAGENET_MEAN, IMAGENET_STD))
+    return pixels.sub_(mean).div_(std), torch.from_numpy(np.array(cropped[1]))
+
+
+def crop(picture: Image.Image, window: Window, fill: int | tuple[int, ...]) -> Image.Image:
+    """Pads on all sides that lack something, crops, and flips."""
+    height, width = window.resized
+    wide, high = max(0, window.side - width), max(0, window.side - height)
+    if wide or high:
+        picture = ImageOps.expand(picture, (wide, high, wide, high), fill=fill)
+    left, top = window.left + wide, window.top + high
+    picture = picture.crop((left, top, left + window.side, top + window.side))
+    return ImageOps.mirror(picture) if window.flipped else picture
+
+
+def plain_image(path: Path) -> Tensor:
+    """What Pillow decodes of a photograph."""
+    with Image.open(path) as picture:
+        return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)
+
+
+def plain_values(path: Path) -> Tensor:
+    """What Pillow decodes of a mask."""
+    with Image.open(path) as picture:
+        return torch.from_numpy(np.array(picture))
+
+
+def of_the_whole(image: Tensor, mask: Tensor, window: Window) -> tuple[Tensor, Tensor]:
+    """Everything is resized, then cut, with the same kernels."""
+    height, width = window.resized
+    all_of_it = Window(window.source, window.resized, 0, 0, max(height, width), flipped=False)
+    resized = all_of_it.image(image)[:, :height, :width]
+    labels = resize_target(mask, [height, width])
+    top, left = max(0, window.top), max(0, window.left)
+    rest = Window(window.resized, window.resized, window.top, window.left, window.side, window.flipped)
+    shown = labels[top : window.top + window.side, left : window.left + window.side]
+    return rest.image(resized), rest.pad(shown, VOID)
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def pictures_in(folders: Folders, count: int) -> list[str]:
+    """Some images that have a mask, in order of their names; with a saliency map if any has one."""
+    masks = sorted(folders.mask("x").parent.glob("*.png"))
+    ids = [mask.stem for mask in masks if folders.image(mask.stem).exists()]
+    salient = [image_id for image_id in ids if folders.saliency(image_id).exists()]
+    found = (salient or ids)[:count]
+    if not found:
+        raise SystemExit(f"there are no pictures in VOC's layout below {folders.root}")
+    return found
+
+
+def draw_pictures(folders: Folders, count: int) -> None:
+    """Photographs of 500 x 375 with smooth content and noise, palette masks of blobs, saliency maps."""
+    rows, columns = np.mgrid[:375, :500]
+    for number in range(count):
+        chance = np.random.default_rng(number)
+        lengths, shifts = chance.uniform(8, 80, (3, 2)), chance.uniform(0, 6, (3, 2))
+        waves = [
+            np.sin(rows / length[0] + shift[0]) * np.cos(columns / length[1] + shift[1])
+            for length, shift in zip(lengths, shifts, strict=True)
+        ]
+        colours = 127 + 80 * np.stack(waves, axis=-1) + chance.normal(0, 10, (375, 500, 3))
+        photograph = Image.fromarray(colours.clip(0, 255).astype(np.uint8))
+        inside, edge = waves[0] + waves[1] > 0.5, abs(waves[0] + waves[1] - 0.5) < 0.02
+        ids = np.where(edge, VOID, np.where(inside, chance.integers(1, 18), 0)).astype(np.uint8)
+        mask = Image.fromarray(ids)
+        mask.putpalette([channel for value in range(256) for channel in (value, 255 - value, 128)])
+        salient = Image.fromarray(np.where(waves[0] > 0.2, 255, 0).astype(np.uint8))
+        name = f"drawn_{number}"
+        for path in folders.all_of(name, saliency=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        photograph.save(folders.image(name), quality=90)
+        mask.save(folders.mask(name))
+        salient.save(folders.saliency(name))
+
+
+if __name__ == "__main__":
+    main()
