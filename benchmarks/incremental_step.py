@@ -17,9 +17,9 @@ from torch.nn import functional
 from benchmarks.measure import Row, arguments, seconds_of, take_turns, tell
 from ssul.files import VOID
 from ssul.labels import LabelSpace
+from ssul.methods.frozen import fold_norms
 from ssul.methods.ssul import prepare_increment
 from ssul.model.deeplab import Architecture, IncrementalDeepLab, seen_by_heads
-from ssul.model.frozen import fold_norms
 
 THRESHOLD = 0.7
 CASES = {  # the classes that each step learned, the last one's too

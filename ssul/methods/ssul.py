@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from ssul.labels import LabelSpace
+from ssul.methods.frozen import FrozenNetwork
 from ssul.methods.losses import binary_cross_entropy
 from ssul.methods.objective import Loss, LossName, Objective, Supervised, Taught, label_shares, pixel_loss
 from ssul.methods.pseudo_labels import complete_upsampled
 from ssul.model.deeplab import IncrementalDeepLab, upsample
-from ssul.model.frozen import FrozenNetwork
 
 
 def prepare_increment(

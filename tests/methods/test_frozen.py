@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ssul.methods.frozen import FrozenNetwork, fold_norms
 from ssul.model.deeplab import Architecture, IncrementalDeepLab, seen_by_heads
-from ssul.model.frozen import FrozenNetwork, fold_norms
 
 SMALL = Architecture("small", "deeplabv3", 8, 16)
 ARCHITECTURES = {
