@@ -134,7 +134,7 @@ def after_the_network(setting: Setting, *, like_photograph: bool, rounds: int, d
         TARGET,
         equal,
         f"{1e3 * mine:.1f} ms against {1e3 * theirs:.1f} ms; {len(contenders(case.coarse))} channels can win; "
-        f"{differing} pixels differ, all ties",
+        f"{differing} pixels differ",
     )
 
 
@@ -158,14 +158,15 @@ def whole_images(setting: Setting, *, trunk: str, rounds: int, device: torch.dev
         theirs / mine,
         None,
         equal,
-        f"{1 / mine:.2f} images/s against {1 / theirs:.2f}; {differing} pixels differ, all ties",
+        f"{1 / mine:.2f} images/s against {1 / theirs:.2f}; {differing} pixels differ",
     )
 
 
 def same(case: Case, judgement: Judgement, logits: Tensor) -> tuple[bool, int]:
     """Whether our judgement is the textbook's of these full-size logits, and how many pixels differ: ties do not count.
 
-    Scores that differ by less than rounding are a tie. The counts must be the textbook's of the prediction.
+    Scores that differ by less than rounding are a tie: which of the two is the greater is chance. The counts must be
+    the textbook's of the prediction.
     """
     prediction, counts = judgement
     scores = case.labels.fold_unknown(logits)
