@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from ssul.errors import UserError
+from ssul.failures import explained
 from ssul.paths import Layout
 
 LAYOUT = Layout()
@@ -20,6 +21,12 @@ def run(stage: Callable[..., None], *arguments: str) -> None:
     except UserError as error:
         if str(error):  # of several processes that fail alike the first one tells
             print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except (RuntimeError, OSError, MemoryError) as error:
+        reason = explained(error)
+        if reason is None:
+            raise
+        print(f"error: {reason}", file=sys.stderr)
         raise SystemExit(1) from None
 
 
