@@ -7,6 +7,7 @@ from the same random state: to the bit in targets, within rounding in images.
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -53,12 +54,8 @@ class Window:
                 _needed(end, old, new) for end, old, new in zip((bottom, right), self.source, self.resized, strict=True)
             ]
             pixels = _resize(pixels[: needed[0], : needed[1]], self.source, self.resized)
-        square = image.new_empty(3, self.side, self.side)
         shown = pixels[top:bottom, left:right].permute(2, 0, 1)
-        if shown.shape != square.shape:
-            square[:] = MEAN_COLOUR[:, None, None]
-        square[:, top - self.top : bottom - self.top, left - self.left : right - self.left] = shown
-        return square.flip(2) if self.flipped else square
+        return self._square(shown, MEAN_COLOUR[:, None, None])
 
     def labels(self, labels: Tensor) -> Tensor:
         """What the square shows of integer labels, by the nearest pixel centre; not padded and not flipped yet.
@@ -82,12 +79,17 @@ class Window:
         Returns:
             uint8 (side, side).
         """
+        return self._square(shown, torch.tensor(fill, dtype=torch.uint8))
+
+    def _square(self, shown: Tensor, padding: Tensor) -> Tensor:
+        """The whole square, uint8 (..., side, side), with what it shows of the picture in its place."""
         (top, bottom), (left, right) = self._rows, self._columns
-        square = shown
-        if shown.shape != (self.side, self.side):
-            square = shown.new_full((self.side, self.side), fill)
-            square[top - self.top : bottom - self.top, left - self.left : right - self.left] = shown
-        return square.flip(1) if self.flipped else square
+        square = np.empty((*shown.shape[:-2], self.side, self.side), dtype=np.uint8)
+        if shown.shape != square.shape:
+            square[:] = padding
+        upright = square[..., ::-1] if self.flipped else square  # a view: torch would have to copy
+        upright[..., top - self.top : bottom - self.top, left - self.left : right - self.left] = shown
+        return torch.from_numpy(square)
 
     @property
     def _rows(self) -> tuple[int, int]:
