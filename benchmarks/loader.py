@@ -77,7 +77,7 @@ def measure(folders: Folders, ids: list[str], rounds: int) -> list[Row]:
 
     def cut(slot: int) -> tuple[Tensor, Tensor]:
         window = windows[slot]
-        return window.image(pictures[slot].image), window.pad(window.labels(pictures[slot].mask), VOID)
+        return window.image(pictures[slot].image), window.target(as_is, pictures[slot].mask, fill=VOID)
 
     decoded_alike = all(
         torch.equal(one, other)
@@ -185,10 +185,13 @@ def of_the_whole(image: Tensor, mask: Tensor, window: Window) -> tuple[Tensor, T
     all_of_it = Window(window.source, window.resized, 0, 0, max(height, width), flipped=False)
     resized = all_of_it.image(image)[:, :height, :width]
     labels = resize_target(mask, [height, width])
-    top, left = max(0, window.top), max(0, window.left)
     rest = Window(window.resized, window.resized, window.top, window.left, window.side, window.flipped)
-    shown = labels[top : window.top + window.side, left : window.left + window.side]
-    return rest.image(resized), rest.pad(shown, VOID)
+    return rest.image(resized), rest.target(as_is, labels, fill=VOID)
+
+
+def as_is(mask: Tensor) -> Tensor:
+    """Encodes nothing."""
+    return mask
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------
