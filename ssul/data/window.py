@@ -25,8 +25,7 @@ class Window:
         source: height and width of the picture as it is on disk, in pixels.
         resized: height and width after resizing.
         top, left: the square's corner in the resized picture; negative where padding lies above or to the left.
-        side: of the square. It reaches at most in one direction of each axis over the resized picture's edge, or
-            contains it.
+        side: of the square, in pixels; along each axis it lies within the resized picture or contains it.
         flipped: whether the square is mirrored at last, left to right.
     """
 
