@@ -146,9 +146,10 @@ class LabelSpace:
             table[class_id] = self.channel_of(class_id)
         target = _looked_up(table, mask)
         if self.unknown:
-            background = target == self.background_channel
-            unknown = background if saliency is None else background & (saliency > 0)
-            target *= ~unknown  # channel 0; torch multiplies bytes forty times as quickly as it fills them by a mask
+            # For bytes torch compares with a tensor, and multiplies, many times as quickly as it compares with a
+            # number and fills by a mask.
+            background = target == torch.full_like(target, self.background_channel)
+            target *= ~(background if saliency is None else background & saliency.bool())  # to channel 0
         return target
 
     def encode_unshifted(self, mask: Tensor, annotated: Collection[int]) -> Tensor:

@@ -4,10 +4,10 @@ Nothing depends on the number of workers or processes, or on what was drawn befo
 entered directly, and two methods with the same seed see the same pictures in the same order.
 """
 
-import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -76,7 +76,7 @@ class SampleOrder:
         return items[int(_shuffle(self.seed, self.step, source, round_, len(items))[place])]
 
 
-@functools.lru_cache(maxsize=16)  # a batch draws from the running pass, and at its end the next, of two sources
+@lru_cache(maxsize=16)  # a batch draws from the running pass, and at its end the next, of two sources
 def _shuffle(seed: int, step: int, source: str, round_: int, count: int) -> Tensor:
     """The order of one pass over a source, int64 (count,)."""
     generator = torch.Generator().manual_seed(derive_seed(seed, step, source, round_))
@@ -136,14 +136,14 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
                 derive_seed(self.order.seed, self.order.step, "augmentation", iteration, slot)
             ),
         )
-        # encoding changes each pixel for itself, so that what the crop does not show need not be encoded
-        mask = window.labels(picture.mask)
+        maps = [picture.mask] if item.unshifted or picture.saliency is None else [picture.mask, picture.saliency]
+        target = window.target(partial(self._encode, item), *maps, fill=self._padding(item))
+        return window.image(picture.image), target
+
+    def _encode(self, item: Item, mask: Tensor, saliency: Tensor | None = None) -> Tensor:
         if item.unshifted:
-            target = self.labels.encode_unshifted(mask, item.annotated)
-        else:
-            saliency = None if picture.saliency is None else window.labels(picture.saliency)
-            target = self.labels.encode(mask, saliency, item.annotated)
-        return window.image(picture.image), window.pad(target, self._padding(item))
+            return self.labels.encode_unshifted(mask, item.annotated)
+        return self.labels.encode(mask, saliency, item.annotated)
 
     def _padding(self, item: Item) -> int:
         if not self.variation.pads_background:

@@ -5,9 +5,12 @@ from the same random state: to the bit in targets, within rounding in images.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -22,8 +25,7 @@ class Window:
         source: height and width of the picture as it is on disk, in pixels.
         resized: height and width after resizing.
         top, left: the square's corner in the resized picture; negative where padding lies above or to the left.
-        side: of the square. It reaches at most in one direction of each axis over the resized picture's edge, or
-            contains it.
+        side: of the square, in pixels; along each axis it lies within the resized picture or contains it.
         flipped: whether the square is mirrored at last, left to right.
     """
 
@@ -53,41 +55,43 @@ class Window:
                 _needed(end, old, new) for end, old, new in zip((bottom, right), self.source, self.resized, strict=True)
             ]
             pixels = _resize(pixels[: needed[0], : needed[1]], self.source, self.resized)
-        square = image.new_empty(3, self.side, self.side)
         shown = pixels[top:bottom, left:right].permute(2, 0, 1)
-        if shown.shape != square.shape:
-            square[:] = MEAN_COLOUR[:, None, None]
-        square[:, top - self.top : bottom - self.top, left - self.left : right - self.left] = shown
-        return square.flip(2) if self.flipped else square
+        return self._square(shown, MEAN_COLOUR[:, None, None])
 
-    def labels(self, labels: Tensor) -> Tensor:
-        """What the square shows of integer labels, by the nearest pixel centre; not padded and not flipped yet.
+    def target(self, encode: Callable[..., Tensor], *maps: Tensor, fill: int) -> Tensor:
+        """What the square shows of a target, by the nearest pixel centre.
 
         Args:
-            labels: uint8 (H, W) of the source's size.
+            encode: makes labels of maps, each pixel for itself, so that it may be asked before or after sampling:
+                it is where there are fewer pixels.
+            maps: uint8 (H, W) of the source's size, as `encode` takes them.
+            fill: the label of padding.
 
         Returns:
-            uint8 (h, w), at most the square.
+            uint8 (side, side).
         """
         rows, columns = (
             _nearest(old, new)[slice(*shown)]
             for old, new, shown in zip(self.source, self.resized, (self._rows, self._columns), strict=True)
         )
-        # numpy: several times as quick as torch's indexing of bytes
-        return torch.from_numpy(labels.numpy().take(rows.numpy(), axis=0).take(columns.numpy(), axis=1))
+        top, left = rows[0], columns[0]
+        looked_at = slice(top, rows[-1] + 1), slice(left, columns[-1] + 1)
+        parts = [part[looked_at] for part in maps]
+        if parts[0].numel() < len(rows) * len(columns):
+            shown = _sampled(encode(*parts), rows - top, columns - left)
+        else:
+            shown = encode(*(_sampled(part, rows - top, columns - left) for part in parts))
+        return self._square(shown, torch.tensor(fill, dtype=torch.uint8))
 
-    def pad(self, shown: Tensor, fill: int) -> Tensor:
-        """Fills the square around what `labels` gave, or what was made of it, and mirrors it where asked for.
-
-        Returns:
-            uint8 (side, side).
-        """
+    def _square(self, shown: Tensor, padding: Tensor) -> Tensor:
+        """The whole square, uint8 (..., side, side), with what it shows of the picture in its place."""
         (top, bottom), (left, right) = self._rows, self._columns
-        square = shown
-        if shown.shape != (self.side, self.side):
-            square = shown.new_full((self.side, self.side), fill)
-            square[top - self.top : bottom - self.top, left - self.left : right - self.left] = shown
-        return square.flip(1) if self.flipped else square
+        square = np.empty((*shown.shape[:-2], self.side, self.side), dtype=np.uint8)
+        if shown.shape != square.shape:
+            square[:] = padding
+        upright = square[..., ::-1] if self.flipped else square  # a view: torch would have to copy
+        upright[..., top - self.top : bottom - self.top, left - self.left : right - self.left] = shown
+        return torch.from_numpy(square)
 
     @property
     def _rows(self) -> tuple[int, int]:
@@ -145,7 +149,12 @@ def _resize(pixels: Tensor, source: tuple[int, int], resized: tuple[int, int]) -
     return larger[0].permute(1, 2, 0)
 
 
-def _nearest(old: int, new: int) -> Tensor:
-    """Which of `old` pixels is nearest to each of `new`, int64: torch's own choice, and so its own rounding."""
+def _nearest(old: int, new: int) -> NDArray[np.int64]:
+    """Which of `old` pixels is nearest to each of `new`: torch's own choice, and so its own rounding."""
     places = torch.arange(old, dtype=torch.float32)[None, None]
-    return interpolate(places, size=new, mode="nearest-exact")[0, 0].long()
+    return interpolate(places, size=new, mode="nearest-exact")[0, 0].long().numpy()
+
+
+def _sampled(labels: Tensor, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Tensor:
+    """Some rows and columns; by numpy, which is several times as quick as torch's indexing of bytes."""
+    return torch.from_numpy(labels.numpy().take(rows, axis=0).take(columns, axis=1))

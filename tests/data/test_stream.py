@@ -224,7 +224,7 @@ def test_a_sample_is_the_window_of_the_picture_and_of_its_encoded_mask(dataset: 
         encoded = LABELS.encode(picture.mask, picture.saliency, item.annotated)
         image, target = samples[position]
         assert torch.equal(image, window.image(picture.image))
-        assert torch.equal(target, window.pad(window.labels(encoded), VOID))
+        assert torch.equal(target, window.target(lambda mask: mask, encoded, fill=VOID))
 
 
 @pytest.mark.parametrize("annotated", [(1,), (2,), (1, 2), ()])

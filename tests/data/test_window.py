@@ -68,11 +68,15 @@ def drawn(height: int, width: int, seed: int, *, crop: int, scale: tuple[float, 
     return draw_window(height, width, crop=crop, scale=scale, generator=torch.Generator().manual_seed(seed))
 
 
+def sampled(window: Window, target: Tensor, fill: int = VOID) -> Tensor:
+    return window.target(lambda mask: mask, target, fill=fill)
+
+
 def cut(
     image: Tensor, target: Tensor, seed: int, *, crop: int, scale: tuple[float, float], fill: int = VOID
 ) -> tuple[Tensor, Tensor]:
     window = drawn(*target.shape, seed, crop=crop, scale=scale)
-    return window.image(image), window.pad(window.labels(target), fill)
+    return window.image(image), sampled(window, target, fill)
 
 
 def noise(height: int, width: int, seed: int, *, channels_last: bool = True) -> tuple[Tensor, Tensor]:
@@ -122,7 +126,7 @@ def test_a_window_is_that_which_torchvision_would_draw(
     columns = torch.arange(height * width, dtype=torch.int64).remainder(251).to(torch.uint8).view(height, width)
     window = drawn(height, width, seed, crop=crop, scale=scale)
     assert window.side == crop
-    ours = window.pad(window.labels(columns), VOID)
+    ours = sampled(window, columns)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         whole = v2.Compose(
@@ -151,7 +155,27 @@ def test_what_a_window_shows_does_not_depend_on_where_the_rest_is_cut_off() -> N
     corner = Window((90, 120), resized, 0, 0, 40, flipped=False)
     everything = Window((90, 120), resized, 0, 0, 201, flipped=False)
     assert levels_apart(corner.image(image), everything.image(image)[:, :40, :40]) <= 1
-    assert torch.equal(corner.labels(target), everything.labels(target)[:40, :40])
+    assert torch.equal(sampled(corner, target), sampled(everything, target)[:40, :40])
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 90), scales, st.integers(0, 10**6))
+def test_encoding_before_or_after_sampling_is_the_same(
+    height: int, width: int, crop: int, scale: tuple[float, float], seed: int
+) -> None:
+    """And never more pixels are encoded than are on disk, or than the crop shows."""
+    _, mask = noise(height, width, seed)
+    _, other = noise(height, width, seed + 1)
+    window = drawn(height, width, seed, crop=crop, scale=scale)
+    encoded: list[int] = []
+
+    def encode(one: Tensor, two: Tensor) -> Tensor:
+        encoded.append(one.numel())
+        return one * 2 + two.clamp(max=1)
+
+    target = window.target(encode, mask, other, fill=VOID)
+    assert torch.equal(target, sampled(window, mask * 2 + other.clamp(max=1)))
+    assert len(encoded) == 1
+    assert encoded[0] <= min(height * width, crop * crop)
 
 
 # --- sizes ------------------------------------------------------------------------------------------------------------
