@@ -323,6 +323,14 @@ def test_a_rank_that_is_none_is_refused(share: tuple[int, int]) -> None:
         slots_of(8, share)
 
 
+def test_a_samples_dropout_seed_is_its_own_in_whichever_process_it_is() -> None:
+    order = SampleOrder((Item("a", ()),), (), 6, seed=1, step=2)
+    alone = order.dropout_seeds(3)
+    assert len(set(alone)) == 6
+    assert [order.dropout_seeds(3, (rank, 3)) for rank in range(3)] == [alone[0::3], alone[1::3], alone[2::3]]
+    assert not set(alone) & set(order.dropout_seeds(4))
+
+
 # --- faults of the published code, as switches ------------------------------------------------------------------------
 
 
