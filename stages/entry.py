@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from ssul.errors import UserError
+from ssul.failures import explained
 from ssul.paths import Layout
 
 LAYOUT = Layout()
@@ -18,19 +19,34 @@ def run(stage: Callable[..., None], *arguments: str) -> None:
     try:
         stage(*arguments)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if str(error):  # of several processes that fail alike the first one tells
+            print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except (RuntimeError, OSError, MemoryError) as error:
+        reason = explained(error)
+        if reason is None:
+            raise
+        print(f"error: {reason}", file=sys.stderr)
         raise SystemExit(1) from None
 
 
-def shown(items: Iterable[T], *, total: int | None, title: str, unit: str) -> Iterator[T]:
+def shown(items: Iterable[T], *, total: int | None, title: str, unit: str, silent: bool = False) -> Iterator[T]:
     """Passes items on under a progress bar."""
-    with progress_bar(total=total, title=title, unit=unit) as bar:
+    with progress_bar(total=total, title=title, unit=unit, silent=silent) as bar:
         for item in items:
             yield item
             bar.update()
 
 
-def progress_bar(*, total: int | None, title: str, unit: str) -> "tqdm[Any]":
-    """A progress bar with the time left; where nobody watches a terminal it speaks up rarely."""
+def progress_bar(*, total: int | None, title: str, unit: str, silent: bool = False) -> "tqdm[Any]":
+    """A progress bar with the time left; where nobody watches a terminal it speaks up rarely, a silent one never."""
     interval = 0.5 if sys.stderr.isatty() else 20.0
-    return tqdm(total=total, desc=title, unit=unit, mininterval=interval, maxinterval=2 * interval, dynamic_ncols=True)
+    return tqdm(
+        total=total,
+        desc=title,
+        unit=unit,
+        mininterval=interval,
+        maxinterval=2 * interval,
+        dynamic_ncols=True,
+        disable=silent,
+    )

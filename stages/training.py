@@ -1,6 +1,7 @@
 """What the two training stages share: running the loop under a progress bar, and saving what was learned."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -25,6 +26,7 @@ from ssul.scenario import Step, belongs
 from ssul.training.curve import Curve
 from ssul.training.device import choose_device, hardware, loader_workers, memory_in_use
 from ssul.training.learn import DivergedError, Snapshot, iteration_count, learn_step
+from ssul.training.processes import launch, share_of_host
 from stages.entry import LAYOUT, progress_bar, shown
 from stages.live import live_curve
 
@@ -45,7 +47,8 @@ def train(
     wanted = {item.id for item in (*new, *memory)}
     require_unchanged([row for row in rows if row.id in wanted], dataset.folders, saliency=dataset.saliency)
     iterations = iteration_count(len(new), epochs=learning.epochs, batch=learning.batch)
-    fabric = choose_device(settings.recipe.precision)
+    fabric = choose_device(settings.recipe.precision, share_of_host())
+    share = launch(fabric, learning.batch)  # from here on the first process alone tells and writes
     order = SampleOrder(tuple(new), tuple(memory), learning.batch, settings.seed, split.step)
     variation = Variation(settings.recipe.crop, settings.recipe.scale, settings.method.faults.padding)
     load = partial(
@@ -53,29 +56,35 @@ def train(
         dataset=dataset,
         labels=objective.labels,
         variation=variation,
-        workers=loader_workers(),
+        workers=loader_workers(fabric.world_size),
     )
-    announce(split, order, fabric, iterations)
+    if fabric.is_global_zero:
+        announce(split, order, fabric, iterations)
     one_pass = iteration_count(len(new), epochs=1, batch=learning.batch)
-    survey(objective, load(replace(order, memory=()), iterations=one_pass), fabric, split.step)  # the new images alone
+    # the new images alone; every process looks at all of them
+    survey(objective, load(replace(order, memory=()), iterations=one_pass), fabric, split.step)
     best = best_weights(objective, split, dataset, settings, iterations)
     curve = Curve(
         split.step, split.new_names, hardware(fabric), images=len(new), exemplars=len(memory), iterations=iterations
     )
     progress = learn_step(
         objective,
-        load(order, iterations=iterations),
+        load(order, iterations=iterations, share=share),
         groups,
         fabric=fabric,
         iterations=iterations,
         momentum=learning.momentum,
         weight_decay=learning.weight_decay,
         schedule=learning.schedule,
+        seeds=partial(order.dropout_seeds, share=share),
     )
     snapshot = Snapshot(objective.model)
     try:
-        title = f"train step {split.step}"
-        with progress_bar(total=iterations, title=title, unit="it") as bar, live_curve(split.step) as live:
+        title, first = f"train step {split.step}", fabric.is_global_zero
+        with (
+            progress_bar(total=iterations, title=title, unit="it", silent=not first) as bar,
+            live_curve(split.step) if first else nullcontext() as live,
+        ):
             for state in progress:
                 bar.update()
                 shares = "".join(f" {name} {value:.2f}" for name, value in state.parts.items())
@@ -84,26 +93,37 @@ def train(
                     refresh=False,
                 )
                 point = curve.add(state)
-                if point is not None:
+                if point is not None and live is not None:
                     speed = {"images_per_second": state.images_per_second, "memory_gib": memory_in_use(fabric)}
                     live.show(point | speed)
                 snapshot.take(state.iteration)
                 if best is not None:
                     best.offer(state.iteration)
     except DivergedError as error:
-        images = ", ".join(order.item(error.iteration, slot).id for slot in range(order.batch))
-        snapshot.restore()
-        place = Layout(project_root()).last_good(split.step)
-        save_checkpoint(place, objective.model, meaning_of(objective.labels, split))
-        raise UserError(
-            f"step {split.step}: {error}. The batch was {images}; the weights after iteration {snapshot.iteration} are "
-            f"in {place}"
-        ) from None
+        told = keep_last_good(error, objective, snapshot, order, split) if fabric.is_global_zero else ""
+        fabric.barrier()  # who leaves earlier ends the others
+        raise UserError(told) from None
     if best is not None:
         best.restore()
-        print(f"step {split.step}: {best}")
-    save_checkpoint(
-        LAYOUT.checkpoint(split.step), objective.model, meaning_of(objective.labels, split), curve.describe()
+    if fabric.is_global_zero:
+        if best is not None:
+            print(f"step {split.step}: {best}")
+        save_checkpoint(
+            LAYOUT.checkpoint(split.step), objective.model, meaning_of(objective.labels, split), curve.describe()
+        )
+
+
+def keep_last_good(
+    error: DivergedError, objective: Objective, snapshot: Snapshot, order: SampleOrder, split: Split
+) -> str:
+    """Saves the last weights from when all was well; returns what to tell."""
+    images = ", ".join(order.item(error.iteration, slot).id for slot in range(order.batch))
+    snapshot.restore()
+    place = Layout(project_root()).last_good(split.step)
+    save_checkpoint(place, objective.model, meaning_of(objective.labels, split))
+    return (
+        f"step {split.step}: {error}. The batch was {images}; the weights after iteration {snapshot.iteration} are in "
+        f"{place}"
     )
 
 
@@ -142,7 +162,8 @@ def survey(objective: Objective, batches: "DataLoader[tuple[Tensor, Tensor]]", f
     looked = objective.survey(_OnDevice(batches, fabric))
     first = next(looked, None)
     if first is not None:
-        for _ in shown(looked, total=None, title=f"survey step {step}", unit="batch"):
+        silent = not fabric.is_global_zero
+        for _ in shown(looked, total=None, title=f"survey step {step}", unit="batch", silent=silent):
             pass
 
 

@@ -230,6 +230,19 @@ def test_background_and_unknown_together_can_beat_a_class() -> None:
 
 
 @given(label_spaces(), st.integers(0, 2**32))
+def test_a_prediction_is_the_arg_max_of_the_folded_scores(labels: LabelSpace, seed: int) -> None:
+    logits = noise(seed, 2, labels.channel_count, 3, 5)
+    scores = labels.fold_unknown(logits)
+    best = scores.topk(2, dim=1).values
+    decided = best[:, 0] - best[:, 1] > 1e-6  # closer than that is rounding
+    assert torch.equal(labels.predict(logits)[decided].long(), scores.argmax(dim=1)[decided])
+
+
+def test_classes_whose_scores_are_rounded_to_one_are_still_told_apart() -> None:
+    assert BASE.predict(pixels([-50.0, -50.0, 30.0, 40.0])).flatten().tolist() == [2]
+
+
+@given(label_spaces(), st.integers(0, 2**32))
 def test_a_prediction_decodes_to_background_or_a_learned_class(labels: LabelSpace, seed: int) -> None:
     positions = labels.predict(noise(seed, 2, labels.channel_count, 3, 4))
     assert positions.dtype == torch.uint8

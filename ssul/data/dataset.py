@@ -6,9 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ssul.data import pixels
+from ssul.data.decoding import decode_rgb, decode_values
 from ssul.data.index import ImageIndex
 from ssul.data.layout import Folders
+from ssul.data.pixels import UnusablePictureError
 from ssul.errors import UserError
 from ssul.files import VOID, MaskValues
 
@@ -56,13 +57,12 @@ class SegmentationDataset:
             UserError: if a file is gone, cannot be decoded, or is not as it was indexed.
         """
         try:
-            mask = torch.from_numpy(pixels.values(self.folders.mask(image_id), "mask"))
-            image = torch.from_numpy(pixels.rgb(self.folders.image(image_id))).permute(2, 0, 1)
+            mask, image = decode_values(self.folders.mask(image_id), "mask"), decode_rgb(self.folders.image(image_id))
             salient = self._saliency(image_id)
             if not mask.shape == image.shape[1:] == (mask if salient is None else salient).shape:
-                raise pixels.UnusablePictureError("image, mask and saliency map are not of one size")
+                raise UnusablePictureError("image, mask and saliency map are not of one size")
             return Picture(image_id, image, mask if self.table is None else self.table[mask.long()], salient)
-        except (OSError, pixels.UnusablePictureError) as error:
+        except (OSError, UnusablePictureError) as error:
             raise UserError(
                 f"{image_id} below {self.folders.root} cannot be read ({error}): mend or bring back its files, or "
                 "index anew with `dvc repro --force prepare`"
@@ -71,7 +71,7 @@ class SegmentationDataset:
     def _saliency(self, image_id: str) -> Tensor | None:
         if not self.saliency:
             return None
-        return torch.from_numpy(pixels.values(self.folders.saliency(image_id), "saliency map"))
+        return decode_values(self.folders.saliency(image_id), "saliency map")
 
 
 def mask_table(values: MaskValues, classes: int) -> Tensor | None:

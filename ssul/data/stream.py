@@ -4,19 +4,19 @@ Nothing depends on the number of workers or processes, or on what was drawn befo
 entered directly, and two methods with the same seed see the same pictures in the same order.
 """
 
-import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision import tv_tensors
-from torchvision.transforms import v2
 
 from ssul.data.dataset import SegmentationDataset
-from ssul.data.transforms import training_transform
+from ssul.data.picture_cache import PictureCache, cache_bytes
+from ssul.data.window import draw_window
+from ssul.errors import UserError
 from ssul.files import VOID
 from ssul.labels import LabelSpace
 
@@ -66,10 +66,21 @@ class SampleOrder:
             return self._draw("new", self.new, iteration * fresh + slot)
         return self._draw("memory", self.memory, iteration * (self.batch - fresh) + slot - fresh)
 
+    def dropout_seeds(self, iteration: int, share: tuple[int, int] = (0, 1)) -> list[int]:
+        """A seed for the dropout of each sample that one of several processes has in a batch, see `slots_of`."""
+        slots = slots_of(self.batch, share)
+        return [derive_seed(self.seed, self.step, "dropout", iteration, slot) for slot in slots]
+
     def _draw(self, source: str, items: Sequence[Item], position: int) -> Item:
         round_, place = divmod(position, len(items))
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, self.step, source, round_))
-        return items[int(torch.randperm(len(items), generator=generator)[place])]
+        return items[int(_shuffle(self.seed, self.step, source, round_, len(items))[place])]
+
+
+@lru_cache(maxsize=16)  # a batch draws from the running pass, and at its end the next, of two sources
+def _shuffle(seed: int, step: int, source: str, round_: int, count: int) -> Tensor:
+    """The order of one pass over a source, int64 (count,)."""
+    generator = torch.Generator().manual_seed(derive_seed(seed, step, source, round_))
+    return torch.randperm(count, generator=generator)
 
 
 @dataclass(frozen=True)
@@ -77,22 +88,13 @@ class Variation:
     """How pictures are varied in training.
 
     Attributes:
-        crop, scale: see `training_transform`.
+        crop, scale: see `draw_window`.
         pads_background: whether padding is labelled background (a fault of the published code), and not void.
     """
 
     crop: int
     scale: tuple[float, float]
     pads_background: bool = False
-
-    def transform(self, fill: int) -> v2.Compose:
-        """The transform whose padding has the label `fill`."""
-        return _transform(self.crop, self.scale, fill)
-
-
-@functools.cache
-def _transform(crop: int, scale: tuple[float, float], fill: int) -> v2.Compose:
-    return training_transform(crop=crop, scale=scale, fill=fill)
 
 
 class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
@@ -105,30 +107,43 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
         labels: LabelSpace,
         variation: Variation,
         iterations: int,
+        *,
+        share: tuple[int, int] = (0, 1),
+        cache: PictureCache | None = None,
     ) -> None:
-        """Takes the order, where pictures come from, the step's label space, and how pictures are varied."""
+        """Takes the order, where pictures come from, the step's label space, and how pictures are varied.
+
+        `share` and `cache` are as in `training_batches`; no cache keeps nothing.
+        """
         self.order, self.dataset, self.labels, self.variation = order, dataset, labels, variation
-        self.iterations = iterations
+        self.iterations, self.slots = iterations, slots_of(order.batch, share)
+        self.cache = PictureCache(0) if cache is None else cache
+        self._remembered = frozenset(item.id for item in order.memory)
 
     def __len__(self) -> int:
-        return self.iterations * self.order.batch
+        return self.iterations * len(self.slots)
 
     def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
-        iteration, slot = divmod(position, self.order.batch)
+        iteration, place = divmod(position, len(self.slots))
+        slot = self.slots[place]
         item = self.order.item(iteration, slot)
-        picture = self.dataset.read(item.id)
-        if item.unshifted:
-            target = self.labels.encode_unshifted(picture.mask, item.annotated)
-        else:
-            target = self.labels.encode(picture.mask, picture.saliency, item.annotated)
-        transform = self.variation.transform(self._padding(item))
-        with torch.random.fork_rng(devices=[]):
-            # not torch.manual_seed: it reseeds GPUs too, in this process but not in a loader's
-            torch.default_generator.manual_seed(
+        picture = self.cache.get(item.id, self.dataset.read, lasting=item.id in self._remembered)
+        window = draw_window(
+            *picture.mask.shape,
+            crop=self.variation.crop,
+            scale=self.variation.scale,
+            generator=torch.Generator().manual_seed(
                 derive_seed(self.order.seed, self.order.step, "augmentation", iteration, slot)
-            )
-            image, target = transform(tv_tensors.Image(picture.image), tv_tensors.Mask(target))
-        return image.as_subclass(Tensor), target.as_subclass(Tensor)
+            ),
+        )
+        maps = [picture.mask] if item.unshifted or picture.saliency is None else [picture.mask, picture.saliency]
+        target = window.target(partial(self._encode, item), *maps, fill=self._padding(item))
+        return window.image(picture.image), target
+
+    def _encode(self, item: Item, mask: Tensor, saliency: Tensor | None = None) -> Tensor:
+        if item.unshifted:
+            return self.labels.encode_unshifted(mask, item.annotated)
+        return self.labels.encode(mask, saliency, item.annotated)
 
     def _padding(self, item: Item) -> int:
         if not self.variation.pads_background:
@@ -144,6 +159,7 @@ def training_batches(
     *,
     iterations: int,
     workers: int,
+    share: tuple[int, int] = (0, 1),
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """The batches of one step: uint8 images (B, 3, S, S) and uint8 targets (B, S, S) with S = crop.
 
@@ -154,8 +170,41 @@ def training_batches(
         variation: how pictures are varied.
         iterations: number of batches.
         workers: processes that load; does not change what is loaded.
+        share: (rank, processes): which slots of each batch this of several training processes loads, see `slots_of`.
+
+    Raises:
+        UserError: if there are more processes than slots in a batch.
     """
-    samples = TrainingSamples(order, dataset, labels, variation, iterations)
+    cache = PictureCache(cache_bytes(workers))
+    samples = TrainingSamples(order, dataset, labels, variation, iterations, share=share, cache=cache)
     return DataLoader(
-        samples, batch_size=order.batch, shuffle=False, num_workers=workers, pin_memory=torch.cuda.is_available()
+        samples,
+        batch_size=len(samples.slots),
+        shuffle=False,
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
     )
+
+
+def slots_of(batch: int, share: tuple[int, int]) -> range:
+    """The slots of every batch that one of several training processes loads: its rank and every `processes`-th on.
+
+    So the shares differ by one slot at most, and each has its part of the new images and of the memory.
+
+    Args:
+        batch: slots in all.
+        share: (rank, processes) with rank in 0..processes-1.
+
+    Raises:
+        UserError: if there are more processes than slots.
+        ValueError: if there is no such rank.
+    """
+    rank, processes = share
+    if not 0 <= rank < processes:
+        raise ValueError(f"there is no rank {rank} among {processes} processes")
+    if batch < processes:
+        raise UserError(
+            f"a batch of {batch} cannot be shared by {processes} processes: train with at most {batch} processes, "
+            "or with a larger batch"
+        )
+    return range(rank, batch, processes)

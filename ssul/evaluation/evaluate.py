@@ -10,6 +10,7 @@ from torch import Tensor
 from ssul.data.dataset import Picture, SegmentationDataset
 from ssul.data.transforms import centre_crop, normalise
 from ssul.evaluation.confusion import ConfusionMatrix
+from ssul.evaluation.prediction import predict
 from ssul.labels import Future, LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
 
@@ -19,9 +20,9 @@ class Judged:
     """One image with its prediction.
 
     Attributes:
-        picture: the image and its truth, as they were judged: cropped where the protocol crops.
-        prediction: uint8 (H, W) of the same size, data set ids.
-        confusion: of this image alone.
+        picture: the image and its truth, as they were judged: cropped where the protocol crops; on the CPU.
+        prediction: uint8 (H, W) of the same size, data set ids; on the network's device.
+        confusion: of this image alone; likewise.
     """
 
     picture: Picture
@@ -50,19 +51,23 @@ def evaluate(
             their full size.
     """
     network = fabric.setup_module(model.to(memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
+    network.mark_forward_method("coarse")
     classes = 1 + len(labels.classes)
     for image_id in ids:
         picture = _as_judged(dataset.read(image_id), crop)
         with torch.inference_mode():
             inputs = normalise(fabric.to_device(picture.image[None])).contiguous(memory_format=torch.channels_last)
-            positions = labels.predict(network(inputs).float())[0].cpu()
-        truth = labels.encode_truth(picture.mask, future)
+            positions = predict(labels, network.coarse(inputs), inputs)[0]
+            truth = labels.encode_truth(fabric.to_device(picture.mask), future)
         yield Judged(picture, labels.decode(positions), ConfusionMatrix.of(truth, positions, classes))
 
 
 def total(judged: Iterable[Judged], classes: int) -> ConfusionMatrix:
     """The counts of all images together, for `classes` classes (background included)."""
-    return sum((one.confusion for one in judged), start=ConfusionMatrix.empty(classes))
+    counts = ConfusionMatrix.empty(classes)
+    for one in judged:
+        counts = one.confusion + counts  # in this order: they stay on the device until the end
+    return counts.cpu()
 
 
 def _as_judged(picture: Picture, crop: int | None) -> Picture:

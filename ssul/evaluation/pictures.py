@@ -62,7 +62,7 @@ def save_labels(path: Path, labels: Tensor, palette: Sequence[Colour]) -> None:
         labels: 0 background, 1.. classes, VOID.
         palette: RGB 0..255 for each id from 0; void gets VOC's cream.
     """
-    picture = Image.fromarray(labels.numpy())
+    picture = Image.fromarray(labels.cpu().numpy())
     picture.putpalette(id_colours(palette))
     picture.save(path)
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.transforms import normalise
 from ssul.evaluation.confusion import ConfusionMatrix
+from ssul.evaluation.prediction import predict
 from ssul.labels import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
 
@@ -79,14 +80,16 @@ def judge_step(
         0..1; an absent class counts as 0.
     """
     device = next(model.parameters()).device
-    counts = ConfusionMatrix.empty(1 + len(labels.classes))
+    classes = 1 + len(labels.classes)
+    counts = ConfusionMatrix.empty(classes)
     model.eval()
     for image_id in ids:
         picture = dataset.read(image_id)
         with torch.no_grad():
             inputs = normalise(picture.image[None].to(device)).contiguous(memory_format=torch.channels_last)
-            positions = labels.predict(model(inputs).float())[0].cpu()
-        counts += ConfusionMatrix.of(labels.encode_step_truth(picture.mask, new), positions, counts.counts.shape[0])
+            positions = predict(labels, model.coarse(inputs), inputs)[0]
+        truth = labels.encode_step_truth(picture.mask.to(device), new)
+        counts = ConfusionMatrix.of(truth, positions, classes) + counts  # in this order: they stay on the device
     model.train()
     iou = counts.iou()
     wanted = [*([0] if with_background else []), *(1 + labels.classes.index(class_id) for class_id in new)]

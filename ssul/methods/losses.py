@@ -1,10 +1,29 @@
-"""Pixel losses over integer targets; void pixels are in none of them."""
+"""Pixel losses over integer targets; void pixels are in none of them.
+
+Where several processes share a batch each loss is one process's part: the parts' mean is the loss of the whole batch,
+and the mean of their gradients, which is what the engine takes, is its gradient.
+"""
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn import functional
 
 from ssul.files import VOID
+
+
+def valid_count(valid: Tensor) -> Tensor:
+    """How many pixels are valid, at least one; where several processes share a batch, a process's mean over all.
+
+    A process that divided by its own count would let its pixels weigh more or less than another's.
+
+    Args:
+        valid: bool, any shape.
+    """
+    count = valid.sum()
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return count.clamp(min=1)
+    distributed.all_reduce(count)
+    return count.clamp(min=1) / distributed.get_world_size()
 
 
 def binary_cross_entropy(logits: Tensor, target: Tensor, channels: Tensor | None = None) -> Tensor:
@@ -23,7 +42,7 @@ def binary_cross_entropy(logits: Tensor, target: Tensor, channels: Tensor | None
         A scalar; 0 where no pixel is valid.
     """
     valid = target != VOID
-    count = valid.sum().clamp(min=1)
+    count = valid_count(valid)
     positions = target.long()
     if channels is not None:
         table = torch.full((256,), VOID, dtype=torch.long, device=target.device)
@@ -47,7 +66,7 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
         A scalar; 0 where no pixel is valid.
     """
     total = functional.cross_entropy(logits, target.long(), ignore_index=VOID, reduction="sum")
-    return total / (target != VOID).sum().clamp(min=1)
+    return total / valid_count(target != VOID)
 
 
 def focal(logits: Tensor, target: Tensor, *, gamma: float = 2.0) -> Tensor:
@@ -66,4 +85,4 @@ def focal(logits: Tensor, target: Tensor, *, gamma: float = 2.0) -> Tensor:
     pixels = functional.cross_entropy(logits, target.long(), ignore_index=VOID, reduction="none")
     # where a pixel is certain, the power's gradient is not defined for gamma below 1
     doubt = (1.0 - torch.exp(-pixels)).clamp(min=torch.finfo(pixels.dtype).eps)
-    return (doubt**gamma * pixels).sum() / (target != VOID).sum().clamp(min=1)
+    return (doubt**gamma * pixels).sum() / valid_count(target != VOID)

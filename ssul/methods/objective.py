@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ssul.files import VOID
 from ssul.labels import LabelSpace
-from ssul.methods.losses import binary_cross_entropy, cross_entropy, focal
+from ssul.methods.losses import binary_cross_entropy, cross_entropy, focal, valid_count
 from ssul.model.deeplab import IncrementalDeepLab
 
 LossName = Literal["bce", "ce", "focal"]
@@ -101,7 +101,7 @@ def label_shares(target: Tensor, completed: Tensor, labels: LabelSpace) -> dict[
     Returns:
         `pseudo_share` where the two are not the same tensor, `unknown_share` where there is an unknown class; in 0..1.
     """
-    valid = (target != VOID).sum().clamp(min=1)
+    valid = valid_count(target != VOID)
     shares = {} if completed is target else {"pseudo_share": (completed != target).sum() / valid}
     if labels.unknown:
         shares["unknown_share"] = (completed == 0).sum() / valid

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from ssul.files import VOID
 from ssul.labels import LabelSpace
+from ssul.methods.losses import valid_count
 from ssul.methods.mib import share_background
 from ssul.methods.objective import Batch, Loss, Taught
 from ssul.model.deeplab import IncrementalDeepLab, Insides, upsample
@@ -117,7 +118,7 @@ class PlopIncrement(Taught):
         ]
         logits = self.pod_logits * local_pod(fold_new(insides.logits, self.old.channel_count), old_insides.logits)
         kept = torch.stack([*layers, logits]).mean()
-        valid = (target != VOID).sum().clamp(min=1)
+        valid = valid_count(target != VOID)
         parts = {
             "cross_entropy": learned.detach(),
             "pod": kept.detach(),

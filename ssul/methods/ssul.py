@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from ssul.labels import LabelSpace
+from ssul.methods.frozen import FrozenNetwork
 from ssul.methods.losses import binary_cross_entropy
 from ssul.methods.objective import Loss, LossName, Objective, Supervised, Taught, label_shares, pixel_loss
-from ssul.model.deeplab import Features, IncrementalDeepLab, seen_by_heads, upsample
+from ssul.methods.pseudo_labels import complete_upsampled
+from ssul.model.deeplab import IncrementalDeepLab, upsample
 
 
 def prepare_increment(
@@ -38,7 +40,7 @@ def prepare_increment(
         loss: of the pixels.
     """
     labels = old.grown(new)
-    teacher = None if freeze or pseudo_threshold is None else copy.deepcopy(model)
+    teacher = FrozenNetwork(model) if freeze else None if pseudo_threshold is None else copy.deepcopy(model)
     model.grow(len(new))
     if weight_transfer and labels.unknown:
         model.transfer(parent=labels.unknown_head)
@@ -47,8 +49,8 @@ def prepare_increment(
         model.freeze_past(learning)
     if freeze_norm:
         model.freeze_norms()
-    if freeze:
-        return FrozenIncrement(model, old, labels, learning, pseudo_threshold, loss)
+    if isinstance(teacher, FrozenNetwork):
+        return FrozenIncrement(model, teacher, old, labels, learning, pseudo_threshold, loss)
     if teacher is not None and pseudo_threshold is not None:
         return DistilledIncrement(model, teacher, old, labels, pseudo_threshold, loss)
     return Supervised(model, labels, loss)
@@ -79,44 +81,43 @@ class DistilledIncrement(Taught):
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """See `Objective.forward`."""
         with torch.no_grad():
-            completed = self.old.complete(target, self.teacher(images)(images), self.threshold)
+            teacher = self.teacher(images)
+            old_logits = teacher.score(teacher.features(images))
+            completed = complete_upsampled(self.old, target, old_logits, self.threshold)
         return Loss(pixel_loss(self.loss, self.model(images), completed), label_shares(target, completed, self.labels))
 
 
 class FrozenIncrement(Objective):
     """A step in which all but a few heads is frozen, and so computed once.
 
-    Trunk, pyramid and past heads are the same in the network and in its past self: one pass without gradients serves
-    both. The teacher differs only in the unknown and the background head, of which copies are kept, and in that it
-    does not drop out. A sum of per-channel losses lets channels that do not learn be left out: the loss differs from
-    the full one by what is constant, its gradients do not differ.
+    Trunk and pyramid are the same in the network and in its past self: one pass without gradients serves both. The
+    teacher has all its heads as they were, and does not drop out. A sum of per-channel losses lets channels that do not
+    learn be left out: the loss differs from the full one by what is constant, its gradients do not differ.
     """
 
     def __init__(
         self,
         model: IncrementalDeepLab,
+        teacher: FrozenNetwork,
         old: LabelSpace,
         labels: LabelSpace,
         learning: tuple[int, ...],
         threshold: float | None,
         loss: LossName,
     ) -> None:
-        """Takes the grown and frozen network; the teacher is what it is now, without the newest head."""
+        """Takes the grown and frozen network, and what it was before it grew."""
         super().__init__(model, labels)
         self.old, self.learning, self.threshold, self.loss = old, learning, threshold, loss
-        newest = len(labels.head_sizes) - 1
-        self.past = tuple(head for head in range(newest) if head not in learning)
-        kept = [copy.deepcopy(model.heads[head]) for head in learning if head != newest]
-        self._teacher_heads = tuple(head.requires_grad_(False).eval() for head in kept)
+        self._teacher = teacher
         self.register_buffer("learning_channels", torch.tensor(labels.channels_of_heads(learning)), persistent=False)
 
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """See `Objective.forward`."""
-        with torch.no_grad():
-            features = self.model.features(images)
-            completed = target
-            if self.threshold is not None:
-                completed = self.old.complete(target, upsample(self._teacher_logits(features), images), self.threshold)
+        teacher = self._teacher.to(images.device)
+        features = teacher.features(images)
+        completed = target
+        if self.threshold is not None:
+            completed = complete_upsampled(self.old, target, teacher.score(features), self.threshold)
         dropped = self.model.dropped(features)
         if self.loss == "bce":
             logits = upsample(self.model.score(dropped, self.learning), images)
@@ -124,9 +125,3 @@ class FrozenIncrement(Objective):
         else:  # a softmax couples all channels
             total = pixel_loss(self.loss, upsample(self.model.score(dropped), images), completed)
         return Loss(total, label_shares(target, completed, self.labels))
-
-    def _teacher_logits(self, features: Features) -> Tensor:
-        seen = seen_by_heads(features)
-        kept = [head.to(seen.device)(seen) for head in self._teacher_heads]
-        past = [self.model.score(features, self.past)] if self.past else []
-        return torch.cat([*kept, *past], dim=1)  # unknown and background stand in front of the classes

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ssul.model.aspp import RATES, Aspp
+from ssul.model.dropout import SampleDropout
 from ssul.model.heads import Head
 from ssul.model.trunk import NO_WEIGHTS, build_trunk, low_level_channels, run_stages, trunk_channels
 
@@ -82,7 +83,7 @@ class IncrementalDeepLab(nn.Module):
                 nn.BatchNorm2d(LOW_LEVEL_WIDTH),
                 nn.ReLU(inplace=True),
             )
-        self.dropout = nn.Dropout(DROPOUT)
+        self.dropout = SampleDropout(DROPOUT)
         self.heads = nn.ModuleList(self._new_head(size) for size in head_sizes)
         self._resting: tuple[nn.Module, ...] = ()
 
@@ -110,7 +111,11 @@ class IncrementalDeepLab(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits at image resolution: normalised images (B, 3, H, W) -> (B, K, H, W)."""
-        return upsample(self.score(self.dropped(self.features(images))), images)
+        return upsample(self.coarse(images), images)
+
+    def coarse(self, images: Tensor) -> Tensor:
+        """Logits at the resolution of the features: normalised images (B, 3, H, W) -> (B, K, h, w)."""
+        return self.score(self.dropped(self.features(images)))
 
     def insides(self, images: Tensor) -> "Insides":
         """The logits and what lies on the way to them, for distillation."""

@@ -3,6 +3,8 @@
 import os
 import resource
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -14,18 +16,19 @@ WORKERS_VARIABLE = "SSUL_WORKERS"
 _PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 
 
-def choose_device(precision: str) -> Fabric:
+def choose_device(precision: str, processes: Mapping[str, Any] | None = None) -> Fabric:
     """The best device there is, or the one that SSUL_ACCELERATOR names (cpu, cuda, mps, auto).
 
     Args:
         precision: 32 or bf16; it changes results, so it is a parameter.
+        processes: see `ssul.training.processes.share_of_host`; None for one device.
 
     Raises:
         UserError: if the device is not there or cannot compute in this precision.
     """
     accelerator = os.environ.get(ACCELERATOR_VARIABLE, "auto")
     try:
-        fabric = Fabric(accelerator=accelerator, devices=1, precision=_PRECISION[precision])  # type: ignore[arg-type]
+        fabric = Fabric(accelerator=accelerator, precision=_PRECISION[precision], **(processes or {"devices": 1}))  # type: ignore[arg-type]
     except (ImportError, ValueError, RuntimeError) as error:
         raise UserError(
             f"{ACCELERATOR_VARIABLE}={accelerator} cannot be used ({error}): choose cpu, cuda, mps or auto"
@@ -37,10 +40,11 @@ def choose_device(precision: str) -> Fabric:
 
 def hardware(fabric: Fabric) -> str:
     """What computes, in words: the GPU's name, or the CPU and how many threads it has (which rounding depends on)."""
+    several = f"{fabric.world_size} x " if fabric.world_size > 1 else ""
     if fabric.device.type == "cuda":
-        return torch.cuda.get_device_name(fabric.device)
+        return several + torch.cuda.get_device_name(fabric.device)
     threads = torch.get_num_threads()
-    return f"{fabric.device.type.upper()}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{several}{fabric.device.type.upper()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def memory_in_use(fabric: Fabric) -> float:
@@ -51,8 +55,12 @@ def memory_in_use(fabric: Fabric) -> float:
     return peak / (2**30 if sys.platform == "darwin" else 2**20)
 
 
-def loader_workers() -> int:
-    """How many processes load pictures: SSUL_WORKERS, else what the cores allow (none beside a training CPU)."""
+def loader_workers(processes: int = 1) -> int:
+    """How many processes load pictures: SSUL_WORKERS, else what the cores allow (none beside a training CPU).
+
+    Args:
+        processes: that train, of which each has so many loaders; those of a host share its cores.
+    """
     given = os.environ.get(WORKERS_VARIABLE)
     if given is not None:
         try:
@@ -60,4 +68,4 @@ def loader_workers() -> int:
         except ValueError:
             raise UserError(f"{WORKERS_VARIABLE}={given} is not a number of processes: choose 0 or more") from None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, cores - 1) if torch.cuda.is_available() else 0
+    return min(8, (cores - 1) // processes) if torch.cuda.is_available() else 0

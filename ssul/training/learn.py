@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from ssul.data.transforms import normalise
 from ssul.errors import UserError
+from ssul.methods.objective import Loss
+from ssul.model.dropout import SampleDropout
+from ssul.training.processes import share_norms
 from ssul.training.schedule import SCHEDULES, ScheduleName
 
 
@@ -94,21 +97,26 @@ def learn_step(
     momentum: float,
     weight_decay: float,
     schedule: ScheduleName,
+    seeds: Callable[[int], Sequence[int]] | None = None,
 ) -> Iterator[Progress]:
     """Learns one step by SGD with Nesterov momentum, and yields after every iteration.
 
-    Whoever iterates may judge the network between two iterations, and leaves it in training mode.
+    Whoever iterates may judge the network between two iterations, and leaves it in training mode. Where the fabric has
+    several processes each of them calls this with its share of every batch, and is told of the whole.
 
     Args:
         objective: a module (images, target) -> Loss, which holds the network.
         batches: at least `iterations` of uint8 images (B, 3, H, W) and uint8 targets (B, H, W).
         groups: optimiser groups with their initial rates.
-        fabric: device and precision.
+        fabric: devices and precision.
         iterations: how many.
         momentum, weight_decay: of SGD.
         schedule: how the rates fall.
+        seeds: of the dropout, one for each sample of this process, by iteration from 0; None draws from torch's random
+            state.
 
     Raises:
+        UserError: if the norms cannot learn from so few samples, or from other processes'.
         DivergedError: if the loss is not finite; the weights are as they were before this iteration, though the norms'
             statistics have seen its batch.
     """
@@ -118,22 +126,25 @@ def learn_step(
     )
     initial = [group["lr"] for group in optimizer.param_groups]
     objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the convolutions' quicker layout
+    share_norms(objective.train(), fabric)
     wrapped, optimizer = fabric.setup(objective, optimizer)
     wrapped.train()
+    dropouts = [module for module in objective.modules() if isinstance(module, SampleDropout)]
     seen, started = 0, time.perf_counter()
     for iteration, (images, target) in zip(range(iterations), batches, strict=False):
         for group, rate in zip(optimizer.param_groups, initial, strict=True):
             group["lr"] = rate_at(rate, iteration, iterations)
         inputs = normalise(fabric.to_device(images)).contiguous(memory_format=torch.channels_last)
         optimizer.zero_grad(set_to_none=True)
+        for dropout in dropouts:
+            dropout.seeds = None if seeds is None else seeds(iteration)
         loss = wrapped(inputs, fabric.to_device(target))
-        value = loss.total.item()
+        value, parts = _told(loss, fabric)
         if not math.isfinite(value):
             raise DivergedError(iteration, iterations, value, [group["lr"] for group in optimizer.param_groups])
-        parts = {name: float(part) for name, part in loss.parts.items()}  # here, where the device is waited for anyway
         fabric.backward(loss.total)
         optimizer.step()
-        seen += len(images)
+        seen += len(images) * fabric.world_size
         yield Progress(
             iteration=iteration + 1,
             iterations=iterations,
@@ -142,3 +153,10 @@ def learn_step(
             images_per_second=seen / (time.perf_counter() - started),
             parts=parts,
         )
+
+
+def _told(loss: Loss, fabric: Fabric) -> tuple[float, dict[str, float]]:
+    """A batch's loss and what the method tells of it, of all processes; the device is waited for once."""
+    values = torch.stack([loss.total.detach(), *loss.parts.values()]).float()
+    total, *parts = fabric.all_reduce(values, reduce_op="mean").tolist()  # type: ignore[union-attr]
+    return total, dict(zip(loss.parts, parts, strict=True))

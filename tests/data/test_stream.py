@@ -9,11 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
-from torchvision import tv_tensors
 
 from ssul.data.dataset import SegmentationDataset
-from ssul.data.stream import Item, SampleOrder, TrainingSamples, Variation, derive_seed, training_batches
-from ssul.data.transforms import training_transform
+from ssul.data.picture_cache import PictureCache
+from ssul.data.stream import Item, SampleOrder, TrainingSamples, Variation, derive_seed, slots_of, training_batches
+from ssul.data.window import draw_window
+from ssul.errors import UserError
 from ssul.files import VOID
 from ssul.labels import LabelSpace
 
@@ -98,6 +99,17 @@ def test_passes_seeds_and_steps_are_shuffled_differently() -> None:
     assert first_pass(0, 0) == two_passes[:50]
 
 
+def test_the_order_of_a_pass_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the cost of each sample would grow with the data set."""
+    drawn_orders: list[int] = []
+    draw = torch.randperm
+    monkeypatch.setattr(torch, "randperm", lambda n, **options: drawn_orders.append(n) or draw(n, **options))
+    order = SampleOrder(items("new", 40), items("memory", 30), batch=4, seed=987654, step=1)
+    for iteration in range(15):
+        batch(order, iteration)
+    assert sorted(drawn_orders) == [30, 40]
+
+
 def test_fewer_images_than_a_batch_repeat() -> None:
     order = SampleOrder(items("new", 3), (), batch=8, seed=0, step=1)
     assert sorted(Counter(batch(order, 0)).values()) == [2, 3, 3]
@@ -147,8 +159,11 @@ def dataset(book: "PictureBook") -> SegmentationDataset:
     return SegmentationDataset(book.folders, saliency=True)
 
 
-def loaded(dataset: SegmentationDataset, order: SampleOrder, workers: int = 0) -> list[tuple[Tensor, Tensor]]:
-    batches = training_batches(order, dataset, LABELS, Variation(32, (0.5, 2.0)), iterations=3, workers=workers)
+def loaded(
+    dataset: SegmentationDataset, order: SampleOrder, workers: int = 0, share: tuple[int, int] = (0, 1)
+) -> list[tuple[Tensor, Tensor]]:
+    variation = Variation(32, (0.5, 2.0))
+    batches = training_batches(order, dataset, LABELS, variation, iterations=3, workers=workers, share=share)
     return [(images, targets) for images, targets in batches]
 
 
@@ -197,21 +212,19 @@ def test_another_seed_or_step_varies_an_image_differently(dataset: SegmentationD
     assert not any(torch.equal(one, other) for i, one in enumerate(first) for other in first[:i])
 
 
-def test_by_default_a_sample_is_that_of_torchvisions_transforms_with_void_padding(dataset: SegmentationDataset) -> None:
-    """To the bit, whatever switches there are beside: crop, scale and seed alone decide."""
+def test_a_sample_is_the_window_of_the_picture_and_of_its_encoded_mask(dataset: SegmentationDataset) -> None:
+    """To the bit, whatever switches there are beside: crop, scale and seed alone decide. The padding is void."""
     samples = samples_at(dataset, MIXED, scale=(0.5, 2.0))
-    transform = training_transform(crop=36, scale=(0.5, 2.0), fill=VOID)
     for position in range(9):
         iteration, slot = divmod(position, 3)
         item = MIXED.item(iteration, slot)
         picture = dataset.read(item.id)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(5, 1, "augmentation", iteration, slot))
-            expected = transform(
-                tv_tensors.Image(picture.image),
-                tv_tensors.Mask(LABELS.encode(picture.mask, picture.saliency, item.annotated)),
-            )
-        assert all(torch.equal(ours, theirs) for ours, theirs in zip(samples[position], expected, strict=True))
+        generator = torch.Generator().manual_seed(derive_seed(5, 1, "augmentation", iteration, slot))
+        window = draw_window(24, 36, crop=36, scale=(0.5, 2.0), generator=generator)
+        encoded = LABELS.encode(picture.mask, picture.saliency, item.annotated)
+        image, target = samples[position]
+        assert torch.equal(image, window.image(picture.image))
+        assert torch.equal(target, window.target(lambda mask: mask, encoded, fill=VOID))
 
 
 @pytest.mark.parametrize("annotated", [(1,), (2,), (1, 2), ()])
@@ -251,6 +264,71 @@ def test_the_random_state_of_a_gpu_is_untouched(dataset: SegmentationDataset, mo
     monkeypatch.setattr(torch.cuda, "manual_seed_all", reseeded.append)
     _ = samples_at(dataset, MIXED, scale=(0.5, 2.0))[0]
     assert reseeded == []
+
+
+# --- kept in memory, and shared by processes --------------------------------------------------------------------------
+
+
+def test_pictures_that_are_kept_are_read_once_and_change_no_sample(dataset: SegmentationDataset) -> None:
+    kept = TrainingSamples(MIXED, dataset, LABELS, Variation(36, (0.5, 2.0)), 9, cache=PictureCache(10**6))
+    fresh = TrainingSamples(MIXED, dataset, LABELS, Variation(36, (0.5, 2.0)), 9)
+    for position in [*range(27), *range(27)]:
+        assert all(torch.equal(one, other) for one, other in zip(kept[position], fresh[position], strict=True))
+    assert len(kept.cache) == 7
+    for image_id in ("new0", "memory0"):
+        dataset.folders.image(image_id).unlink()
+    _ = [kept[position] for position in range(27)]
+
+
+def test_exemplars_are_kept_rather_than_new_images(dataset: SegmentationDataset) -> None:
+    picture_bytes = 5 * 24 * 36
+    samples = TrainingSamples(
+        MIXED, dataset, LABELS, Variation(36, (0.5, 2.0)), 9, cache=PictureCache(3 * picture_bytes)
+    )
+    _ = [samples[position] for position in range(27)]
+    for number in range(3):
+        dataset.folders.image(f"memory{number}").unlink()
+    _ = [samples[3 * iteration + 2] for iteration in range(9)]  # the last slot of each batch
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_processes_together_load_the_whole_batch(
+    dataset: SegmentationDataset, processes: int, workers: int
+) -> None:
+    whole = loaded(dataset, MIXED)
+    shares = [loaded(dataset, MIXED, workers=workers, share=(rank, processes)) for rank in range(processes)]
+    for iteration, (images, targets) in enumerate(whole):
+        assert sum(len(share[iteration][0]) for share in shares) == MIXED.batch
+        for slot in range(MIXED.batch):
+            some_images, some_targets = shares[slot % processes][iteration]
+            assert torch.equal(some_images[slot // processes], images[slot])
+            assert torch.equal(some_targets[slot // processes], targets[slot])
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_shares_are_disjoint_complete_and_even(batch: int, processes: int) -> None:
+    if batch < processes:
+        with pytest.raises(UserError, match=f"a batch of {batch} cannot be shared by {processes} processes"):
+            slots_of(batch, (0, processes))
+        return
+    shares = [slots_of(batch, (rank, processes)) for rank in range(processes)]
+    assert sorted(slot for share in shares for slot in share) == list(range(batch))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.parametrize("share", [(2, 2), (-1, 2), (0, 0)])
+def test_a_rank_that_is_none_is_refused(share: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="there is no rank"):
+        slots_of(8, share)
+
+
+def test_a_samples_dropout_seed_is_its_own_in_whichever_process_it_is() -> None:
+    order = SampleOrder((Item("a", ()),), (), 6, seed=1, step=2)
+    alone = order.dropout_seeds(3)
+    assert len(set(alone)) == 6
+    assert [order.dropout_seeds(3, (rank, 3)) for rank in range(3)] == [alone[0::3], alone[1::3], alone[2::3]]
+    assert not set(alone) & set(order.dropout_seeds(4))
 
 
 # --- faults of the published code, as switches ------------------------------------------------------------------------

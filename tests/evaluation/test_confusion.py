@@ -69,6 +69,19 @@ def test_rows_are_the_truth_and_columns_the_prediction() -> None:
     assert matrix.pixel_accuracy() == 2 / 3
 
 
+def test_the_most_classes_that_a_mask_can_hold_are_counted() -> None:
+    last = torch.tensor([253, 253, 0, VOID], dtype=torch.uint8)
+    matrix = ConfusionMatrix.of(last, torch.tensor([253, 0, 253, 253], dtype=torch.uint8), 254)
+    assert matrix.counts.shape == (254, 254)
+    assert matrix.counts.nonzero().tolist() == [[0, 253], [253, 0], [253, 253]]
+
+
+def test_counting_changes_neither_truth_nor_prediction() -> None:
+    truth, prediction = torch.tensor([0, VOID], dtype=torch.uint8), torch.tensor([1, 1], dtype=torch.uint8)
+    ConfusionMatrix.of(truth, prediction, 2)
+    assert (truth.tolist(), prediction.tolist()) == ([0, VOID], [1, 1])
+
+
 def test_counts_are_exact_beyond_what_a_float_holds() -> None:
     many = ConfusionMatrix(torch.tensor([[2**53, 0], [0, 1]]))
     total = many + ConfusionMatrix.of(torch.tensor([0], dtype=torch.uint8), torch.tensor([0], dtype=torch.uint8), 2)

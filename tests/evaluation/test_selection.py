@@ -105,6 +105,9 @@ class WithWeights(nn.Module):
         logits: torch.Tensor = self.inner(images)
         return logits
 
+    def coarse(self, images: torch.Tensor) -> torch.Tensor:
+        return self(images)
+
 
 def judged(pictures: type, sees_red: type, content: dict[str, object], **choices: object) -> float:
     model = WithWeights(sees_red(CHANNELS, 5)).train()

@@ -286,10 +286,11 @@ def test_each_choice_changes_the_number_of_weights_by_what_it_names() -> None:
 
 
 @pytest.mark.parametrize("architecture", [V3, PLUS], ids=["v3", "v3+"])
-def test_insides_give_the_networks_own_logits(architecture: Architecture, images: Tensor) -> None:
+def test_insides_and_coarse_logits_are_the_networks_own(architecture: Architecture, images: Tensor) -> None:
     torch.manual_seed(0)
     model = IncrementalDeepLab(architecture, (1, 1, 3)).eval()
     assert torch.equal(upsample(model.insides(images).logits, images), model(images))
+    assert torch.equal(upsample(model.coarse(images), images), model(images))
 
 
 def test_with_v3_plus_the_heads_see_early_features_first_and_the_pyramids_at_their_resolution(images: Tensor) -> None:

@@ -10,6 +10,8 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from tests.pipeline.conftest import Clone, Outcome
 
@@ -193,3 +195,19 @@ def test_pictures_at_another_place_do_not_retrain(clone: Clone, base: dict[str, 
     succeeded(clone.command("cp", "-r", str(clone.root / "data" / "drawn"), str(moved)))
     outcome = succeeded(clone.experiment(f"data.root='{moved}'"))
     assert sorted(outcome.ran) == ["prepare", "report"]
+
+
+def test_an_increment_that_two_processes_train_is_the_one_that_one_process_trains(
+    clone: Clone, base: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    succeeded(clone.experiment("memory.capacity=4"))
+    place = clone.root / "data" / "checkpoints" / "step_1"
+    alone = {path.name: load_file(path) for path in place.glob("*.safetensors")}
+    monkeypatch.setenv("SSUL_DEVICES", "2")
+    monkeypatch.setenv("SSUL_ACCELERATOR", "cpu")
+    outcome = succeeded(clone.stage("train_step", "1"))
+    assert outcome.text.count("step 1: learning") == 1  # one of them tells
+    assert json.loads((place / "training.json").read_text())["hardware"].startswith("2 x CPU")
+    for name, tensors in alone.items():
+        for key, tensor in load_file(place / name).items():
+            torch.testing.assert_close(tensor, tensors[key], rtol=1e-4, atol=1e-5, msg=f"{name}, {key}")

@@ -1,0 +1,85 @@
+"""Decoding picture files.
+
+torchvision's decoders need about half of Pillow's time and give the same pixels for what data sets are made of: JPEG
+photographs, and 8-bit grey or palette PNGs of values. Everything else is Pillow's: other formats and depths, and
+files that torchvision refuses, so that Pillow decides what an odd file shows and what is wrong with a broken one.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.io import ImageReadMode, decode_jpeg, decode_png
+
+from ssul.data import pixels
+
+_JPEG = b"\xff\xd8\xff"
+_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+_DEPTH, _COLOURS = 24, 25
+"""Where the header of a PNG says how many bits a sample has, and which colour type."""
+_GREY, _PALETTE = 0, 3
+_FRAMES = (0xC0, 0xC1, 0xC2)
+"""Markers of a JPEG's baseline, extended and progressive frames."""
+
+
+def decode_rgb(path: Path) -> Tensor:
+    """Decodes a photograph.
+
+    Returns:
+        uint8 (3, H, W), RGB; grey and other colours are converted, an EXIF orientation is not applied.
+
+    Raises:
+        OSError: if the file is gone.
+        UnusablePictureError: if it cannot be decoded, or must not be (see `ssul.data.pixels`).
+    """
+    pixels.open_picture(path, "image").close()  # judges the header
+    content = path.read_bytes()
+    if content.startswith(_JPEG) and _jpeg_colours(content) in (1, 3):
+        try:
+            return decode_jpeg(_bytes(content), mode=ImageReadMode.RGB)  # type: ignore[no-any-return]
+        except RuntimeError:
+            pass  # Pillow says what is wrong with it
+    return torch.from_numpy(pixels.rgb(content)).permute(2, 0, 1)
+
+
+def decode_values(path: Path, what: str) -> Tensor:
+    """Decodes a mask or a saliency map: the grey values, or the numbers of the palette's colours.
+
+    Args:
+        path: the file.
+        what: `mask` or `saliency map`, for messages.
+
+    Returns:
+        uint8 (H, W).
+
+    Raises:
+        OSError, UnusablePictureError: see `decode_rgb`.
+    """
+    pixels.open_picture(path, what).close()
+    content = path.read_bytes()
+    if content.startswith(_PNG) and content[_DEPTH] == 8 and content[_COLOURS] in (_GREY, _PALETTE):
+        try:
+            channels = decode_png(_bytes(content))
+        except RuntimeError:
+            channels = ()
+        if len(channels) == 1:  # a palette with transparency comes as colours
+            return channels[0]  # type: ignore[no-any-return]
+    return torch.from_numpy(pixels.values(content, what))
+
+
+def _bytes(content: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8)
+
+
+def _jpeg_colours(content: bytes) -> int | None:
+    """The number of colour components that a JPEG's frame header tells; None where it tells none of 8 bits."""
+    place = 2
+    while place + 10 <= len(content) and content[place] == 0xFF:
+        marker = content[place + 1]
+        if marker == 0xFF:  # a fill byte
+            place += 1
+        elif marker in _FRAMES:
+            return content[place + 9] if content[place + 4] == 8 else None
+        else:
+            place += 2 + int.from_bytes(content[place + 2 : place + 4])
+    return None

@@ -1,0 +1,32 @@
+"""What machines do to a training, in words: who runs it should not have to read a traceback for that."""
+
+import errno
+
+import torch
+from torch import distributed
+
+_LOWER = "lower recipe.base.batch, recipe.increment.batch or recipe.crop"
+
+
+def explained(error: BaseException) -> str | None:
+    """What happened and the way out, in one line; None where an error is not the machine's."""
+    told = " ".join(str(error).split())
+    if isinstance(error, torch.OutOfMemoryError):
+        return f"the device's memory does not suffice: {_LOWER}, or set recipe.precision=bf16 ({told[:200]})"
+    if isinstance(error, MemoryError) or "can't allocate memory" in told:
+        return f"the machine's memory does not suffice: {_LOWER}, or load with fewer processes (SSUL_WORKERS)"
+    if "DataLoader worker" in told:
+        return (
+            f"a process that loads pictures has died ({told[:200]}); most often memory has run out: set SSUL_WORKERS "
+            "lower (0 loads without processes), then run the same command again"
+        )
+    if isinstance(error, distributed.DistError) or "gloo" in told or "NCCL" in told:
+        return (
+            f"a process of this training cannot be reached any more ({told[:200]}): its reason is above, if it could "
+            "tell one. Run the same command again"
+        )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"the disk is full ({error.filename}): make room, then run the same command again"
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return "too many files are open: raise the limit (ulimit -n 4096), or set SSUL_WORKERS lower"
+    return None

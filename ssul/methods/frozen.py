@@ -1,0 +1,96 @@
+"""A network that does not learn, rewritten to compute the same with less: norms folded, heads side by side."""
+
+import copy
+from collections.abc import Iterable, Sequence
+from typing import TypeGuard
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from ssul.model.deeplab import Features, IncrementalDeepLab, seen_by_heads
+from ssul.model.heads import Head
+
+
+class FrozenNetwork:
+    """A network with the weights that it has now, in evaluation mode, in the convolutions' quicker memory layout.
+
+    Its norms are folded into their convolutions, and the 3x3 convolutions of all heads, which see the same features,
+    are one wider convolution. Equal up to rounding. It is no module, so that whatever holds it neither trains nor
+    saves it.
+    """
+
+    def __init__(self, model: IncrementalDeepLab) -> None:
+        """Copies the network, which may learn on."""
+        frozen = copy.deepcopy(model).requires_grad_(False).eval()
+        fold_norms(frozen)
+        self._heads = _SideBySide([head for head in frozen.heads if isinstance(head, Head)])
+        frozen.heads = nn.ModuleList()
+        self._body = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._heads = self._heads.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def to(self, device: torch.device) -> "FrozenNetwork":
+        """Moves it."""
+        self._body.to(device)
+        self._heads.to(device)
+        return self
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> Features:
+        """What the heads see, before dropout, of normalised images (B, 3, H, W)."""
+        features: Features = self._body.features(images)
+        return features
+
+    @torch.no_grad()
+    def score(self, features: Features) -> Tensor:
+        """Logits of all heads at the resolution of the features (B, K, h, w)."""
+        logits: Tensor = self._heads(seen_by_heads(features))
+        return logits
+
+
+class _SideBySide(nn.Module):
+    """Folded heads; those that are built otherwise (separable, 1x1 alone) run one behind the other."""
+
+    def __init__(self, heads: Sequence[Head]) -> None:
+        super().__init__()
+        convolutions = [getattr(head, "conv", None) for head in heads]
+        self.wide = _one_wider(convolutions) if _are_plain(convolutions) else None
+        self.parts = nn.ModuleList(heads if self.wide is None else [head.score for head in heads])
+
+    def forward(self, seen: Tensor) -> Tensor:
+        if self.wide is None:
+            return torch.cat([head(seen) for head in self.parts], dim=1)
+        hidden = torch.relu(self.wide(seen)).chunk(len(self.parts), dim=1)
+        return torch.cat([score(part) for score, part in zip(self.parts, hidden, strict=True)], dim=1)
+
+
+def fold_norms(module: nn.Module) -> None:
+    """Folds every BatchNorm that is defined right behind a convolution into it, in place.
+
+    In all networks of the project, torchvision's among them, it is also applied right behind it. Statistics are taken
+    as they are: what is folded no longer adapts.
+    """
+    for parent in module.modules():
+        name_before, before = "", nn.Module()
+        for name, child in list(parent.named_children()):
+            if isinstance(before, nn.Conv2d) and isinstance(child, nn.BatchNorm2d):
+                folded = fuse_conv_bn_eval(before.eval(), child.eval())
+                setattr(parent, name_before, folded.requires_grad_(False))
+                setattr(parent, name, nn.Identity())
+            name_before, before = name, child
+
+
+def _are_plain(convolutions: Sequence[nn.Module | None]) -> TypeGuard[list[nn.Conv2d]]:
+    return all(isinstance(one, nn.Conv2d) for one in convolutions)
+
+
+def _one_wider(convolutions: Sequence[nn.Conv2d]) -> nn.Conv2d:
+    wide = copy.deepcopy(convolutions[0])
+    wide.out_channels = sum(one.out_channels for one in convolutions)
+    wide.weight = _joined(one.weight for one in convolutions)
+    wide.bias = _joined(one.bias for one in convolutions if one.bias is not None)
+    return wide
+
+
+def _joined(tensors: Iterable[Tensor]) -> nn.Parameter:
+    return nn.Parameter(torch.cat(list(tensors)), requires_grad=False)

@@ -1,0 +1,43 @@
+"""Dropout that depends on the sample and on nothing else."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class SampleDropout(nn.Module):
+    """Dropout in which every sample of a batch may have a seed of its own.
+
+    With seeds the same sample drops the same values in whichever process it is, and whatever was drawn before: so the
+    training does not depend on the number of processes and can go on from any iteration. Devices draw differently.
+
+    Attributes:
+        p: the share that is dropped.
+        seeds: one for each sample of the batches to come; None draws from torch's random state, as `nn.Dropout`.
+    """
+
+    def __init__(self, p: float) -> None:
+        """Takes the share in 0..1."""
+        super().__init__()
+        self.p = p
+        self.seeds: Sequence[int] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same, values dropped and the others grown by 1 / (1 - p); as it is in evaluation.
+
+        Raises:
+            ValueError: if there are not as many seeds as samples.
+        """
+        if not self.training or self.p == 0.0:
+            return x
+        if self.seeds is None:
+            return functional.dropout(x, self.p)
+        if len(self.seeds) != len(x):
+            raise ValueError(f"{len(self.seeds)} seeds for a batch of {len(x)}")
+        samples, channels, height, width = x.shape
+        kept = x.new_empty(samples, height, width, channels)  # channels last, as the features are
+        for mask, seed in zip(kept, self.seeds, strict=True):
+            mask.bernoulli_(1.0 - self.p, generator=torch.Generator(x.device).manual_seed(seed))
+        return x * kept.div_(1.0 - self.p).permute(0, 3, 1, 2)

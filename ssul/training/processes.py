@@ -1,0 +1,104 @@
+"""Several processes that share every batch: by lightning-fabric, on one host or, started by torchrun, on several.
+
+The environment decides how many, never a parameter: the same experiment on more devices is the same experiment.
+"""
+
+import logging
+import os
+from typing import Any
+
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+from torch import nn
+
+from ssul.errors import UserError
+
+DEVICES_VARIABLE = "SSUL_DEVICES"
+# where fabric says, in a log that nobody reads, that a process has died and that it therefore ends all, this one too
+_LAUNCHER = "lightning_fabric.strategies.launchers.subprocess_script"
+_LAST_WORDS = (
+    "error: a process of this training has died (%(message)s): its reason is above, if it could tell one; if not, "
+    "memory may have run out: lower recipe.*.batch or recipe.crop. Then run the same command again"
+)
+
+
+def share_of_host() -> dict[str, Any]:
+    """Fabric's settings for the processes of this training: SSUL_DEVICES on this host, or those that torchrun started.
+
+    Raises:
+        UserError: if SSUL_DEVICES is not a number of devices.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        here = int(os.environ["LOCAL_WORLD_SIZE"])
+        devices, hosts = here, int(os.environ["WORLD_SIZE"]) // here
+    else:
+        devices, hosts = _asked(), 1
+    if devices * hosts == 1:
+        return {"devices": 1}
+    # what is not trained has no buffers that could differ, and norms that learn are shared: nothing to broadcast
+    strategy = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
+    return {"devices": devices, "num_nodes": hosts, "strategy": strategy}
+
+
+def launch(fabric: Fabric, batch: int) -> tuple[int, int]:
+    """Starts the other processes, or takes the place among them that this one was started for.
+
+    The others run the same command from its beginning, so that nothing may have been written yet.
+
+    Args:
+        fabric: made with `share_of_host`.
+        batch: samples of a batch, of all processes together.
+
+    Returns:
+        which samples of every batch are this process's: (rank, processes).
+
+    Raises:
+        UserError: if a batch cannot be divided evenly.
+    """
+    if batch % fabric.world_size:
+        raise UserError(
+            f"a batch of {batch} cannot be shared by {fabric.world_size} processes: choose a number of devices "
+            f"({DEVICES_VARIABLE}, or torchrun's) that divides it, or another recipe.*.batch"
+        )
+    if fabric.world_size > 1:
+        logger = logging.getLogger(_LAUNCHER)
+        logger.setLevel(logging.INFO)
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter(_LAST_WORDS))
+        logger.addHandler(handler)
+        fabric.launch()
+    return fabric.global_rank, fabric.world_size
+
+
+def share_norms(objective: nn.Module, fabric: Fabric) -> None:
+    """Lets norms that learn see the samples of all processes, in place (SyncBatchNorm); frozen ones need not.
+
+    Args:
+        objective: in training mode; what is frozen in it is in evaluation mode.
+        fabric: devices.
+
+    Raises:
+        UserError: on devices whose norms cannot see each other's samples.
+    """
+    if fabric.world_size == 1:
+        return
+    for parent in objective.modules():
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.BatchNorm2d) and child.training:
+                if fabric.device.type != "cuda":
+                    raise UserError(
+                        f"norms that learn cannot be shared by processes on {fabric.device.type}: train this step with "
+                        f"{DEVICES_VARIABLE}=1, or freeze the norms"
+                    )
+                setattr(parent, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))  # type: ignore[no-untyped-call]
+
+
+def _asked() -> int:
+    given = os.environ.get(DEVICES_VARIABLE, "1")
+    try:
+        devices = int(given)
+    except ValueError:
+        devices = 0
+    if devices < 1:
+        raise UserError(f"{DEVICES_VARIABLE}={given} is not a number of devices: choose 1 or more")
+    return devices

@@ -1,0 +1,89 @@
+"""A frozen network computes what the network computed when it was frozen, with less."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ssul.methods.frozen import FrozenNetwork, fold_norms
+from ssul.model.deeplab import Architecture, IncrementalDeepLab, seen_by_heads
+
+SMALL = Architecture("small", "deeplabv3", 8, 16)
+ARCHITECTURES = {
+    "v3": SMALL,
+    "v3, conv1x1": replace(SMALL, classifier="conv1x1"),
+    "v3+": replace(SMALL, head="deeplabv3plus"),
+    "v3, separable": replace(SMALL, separable=True),
+    "mobilenet": replace(SMALL, trunk="mobilenet_v2", output_stride=16),
+    "resnet": replace(SMALL, trunk="resnet50", output_stride=16),
+}
+
+
+def network(architecture: Architecture) -> IncrementalDeepLab:
+    """A network whose norms know their statistics and do something; float64."""
+    torch.manual_seed(0)
+    model = IncrementalDeepLab(architecture, (1, 1, 2, 3)).double().eval()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor in (module.weight.data, module.bias.data, module.running_mean, module.running_var):
+                assert tensor is not None
+                tensor.uniform_(0.5, 1.5)
+    return model
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.randn(2, 3, 49, 65, generator=torch.Generator().manual_seed(1)).double()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
+@torch.no_grad()
+def test_features_and_logits_are_the_networks(architecture: Architecture, images: Tensor) -> None:
+    model = network(architecture)
+    expected = model.features(images)
+    frozen = FrozenNetwork(model)
+    features = frozen.features(images)
+    torch.testing.assert_close(seen_by_heads(features), seen_by_heads(expected), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(frozen.score(features), model.score(expected), rtol=1e-9, atol=1e-9)
+
+
+@torch.no_grad()
+def test_it_stays_what_it_was_when_the_network_learns_on(images: Tensor) -> None:
+    model = network(SMALL)
+    frozen = FrozenNetwork(model)
+    before = frozen.score(frozen.features(images))
+    for parameter in model.parameters():
+        parameter.add_(1.0)
+    model.train()(images)
+    model.grow(2)
+    assert torch.equal(frozen.score(frozen.features(images)), before)
+
+
+def test_it_leaves_the_network_as_it_is(images: Tensor) -> None:
+    model = network(SMALL)
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    FrozenNetwork(model).features(images)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+    assert {name for name, parameter in model.named_parameters() if parameter.requires_grad} == learning
+
+
+def test_nothing_in_it_learns(images: Tensor) -> None:
+    frozen = FrozenNetwork(network(SMALL))
+    features = frozen.features(images)
+    assert not features.pyramid.requires_grad
+    assert not frozen.score(features).requires_grad
+
+
+@pytest.mark.parametrize("name", ["v3", "v3+", "mobilenet", "resnet"])
+def test_every_norm_behind_a_convolution_is_folded(name: str) -> None:
+    model = network(ARCHITECTURES[name])
+    fold_norms(model)
+    assert not [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+def test_a_norm_that_stands_behind_something_else_is_not_folded() -> None:
+    body = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.BatchNorm2d(4)).eval()
+    fold_norms(body)
+    assert isinstance(body[2], nn.BatchNorm2d)

@@ -1,0 +1,104 @@
+"""A training that several processes share, as a script: writes what the first one was told.
+
+SSUL_DEVICES=2 python -m tests.training.sharing FILE
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from ssul.data.stream import Item, SampleOrder, slots_of
+from ssul.data.transforms import normalise
+from ssul.files import VOID
+from ssul.labels import LabelSpace
+from ssul.methods import mib, plop
+from ssul.methods.objective import Objective, Supervised
+from ssul.methods.ssul import prepare_increment
+from ssul.model.deeplab import Architecture, IncrementalDeepLab
+from ssul.training.device import choose_device
+from ssul.training.learn import learn_step
+from ssul.training.processes import launch, share_of_host
+
+SMALL = Architecture("small", "deeplabv3", 8, 16)
+SIGMOID = LabelSpace(((1, 2), (3,)), unknown=True, activation="sigmoid")
+SOFTMAX = LabelSpace(((1, 2), (3,)), unknown=False, activation="softmax")
+BATCH, ITERATIONS = 4, 6
+CASES = ("base", "base, softmax", "increment", "increment, nothing frozen but norms", "mib", "plop")
+ORDER = SampleOrder((Item("a", ()),), (), BATCH, seed=3, step=2)
+
+
+def objective_of(case: str) -> tuple[Objective, int]:
+    """The objective of a case, and how many channels its targets have."""
+    torch.manual_seed(0)
+    labels = SOFTMAX if case in ("mib", "plop", "base, softmax") else SIGMOID
+    model = IncrementalDeepLab(SMALL, labels.head_sizes)
+    model.train()(torch.randn(4, 3, 33, 33))
+    with torch.no_grad():
+        for head in model.heads:
+            head.score.weight.mul_(30)  # type: ignore[union-attr, operator]
+        model.heads[-1].score.bias.fill_(0.5)  # type: ignore[union-attr, operator]  # sure of its class here and there
+    channels = labels.channel_count + 2
+    if case.startswith("base"):
+        model.freeze_norms()
+        return Supervised(model, labels, "ce" if labels is SOFTMAX else "bce"), labels.channel_count
+    if case == "mib":
+        return mib.prepare_increment(model, labels, (4, 5), distillation=10.0, freeze_norm=True), channels
+    if case == "plop":
+        weights = {"pod": 0.01, "pod_logits": 0.001, "entropy": "exact"}
+        objective = plop.prepare_increment(model, labels, (4, 5), **weights, freeze_norm=True)  # type: ignore[arg-type]
+        images, target = batches(channels, range(BATCH))[0]
+        for _ in objective.survey([(normalise(images), target)]):
+            pass
+        return objective, channels
+    switches = {"weight_transfer": True, "freeze": case == "increment", "freeze_norm": True, "pseudo_threshold": 0.6}
+    return prepare_increment(model, labels, (4, 5), **switches, loss="bce"), channels  # type: ignore[arg-type]
+
+
+def batches(channels: int, slots: range) -> list[tuple[Tensor, Tensor]]:
+    """Pictures whose share of void pixels differs much from one to the next, so that local means would tell."""
+    made = []
+    for iteration in range(ITERATIONS):
+        generator = torch.Generator().manual_seed(iteration)
+        images = torch.randint(256, (BATCH, 3, 33, 33), generator=generator, dtype=torch.uint8)
+        target = torch.randint(channels, (BATCH, 33, 33), generator=generator).to(torch.uint8)
+        for place in range(BATCH):
+            target[place, : 30 * (place % 2)] = VOID
+        made.append((images[list(slots)], target[list(slots)]))
+    return made
+
+
+def told_by(case: str, fabric: Fabric, share: tuple[int, int]) -> dict[str, Any]:
+    """Trains a case; what every iteration told, and the weights at the end."""
+    objective, channels = objective_of(case)
+    progress = learn_step(
+        objective,
+        batches(channels, slots_of(BATCH, share)),
+        objective.model.trainable_groups(0.02, trunk_ratio=1.0, slow_head=None, slow_ratio=1.0),
+        fabric=fabric,
+        iterations=ITERATIONS,
+        momentum=0.9,
+        weight_decay=1e-4,
+        schedule="poly",
+        seeds=lambda iteration: ORDER.dropout_seeds(iteration, share),
+    )
+    told = [{"loss": state.loss, **state.parts} for state in progress]
+    weights = {name: tensor.flatten().tolist() for name, tensor in objective.model.state_dict().items()}
+    return {"told": told, "weights": weights}
+
+
+def main(file: str) -> None:
+    """Trains every case, and writes what the first process was told."""
+    fabric = choose_device("32", share_of_host())
+    share = launch(fabric, BATCH)
+    found = {case: told_by(case, fabric, share) for case in CASES}
+    if fabric.is_global_zero:
+        Path(file).write_text(json.dumps(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
