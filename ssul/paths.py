@@ -51,6 +51,11 @@ class Layout:
         return self.cache / "last_good" / f"step_{step}"
 
     @property
+    def trainings(self) -> Path:
+        """States of trainings that were ended, to go on from; of the main folder, see `project_root`."""
+        return self.cache / "trainings"
+
+    @property
     def live(self) -> Path:
         """Journals of trainings, which MLflow's live curves are read from; of the main folder, see `project_root`."""
         return self.cache / "live"

@@ -22,6 +22,9 @@ def run(stage: Callable[..., None], *arguments: str) -> None:
         if str(error):  # of several processes that fail alike the first one tells
             print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
     except (RuntimeError, OSError, MemoryError) as error:
         reason = explained(error)
         if reason is None:
@@ -38,7 +41,7 @@ def shown(items: Iterable[T], *, total: int | None, title: str, unit: str, silen
             bar.update()
 
 
-def progress_bar(*, total: int | None, title: str, unit: str, silent: bool = False) -> "tqdm[Any]":
+def progress_bar(*, total: int | None, title: str, unit: str, silent: bool = False, done: int = 0) -> "tqdm[Any]":
     """A progress bar with the time left; where nobody watches a terminal it speaks up rarely, a silent one never."""
     interval = 0.5 if sys.stderr.isatty() else 20.0
     return tqdm(
@@ -49,4 +52,5 @@ def progress_bar(*, total: int | None, title: str, unit: str, silent: bool = Fal
         maxinterval=2 * interval,
         dynamic_ncols=True,
         disable=silent,
+        initial=done,
     )

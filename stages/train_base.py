@@ -18,7 +18,7 @@ from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.paths import given_checkpoint, weights_file
 from stages.entry import LAYOUT, run
 from stages.pictures import training_pictures
-from stages.training import meaning_of, train
+from stages.training import Training, meaning_of, train
 
 
 def main() -> None:
@@ -35,15 +35,20 @@ def main() -> None:
     torch.manual_seed(derive_seed(settings.seed, "base"))
     model = IncrementalDeepLab(architecture, labels.head_sizes, weights_file(weights))
     train(
-        Supervised(model, labels, settings.method.loss),
-        split,
-        new=[Item(image_id, split.new) for image_id in split.images],
-        memory=[],
-        dataset=training_pictures(settings.data, index),
-        rows=index.rows,
-        groups=model.trainable_groups(learning.lr, trunk_ratio=learning.trunk_lr_ratio, slow_head=None, slow_ratio=1.0),
-        learning=learning,
-        settings=settings,
+        Training(
+            objective=Supervised(model, labels, settings.method.loss),
+            made_from=settings.method.loss,
+            split=split,
+            new=[Item(image_id, split.new) for image_id in split.images],
+            memory=[],
+            dataset=training_pictures(settings.data, index),
+            rows=index.rows,
+            groups=model.trainable_groups(
+                learning.lr, trunk_ratio=learning.trunk_lr_ratio, slow_head=None, slow_ratio=1.0
+            ),
+            learning=learning,
+            settings=settings,
+        )
     )
 
 

@@ -15,7 +15,7 @@ from ssul.learned import Learned
 from stages.entry import LAYOUT, run
 from stages.increments import increment_of
 from stages.pictures import training_pictures
-from stages.training import train
+from stages.training import Training, train
 
 
 def main(step: str) -> None:
@@ -35,20 +35,23 @@ def main(step: str) -> None:
     objective = increment_of(method, model, old, split.new)
     slow_head = objective.labels.background_head if method.freeze and objective.labels.unknown else None
     train(
-        objective,
-        split,
-        new=[Item(image_id, split.new) for image_id in split.images],
-        memory=rehearsed(split, settings),
-        dataset=training_pictures(settings.data, index),
-        rows=index.rows,
-        groups=model.trainable_groups(
-            learning.lr,
-            trunk_ratio=learning.trunk_lr_ratio,
-            slow_head=slow_head,
-            slow_ratio=method.background_lr_ratio,
-        ),
-        learning=learning,
-        settings=settings,
+        Training(
+            objective=objective,
+            made_from=method,
+            split=split,
+            new=[Item(image_id, split.new) for image_id in split.images],
+            memory=rehearsed(split, settings),
+            dataset=training_pictures(settings.data, index),
+            rows=index.rows,
+            groups=model.trainable_groups(
+                learning.lr,
+                trunk_ratio=learning.trunk_lr_ratio,
+                slow_head=slow_head,
+                slow_ratio=method.background_lr_ratio,
+            ),
+            learning=learning,
+            settings=settings,
+        )
     )
 
 

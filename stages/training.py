@@ -1,5 +1,6 @@
 """What the two training stages share: running the loop under a progress bar, and saving what was learned."""
 
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -25,92 +26,175 @@ from ssul.paths import Layout, picture_root, project_root
 from ssul.scenario import Step, belongs
 from ssul.training.curve import Curve
 from ssul.training.device import choose_device, hardware, loader_workers, memory_in_use
-from ssul.training.learn import DivergedError, Snapshot, iteration_count, learn_step
-from ssul.training.processes import launch, share_of_host
+from ssul.training.interruption import interruptible
+from ssul.training.learn import DivergedError, Progress, Snapshot, iteration_count, learn_step
+from ssul.training.processes import agreed, any_of, is_first, launch, share_of_host
+from ssul.training.resume import KeptState, fingerprint
+from stages.course import Course, loaded_code
 from stages.entry import LAYOUT, progress_bar, shown
 from stages.live import live_curve
 
 
-def train(
-    objective: Objective,
-    split: Split,
-    *,
-    new: Sequence[Item],
-    memory: Sequence[Item],
-    dataset: SegmentationDataset,
-    rows: Sequence[IndexRow],
-    groups: list[dict[str, Any]],
-    learning: Learning,
-    settings: Settings,
-) -> None:
-    """Trains a step and writes its checkpoint."""
-    wanted = {item.id for item in (*new, *memory)}
-    require_unchanged([row for row in rows if row.id in wanted], dataset.folders, saliency=dataset.saliency)
-    iterations = iteration_count(len(new), epochs=learning.epochs, batch=learning.batch)
-    fabric = choose_device(settings.recipe.precision, share_of_host())
-    share = launch(fabric, learning.batch)  # from here on the first process alone tells and writes
-    order = SampleOrder(tuple(new), tuple(memory), learning.batch, settings.seed, split.step)
-    variation = Variation(settings.recipe.crop, settings.recipe.scale, settings.method.faults.padding)
+@dataclass(frozen=True)
+class Training:
+    """The training of one step.
+
+    Attributes:
+        objective: holds the network.
+        made_from: what decides the objective beside its weights and labels; its `repr` says all of it.
+        split: the step.
+        new, memory: the items to learn from.
+        dataset, rows: their pictures, and how they were indexed.
+        groups: the optimiser's, with their rates.
+        learning: the step's part of the recipe.
+        settings: all parameters.
+    """
+
+    objective: Objective
+    made_from: object
+    split: Split
+    new: Sequence[Item]
+    memory: Sequence[Item]
+    dataset: SegmentationDataset
+    rows: Sequence[IndexRow]
+    groups: list[dict[str, Any]]
+    learning: Learning
+    settings: Settings
+
+    @property
+    def order(self) -> SampleOrder:
+        """Which image when."""
+        return SampleOrder(
+            tuple(self.new), tuple(self.memory), self.learning.batch, self.settings.seed, self.split.step
+        )
+
+    @property
+    def variation(self) -> Variation:
+        """How pictures are varied."""
+        recipe = self.settings.recipe
+        return Variation(recipe.crop, recipe.scale, self.settings.method.faults.padding)
+
+    @property
+    def iterations(self) -> int:
+        """How many there are."""
+        return iteration_count(len(self.new), epochs=self.learning.epochs, batch=self.learning.batch)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that decides what is learned: whoever finds it again may go on with the training."""
+        settings, groups = self.settings, [(group["name"], group["lr"]) for group in self.groups]
+        told = (self.made_from, self.order, self.variation, self.learning, groups, self.objective.labels)
+        judged = (settings.recipe.precision, settings.method.selection, self.dataset.saliency)
+        data = [LAYOUT.index("train"), LAYOUT.index("val"), LAYOUT.split(self.split.step)]
+        if self.split.step > 0:
+            data.append(LAYOUT.checkpoint(self.split.step - 1) / "model.json")  # it holds a digest of each weight
+        files = loaded_code() | {str(path): path for path in data}
+        return fingerprint([*told, *judged], self.objective.state_dict(), files)
+
+
+def train(training: Training) -> None:
+    """Trains a step, from where the same training was ended if it was, and writes its checkpoint."""
+    step, dataset = training.split.step, training.dataset
+    wanted = {item.id for item in (*training.new, *training.memory)}
+    require_unchanged([row for row in training.rows if row.id in wanted], dataset.folders, saliency=dataset.saliency)
+    fabric = choose_device(training.settings.recipe.precision, share_of_host())
+    place = Layout(project_root()).trainings, training.fingerprint
+    hold = KeptState.held(*place, partial(print, f"step {step}:", flush=True))
+    with hold if is_first() else nullcontext(KeptState(*place)) as kept:
+        share = launch(fabric, training.learning.batch)  # from here on the first process alone tells and writes
+        if fabric.is_global_zero:
+            announce(training, fabric)
+        curve = learn(training, fabric, share, kept)
+        if fabric.is_global_zero:
+            meaning = meaning_of(training.objective.labels, training.split)
+            save_checkpoint(LAYOUT.checkpoint(step), training.objective.model, meaning, curve.describe())
+            kept.finish()
+
+
+def learn(training: Training, fabric: Fabric, share: tuple[int, int], kept: KeptState) -> Curve:
+    """Learns from the beginning, or from what was kept, to the end; returns how it went."""
+    objective, split, order, learning = training.objective, training.split, training.order, training.learning
     load = partial(
         training_batches,
-        dataset=dataset,
+        dataset=training.dataset,
         labels=objective.labels,
-        variation=variation,
+        variation=training.variation,
         workers=loader_workers(fabric.world_size),
     )
-    if fabric.is_global_zero:
-        announce(split, order, fabric, iterations)
-    one_pass = iteration_count(len(new), epochs=1, batch=learning.batch)
+    one_pass = iteration_count(len(order.new), epochs=1, batch=learning.batch)
     # the new images alone; every process looks at all of them
     survey(objective, load(replace(order, memory=()), iterations=one_pass), fabric, split.step)
-    best = best_weights(objective, split, dataset, settings, iterations)
     curve = Curve(
-        split.step, split.new_names, hardware(fabric), images=len(new), exemplars=len(memory), iterations=iterations
+        split.step,
+        split.new_names,
+        hardware(fabric),
+        images=len(order.new),
+        exemplars=len(order.memory),
+        iterations=training.iterations,
     )
+    best = best_weights(training)
+    course = Course(kept, curve, best)
+    begin = course.take_up()
+    first = agreed(fabric, 0 if begin is None else begin.iteration, "a state to go on from")
     progress = learn_step(
         objective,
-        load(order, iterations=iterations, share=share),
-        groups,
+        load(order, iterations=training.iterations, share=share, first=first),
+        training.groups,
         fabric=fabric,
-        iterations=iterations,
+        iterations=training.iterations,
         momentum=learning.momentum,
         weight_decay=learning.weight_decay,
         schedule=learning.schedule,
         seeds=partial(order.dropout_seeds, share=share),
+        begin=begin,
     )
-    snapshot = Snapshot(objective.model)
+    snapshot = Snapshot(objective.model, first)
     try:
-        title, first = f"train step {split.step}", fabric.is_global_zero
-        with (
-            progress_bar(total=iterations, title=title, unit="it", silent=not first) as bar,
-            live_curve(split.step) if first else nullcontext() as live,
-        ):
-            for state in progress:
-                bar.update()
-                shares = "".join(f" {name} {value:.2f}" for name, value in state.parts.items())
-                bar.set_postfix_str(
-                    f"loss {state.loss:.3f} lr {state.lr:.1e} {state.images_per_second:.0f} images/s{shares}",
-                    refresh=False,
-                )
-                point = curve.add(state)
-                if point is not None and live is not None:
-                    speed = {"images_per_second": state.images_per_second, "memory_gib": memory_in_use(fabric)}
-                    live.show(point | speed)
-                snapshot.take(state.iteration)
-                if best is not None:
-                    best.offer(state.iteration)
+        follow(progress, course, snapshot, fabric, first)
     except DivergedError as error:
         told = keep_last_good(error, objective, snapshot, order, split) if fabric.is_global_zero else ""
         fabric.barrier()  # who leaves earlier ends the others
         raise UserError(told) from None
     if best is not None:
         best.restore()
-    if fabric.is_global_zero:
-        if best is not None:
+        if fabric.is_global_zero:
             print(f"step {split.step}: {best}")
-        save_checkpoint(
-            LAYOUT.checkpoint(split.step), objective.model, meaning_of(objective.labels, split), curve.describe()
-        )
+    return curve
+
+
+def follow(progress: Iterator[Progress], course: Course, snapshot: Snapshot, fabric: Fabric, first: int) -> None:
+    """Follows a training from an iteration on: shows it, saves it now and then, and ends it when asked to."""
+    curve, told = course.curve, fabric.is_global_zero
+    title = f"train step {curve.step}"
+    with (
+        progress_bar(total=curve.iterations, title=title, unit="it", silent=not told, done=first) as bar,
+        live_curve(curve.step) if told else nullcontext() as live,
+        interruptible() as wish,
+    ):
+        for state in progress:
+            bar.update()
+            shares = "".join(f" {name} {value:.2f}" for name, value in state.parts.items())
+            bar.set_postfix_str(
+                f"loss {state.loss:.3f} lr {state.lr:.1e} {state.images_per_second:.0f} images/s{shares}", refresh=False
+            )
+            point = curve.add(state)
+            if point is not None and live is not None:
+                speed = {"images_per_second": state.images_per_second, "memory_gib": memory_in_use(fabric)}
+                live.show(point | speed)
+            snapshot.take(state.iteration)
+            if course.best is not None:
+                course.best.offer(state.iteration)
+            ended = any_of(fabric, wish.by is not None)
+            if told and (ended or course.is_due(state)):
+                course.save(state)
+            if ended:
+                by = wish.by or signal.SIGTERM  # it was another process that was asked
+                if told:
+                    course.tell(
+                        f"{by.name} after iteration {state.iteration} of {state.iterations}: the same command goes on"
+                    )
+                fabric.barrier()  # who leaves earlier ends the others
+                raise SystemExit(128 + by)
 
 
 def keep_last_good(
@@ -132,13 +216,14 @@ def meaning_of(labels: LabelSpace, split: Split) -> dict[str, Any]:
     return {"labels": labels.describe(), "class_names": list(split.class_names)}
 
 
-def announce(split: Split, order: SampleOrder, fabric: Fabric, iterations: int) -> None:
+def announce(training: Training, fabric: Fabric) -> None:
     """Says what is going to be learned."""
+    split, order = training.split, training.order
     few = len(order.new) < order.batch
     print(
         f"step {split.step}: learning {', '.join(split.new_names)} from {len(order.new)} images"
         + (f" and {len(order.memory)} exemplars" if order.memory else "")
-        + f" on {fabric.device}, {iterations} iterations"
+        + f" on {fabric.device}, {training.iterations} iterations"
         + (f" (fewer images than a batch of {order.batch}: they repeat)" if few else ""),
         flush=True,
     )
@@ -167,11 +252,10 @@ def survey(objective: Objective, batches: "DataLoader[tuple[Tensor, Tensor]]", f
             pass
 
 
-def best_weights(
-    objective: Objective, split: Split, dataset: SegmentationDataset, settings: Settings, iterations: int
-) -> BestWeights | None:
+def best_weights(training: Training) -> BestWeights | None:
     """What chooses among the weights on the way, if `method.selection` says that not the last ones are kept."""
-    how = settings.method.selection
+    objective, split, dataset = training.objective, training.split, training.dataset
+    settings, how = training.settings, training.settings.method.selection
     if how == "last":
         return None
     step = Step(split.step, split.new, split.old)
@@ -190,5 +274,5 @@ def best_weights(
     judge = partial(
         judge_step, objective.model, objective.labels, dataset, ids, new=split.new, with_background=split.step == 0
     )
-    every = published_interval(iterations) if how == "published" else max(1, iterations // 10)
+    every = published_interval(training.iterations) if how == "published" else max(1, training.iterations // 10)
     return BestWeights(objective.model, judge, every=every, untrained=how == "published")

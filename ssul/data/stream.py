@@ -160,6 +160,7 @@ def training_batches(
     iterations: int,
     workers: int,
     share: tuple[int, int] = (0, 1),
+    first: int = 0,
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """The batches of one step: uint8 images (B, 3, S, S) and uint8 targets (B, S, S) with S = crop.
 
@@ -168,9 +169,10 @@ def training_batches(
         dataset: where the pictures are.
         labels: the label space after this step.
         variation: how pictures are varied.
-        iterations: number of batches.
+        iterations: number of batches of the whole step.
         workers: processes that load; does not change what is loaded.
         share: (rank, processes): which slots of each batch this of several training processes loads, see `slots_of`.
+        first: the iteration (from 0) to begin with, where those before it are done.
 
     Raises:
         UserError: if there are more processes than slots in a batch.
@@ -180,7 +182,7 @@ def training_batches(
     return DataLoader(
         samples,
         batch_size=len(samples.slots),
-        shuffle=False,
+        sampler=range(first * len(samples.slots), len(samples)),
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
     )

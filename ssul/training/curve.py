@@ -23,6 +23,7 @@ class Curve:
         images, exemplars: how many there were.
         iterations: how many there will be.
         points: `iteration` (the last of the stretch), `loss`, `lr` and what else the method tells.
+        stretch: loss and what else the method tells of each iteration since the last point.
     """
 
     step: int
@@ -32,24 +33,24 @@ class Curve:
     exemplars: int
     iterations: int
     points: list[dict[str, float]] = field(default_factory=list)
-    _stretch: list[Progress] = field(default_factory=list, repr=False)
+    stretch: list[dict[str, float]] = field(default_factory=list, repr=False)
 
     def add(self, progress: Progress) -> dict[str, float] | None:
         """Takes an iteration; returns the point that it completes, if it completes one."""
-        self._stretch.append(progress)
+        self.stretch.append({"loss": progress.loss} | progress.parts)
         length = math.ceil(self.iterations / _POINTS)
-        if len(self._stretch) < length and progress.iteration < self.iterations:
+        if len(self.stretch) < length and progress.iteration < self.iterations:
             return None
-        stretch, self._stretch = self._stretch, []
-        point = {"iteration": progress.iteration, "loss": _mean([one.loss for one in stretch]), "lr": progress.lr}
-        point |= {name: _mean([one.parts[name] for one in stretch]) for name in progress.parts}
+        means = {name: _mean([one[name] for one in self.stretch]) for name in self.stretch[0]}
+        point = {"iteration": progress.iteration, "loss": means.pop("loss"), "lr": progress.lr} | means
+        self.stretch = []
         self.points.append(point)
         return point
 
     def describe(self) -> dict[str, Any]:
         """The curve as JSON, for a checkpoint."""
         content = asdict(self)
-        del content["_stretch"]
+        del content["stretch"]
         return content
 
 

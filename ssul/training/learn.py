@@ -3,7 +3,8 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from ssul.methods.objective import Loss
 from ssul.model.dropout import SampleDropout
 from ssul.training.processes import share_norms
 from ssul.training.schedule import SCHEDULES, ScheduleName
+from ssul.training.state import TrainingState, capture, restore
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,9 @@ class Progress:
         iterations: how many there will be.
         loss: the batch's loss.
         lr: the heads' rate that was used.
-        images_per_second: over the whole step so far.
+        images_per_second: since the loop began.
         parts: what else the method tells, by name.
+        capture: the training's state, for another loop to go on from; ask before the next iteration.
     """
 
     iteration: int
@@ -37,6 +40,7 @@ class Progress:
     lr: float
     images_per_second: float
     parts: dict[str, float]
+    capture: Callable[[], TrainingState] = field(repr=False, compare=False)
 
 
 class DivergedError(UserError):
@@ -62,17 +66,19 @@ class Snapshot:
         iteration: after how many iterations it was taken.
     """
 
-    def __init__(self, model: nn.Module, every: int = 100) -> None:
-        """Takes the network, and how many iterations lie between two snapshots."""
+    def __init__(self, model: nn.Module, iteration: int = 0, *, every: int = 100) -> None:
+        """Takes the network, after how many iterations it is as it is, and how many lie between two snapshots."""
         self.model, self.every = model, every
-        self.take(0)
+        self._take(iteration)
 
     def take(self, iteration: int) -> None:
         """Takes a snapshot after an iteration where it is due, unless the weights are no longer finite."""
-        state = self.model.state_dict() if iteration % self.every == 0 else {}
-        if state and all(bool(tensor.isfinite().all()) for tensor in state.values()):
-            self.iteration = iteration
-            self._state = {name: tensor.detach().clone() for name, tensor in state.items()}
+        if iteration % self.every == 0 and all(bool(one.isfinite().all()) for one in self.model.state_dict().values()):
+            self._take(iteration)
+
+    def _take(self, iteration: int) -> None:
+        self.iteration = iteration
+        self._state = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     def restore(self) -> None:
         """Gives the network the weights of the snapshot."""
@@ -98,15 +104,16 @@ def learn_step(
     weight_decay: float,
     schedule: ScheduleName,
     seeds: Callable[[int], Sequence[int]] | None = None,
+    begin: TrainingState | None = None,
 ) -> Iterator[Progress]:
-    """Learns one step by SGD with Nesterov momentum, and yields after every iteration.
+    """Makes all ready at once, then learns one step by SGD with Nesterov momentum and yields after each iteration.
 
     Whoever iterates may judge the network between two iterations, and leaves it in training mode. Where the fabric has
     several processes each of them calls this with its share of every batch, and is told of the whole.
 
     Args:
         objective: a module (images, target) -> Loss, which holds the network.
-        batches: at least `iterations` of uint8 images (B, 3, H, W) and uint8 targets (B, H, W).
+        batches: uint8 images (B, 3, H, W) and uint8 targets (B, H, W), for each iteration that is left.
         groups: optimiser groups with their initial rates.
         fabric: devices and precision.
         iterations: how many.
@@ -114,45 +121,55 @@ def learn_step(
         schedule: how the rates fall.
         seeds: of the dropout, one for each sample of this process, by iteration from 0; None draws from torch's random
             state.
+        begin: the state of the same training to go on from; None begins it.
 
     Raises:
+        UnfitStateError: if the state is another training's.
         UserError: if the norms cannot learn from so few samples, or from other processes'.
         DivergedError: if the loss is not finite; the weights are as they were before this iteration, though the norms'
             statistics have seen its batch.
     """
-    rate_at = SCHEDULES[schedule]
-    optimizer = torch.optim.SGD(
+    sgd = torch.optim.SGD(
         groups, lr=groups[0]["lr"], momentum=momentum, nesterov=momentum > 0, weight_decay=weight_decay
     )
-    initial = [group["lr"] for group in optimizer.param_groups]
+    initial = [group["lr"] for group in sgd.param_groups]
     objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the convolutions' quicker layout
     share_norms(objective.train(), fabric)
-    wrapped, optimizer = fabric.setup(objective, optimizer)
+    wrapped, optimizer = fabric.setup(objective, sgd)
     wrapped.train()
     dropouts = [module for module in objective.modules() if isinstance(module, SampleDropout)]
-    seen, started = 0, time.perf_counter()
-    for iteration, (images, target) in zip(range(iterations), batches, strict=False):
-        for group, rate in zip(optimizer.param_groups, initial, strict=True):
-            group["lr"] = rate_at(rate, iteration, iterations)
-        inputs = normalise(fabric.to_device(images)).contiguous(memory_format=torch.channels_last)
-        optimizer.zero_grad(set_to_none=True)
-        for dropout in dropouts:
-            dropout.seeds = None if seeds is None else seeds(iteration)
-        loss = wrapped(inputs, fabric.to_device(target))
-        value, parts = _told(loss, fabric)
-        if not math.isfinite(value):
-            raise DivergedError(iteration, iterations, value, [group["lr"] for group in optimizer.param_groups])
-        fabric.backward(loss.total)
-        optimizer.step()
-        seen += len(images) * fabric.world_size
-        yield Progress(
-            iteration=iteration + 1,
-            iterations=iterations,
-            loss=value,
-            lr=rate_at(max(initial), iteration, iterations),
-            images_per_second=seen / (time.perf_counter() - started),
-            parts=parts,
-        )
+    if begin is not None:
+        restore(begin, objective, sgd)
+    done = 0 if begin is None else begin.iteration
+    rate_at = SCHEDULES[schedule]
+
+    def learn() -> Iterator[Progress]:
+        seen, started = 0, time.perf_counter()
+        for iteration, (images, target) in zip(range(done, iterations), batches, strict=False):
+            for group, rate in zip(optimizer.param_groups, initial, strict=True):
+                group["lr"] = rate_at(rate, iteration, iterations)
+            inputs = normalise(fabric.to_device(images)).contiguous(memory_format=torch.channels_last)
+            optimizer.zero_grad(set_to_none=True)
+            for dropout in dropouts:
+                dropout.seeds = None if seeds is None else seeds(iteration)
+            loss = wrapped(inputs, fabric.to_device(target))
+            value, parts = _told(loss, fabric)
+            if not math.isfinite(value):
+                raise DivergedError(iteration, iterations, value, [group["lr"] for group in optimizer.param_groups])
+            fabric.backward(loss.total)
+            optimizer.step()
+            seen += len(images) * fabric.world_size
+            yield Progress(
+                iteration=iteration + 1,
+                iterations=iterations,
+                loss=value,
+                lr=rate_at(max(initial), iteration, iterations),
+                images_per_second=seen / (time.perf_counter() - started),
+                parts=parts,
+                capture=partial(capture, objective, sgd, iteration + 1),
+            )
+
+    return learn()
 
 
 def _told(loss: Loss, fabric: Fabric) -> tuple[float, dict[str, float]]:

@@ -7,6 +7,7 @@ import logging
 import os
 from typing import Any
 
+import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import nn
@@ -40,6 +41,11 @@ def share_of_host() -> dict[str, Any]:
     return {"devices": devices, "num_nodes": hosts, "strategy": strategy}
 
 
+def is_first() -> bool:
+    """Whether this is the training's first process, or the one that is going to start the others."""
+    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0) == 0
+
+
 def launch(fabric: Fabric, batch: int) -> tuple[int, int]:
     """Starts the other processes, or takes the place among them that this one was started for.
 
@@ -68,6 +74,33 @@ def launch(fabric: Fabric, batch: int) -> tuple[int, int]:
         logger.addHandler(handler)
         fabric.launch()
     return fabric.global_rank, fabric.world_size
+
+
+def any_of(fabric: Fabric, flag: bool) -> bool:
+    """Whether a flag is set in any process; all call it together."""
+    if fabric.world_size == 1:
+        return flag
+    count = fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum")
+    return bool(count)
+
+
+def agreed(fabric: Fabric, value: int, what: str) -> int:
+    """A number on which all processes agree; all call it together.
+
+    Args:
+        fabric: devices.
+        value: this process's.
+        what: it is, for the message.
+
+    Raises:
+        UserError: if they do not.
+    """
+    if any_of(fabric, value != fabric.broadcast(value)):
+        raise UserError(
+            f"the hosts of this training do not see the same {what}: let them share the project's folder data/cache, "
+            "or delete data/cache/trainings"
+        )
+    return value
 
 
 def share_norms(objective: nn.Module, fabric: Fabric) -> None:

@@ -1,0 +1,204 @@
+"""The state of a training on disk, so that whoever runs the same training again goes on where it ended.
+
+A folder holds, for each training, under its fingerprint:
+
+    F.safetensors   the last state, replaced as a whole
+    F.lock          held while a process trains; the kernel lets it go however the process dies
+    F.holder        which process that is, for the message to whoever waits
+    F.wanted        somebody waits: the process then leaves its last weights too
+    F.done          the training ended well; kept for the case that nobody was left to take its checkpoint
+
+Two that train the same, as an orphan and its successor or two workers of a queue, so do it one after the other, and
+the second one takes over what the first one has.
+"""
+
+import hashlib
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ssul.atomic import replaced_file, write_text
+from ssul.errors import UserError
+from ssul.stored import parse_json
+
+MINUTES_VARIABLE = "SSUL_SAVE_MINUTES"
+_MINUTES = 5.0
+_DONE_KEPT = 3  # that ended well, of all trainings: their checkpoints are where they belong, most often
+_A_MONTH = 30 * 24 * 60 * 60  # seconds; one that was ended and is not gone on with
+
+
+def fingerprint(told: Iterable[object], weights: Mapping[str, Tensor], files: Mapping[str, Path]) -> str:
+    """What a training is: 64 hexadecimal digits that differ when anything does that it depends on.
+
+    Args:
+        told: what is worth its `repr`, in a fixed order.
+        weights: those that it begins with, by name.
+        files: code and data, by a name that does not depend on where they lie.
+    """
+    digest = hashlib.sha256()
+    for part in told:
+        digest.update(f"{part!r}\n".encode())
+    for name, tensor in sorted(weights.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    for name, path in sorted(files.items()):
+        content = path.read_bytes()
+        digest.update(f"{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A state as it was saved.
+
+    Attributes:
+        tensors: by name, on the CPU.
+        notes: JSON.
+    """
+
+    tensors: Mapping[str, Tensor]
+    notes: dict[str, Any]
+
+
+class KeptState:
+    """The file of one training's state. Make it with `held`, where the training may save; to read, at any time."""
+
+    def __init__(self, folder: Path, fingerprint: str, *, every: float | None = None) -> None:
+        """Takes the place, the training, and the seconds between two savings; None looks into the environment."""
+        self.folder, self._fingerprint = folder, fingerprint
+        self._every = 60.0 * minutes() if every is None else every
+        self._saved_at = time.monotonic()
+
+    @classmethod
+    @contextmanager
+    def held(cls, folder: Path, fingerprint: str, tell: Callable[[str], None]) -> Iterator["KeptState"]:
+        """Holds a training for this process, and waits as long as another one holds it.
+
+        Args:
+            folder: of all states; states that nobody needs any more are removed from it.
+            fingerprint: of everything that the training depends on.
+            tell: takes one line if this waits.
+
+        Raises:
+            UserError: if the environment's number of minutes is none.
+        """
+        kept = cls(folder, fingerprint)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(kept.path("lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            kept.path("wanted").touch()
+            tell(f"the same training runs already ({kept.holder()}): waiting for it, to take over what it has learned")
+            lock.acquire()
+        try:
+            write_text(kept.path("holder"), f"process {os.getpid()} on {socket.gethostname()}")
+            prune(folder)
+            yield kept
+        finally:
+            for suffix in ("holder", "wanted"):
+                kept.path(suffix).unlink(missing_ok=True)
+            lock.release()
+
+    def path(self, suffix: str) -> Path:
+        """The file of this training with a suffix."""
+        return self.folder / f"{self._fingerprint}.{suffix}"
+
+    def holder(self) -> str:
+        """Who trains, in words."""
+        with suppress(OSError):
+            return self.path("holder").read_text(encoding="utf-8")
+        return "another process"
+
+    def read(self) -> Saved | None:
+        """What was saved last; None where nothing was.
+
+        Raises:
+            UserError: if it is damaged.
+        """
+        path = self.path("safetensors")
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="pt") as content:
+                notes = parse_json(content.metadata()["notes"].encode(), dict[str, Any])
+                return Saved({name: content.get_tensor(name) for name in content.keys()}, notes)  # noqa: SIM118
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"the state {path} of a training is damaged ({error}): delete it") from None
+
+    def is_due(self) -> bool:
+        """Whether the time to save has come."""
+        return time.monotonic() - self._saved_at >= self._every
+
+    def save(self, state: Saved) -> None:
+        """Replaces what was saved, at once or not at all; what the disk holds survives a loss of power.
+
+        Raises:
+            OSError: if it cannot be written; the state before is still there.
+        """
+        try:
+            with replaced_file(self.path("safetensors")) as temporary:
+                try:
+                    save_file(dict(state.tensors), temporary, metadata={"notes": json.dumps(state.notes)})
+                except SafetensorError as error:  # it hides the disk's number
+                    raise OSError(str(error)) from None
+                with temporary.open("rb") as written:
+                    os.fsync(written.fileno())
+        finally:  # a full disk is not asked again at once
+            self._saved_at = time.monotonic()
+
+    def is_wanted(self) -> bool:
+        """Whether another process waits for this training's end."""
+        return self.path("wanted").exists()
+
+    def finish(self) -> None:
+        """Notes that the training ended well and that its checkpoint is written."""
+        if self.path("safetensors").exists():
+            self.path("done").touch()
+
+
+def minutes() -> float:
+    """How many minutes of a training may be lost: SSUL_SAVE_MINUTES, else 5.
+
+    Raises:
+        UserError: if that is no number of 0 or more.
+    """
+    given = os.environ.get(MINUTES_VARIABLE) or str(_MINUTES)
+    with suppress(ValueError):
+        if (found := float(given)) >= 0:
+            return found
+    raise UserError(f"{MINUTES_VARIABLE}={given} is not a number of minutes: choose 0 (after each iteration) or more")
+
+
+def prune(folder: Path) -> None:
+    """Removes states of trainings that ended well, but for the last few, and those that nobody went on with."""
+    states = sorted(folder.glob("*.safetensors"), key=_age)
+    done = [path for path in states if path.with_suffix(".done").exists()]
+    for path in [*done[_DONE_KEPT:], *(path for path in states if _age(path) > _A_MONTH)]:
+        lock = FileLock(path.with_suffix(".lock"))
+        with suppress(Timeout), lock.acquire(timeout=0):
+            path.unlink(missing_ok=True)
+            path.with_suffix(".done").unlink(missing_ok=True)
+    for path in folder.glob("*.lock"):
+        if _age(path) > _A_MONTH:
+            with suppress(Timeout), FileLock(path).acquire(timeout=0):
+                path.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was written; endless for one that is gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return float("inf")

@@ -1,0 +1,89 @@
+"""How far a training has come: all that another process needs to go on with it."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import ssul
+from ssul.errors import UserError
+from ssul.evaluation.selection import BestWeights
+from ssul.training.curve import Curve
+from ssul.training.learn import Progress
+from ssul.training.resume import KeptState, Saved
+from ssul.training.state import TrainingState
+
+_BEST = "best."
+
+
+@dataclass(frozen=True)
+class Course:
+    """The course of one training.
+
+    Attributes:
+        kept: where it is saved.
+        curve: drawn so far.
+        best: the best weights so far, where they are chosen.
+    """
+
+    kept: KeptState
+    curve: Curve
+    best: BestWeights | None
+
+    def take_up(self) -> TrainingState | None:
+        """Brings curve and best weights to where they were when they were saved; returns where the network was.
+
+        Raises:
+            UserError: if what was saved is damaged.
+        """
+        saved = self.kept.read()
+        if saved is None:
+            return None
+        best = {name.removeprefix(_BEST): one for name, one in saved.tensors.items() if name.startswith(_BEST)}
+        rest = {name: one for name, one in saved.tensors.items() if not name.startswith(_BEST)}
+        try:
+            state = TrainingState(saved.notes["iteration"], rest)
+            self.curve.points[:], self.curve.stretch[:] = saved.notes["points"], saved.notes["stretch"]
+            if self.best is not None:
+                self.best.score, self.best.state = saved.notes["score"], best or None
+            begun_on = saved.notes["hardware"]
+        except (KeyError, TypeError) as error:
+            raise UserError(f"the state {self.kept.path('safetensors')} is damaged ({error}): delete it") from None
+        elsewhere = f" (begun on {begun_on}: rounding may differ)" if begun_on != self.curve.hardware else ""
+        self.tell(f"goes on after iteration {state.iteration} of {self.curve.iterations}{elsewhere}")
+        return state
+
+    def is_due(self, progress: Progress) -> bool:
+        """Whether to save now; at the end for those alone who wait for it."""
+        return self.kept.is_due() or (progress.iteration == progress.iterations and self.kept.is_wanted())
+
+    def save(self, progress: Progress) -> bool:
+        """Saves where it stands now; a disk that will not take it is told of, and ends no training."""
+        state, best = progress.capture(), self.best
+        weights = best.state if best is not None and best.state is not None else {}
+        notes = {
+            "iteration": state.iteration,
+            "hardware": self.curve.hardware,
+            "points": self.curve.points,
+            "stretch": self.curve.stretch,
+            "score": None if best is None else best.score,
+        }
+        try:
+            self.kept.save(
+                Saved({**state.tensors, **{_BEST + name: one.cpu() for name, one in weights.items()}}, notes)
+            )
+        except OSError as error:
+            self.tell(f"the state after iteration {state.iteration} cannot be saved ({error})")
+            return False
+        return True
+
+    def tell(self, line: str) -> None:
+        """Says something of this step, above a progress bar."""
+        print(f"\nstep {self.curve.step}: {line}", file=sys.stderr, flush=True)
+
+
+def loaded_code() -> dict[str, Path]:
+    """The project's files that this process runs, by their place in the project."""
+    root = Path(ssul.__file__).parents[1]
+    files = [Path(place) for module in list(sys.modules.values()) if (place := getattr(module, "__file__", None))]
+    ours = [path for path in files if any(path.is_relative_to(root / part) for part in ("ssul", "stages"))]
+    return {str(path.relative_to(root)): path for path in ours}
