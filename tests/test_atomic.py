@@ -1,6 +1,9 @@
 """Outputs appear whole or not at all."""
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,3 +133,65 @@ def test_a_block_may_leave_a_folder_empty(tmp_path: Path) -> None:
     with replaced_folder(tmp_path / "folder"):
         pass
     assert names(tmp_path / "folder") == []
+
+
+def test_an_interruption_between_the_two_moves_brings_the_old_folder_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "folder"
+    (path / "old").mkdir(parents=True)
+    move = Path.replace
+
+    def interrupted(source: Path, target: Path) -> Path:
+        if target == path and not source.name.startswith(".folder.old"):
+            raise KeyboardInterrupt
+        return move(source, target)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt), replaced_folder(path):
+        pass
+    assert names(path) == ["old"]
+    assert names(tmp_path) == ["folder"]
+
+
+# --- what killed processes leave --------------------------------------------------------------------------------------
+
+
+def killed_while_writing(folder: Path) -> list[str]:
+    """Names that a process leaves which dies within two blocks."""
+    code = (
+        "import os, sys; from pathlib import Path; from ssul.atomic import replaced_file, replaced_folder\n"
+        "here = Path(sys.argv[1])\n"
+        "with replaced_file(here / 'file') as file, replaced_folder(here / 'folder') as folder:\n"
+        "    file.touch(); (folder / 'half').touch(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder)], cwd=Path(__file__).parents[1], check=False)
+    return names(folder)
+
+
+def fresh_process(folder: Path) -> None:
+    code = "import sys; from pathlib import Path; from ssul.atomic import write_text; write_text(Path(sys.argv[1]), '')"
+    subprocess.run([sys.executable, "-c", code, str(folder / "new")], cwd=Path(__file__).parents[1], check=True)
+
+
+def test_the_next_process_that_writes_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    assert len(killed_while_writing(tmp_path)) == 2
+    fresh_process(tmp_path)
+    assert names(tmp_path) == ["new"]
+
+
+def test_what_living_processes_and_other_hosts_write_is_left_alone(tmp_path: Path) -> None:
+    (left, _) = killed_while_writing(tmp_path)
+    shutil.rmtree(tmp_path)
+    tmp_path.mkdir()
+    dead = left.split(".")[-2]
+    kept = [
+        left.replace(f".{dead}.", f".{os.getpid()}."),
+        f".file.other-host.{dead}.tmp",
+        ".notes.tmp",
+        f"x.{dead}.tmp",
+    ]
+    for name in kept:
+        (tmp_path / name).touch()
+    fresh_process(tmp_path)
+    assert names(tmp_path) == sorted([*kept, "new"])

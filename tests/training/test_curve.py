@@ -18,7 +18,8 @@ Loss = Callable[[int], float]
 def training(iterations: int, loss: Loss = float, speed: float = 10.0) -> Iterator[Progress]:
     """A training whose loss and share are functions of the iteration."""
     for at in range(1, iterations + 1):
-        yield Progress(at, iterations, loss(at), lr=1 - at / 1000, images_per_second=speed, parts={"share": at / 100})
+        parts = {"share": at / 100}
+        yield Progress(at, iterations, loss(at), 1 - at / 1000, speed, parts, capture=lambda: pytest.fail("not asked"))
 
 
 def drawn(iterations: int, loss: Loss = float, speed: float = 10.0) -> Curve:
@@ -94,3 +95,20 @@ def test_a_training_that_ends_early_keeps_the_points_that_it_completed() -> None
     for _, progress in zip(range(7), training(300), strict=False):
         curve.add(progress)
     assert [point["iteration"] for point in curve.describe()["points"]] == [3, 6]
+
+
+@given(st.integers(1, 400), st.data())
+def test_a_curve_that_is_stored_on_the_way_is_drawn_on_as_if_it_had_not_been(
+    iterations: int, data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(0, iterations))
+    first, second = (Curve(1, (), "CPU", images=1, exemplars=0, iterations=iterations) for _ in range(2))
+    for progress in training(iterations, math.sqrt):
+        if progress.iteration == cut + 1:
+            second.points, second.stretch = json.loads(json.dumps([first.points, first.stretch]))
+        if progress.iteration <= cut:
+            first.add(progress)
+        else:
+            second.add(progress)
+    if cut < iterations:
+        assert second.points == drawn(iterations, math.sqrt).points

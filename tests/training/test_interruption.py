@@ -1,0 +1,46 @@
+"""A training hears the wish to end, and ends when it can."""
+
+import os
+import signal
+
+import pytest
+
+from ssul.training.interruption import interruptible
+
+BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+
+
+@BOTH
+def test_a_signal_is_a_wish_that_interrupts_nothing(number: signal.Signals) -> None:
+    with interruptible() as wish:
+        assert wish.by is None
+        os.kill(os.getpid(), number)
+        assert wish.by is number
+
+
+@BOTH
+def test_who_asks_twice_is_not_kept_waiting(number: signal.Signals) -> None:
+    with interruptible() as wish:
+        os.kill(os.getpid(), number)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        assert wish.by is number
+
+
+@BOTH
+def test_afterwards_signals_do_what_they_did_before(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with interruptible():
+        assert signal.getsignal(number) is not before
+    assert signal.getsignal(number) is before
+
+
+@BOTH
+def test_what_was_to_be_ignored_stays_ignored(number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_IGN)  # as a shell does for what runs in its background
+    try:
+        with interruptible() as wish:
+            os.kill(os.getpid(), number)
+            assert wish.by is None
+    finally:
+        signal.signal(number, before)
