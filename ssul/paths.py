@@ -50,6 +50,10 @@ class Layout:
         """The network of a step's training that failed, from when all was well."""
         return self.cache / "last_good" / f"step_{step}"
 
+    def stage_lock(self, stage: str) -> Path:
+        """Held by the process of a stage, for an orphan of a killed command may still run."""
+        return self.cache / "stages" / f"{stage}.lock"
+
     @property
     def trainings(self) -> Path:
         """States of trainings that were ended, to go on from; of the main folder, see `project_root`."""

@@ -53,8 +53,9 @@ class Course:
         return state
 
     def is_due(self, progress: Progress) -> bool:
-        """Whether to save now; at the end for those alone who wait for it."""
-        return self.kept.is_due() or (progress.iteration == progress.iterations and self.kept.is_wanted())
+        """Whether to save now; also at the end, of a long training whose checkpoint may get lost, or for who waits for it."""
+        ends = progress.iteration == progress.iterations
+        return self.kept.is_due() or (ends and (self.kept.exists() or self.kept.is_wanted()))
 
     def save(self, progress: Progress) -> bool:
         """Saves where it stands now; a disk that will not take it is told of, and ends no training."""

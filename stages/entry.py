@@ -2,11 +2,15 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from ssul.errors import UserError
+from ssul.exclusive import exclusive
 from ssul.failures import explained
 from ssul.paths import Layout
 
@@ -14,10 +18,19 @@ LAYOUT = Layout()
 T = TypeVar("T")
 
 
-def run(stage: Callable[..., None], *arguments: str) -> None:
-    """Runs a stage's main with its command-line arguments; a UserError ends it with one line on stderr and code 1."""
+def run(stage: Callable[..., None], *arguments: str, alone: bool = True) -> None:
+    """Runs a stage's main with its command-line arguments; a UserError ends it with one line on stderr and code 1.
+
+    Args:
+        stage: its main.
+        arguments: for it.
+        alone: whether to wait for a process that is at the same stage in this folder, left over from a command that
+            was killed: it would write to the same place.
+    """
+    name = "_".join([Path(stage.__code__.co_filename).stem, *arguments])
     try:
-        stage(*arguments)
+        with exclusive(LAYOUT.stage_lock(name), partial(_waiting, name)) if alone else nullcontext():
+            stage(*arguments)
     except UserError as error:
         if str(error):  # of several processes that fail alike the first one tells
             print(f"error: {error}", file=sys.stderr)
@@ -31,6 +44,11 @@ def run(stage: Callable[..., None], *arguments: str) -> None:
             raise
         print(f"error: {reason}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def _waiting(stage: str, holder: str) -> None:
+    told = f"{stage} runs already in this folder ({holder}), left from an earlier command: waiting for it to end"
+    print(f"{told}; to end it, kill that process", file=sys.stderr, flush=True)
 
 
 def shown(items: Iterable[T], *, total: int | None, title: str, unit: str, silent: bool = False) -> Iterator[T]:

@@ -12,6 +12,7 @@ from ssul.data.splits import Split
 from ssul.data.stream import Item, derive_seed
 from ssul.errors import UserError
 from ssul.learned import Learned
+from ssul.training.processes import is_first
 from stages.entry import LAYOUT, run
 from stages.increments import increment_of
 from stages.pictures import training_pictures
@@ -72,4 +73,4 @@ def rehearsed(split: Split, settings: Settings) -> list[Item]:
 
 
 if __name__ == "__main__":
-    run(main, *sys.argv[1:])
+    run(main, *sys.argv[1:], alone=is_first())  # see `train_base`

@@ -15,7 +15,6 @@ the second one takes over what the first one has.
 import hashlib
 import json
 import os
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -28,8 +27,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ssul.atomic import replaced_file, write_text
+from ssul.atomic import replaced_file
 from ssul.errors import UserError
+from ssul.exclusive import exclusive
 from ssul.stored import parse_json
 
 MINUTES_VARIABLE = "SSUL_SAVE_MINUTES"
@@ -94,32 +94,21 @@ class KeptState:
             UserError: if the environment's number of minutes is none.
         """
         kept = cls(folder, fingerprint)
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(kept.path("lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
+
+        def busy(holder: str) -> None:
             kept.path("wanted").touch()
-            tell(f"the same training runs already ({kept.holder()}): waiting for it, to take over what it has learned")
-            lock.acquire()
-        try:
-            write_text(kept.path("holder"), f"process {os.getpid()} on {socket.gethostname()}")
+            tell(f"the same training runs already ({holder}): waiting for it, to take over what it has learned")
+
+        with exclusive(kept.path("lock"), busy):
             prune(folder)
-            yield kept
-        finally:
-            for suffix in ("holder", "wanted"):
-                kept.path(suffix).unlink(missing_ok=True)
-            lock.release()
+            try:
+                yield kept
+            finally:
+                kept.path("wanted").unlink(missing_ok=True)
 
     def path(self, suffix: str) -> Path:
         """The file of this training with a suffix."""
         return self.folder / f"{self._fingerprint}.{suffix}"
-
-    def holder(self) -> str:
-        """Who trains, in words."""
-        with suppress(OSError):
-            return self.path("holder").read_text(encoding="utf-8")
-        return "another process"
 
     def read(self) -> Saved | None:
         """What was saved last; None where nothing was.
@@ -128,7 +117,7 @@ class KeptState:
             UserError: if it is damaged.
         """
         path = self.path("safetensors")
-        if not path.exists():
+        if not self.exists():
             return None
         try:
             with safe_open(path, framework="pt") as content:
@@ -136,6 +125,10 @@ class KeptState:
                 return Saved({name: content.get_tensor(name) for name in content.keys()}, notes)  # noqa: SIM118
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"the state {path} of a training is damaged ({error}): delete it") from None
+
+    def exists(self) -> bool:
+        """Whether anything was saved."""
+        return self.path("safetensors").exists()
 
     def is_due(self) -> bool:
         """Whether the time to save has come."""
@@ -164,7 +157,7 @@ class KeptState:
 
     def finish(self) -> None:
         """Notes that the training ended well and that its checkpoint is written."""
-        if self.path("safetensors").exists():
+        if self.exists():
             self.path("done").touch()
 
 

@@ -1,11 +1,11 @@
-"""Kills a run again and again and shows that nothing is lost: the end is, to the bit, that of a run left alone.
+"""Kills runs again and again and shows that nothing is lost: the end is, to the bit, that of a run left alone.
 
     python -m tests.pipeline.torture [--kills 30] [--seed 0] [--json FILE]
 
-SIGKILL hits the training, dvc, their whole process group or a worker of dvc's queue; at a time uniform over the run,
-or in a training after its first saved state, or while a state is being written. Each time the same command is given
-again. Where a run ends, its checkpoints, metrics and scores are compared with the undisturbed run's, and a fresh one
-begins, until all have been killed who were to be.
+SIGKILL hits the training, dvc, their whole process group, or a worker of dvc's queue: at a time uniform over the run,
+in a training after its first saved state, or while a state is being written. Each time the same command is given again.
+Where a run comes to its end, its checkpoints, scores and metrics are compared with those of the undisturbed run, and a
+fresh one begins, until all have been killed who were to be.
 """
 
 import argparse
@@ -13,27 +13,30 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
-import signal
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import psutil
-from safetensors import SafetensorError, safe_open
 
+from ssul.training.resume import MINUTES_VARIABLE, KeptState
 from tests.pipeline.conftest import TINY, Clone, make_clone
 
-INTERVAL = 0.5  # seconds between two savings
-LONGER = (*TINY, "recipe.base.epochs=25", "recipe.increment.epochs=40", "memory.capacity=4")
-KINDS = ("training", "dvc", "group", "worker")
-MOMENTS = ("any", "trained", "writing")
-_PATIENCE = 300.0
+INTERVAL = 0.5
+"""Seconds between two savings of a training."""
+WORLD = (*TINY, "model.width=32", "recipe.base.epochs=20", "recipe.increment.epochs=25", "memory.capacity=4")
+TRAININGS = ("train_base", "train_step 1", "train_step 2")
+RESULTS = ("data/checkpoints", "data/evaluation", "data/memory", "reports")
+_PATIENCE = 600.0  # seconds until something must have come to an end
 
 
 @dataclass(frozen=True)
@@ -41,52 +44,297 @@ class Kill:
     """One kill.
 
     Attributes:
-        kind: who was killed.
-        moment: when.
-        stage: what ran, by its command; empty between two stages.
-        saved: the iteration of the training's last state; None where it had none.
-        lost: seconds of work that are done again, since that state or since the stage began.
+        who: was killed: training, dvc, group or worker.
+        moment: any, trained or writing.
+        stage: that ran; empty between two.
+        saved: the iteration that the training had saved last; None without a state.
+        lost: seconds of work to do again: since that state, or since the stage began.
+        torn: whether a write was cut, by what it left.
+        followed: the iteration from which the next run went on; None where it had nothing to go on from.
     """
 
-    kind: str
+    who: str
     moment: str
     stage: str
     saved: int | None
     lost: float
+    torn: bool
+    followed: int | None = None
 
 
-@dataclass
-class Torture:
-    """A clone whose runs are killed.
+def plan(kills: int, pick: random.Random) -> list[tuple[str, str]]:
+    """Who is killed when: a third in trainings that have saved, an eighth in writes, an eighth in the queue."""
+    wanted = [(pick.choice(("training", "group")), "writing") for _ in range(max(1, kills // 8))]
+    wanted += [(pick.choice(("training", "dvc", "group")), "trained") for _ in range(max(1, kills // 3))]
+    wanted += [("worker", pick.choice(("any", "trained"))) for _ in range(max(1, kills // 8))]
+    wanted += [(pick.choice(("training", "dvc", "group")), "any") for _ in range(kills - len(wanted))]
+    pick.shuffle(wanted)
+    return sorted(wanted, key=lambda one: one[0] == "worker")  # last, for each needs a run of its own
 
-    Attributes:
-        pristine: a clone in which nothing has run.
-        whole: what an undisturbed run leaves, by file.
-        seconds: that it took.
-        pick: draws times.
-    """
 
-    pristine: Clone
-    whole: dict[str, str]
-    seconds: float
-    pick: random.Random
+def digests(root: Path) -> dict[str, str]:
+    """What a run has left, by file."""
+    files = [path for part in RESULTS for path in sorted((root / part).rglob("*")) if path.is_file()]
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
-    def run(self, wanted: list[tuple[str, str]], root: Path) -> tuple[list[Kill], int]:
-        """Kills as wanted, (kind, moment) each; returns the kills, and how many runs ended as the undisturbed one."""
-        kills: list[Kill] = []
-        ended = 0
-        while wanted:
-            shutil.copytree(self.pristine.root, root, symlinks=True)
-            clone, process = Clone(root), None
-            in_queue = wanted[0][0] == "worker"
-            while process is None or process.poll() is None:
-                process = self._start(clone, in_queue=in_queue)
-                if wanted and (wanted[0][0] == "worker") == in_queue:
-                    kind, moment = wanted[0]
-                    killed = self._kill(clone, process, kind, moment)
-                    if killed is not None:
-                        kills.append(killed)
-                        wanted.pop(0)
-                        print(f"{len(kills):3} {killed}", flush=True)
-                        process = None
-'''
+
+class Run:
+    """`dvc repro` in a clone, given again until it ends."""
+
+    def __init__(self, clone: Clone, seconds: float, pick: random.Random) -> None:
+        """Takes a clone in which nothing has run, how long an undisturbed run lasts, and who draws times."""
+        self.clone, self.seconds, self.pick = clone, seconds, pick
+        self.log = clone.root.with_suffix(".log")
+        self.states = clone.root / "data" / "cache" / "trainings"
+        self.command: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Gives the command."""
+        (self.clone.root / ".git" / "index.lock").unlink(missing_ok=True)  # git's, if it was at work; it asks for this
+        with self.log.open("ab") as log:
+            self.command = subprocess.Popen(
+                [sys.executable, "-m", "dvc", "repro"],
+                cwd=self.clone.root,
+                env=self.clone.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def ended(self) -> bool:
+        """Whether the command came to its end; it must be a good one."""
+        assert self.command is not None
+        code = self.command.poll()
+        assert not code, f"dvc ended with {code}: {self.told()[-3000:]}"
+        return code is not None
+
+    def told(self) -> str:
+        """All that the commands have said."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def victims(self, who: str) -> list[psutil.Process]:
+        """The processes that are killed."""
+        assert self.command is not None
+        dvc, running = psutil.Process(self.command.pid), self.stage()
+        if who == "group":
+            return [dvc, *dvc.children(recursive=True)]
+        return [running[0]] if who == "training" and running is not None else [dvc]
+
+    def kill(self, who: str, moment: str) -> Kill | None:
+        """Kills at such a moment; None if the run ended before."""
+        if not self._wait_for(moment):
+            return None
+        running, kept = self.stage(), self._kept()
+        victims = self.victims(who)
+        saved_at = kept.path("safetensors").stat().st_mtime if kept is not None else None
+        for victim in victims:
+            with suppress(psutil.NoSuchProcess):
+                victim.kill()
+        now = time.time()
+        psutil.wait_procs(victims, timeout=_PATIENCE)
+        if self.command is not None:
+            self.command.wait(timeout=_PATIENCE)  # of a killed training dvc tells, and ends
+        began = running[0].create_time() if running is not None else now
+        saved = kept.read() if kept is not None else None
+        return Kill(
+            who,
+            moment,
+            running[1] if running is not None else "",
+            None if saved is None else saved.notes["iteration"],
+            round(now - max(began, saved_at or 0), 2),
+            bool(self._torn()),
+        )
+
+    def stage(self) -> tuple[psutil.Process, str] | None:
+        """The stage that runs, and its name."""
+        for process in self.processes():
+            with suppress(psutil.Error):
+                words = process.cmdline()[1:]
+                if words[:1] == ["-m"] and words[1].startswith("stages.") and words[1] != "stages.follow":
+                    return process, " ".join(words[1:]).removeprefix("stages.")
+        return None
+
+    def processes(self) -> list[psutil.Process]:
+        """All that live in this clone."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                alive = process.status() != psutil.STATUS_ZOMBIE
+                if alive and Path(process.cwd()).is_relative_to(self.clone.root):
+                    found.append(process)
+        return found
+
+    def _wait_for(self, moment: str) -> bool:
+        """Waits; False if the run ends before."""
+        if moment == "any":
+            until = time.monotonic() + self.pick.uniform(0, self.seconds)
+            return self.until(lambda: time.monotonic() >= until)
+        stage = self.pick.choice(TRAININGS)
+        if not self.until(lambda: (self.stage() or (None, ""))[1] == stage and self._kept() is not None):
+            return False
+        if moment == "writing":
+            before = self._torn()
+            return self.until(lambda: bool(self._torn() - before), pause=0.0)
+        until = time.monotonic() + self.pick.uniform(0, 3)
+        return self.until(lambda: time.monotonic() >= until)
+
+    def until(self, met: Callable[[], bool], *, pause: float = 0.05) -> bool:
+        """Waits for something; False if the run ends before."""
+        end = time.monotonic() + _PATIENCE
+        while not met():
+            if self.ended():
+                return False
+            assert time.monotonic() < end, f"nothing happens: {self.told()[-3000:]}"
+            time.sleep(pause)
+        return True
+
+    def _kept(self) -> KeptState | None:
+        """The saved state of the training that runs, if it has saved one."""
+        running = self.stage()
+        if running is not None:
+            for holder in self.states.glob("*.holder"):
+                with suppress(OSError):
+                    if (
+                        holder.read_text().startswith(f"process {running[0].pid} ")
+                        and holder.with_suffix(".safetensors").exists()
+                    ):
+                        return KeptState(self.states, holder.stem)
+        return None
+
+    def _torn(self) -> set[str]:
+        """States that are half written."""
+        return {path.name for path in self.states.glob(".*.safetensors.*.tmp")} if self.states.is_dir() else set()
+
+
+class QueuedRun(Run):
+    """The same as an experiment of dvc's queue, queued again until it ends."""
+
+    name = ""
+    _looked = 0.0
+
+    def start(self) -> None:
+        """Queues it, and starts a worker where none is."""
+        (self.clone.root / ".git" / "index.lock").unlink(missing_ok=True)
+        self.name = f"again-{len(self.told())}"
+        for words in (("exp", "run", "--queue", "-n", self.name), ("queue", "start", "-j", "1")):
+            outcome = self.clone.dvc(*words)
+            with self.log.open("a", encoding="utf-8") as log:
+                log.write(outcome.text)
+            assert outcome.code == 0, outcome.text
+
+    def ended(self) -> bool:
+        """Whether the worker came to its end."""
+        if time.monotonic() - self._looked < 3:  # asking takes dvc long
+            return False
+        self._looked = time.monotonic()
+        (status,) = (line for line in self.clone.dvc("queue", "status").text.splitlines() if self.name in line)
+        if "Success" not in status:
+            assert "Failed" not in status, self.told() + self.clone.dvc("queue", "logs", self.name).text
+            return False
+        outcome = self.clone.dvc("exp", "apply", self.name)
+        assert outcome.code == 0, outcome.text
+        return True
+
+    def victims(self, who: str) -> list[psutil.Process]:
+        """The worker; what it has started lives on."""
+        del who
+        return [process for process in self.processes() if "queue-worker" in process.cmdline()]
+
+    def told(self) -> str:
+        """What the commands have said."""
+        return super().told() if self.log.exists() else ""
+
+
+def torture(wanted: list[tuple[str, str]], place: Path, pick: random.Random) -> list[Kill]:
+    """Kills as it is told, who and when, in clones below a folder."""
+    from dvc.utils.hydra import compose_and_dump
+
+    os.environ |= {MINUTES_VARIABLE: str(INTERVAL / 60), "SSUL_TRACKING": "off"}
+    pristine = make_clone(place / "pristine")
+    root = pristine.root
+    compose_and_dump(root / "params.yaml", str(root / "conf"), None, "config", str(root), [*WORLD])
+    pristine.command("git", "commit", "-qam", "a little world")
+    alone = Run(copy_of(pristine, place / "alone"), 0.0, pick)
+    began = time.monotonic()
+    alone.start()
+    alone.until(lambda: False)
+    seconds, whole = time.monotonic() - began, digests(alone.clone.root)
+    print(f"undisturbed: {seconds:.0f} s, {len(whole)} files", flush=True)
+    kills: list[Kill] = []
+    rounds = 0
+    while wanted:
+        rounds += 1
+        queued = wanted[0][0] == "worker"
+        run = (QueuedRun if queued else Run)(copy_of(pristine, place / f"round_{rounds}"), seconds, pick)
+        kills += one_round(run, wanted, queued)
+        found = digests(run.clone.root)
+        different = sorted(name for name in whole | found if whole.get(name) != found.get(name))
+        assert not different, f"round {rounds} ended otherwise: {different}"
+        print(f"round {rounds}: {len(whole)} files as undisturbed, {len(kills)} kills so far", flush=True)
+        for process in run.processes():
+            process.kill()
+        shutil.rmtree(run.clone.root)
+    return kills
+
+
+def one_round(run: Run, wanted: list[tuple[str, str]], queued: bool) -> list[Kill]:
+    """Lets a run come to its end; takes those off the list who are killed on the way."""
+    kills: list[tuple[Kill, int]] = []
+    while True:
+        run.start()
+        if not wanted or (wanted[0][0] == "worker") != queued:
+            run.until(lambda: False)
+            break
+        killed = run.kill(*wanted[0])
+        if killed is None:
+            break
+        wanted.pop(0)
+        kills.append((killed, len(run.told())))
+        print(f"  {killed}", flush=True)
+    told = run.told()
+    return [replace(kill, followed=gone_on(kill.stage, told[at:])) for kill, at in kills]
+
+
+def gone_on(stage: str, told: str) -> int | None:
+    """The iteration from which the training of a stage was gone on with first."""
+    step = stage.rpartition(" ")[2].replace("train_base", "0")
+    found = re.search(rf"step {step}: goes on after iteration (\d+)", told)
+    return int(found[1]) if found else None
+
+
+def copy_of(clone: Clone, root: Path) -> Clone:
+    """Another clone like it."""
+    shutil.copytree(clone.root, root, symlinks=True)
+    return Clone(root)
+
+
+def faults(kills: Sequence[Kill]) -> list[str]:
+    """What was lost."""
+    lost = [kill for kill in kills if kill.saved is not None and kill.who != "worker"]
+    return [f"not gone on with: {kill}" for kill in lost if kill.followed is None or kill.followed < kill.saved]
+
+
+def main() -> None:
+    """Tortures, tells of it, and fails if anything was lost."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the kills there too")
+    given = parser.parse_args()
+    pick = random.Random(given.seed)
+    with tempfile.TemporaryDirectory() as place:
+        kills = torture(plan(given.kills, pick), Path(place), pick)
+    if given.json is not None:
+        given.json.write_text(json.dumps([asdict(kill) for kill in kills], indent=1) + "\n", encoding="utf-8")
+    lost = [kill.lost for kill in kills if kill.saved is not None]
+    print(
+        f"{len(kills)} kills: {dict(Counter(kill.who for kill in kills))}, {len(lost)} in trainings that had saved, "
+        f"{sum(kill.torn for kill in kills)} in a write; seconds of work to do again in them: "
+        f"median {statistics.median(lost):.2f}, at most {max(lost):.2f}, saved every {INTERVAL}"
+    )
+    if found := faults(kills):
+        sys.exit("\n".join(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -110,6 +110,10 @@ def test_it_is_saved_in_time_and_at_the_end_if_somebody_waits(tmp_path: Path) ->
     one.kept.path("wanted").touch()
     assert not one.is_due(after(100))
     assert one.is_due(after(300))
+    one.kept.path("wanted").unlink()
+    assert one.save(after(100))
+    assert not one.is_due(after(200))
+    assert one.is_due(after(300))  # a long one
     assert Course(KeptState(tmp_path, "one", every=0), one.curve, None).is_due(after(1))
 
 

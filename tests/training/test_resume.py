@@ -190,8 +190,8 @@ def test_who_is_killed_holds_nothing_any_more(tmp_path: Path) -> None:
     process = holder(tmp_path, "one", "time.sleep(60)")
     process.kill()
     process.wait()
-    with KeptState.held(tmp_path, "one", silent) as kept:
-        assert kept.holder() == f"process {os.getpid()} on {os.uname().nodename}"
+    with KeptState.held(tmp_path, "one", silent):
+        pass
 
 
 # --- for how long -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,37 @@
+"""One process at a time: also where an orphan of a killed command still works, and its successor has begun."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ssul.atomic import write_text
+
+
+@contextmanager
+def exclusive(lock: Path, busy: Callable[[str], None]) -> Iterator[None]:
+    """Holds a lock while the block runs; the kernel lets it go however the process dies.
+
+    Args:
+        lock: its file; which process holds it stands beside it, in a file that ends in `.holder`.
+        busy: is told once who holds it, like `process 17 on here`, if this must wait.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    held, holder = FileLock(lock), lock.with_suffix(".holder")
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        who = "another process"
+        with suppress(OSError):
+            who = holder.read_text(encoding="utf-8")
+        busy(who)
+        held.acquire()
+    try:
+        write_text(holder, f"process {os.getpid()} on {socket.gethostname()}")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        held.release()
