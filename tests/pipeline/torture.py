@@ -45,11 +45,10 @@ class Kill:
 
     Attributes:
         who: was killed: training, dvc, group or worker.
-        moment: any, trained or writing.
+        moment: writing (by what it left, half a state), trained or any.
         stage: that ran; empty between two.
         saved: the iteration that the training had saved last; None without a state.
         lost: seconds of work to do again: since that state, or since the stage began.
-        torn: whether a write was cut, by what it left.
         followed: the iteration from which the next run went on; None where it had nothing to go on from.
     """
 
@@ -58,7 +57,6 @@ class Kill:
     stage: str
     saved: int | None
     lost: float
-    torn: bool
     followed: int | None = None
 
 
@@ -122,28 +120,36 @@ class Run:
 
     def kill(self, who: str, moment: str) -> Kill | None:
         """Kills at such a moment; None if the run ended before."""
-        if not self._wait_for(moment):
+        if not self._reach(moment):
             return None
-        running, kept = self.stage(), self._kept()
-        victims = self.victims(who)
-        saved_at = kept.path("safetensors").stat().st_mtime if kept is not None else None
+        running, kept, victims, torn = self.stage(), self._kept(), self.victims(who), self._torn()
+        if moment == "writing" and running is not None:
+            training = running[0]
+            if not self.until(lambda: bool(self._torn() - torn) or not training.is_running(), pause=0.0):
+                return None
+        killed_at = time.time()
         for victim in victims:
             with suppress(psutil.NoSuchProcess):
                 victim.kill()
-        now = time.time()
         psutil.wait_procs(victims, timeout=_PATIENCE)
         if self.command is not None:
             self.command.wait(timeout=_PATIENCE)  # of a killed training dvc tells, and ends
-        began = running[0].create_time() if running is not None else now
-        saved = kept.read() if kept is not None else None
-        return Kill(
-            who,
-            moment,
-            running[1] if running is not None else "",
-            None if saved is None else saved.notes["iteration"],
-            round(now - max(began, saved_at or 0), 2),
-            bool(self._torn()),
-        )
+        if moment == "writing" and not self._torn() - torn:
+            moment = "any"  # too late
+        return self._report(who, moment, running, kept, killed_at)
+
+    def _report(
+        self, who: str, moment: str, running: tuple[psutil.Process, str] | None, kept: KeptState | None, at: float
+    ) -> Kill:
+        if running is None:
+            return Kill(who, moment, "", None, 0.0)
+        began = running[0].create_time()
+        if kept is None:
+            return Kill(who, moment, running[1], None, round(at - began, 2))
+        saved = kept.read()
+        assert saved is not None
+        saved_at = kept.path("safetensors").stat().st_mtime
+        return Kill(who, moment, running[1], saved.notes["iteration"], round(max(0.0, at - max(began, saved_at)), 2))
 
     def stage(self) -> tuple[psutil.Process, str] | None:
         """The stage that runs, and its name."""
@@ -164,19 +170,23 @@ class Run:
                     found.append(process)
         return found
 
-    def _wait_for(self, moment: str) -> bool:
-        """Waits; False if the run ends before."""
+    def _reach(self, moment: str) -> bool:
+        """Waits until a moment has come, or is near for who wants to kill in a write; False if the run ends before."""
         if moment == "any":
             until = time.monotonic() + self.pick.uniform(0, self.seconds)
             return self.until(lambda: time.monotonic() >= until)
-        stage = self.pick.choice(TRAININGS)
-        if not self.until(lambda: (self.stage() or (None, ""))[1] == stage and self._kept() is not None):
+        wanted = self.pick.choice(TRAININGS)
+        if not self.until(lambda: self._trains(wanted)):
             return False
-        if moment == "writing":
-            before = self._torn()
-            return self.until(lambda: bool(self._torn() - before), pause=0.0)
-        until = time.monotonic() + self.pick.uniform(0, 3)
-        return self.until(lambda: time.monotonic() >= until)
+        later = time.monotonic() + (self.pick.uniform(0, 3) if moment == "trained" else 0.0)
+        if not self.until(lambda: time.monotonic() >= later):
+            return False
+        return self._trains(wanted) or self._reach(moment)
+
+    def _trains(self, stage: str) -> bool:
+        """Whether a training runs that has saved its state."""
+        running = self.stage()
+        return running is not None and running[1] == stage and self._kept() is not None
 
     def until(self, met: Callable[[], bool], *, pause: float = 0.05) -> bool:
         """Waits for something; False if the run ends before."""
@@ -288,7 +298,8 @@ def one_round(run: Run, wanted: list[tuple[str, str]], queued: bool) -> list[Kil
         killed = run.kill(*wanted[0])
         if killed is None:
             break
-        wanted.pop(0)
+        if killed.moment == wanted[0][1]:  # else it was too late for a write: once more
+            wanted.pop(0)
         kills.append((killed, len(run.told())))
         print(f"  {killed}", flush=True)
     told = run.told()
@@ -309,9 +320,9 @@ def copy_of(clone: Clone, root: Path) -> Clone:
 
 
 def faults(kills: Sequence[Kill]) -> list[str]:
-    """What was lost."""
-    lost = [kill for kill in kills if kill.saved is not None and kill.who != "worker"]
-    return [f"not gone on with: {kill}" for kill in lost if kill.followed is None or kill.followed < kill.saved]
+    """What was lost: trainings that did not go on from where they had been saved. (The queue's log is dvc's.)"""
+    went_on = [kill for kill in kills if kill.saved is None or (kill.followed or 0) >= kill.saved]
+    return [f"not gone on with: {kill}" for kill in kills if kill not in went_on and kill.who != "worker"]
 
 
 def main() -> None:
@@ -329,7 +340,7 @@ def main() -> None:
     lost = [kill.lost for kill in kills if kill.saved is not None]
     print(
         f"{len(kills)} kills: {dict(Counter(kill.who for kill in kills))}, {len(lost)} in trainings that had saved, "
-        f"{sum(kill.torn for kill in kills)} in a write; seconds of work to do again in them: "
+        f"{sum(kill.moment == 'writing' for kill in kills)} in a write; seconds of work to do again in them: "
         f"median {statistics.median(lost):.2f}, at most {max(lost):.2f}, saved every {INTERVAL}"
     )
     if found := faults(kills):
