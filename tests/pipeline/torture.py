@@ -226,7 +226,8 @@ class QueuedRun(Run):
         """Queues it, and starts a worker where none is."""
         (self.clone.root / ".git" / "index.lock").unlink(missing_ok=True)
         self.name = f"again-{len(self.told())}"
-        for words in (("exp", "run", "--queue", "-n", self.name), ("queue", "start", "-j", "1")):
+        overrides = [word for item in WORLD for word in ("-S", item)]  # dvc composes the parameters of each experiment
+        for words in (("exp", "run", "--queue", "-n", self.name, *overrides), ("queue", "start", "-j", "1")):
             outcome = self.clone.dvc(*words)
             with self.log.open("a", encoding="utf-8") as log:
                 log.write(outcome.text)
@@ -279,7 +280,7 @@ def torture(wanted: list[tuple[str, str]], place: Path, pick: random.Random) -> 
         kills += one_round(run, wanted, queued)
         found = digests(run.clone.root)
         different = sorted(name for name in whole | found if whole.get(name) != found.get(name))
-        assert not different, f"round {rounds} ended otherwise: {different}"
+        assert not different, f"round {rounds} ended otherwise in {len(different)} files: {different[:3]}, …"
         print(f"round {rounds}: {len(whole)} files as undisturbed, {len(kills)} kills so far", flush=True)
         for process in run.processes():
             process.kill()
