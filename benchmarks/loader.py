@@ -35,6 +35,7 @@ LABELS = LabelSpace((tuple(range(1, 16)), (16,), (17,)), unknown=True, activatio
 ANNOTATED = (17,)
 VARIATION = Variation(CROP, (0.5, 2.0))
 PILLOWS = Image.Resampling
+_FORMATS = ("JPEG", "PNG")
 
 Work = Callable[[int], object]
 """What is done for a slot of the batch."""
@@ -145,7 +146,7 @@ def window_of(order: SampleOrder, slot: int, height: int, width: int) -> Window:
 
 def textbook(folders: Folders, image_id: str, window: Window, *, saliency: bool) -> tuple[Tensor, Tensor]:
     """A sample as most code makes it, float (3, S, S) and uint8 (S, S): the published code's transforms and order."""
-    image, *maps = (Image.open(path) for path in folders.all_of(image_id, saliency=saliency))
+    image, *maps = (Image.open(path, formats=_FORMATS) for path in folders.all_of(image_id, saliency=saliency))
     size = window.resized[::-1]
     photograph = crop(image.convert("RGB").resize(size, PILLOWS.BILINEAR), window, tuple(MEAN_COLOUR.tolist()))
     values, *salient = (np.array(crop(one.resize(size, PILLOWS.NEAREST), window, VOID)) for one in maps)
@@ -182,13 +183,13 @@ def crop(picture: Image.Image, window: Window, fill: int | tuple[int, ...]) -> I
 
 def plain_image(path: Path) -> Tensor:
     """What Pillow decodes of a photograph."""
-    with Image.open(path) as picture:
+    with Image.open(path, formats=_FORMATS) as picture:
         return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)
 
 
 def plain_values(path: Path) -> Tensor:
     """What Pillow decodes of a mask."""
-    with Image.open(path) as picture:
+    with Image.open(path, formats=_FORMATS) as picture:
         return torch.from_numpy(np.array(picture))
 
 
