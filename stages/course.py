@@ -53,7 +53,7 @@ class Course:
         return state
 
     def is_due(self, progress: Progress) -> bool:
-        """Whether to save now; also the end of a long training, whose checkpoint may get lost, or for who waits for it."""
+        """Whether to save now: in time, and the end of a long training or for who waits; a checkpoint may get lost."""
         ends = progress.iteration == progress.iterations
         return self.kept.is_due() or (ends and (self.kept.exists() or self.kept.is_wanted()))
 

@@ -33,9 +33,14 @@ from tests.pipeline.conftest import TINY, Clone, make_clone
 
 INTERVAL = 0.5
 """Seconds between two savings of a training."""
-WORLD = (*TINY, "model.width=32", "recipe.base.epochs=20", "recipe.increment.epochs=25", "memory.capacity=4")
-TRAININGS = ("train_base", "train_step 1", "train_step 2")
+WORLD = (
+    *(*TINY, "scenario.base_classes=8", "model.width=32", "memory.capacity=4"),
+    *("recipe.base.epochs=30", "recipe.increment.epochs=40"),
+)
+TRAININGS = ("train_base", "train_step 1")
 RESULTS = ("data/checkpoints", "data/evaluation", "data/memory", "reports")
+ENVIRONMENT = {MINUTES_VARIABLE: str(INTERVAL / 60), "SSUL_TRACKING": "off"}
+_IN_A_RUN = 5  # times uniform over it
 _PATIENCE = 600.0  # seconds until something must have come to an end
 
 
@@ -85,6 +90,7 @@ class Run:
         self.log = clone.root.with_suffix(".log")
         self.states = clone.root / "data" / "cache" / "trainings"
         self.command: subprocess.Popen[bytes] | None = None
+        self.times, self.at = sorted(pick.uniform(0, seconds) for _ in range(_IN_A_RUN)), 0.0
 
     def start(self) -> None:
         """Gives the command."""
@@ -173,8 +179,11 @@ class Run:
     def _reach(self, moment: str) -> bool:
         """Waits until a moment has come, or is near for who wants to kill in a write; False if the run ends before."""
         if moment == "any":
-            until = time.monotonic() + self.pick.uniform(0, self.seconds)
-            return self.until(lambda: time.monotonic() >= until)
+            if not self.times:
+                return self.until(lambda: False)
+            self.at, before = self.times.pop(0), self.at
+            later = time.monotonic() + self.at - before
+            return self.until(lambda: time.monotonic() >= later)
         wanted = self.pick.choice(TRAININGS)
         if not self.until(lambda: self._trains(wanted)):
             return False
@@ -256,35 +265,52 @@ class QueuedRun(Run):
         return super().told() if self.log.exists() else ""
 
 
-def torture(wanted: list[tuple[str, str]], place: Path, pick: random.Random) -> list[Kill]:
-    """Kills as it is told, who and when, in clones below a folder."""
+def little_world(root: Path) -> Clone:
+    """A clone with a world of its own, in which nothing has run."""
     from dvc.utils.hydra import compose_and_dump
 
-    os.environ |= {MINUTES_VARIABLE: str(INTERVAL / 60), "SSUL_TRACKING": "off"}
-    pristine = make_clone(place / "pristine")
-    root = pristine.root
+    clone = make_clone(root)
     compose_and_dump(root / "params.yaml", str(root / "conf"), None, "config", str(root), [*WORLD])
-    pristine.command("git", "commit", "-qam", "a little world")
-    alone = Run(copy_of(pristine, place / "alone"), 0.0, pick)
+    clone.command("git", "commit", "-qam", "a little world")
+    return clone
+
+
+def undisturbed(pristine: Clone, root: Path) -> tuple[Clone, float]:
+    """A run that is left alone, and how many seconds it took."""
+    alone = Run(copy_of(pristine, root), 0.0, random.Random())
     began = time.monotonic()
     alone.start()
     alone.until(lambda: False)
-    seconds, whole = time.monotonic() - began, digests(alone.clone.root)
-    print(f"undisturbed: {seconds:.0f} s, {len(whole)} files", flush=True)
+    return alone.clone, time.monotonic() - began
+
+
+def torture(
+    wanted: list[tuple[str, str]], pristine: Clone, whole: dict[str, str], seconds: float, pick: random.Random
+) -> list[Kill]:
+    """Kills as it is told.
+
+    Args:
+        wanted: who is killed, and when; see `plan`.
+        pristine: a clone in which nothing has run; others are made beside it.
+        whole: the digests of what an undisturbed run leaves.
+        seconds: that it takes.
+        pick: draws times.
+    """
     kills: list[Kill] = []
     rounds = 0
     while wanted:
         rounds += 1
         queued = wanted[0][0] == "worker"
-        run = (QueuedRun if queued else Run)(copy_of(pristine, place / f"round_{rounds}"), seconds, pick)
+        clone = copy_of(pristine, pristine.root.with_name(f"round_{rounds}"))
+        run = (QueuedRun if queued else Run)(clone, seconds, pick)
         kills += one_round(run, wanted, queued)
-        found = digests(run.clone.root)
+        found = digests(clone.root)
         different = sorted(name for name in whole | found if whole.get(name) != found.get(name))
         assert not different, f"round {rounds} ended otherwise in {len(different)} files: {different[:3]}, …"
         print(f"round {rounds}: {len(whole)} files as undisturbed, {len(kills)} kills so far", flush=True)
         for process in run.processes():
             process.kill()
-        shutil.rmtree(run.clone.root)
+        shutil.rmtree(clone.root)
     return kills
 
 
@@ -334,8 +360,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the kills there too")
     given = parser.parse_args()
     pick = random.Random(given.seed)
+    os.environ |= ENVIRONMENT
     with tempfile.TemporaryDirectory() as place:
-        kills = torture(plan(given.kills, pick), Path(place), pick)
+        pristine = little_world(Path(place) / "pristine")
+        alone, seconds = undisturbed(pristine, Path(place) / "alone")
+        print(f"undisturbed: {seconds:.0f} s", flush=True)
+        kills = torture(plan(given.kills, pick), pristine, digests(alone.root), seconds, pick)
     if given.json is not None:
         given.json.write_text(json.dumps([asdict(kill) for kill in kills], indent=1) + "\n", encoding="utf-8")
     lost = [kill.lost for kill in kills if kill.saved is not None]
