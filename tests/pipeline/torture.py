@@ -236,15 +236,15 @@ class QueuedRun(Run):
         (self.clone.root / ".git" / "index.lock").unlink(missing_ok=True)
         self.name = f"again-{len(self.told())}"
         overrides = [word for item in WORLD for word in ("-S", item)]  # dvc composes the parameters of each experiment
-        for words in (("exp", "run", "--queue", "-n", self.name, *overrides), ("queue", "start", "-j", "1")):
-            outcome = self.clone.dvc(*words)
-            with self.log.open("a", encoding="utf-8") as log:
-                log.write(outcome.text)
-            assert outcome.code == 0, outcome.text
+        queued = self.clone.dvc("exp", "run", "--queue", "-n", self.name, *overrides)
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(queued.text)
+        assert queued.code == 0, queued.text
+        assert self.clone.background("queue", "start", "-j", "1").wait(timeout=_PATIENCE) == 0
 
     def ended(self) -> bool:
         """Whether the worker came to its end."""
-        if time.monotonic() - self._looked < 3:  # asking takes dvc long
+        if time.monotonic() - self._looked < 15:  # asking takes dvc long
             return False
         self._looked = time.monotonic()
         (status,) = (line for line in self.clone.dvc("queue", "status").text.splitlines() if self.name in line)
