@@ -9,6 +9,7 @@ for the product does not compile.
 import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -95,6 +96,7 @@ def main() -> None:
     given = arguments(__doc__ or "").parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size = QUICK if given.quick else GPU if device.type == "cuda" else FULL
+    size = replace(size, rounds=given.rounds or size.rounds)
     tell(f"a base iteration: {size.trunk}, {size.side} px, batch {size.batch}", compare(size, device), given.json)
 
 

@@ -242,7 +242,7 @@ def main() -> None:
             _print_peak(*options.peak_of)
             return
         device = _device()
-        rounds = 3 if options.quick else 11
+        rounds = options.rounds or (3 if options.quick else 11)
         rows = [
             after_the_network(setting, like_photograph=like_photograph, rounds=rounds, device=device)
             for setting in ((SMALL, VOC) if options.quick else (VOC, ADE))

@@ -7,7 +7,7 @@ import copy
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -293,6 +293,7 @@ def main() -> None:
         print(peak(side, name, Size(trunk, int(pixels), int(batch), 1), device))
         return
     size = QUICK if given.quick else GPU if device.type == "cuda" else FULL
+    size = replace(size, rounds=given.rounds or size.rounds)
     rows: list[Row] = []
     for name in CASES:
         rows += compare(name, size, device)

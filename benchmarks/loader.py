@@ -49,6 +49,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     count, rounds = (8, 3) if options.quick else (32, 9)
+    rounds = options.rounds or rounds
     with tempfile.TemporaryDirectory() as drawn:
         folders = Folders(options.root or Path(drawn), data_set("voc").train)
         if options.root is None:

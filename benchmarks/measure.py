@@ -49,6 +49,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
     parser.add_argument("--quick", action="store_true", help="small sizes: a first answer in under a minute")
+    parser.add_argument("--rounds", type=int, metavar="N", help="how often each side is timed; the median counts")
     return parser
 
 

@@ -128,7 +128,7 @@ def _processor_seconds() -> float:
 def main() -> None:
     """Measures and prints."""
     options = arguments(__doc__ or "").parse_args()
-    rounds = 2 if options.quick else 9
+    rounds = options.rounds or (2 if options.quick else 9)
     with tempfile.TemporaryDirectory() as temporary:
         clone = make_clone(Path(temporary) / "clone")
         stages = finished(clone)

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -179,6 +180,7 @@ def main() -> None:
         return
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size = QUICK if given.quick else GPU if device.type == "cuda" else SMALL_ON_CPU
+    size = replace(size, rounds=given.rounds or size.rounds)
     rows = growth(size, device)
     if not given.quick:
         rows += against_textbook(size, device)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 def test_a_benchmark_prints_its_table_and_finds_both_ways_equal(name: str, tmp_path: Path) -> None:
     file = tmp_path / "rows.json"
     done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--json", str(file)],
+        [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--rounds", "1", "--json", str(file)],
         cwd=PROJECT,
         capture_output=True,
         text=True,
