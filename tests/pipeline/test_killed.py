@@ -11,12 +11,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.pipeline.conftest import Clone
 from tests.pipeline.torture import ENVIRONMENT, Run, copy_of, digests, faults, little_world, plan, torture, undisturbed
 
 pytestmark = pytest.mark.slow
+Alone = tuple[Clone, float, dict[str, str]]
+"""A run that was left alone, its seconds, and the digests of what it left."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -34,45 +37,86 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 @pytest.fixture(scope="module")
-def alone(pristine: Clone) -> tuple[Clone, float, dict[str, str]]:
-    """A run that was left alone, its seconds, and the digests of what it left."""
+def alone(pristine: Clone) -> Alone:
     clone, seconds = undisturbed(pristine, pristine.root.with_name("alone"))
     return clone, seconds, digests(clone.root)
 
 
-Alone = tuple[Clone, float, dict[str, str]]
+class Training:
+    """A stage of the finished run that trains again, until something happens to it."""
+
+    def __init__(self, alone: Alone, stage: str, *words: str, **variables: str) -> None:
+        self.clone, _, self.whole = alone
+        self.words = (stage, *words)
+        self.checkpoint = self.clone.root / "data" / "checkpoints" / f"step_{len(words)}"
+        shutil.rmtree(self.clone.root / "data" / "cache", ignore_errors=True)
+        shutil.rmtree(self.checkpoint)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", f"stages.{stage}", *words],
+            cwd=self.clone.root,
+            env=self.clone.environment | variables,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+
+    def has_saved(self) -> "Training":
+        while not list((self.clone.root / "data" / "cache" / "trainings").glob("*.safetensors")):
+            assert self.process.poll() is None
+            time.sleep(0.02)
+        return self
+
+    def end(self) -> str:
+        """What it tells at its end, without a checkpoint."""
+        told = self.process.communicate(timeout=120)[1]
+        assert not self.checkpoint.exists()
+        return told
+
+    def goes_on(self) -> int:
+        """After which iteration the same command goes on, with the results of the run that was left alone."""
+        again = self.clone.stage(*self.words)
+        assert again.code == 0, again.text
+        found = re.search(r"goes on after iteration (\d+) of", again.text)
+        assert found is not None, again.text
+        assert digests(self.clone.root) == self.whole
+        return int(found[1])
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize(("stage", "words"), [("train_base", ()), ("train_step", ("1",))])
+@pytest.mark.parametrize("words", [("train_base",), ("train_step", "1")], ids="-".join)
 def test_a_training_that_is_asked_to_end_saves_itself_and_goes_on(
-    alone: Alone, how: signal.Signals, stage: str, words: tuple[str, ...]
+    alone: Alone, how: signal.Signals, words: tuple[str, ...]
 ) -> None:
-    clone, _, whole = alone
-    shutil.rmtree(clone.root / "data" / "cache", ignore_errors=True)
-    shutil.rmtree(clone.root / "data" / "checkpoints" / f"step_{len(words)}")
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"stages.{stage}", *words],
-        cwd=clone.root,
-        env=clone.environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    states = clone.root / "data" / "cache" / "trainings"
-    while not list(states.glob("*.safetensors")):
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(how)
-    told = process.communicate(timeout=120)[1]
-    assert process.returncode == 128 + how
+    training = Training(alone, *words).has_saved()
+    training.process.send_signal(how)
+    told = training.end()
+    assert training.process.returncode == 128 + how
     ended = re.search(rf"step \d: {how.name} after iteration (\d+) of \d+: the same command goes on", told)
     assert ended is not None, told
-    assert not (clone.root / "data" / "checkpoints" / f"step_{len(words)}").exists()
-    again = clone.stage(stage, *words)
-    assert again.code == 0, again.text
-    assert f"goes on after iteration {ended[1]} of" in again.text  # not one is repeated
-    assert digests(clone.root) == whole
+    assert training.goes_on() == int(ended[1])  # not one is repeated
+
+
+def test_a_loader_that_the_kernel_kills_is_reported_and_the_training_goes_on(alone: Alone) -> None:
+    training = Training(alone, "train_base", SSUL_WORKERS="1").has_saved()
+    for loader in psutil.Process(training.process.pid).children():
+        loader.kill()
+    told = training.end()
+    assert training.process.returncode == 1
+    assert "error: a process that loads pictures has died" in told
+    assert "Traceback" not in told
+    assert training.goes_on() > 0
+
+
+def test_pictures_that_vanish_in_mid_training_are_named_and_it_goes_on_when_they_are_back(alone: Alone) -> None:
+    training = Training(alone, "train_base", SSUL_CACHE_MIB="0").has_saved()
+    drawn = training.clone.root / "data" / "drawn"
+    drawn.rename(drawn.with_name("elsewhere"))
+    told = training.end()
+    drawn.with_name("elsewhere").rename(drawn)
+    assert training.process.returncode == 1
+    assert re.search(r"error: \w+ below data/drawn cannot be read .*: mend or bring back its files", told)
+    assert "Traceback" not in told
+    assert training.goes_on() > 0
 
 
 def test_of_two_commands_in_one_clone_one_is_told_of_the_other_and_the_results_are_right(
