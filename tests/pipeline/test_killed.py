@@ -119,6 +119,28 @@ def test_pictures_that_vanish_in_mid_training_are_named_and_it_goes_on_when_they
     assert training.goes_on() > 0
 
 
+def test_when_one_of_two_processes_is_killed_the_other_ends_and_one_process_goes_on(alone: Alone) -> None:
+    training = Training(alone, "train_step", "1", SSUL_DEVICES="2").has_saved()
+    (second,) = (
+        child
+        for child in psutil.Process(training.process.pid).children(recursive=True)
+        if child.environ().get("LOCAL_RANK") == "1"
+    )
+    second.kill()
+    told = training.end()
+    assert training.process.returncode != 0
+    assert "error: a process of this training" in told
+    assert "Traceback" not in told
+    again = training.clone.stage(*training.words)
+    assert again.code == 0, again.text
+    assert re.search(
+        r"goes on after iteration \d+ of \d+ \(begun on 2 x CPU, 1 thread: rounding may differ\)", again.text
+    )
+    shutil.rmtree(training.clone.root / "data" / "cache")
+    assert training.clone.stage(*training.words).code == 0
+    assert digests(training.clone.root) == training.whole  # for the tests to come
+
+
 def test_of_two_commands_in_one_clone_one_is_told_of_the_other_and_the_results_are_right(
     pristine: Clone, alone: Alone
 ) -> None:
