@@ -81,6 +81,18 @@ def digests(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def obey(root: Path) -> None:
+    """Removes what git and dvc ask people to remove where they were killed at the wrong moment."""
+    (root / ".git" / "index.lock").unlink(missing_ok=True)
+    locks = root / ".dvc" / "tmp" / "rwlock"  # who reads and writes which output; dvc replaces it in place
+    with suppress(FileNotFoundError):
+        try:
+            json.loads(locks.read_text(encoding="utf-8"))
+        except ValueError:
+            print("  (dvc left a broken .dvc/tmp/rwlock, which it asks to remove)", flush=True)
+            locks.unlink()
+
+
 class Run:
     """`dvc repro` in a clone, given again until it ends."""
 
@@ -94,7 +106,7 @@ class Run:
 
     def start(self) -> None:
         """Gives the command."""
-        (self.clone.root / ".git" / "index.lock").unlink(missing_ok=True)  # git's, if it was at work; it asks for this
+        obey(self.clone.root)
         with self.log.open("ab") as log:
             self.command = subprocess.Popen(
                 [sys.executable, "-m", "dvc", "repro"],
@@ -233,7 +245,7 @@ class QueuedRun(Run):
 
     def start(self) -> None:
         """Queues it, and starts a worker where none is."""
-        (self.clone.root / ".git" / "index.lock").unlink(missing_ok=True)
+        obey(self.clone.root)
         self.name = f"again-{len(self.told())}"
         overrides = [word for item in WORLD for word in ("-S", item)]  # dvc composes the parameters of each experiment
         queued = self.clone.dvc("exp", "run", "--queue", "-n", self.name, *overrides)
