@@ -25,7 +25,7 @@ def explained(error: BaseException) -> str | None:
             f"a process of this training cannot be reached any more ({told[:200]}): its reason is above, if it could "
             "tell one. Run the same command again"
         )
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full ({error.filename}): make room, then run the same command again"
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return "too many files are open: raise the limit (ulimit -n 4096), or set SSUL_WORKERS lower"

@@ -23,11 +23,13 @@ class Course:
         kept: where it is saved.
         curve: drawn so far.
         best: the best weights so far, where they are chosen.
+        silent: whether another process of this training tells.
     """
 
     kept: KeptState
     curve: Curve
     best: BestWeights | None
+    silent: bool = False
 
     def take_up(self) -> TrainingState | None:
         """Brings curve and best weights to where they were when they were saved; returns where the network was.
@@ -57,7 +59,7 @@ class Course:
         ends = progress.iteration == progress.iterations
         return self.kept.is_due() or (ends and (self.kept.exists() or self.kept.is_wanted()))
 
-    def save(self, progress: Progress) -> bool:
+    def save(self, progress: Progress) -> None:
         """Saves where it stands now; a disk that will not take it is told of, and ends no training."""
         state, best = progress.capture(), self.best
         weights = best.state if best is not None and best.state is not None else {}
@@ -69,17 +71,14 @@ class Course:
             "score": None if best is None else best.score,
         }
         try:
-            self.kept.save(
-                Saved({**state.tensors, **{_BEST + name: one.cpu() for name, one in weights.items()}}, notes)
-            )
+            self.kept.save(Saved({**state.tensors, **{_BEST + name: one for name, one in weights.items()}}, notes))
         except OSError as error:
-            self.tell(f"the state after iteration {state.iteration} cannot be saved ({error})")
-            return False
-        return True
+            self.tell(f"the state after iteration {state.iteration} cannot be saved ({error}): the one before is kept")
 
     def tell(self, line: str) -> None:
         """Says something of this step, above a progress bar."""
-        print(f"\nstep {self.curve.step}: {line}", file=sys.stderr, flush=True)
+        if not self.silent:
+            print(f"\nstep {self.curve.step}: {line}", file=sys.stderr, flush=True)
 
 
 def loaded_code() -> dict[str, Path]:

@@ -2,8 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,12 +23,11 @@ def run(stage: Callable[..., None], *arguments: str, alone: bool = True) -> None
     Args:
         stage: its main.
         arguments: for it.
-        alone: whether to wait for a process that is at the same stage in this folder, left over from a command that
-            was killed: it would write to the same place.
+        alone: whether to be `alone_at` it; trainings see to that themselves.
     """
     name = "_".join([Path(stage.__code__.co_filename).stem, *arguments])
     try:
-        with exclusive(LAYOUT.stage_lock(name), partial(_waiting, name)) if alone else nullcontext():
+        with alone_at(name) if alone else nullcontext():
             stage(*arguments)
     except UserError as error:
         if str(error):  # of several processes that fail alike the first one tells
@@ -46,9 +44,17 @@ def run(stage: Callable[..., None], *arguments: str, alone: bool = True) -> None
         raise SystemExit(1) from None
 
 
-def _waiting(stage: str, holder: str) -> None:
-    told = f"{stage} runs already in this folder ({holder}), left from an earlier command: waiting for it to end"
-    print(f"{told}; to end it, kill that process", file=sys.stderr, flush=True)
+def alone_at(stage: str) -> AbstractContextManager[None]:
+    """Waits for a process at the same stage in this folder, left over from a command that was killed.
+
+    It would write to the same place, perhaps the results of other parameters.
+    """
+
+    def busy(holder: str) -> None:
+        told = f"{stage} runs already in this folder ({holder}), left from an earlier command: waiting for it to end"
+        print(f"{told}; to end it, kill that process", file=sys.stderr, flush=True)
+
+    return exclusive(LAYOUT.stage_lock(stage), busy)
 
 
 def shown(items: Iterable[T], *, total: int | None, title: str, unit: str, silent: bool = False) -> Iterator[T]:

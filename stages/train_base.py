@@ -16,7 +16,6 @@ from ssul.methods.objective import Supervised
 from ssul.model.checkpoint import read_training, save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.paths import given_checkpoint, weights_file
-from ssul.training.processes import is_first
 from stages.entry import LAYOUT, run
 from stages.pictures import training_pictures
 from stages.training import Training, meaning_of, train
@@ -73,4 +72,4 @@ def take(folder: Path | None, architecture: Architecture, labels: LabelSpace, sp
 
 
 if __name__ == "__main__":
-    run(main, alone=is_first())  # the first of the processes that share a training stands for all
+    run(main, alone=False)

@@ -12,7 +12,6 @@ from ssul.data.splits import Split
 from ssul.data.stream import Item, derive_seed
 from ssul.errors import UserError
 from ssul.learned import Learned
-from ssul.training.processes import is_first
 from stages.entry import LAYOUT, run
 from stages.increments import increment_of
 from stages.pictures import training_pictures
@@ -73,4 +72,4 @@ def rehearsed(split: Split, settings: Settings) -> list[Item]:
 
 
 if __name__ == "__main__":
-    run(main, *sys.argv[1:], alone=is_first())  # see `train_base`
+    run(main, *sys.argv[1:], alone=False)

@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -25,13 +25,14 @@ from ssul.model.checkpoint import save_checkpoint
 from ssul.paths import Layout, picture_root, project_root
 from ssul.scenario import Step, belongs
 from ssul.training.curve import Curve
-from ssul.training.device import choose_device, hardware, loader_workers, memory_in_use
+from ssul.training.device import choose_device, hardware, libraries, loader_workers, memory_in_use
 from ssul.training.interruption import interruptible
 from ssul.training.learn import DivergedError, Progress, Snapshot, iteration_count, learn_step
 from ssul.training.processes import agreed, any_of, is_first, launch, share_of_host
 from ssul.training.resume import KeptState, fingerprint
+from ssul.training.state import UnfitStateError
 from stages.course import Course, loaded_code
-from stages.entry import LAYOUT, progress_bar, shown
+from stages.entry import LAYOUT, alone_at, progress_bar, shown
 from stages.live import live_curve
 
 
@@ -83,7 +84,8 @@ class Training:
     def fingerprint(self) -> str:
         """Of all that decides what is learned: whoever finds it again may go on with the training."""
         settings, groups = self.settings, [(group["name"], group["lr"]) for group in self.groups]
-        told = (self.made_from, self.order, self.variation, self.learning, groups, self.objective.labels)
+        network, labels = self.objective.model.architecture, self.objective.labels
+        told = (self.made_from, self.order, self.variation, self.learning, groups, network, labels, libraries())
         judged = (settings.recipe.precision, settings.method.selection, self.dataset.saliency)
         data = [LAYOUT.index("train"), LAYOUT.index("val"), LAYOUT.split(self.split.step)]
         if self.split.step > 0:
@@ -95,12 +97,10 @@ class Training:
 def train(training: Training) -> None:
     """Trains a step, from where the same training was ended if it was, and writes its checkpoint."""
     step, dataset = training.split.step, training.dataset
-    wanted = {item.id for item in (*training.new, *training.memory)}
+    wanted = {item.id for item in (*training.new, *training.memory)} | set(training.split.holdout)
     require_unchanged([row for row in training.rows if row.id in wanted], dataset.folders, saliency=dataset.saliency)
     fabric = choose_device(training.settings.recipe.precision, share_of_host())
-    place = Layout(project_root()).trainings, training.fingerprint
-    hold = KeptState.held(*place, partial(print, f"step {step}:", flush=True))
-    with hold if is_first() else nullcontext(KeptState(*place)) as kept:
+    with held(training) as kept:
         share = launch(fabric, training.learning.batch)  # from here on the first process alone tells and writes
         if fabric.is_global_zero:
             announce(training, fabric)
@@ -109,6 +109,19 @@ def train(training: Training) -> None:
             meaning = meaning_of(training.objective.labels, training.split)
             save_checkpoint(LAYOUT.checkpoint(step), training.objective.model, meaning, curve.describe())
             kept.finish()
+
+
+@contextmanager
+def held(training: Training) -> Iterator[KeptState]:
+    """Holds a training and its place in this folder; of several processes the first one does so for all."""
+    place, step = (Layout(project_root()).trainings, training.fingerprint), training.split.step
+    if not is_first():
+        yield KeptState(*place)
+        return
+    tell = partial(print, f"step {step}:", flush=True)
+    # in this order: an orphan that trains the same hears that somebody waits; any other is waited for too
+    with KeptState.held(*place, tell) as kept, alone_at(f"the training of step {step}"):
+        yield kept
 
 
 def learn(training: Training, fabric: Fabric, share: tuple[int, int], kept: KeptState) -> Curve:
@@ -133,21 +146,24 @@ def learn(training: Training, fabric: Fabric, share: tuple[int, int], kept: Kept
         iterations=training.iterations,
     )
     best = best_weights(training)
-    course = Course(kept, curve, best)
+    course = Course(kept, curve, best, silent=not fabric.is_global_zero)
     begin = course.take_up()
     first = agreed(fabric, 0 if begin is None else begin.iteration, "a state to go on from")
-    progress = learn_step(
-        objective,
-        load(order, iterations=training.iterations, share=share, first=first),
-        training.groups,
-        fabric=fabric,
-        iterations=training.iterations,
-        momentum=learning.momentum,
-        weight_decay=learning.weight_decay,
-        schedule=learning.schedule,
-        seeds=partial(order.dropout_seeds, share=share),
-        begin=begin,
-    )
+    try:
+        progress = learn_step(
+            objective,
+            load(order, iterations=training.iterations, share=share, first=first),
+            training.groups,
+            fabric=fabric,
+            iterations=training.iterations,
+            momentum=learning.momentum,
+            weight_decay=learning.weight_decay,
+            schedule=learning.schedule,
+            seeds=partial(order.dropout_seeds, share=share),
+            begin=begin,
+        )
+    except UnfitStateError as error:
+        raise UserError(f"{kept.path('safetensors')} is the state of another training ({error}): delete it") from None
     snapshot = Snapshot(objective.model, first)
     try:
         follow(progress, course, snapshot, fabric, first)
@@ -189,10 +205,9 @@ def follow(progress: Iterator[Progress], course: Course, snapshot: Snapshot, fab
                 course.save(state)
             if ended:
                 by = wish.by or signal.SIGTERM  # it was another process that was asked
-                if told:
-                    course.tell(
-                        f"{by.name} after iteration {state.iteration} of {state.iterations}: the same command goes on"
-                    )
+                course.tell(
+                    f"{by.name} after iteration {state.iteration} of {state.iterations}: the same command goes on"
+                )
                 fabric.barrier()  # who leaves earlier ends the others
                 raise SystemExit(128 + by)
 
@@ -202,13 +217,13 @@ def keep_last_good(
 ) -> str:
     """Saves the last weights from when all was well; returns what to tell."""
     images = ", ".join(order.item(error.iteration, slot).id for slot in range(order.batch))
+    told = f"step {split.step}: {error}. The batch was {images}"
+    if snapshot.iteration is None:  # gone on with weights that were broken already
+        return told
     snapshot.restore()
     place = Layout(project_root()).last_good(split.step)
     save_checkpoint(place, objective.model, meaning_of(objective.labels, split))
-    return (
-        f"step {split.step}: {error}. The batch was {images}; the weights after iteration {snapshot.iteration} are in "
-        f"{place}"
-    )
+    return f"{told}; the weights after iteration {snapshot.iteration} are in {place}"
 
 
 def meaning_of(labels: LabelSpace, split: Split) -> dict[str, Any]:

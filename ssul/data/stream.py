@@ -5,6 +5,7 @@ entered directly, and two methods with the same seed see the same pictures in th
 """
 
 import hashlib
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -185,7 +186,16 @@ def training_batches(
         sampler=range(first * len(samples.slots), len(samples)),
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # else it draws from torch's random state
+        worker_init_fn=_leave_signals,
     )
+
+
+def _leave_signals(worker: int) -> None:
+    """Ctrl-C and SIGTERM are the training's, which may want another batch before it ends; see `interruptible`."""
+    del worker
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def slots_of(batch: int, share: tuple[int, int]) -> range:

@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from ssul.atomic import replaced_folder
@@ -30,6 +30,7 @@ from ssul.errors import UserError
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.model.foreign import all_finite
 from ssul.stored import read_json, refuse_damaged
+from ssul.tensors import save_tensors
 
 FORMAT = 1
 _MOST, _WIDEST = 255, 2**20
@@ -57,8 +58,7 @@ def save_checkpoint(
     }
     with replaced_folder(folder) as temporary:
         for name, part in _parts(model).items():
-            state = {key: tensor.detach().cpu().contiguous() for key, tensor in part.state_dict().items()}
-            save_file(state, temporary / f"{name}.safetensors")  # no metadata: its order is not deterministic
+            save_tensors(temporary / f"{name}.safetensors", part.state_dict())
         description["digests"] = {path.name: _digest(path) for path in sorted(temporary.iterdir())}
         (temporary / "model.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
         if training is not None:

@@ -6,7 +6,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import PIL
 import torch
+import torchvision
 from lightning_fabric import Fabric
 
 from ssul.errors import UserError
@@ -45,6 +47,11 @@ def hardware(fabric: Fabric) -> str:
         return several + torch.cuda.get_device_name(fabric.device)
     threads = torch.get_num_threads()
     return f"{several}{fabric.device.type.upper()}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def libraries() -> dict[str, str]:
+    """The versions of what decodes, resizes and computes: others may round otherwise."""
+    return {module.__name__: module.__version__ for module in (torch, torchvision, PIL)}
 
 
 def memory_in_use(fabric: Fabric) -> float:

@@ -63,22 +63,25 @@ class Snapshot:
     """The weights of a while ago, from when all was well.
 
     Attributes:
-        iteration: after how many iterations it was taken.
+        iteration: after how many iterations it was taken; None if all was never well.
     """
 
     def __init__(self, model: nn.Module, iteration: int = 0, *, every: int = 100) -> None:
         """Takes the network, after how many iterations it is as it is, and how many lie between two snapshots."""
         self.model, self.every = model, every
+        self.iteration: int | None = None
         self._take(iteration)
 
     def take(self, iteration: int) -> None:
         """Takes a snapshot after an iteration where it is due, unless the weights are no longer finite."""
-        if iteration % self.every == 0 and all(bool(one.isfinite().all()) for one in self.model.state_dict().values()):
+        if iteration % self.every == 0:
             self._take(iteration)
 
     def _take(self, iteration: int) -> None:
-        self.iteration = iteration
-        self._state = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        state = self.model.state_dict()
+        if all(bool(tensor.isfinite().all()) for tensor in state.values()):
+            self.iteration = iteration
+            self._state = {name: tensor.detach().clone() for name, tensor in state.items()}
 
     def restore(self) -> None:
         """Gives the network the weights of the snapshot."""

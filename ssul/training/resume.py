@@ -24,18 +24,19 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ssul.atomic import replaced_file
 from ssul.errors import UserError
 from ssul.exclusive import exclusive
 from ssul.stored import parse_json
+from ssul.tensors import save_tensors
 
 MINUTES_VARIABLE = "SSUL_SAVE_MINUTES"
 _MINUTES = 5.0
 _DONE_KEPT = 3  # that ended well, of all trainings: their checkpoints are where they belong, most often
-_A_MONTH = 30 * 24 * 60 * 60  # seconds; one that was ended and is not gone on with
+_ENDED_KEPT = 20  # that did not
+_A_MONTH = 30 * 24 * 60 * 60  # seconds
 
 
 def fingerprint(told: Iterable[object], weights: Mapping[str, Tensor], files: Mapping[str, Path]) -> str:
@@ -141,11 +142,9 @@ class KeptState:
             OSError: if it cannot be written; the state before is still there.
         """
         try:
+            self.path("done").unlink(missing_ok=True)
             with replaced_file(self.path("safetensors")) as temporary:
-                try:
-                    save_file(dict(state.tensors), temporary, metadata={"notes": json.dumps(state.notes)})
-                except SafetensorError as error:  # it hides the disk's number
-                    raise OSError(str(error)) from None
+                save_tensors(temporary, state.tensors, json.dumps(state.notes))
                 with temporary.open("rb") as written:
                     os.fsync(written.fileno())
         finally:  # a full disk is not asked again at once
@@ -175,18 +174,22 @@ def minutes() -> float:
 
 
 def prune(folder: Path) -> None:
-    """Removes states of trainings that ended well, but for the last few, and those that nobody went on with."""
+    """Removes states that nobody is going to go on with, and whatever nobody has touched for a month."""
     states = sorted(folder.glob("*.safetensors"), key=_age)
     done = [path for path in states if path.with_suffix(".done").exists()]
-    for path in [*done[_DONE_KEPT:], *(path for path in states if _age(path) > _A_MONTH)]:
-        lock = FileLock(path.with_suffix(".lock"))
-        with suppress(Timeout), lock.acquire(timeout=0):
-            path.unlink(missing_ok=True)
-            path.with_suffix(".done").unlink(missing_ok=True)
-    for path in folder.glob("*.lock"):
+    ended = [path for path in states if path not in done]
+    for path in (*done[_DONE_KEPT:], *ended[_ENDED_KEPT:]):
+        _remove(path.with_suffix(".lock"), path, path.with_suffix(".done"))
+    for path in folder.iterdir():
         if _age(path) > _A_MONTH:
-            with suppress(Timeout), FileLock(path).acquire(timeout=0):
-                path.unlink(missing_ok=True)
+            _remove(path if path.suffix == ".tmp" else path.with_suffix(".lock"), path)
+
+
+def _remove(lock: Path, *paths: Path) -> None:
+    """Removes files and their lock, unless a process holds it."""
+    with suppress(Timeout), FileLock(lock).acquire(timeout=0):
+        for path in (*paths, lock):
+            path.unlink(missing_ok=True)
 
 
 def _age(path: Path) -> float:
