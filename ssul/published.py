@@ -14,7 +14,7 @@ from ssul.errors import UserError
 from ssul.labels import LabelSpace
 from ssul.model.checkpoint import save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
-from ssul.model.foreign import UnreadableError, all_finite, read_tensors
+from ssul.model.foreign import UnreadableError, all_finite, is_state_dict, read_tensors
 
 _NAMED_AT_MOST = 6
 _RESNET_CHILDREN = {
@@ -41,7 +41,7 @@ def read_published(path: Path) -> dict[str, Tensor]:
             "not run"
         ) from None
     state = content.get("model_state") if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+    if not isinstance(state, Mapping) or not is_state_dict(state):
         raise UserError(f"the checkpoint {path} holds no model_state: it is none of SSUL's published code")
     found: dict[str, Tensor] = {}
     for name, tensor in state.items():

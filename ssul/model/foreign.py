@@ -4,7 +4,9 @@ The one module that calls `torch.load`, whose format is a pickle. `weights_only=
 containers and numbers, and what it is told to allow.
 """
 
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ import torch
 from numpy._core import multiarray
 from torch import Tensor
 from torchvision import models
+
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_DTYPES = (*_FLOATS, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool)
 
 
 class UnreadableError(Exception):
@@ -26,14 +31,30 @@ def read_tensors(path: Path, *, numpy_numbers: bool = False) -> Any:
         path: the file.
         numpy_numbers: whether single numbers of NumPy may be in it: the best scores in published files are such.
 
+    Every tensor is plain and has no more values than the file has room for: a view may claim any size.
+
     Raises:
-        UnreadableError: with the name of the reader's error.
+        UnreadableError: with the name of the reader's error, or what is refused.
     """
+    if zipfile.is_zipfile(path):  # as PyTorch writes it, and never compressed
+        with suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(path) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise UnreadableError("it is compressed, and may become of any size")
     try:
         with torch.serialization.safe_globals(_numpy_scalars() if numpy_numbers else []):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a broken or foreign file makes the restricted unpickler raise
         raise UnreadableError(type(error).__name__) from None
+    if not all(_is_plain(tensor) for tensor in _tensors_in(content)):
+        raise UnreadableError("a tensor of a foreign kind, or one that claims more values than the file holds")
+    return content
+
+
+def is_state_dict(content: object) -> bool:
+    """Whether something is a dictionary of tensors by name."""
+    return isinstance(content, Mapping) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
+    )
 
 
 def download_imagenet(name: str) -> Mapping[str, Tensor]:
@@ -52,8 +73,22 @@ def download_imagenet(name: str) -> Mapping[str, Tensor]:
 
 def all_finite(state: Mapping[str, Tensor]) -> bool:
     """Whether all are plain tensors without NaN and infinity: with one a network predicts nonsense, silently."""
-    plain = all(tensor.layout is torch.strided and not tensor.is_quantized for tensor in state.values())
-    return plain and all(bool(tensor.isfinite().all()) for tensor in state.values())
+    return all(_is_plain(tensor) and bool(tensor.isfinite().all()) for tensor in state.values())
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor has a kind that networks have, and no more values than it has memory."""
+    known = tensor.layout is torch.strided and tensor.dtype in _DTYPES and tensor.device.type != "meta"
+    # a nested tensor is strided too, and has no sizes
+    return known and not tensor.is_nested and tensor.nbytes <= tensor.untyped_storage().nbytes()
+
+
+def _tensors_in(content: object) -> Iterator[Tensor]:
+    if isinstance(content, Tensor):
+        yield content
+    parts = content.values() if isinstance(content, Mapping) else content if isinstance(content, list | tuple) else ()
+    for part in parts:
+        yield from _tensors_in(part)
 
 
 def _numpy_scalars() -> list[Any]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from ssul.errors import UserError
-from ssul.model.foreign import UnreadableError, all_finite, download_imagenet, read_tensors
+from ssul.model.foreign import UnreadableError, all_finite, download_imagenet, is_state_dict, read_tensors
 
 NORM_MOMENTUM = 0.01
 """BatchNorm momentum of the trunk (the published code's)."""
@@ -203,7 +203,7 @@ def _read_weights(path: Path) -> Mapping[str, Tensor]:
     except (UnreadableError, SafetensorError, OSError) as error:
         told = error if isinstance(error, UnreadableError) else type(error).__name__
         raise UserError(f"model.weights '{path}' is not a readable state dict ({told})") from None
-    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+    if not is_state_dict(state):
         raise UserError(f"model.weights '{path}' holds a {type(state).__name__}, not a state dict")
     if not all_finite(state):
         raise UserError(f"model.weights '{path}' holds weights that are NaN or infinite: name another file")
