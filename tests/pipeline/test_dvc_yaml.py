@@ -8,8 +8,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -17,6 +18,7 @@ from pydantic import BaseModel
 
 from ssul import config
 from ssul.config import Section
+from ssul.errors import UserError
 from tests.pipeline.conftest import PROJECT, Clone
 
 # the script that each stage of dvc.yaml runs
@@ -166,3 +168,68 @@ def test_a_stage_lists_exactly_the_parameters_that_it_reads(
     listed = stages()[name]["params"]
     expected = {leaf for leaf in recorder.all for entry in listed if leaf == entry or leaf.startswith(f"{entry}.")}
     assert recorder.read - (WHERE_NOT_WHAT - expected) == expected
+
+
+def others(value: Any, kind: Any) -> list[Any]:
+    """What a parameter might be instead; not all of it need be allowed."""
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int | float):
+        return [value + 1, value / 2, value * 2]
+    if isinstance(value, list | tuple):
+        return [[one / 2 for one in value]]
+    return [choice for choice in get_args(kind) if choice != value]
+
+
+def changed(settings: config.Settings, name: str) -> config.Settings | None:
+    """The parameters with another value of one; None where no other is allowed beside the rest."""
+    *path, last = name.split(".")
+    section: Any = settings
+    for part in path:
+        section = getattr(section, part)
+    if isinstance(section, BaseModel):
+        for value in others(getattr(section, last), type(section).model_fields[last].annotation):
+            content = settings.model_dump(mode="json")
+            place = content
+            for part in path:
+                place = place[part]
+            place[last] = value
+            with suppress(UserError):
+                return config.parse(content)
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["train_base", "train_step"])
+def test_whatever_a_training_lists_as_a_parameter_makes_it_another_training(
+    finished: Clone, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would go on with the state of a training with other parameters."""
+    import importlib
+
+    stage = importlib.import_module(f"stages.{name}")
+    monkeypatch.chdir(finished.root)
+    found: list[str] = []
+    monkeypatch.setattr(stage, "train", lambda training: found.append(training.fingerprint))
+
+    def fingerprint(settings: config.Settings) -> str | None:
+        """None where the stage refuses them."""
+        monkeypatch.setattr(config, "load", lambda path: settings)
+        try:
+            stage.main(*ARGUMENTS.get(name, ()))
+        except UserError:
+            return None
+        return found.pop()
+
+    settings = config.load(Path("params.yaml"))
+    own = fingerprint(settings)
+    assert own is not None
+    assert fingerprint(settings) == own
+    entries = stages()[name]["params"]
+    leaves_listed = [
+        leaf for leaf in leaves(settings) for entry in entries if leaf == entry or leaf.startswith(f"{entry}.")
+    ]
+    tried = {leaf: changed(settings, leaf) for leaf in leaves_listed}
+    made = {leaf: fingerprint(other) for leaf, other in tried.items() if other is not None}
+    assert [leaf for leaf, other in made.items() if other == own] == []
+    assert len([leaf for leaf, other in made.items() if other is not None]) >= 15, made
