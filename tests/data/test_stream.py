@@ -160,10 +160,12 @@ def dataset(book: "PictureBook") -> SegmentationDataset:
 
 
 def loaded(
-    dataset: SegmentationDataset, order: SampleOrder, workers: int = 0, share: tuple[int, int] = (0, 1)
+    dataset: SegmentationDataset, order: SampleOrder, workers: int = 0, share: tuple[int, int] = (0, 1), first: int = 0
 ) -> list[tuple[Tensor, Tensor]]:
     variation = Variation(32, (0.5, 2.0))
-    batches = training_batches(order, dataset, LABELS, variation, iterations=3, workers=workers, share=share)
+    batches = training_batches(
+        order, dataset, LABELS, variation, iterations=3, workers=workers, share=share, first=first
+    )
     return [(images, targets) for images, targets in batches]
 
 
@@ -172,6 +174,22 @@ def samples_at(dataset: SegmentationDataset, order: SampleOrder, scale: tuple[fl
 
 
 MIXED = SampleOrder(items("new", 4), items("memory", 3), batch=3, seed=5, step=1)
+
+
+@pytest.mark.parametrize("first", [0, 1, 2, 3])
+@pytest.mark.parametrize("share", [(0, 1), (1, 2)])
+def test_who_begins_later_gets_the_same_rest(dataset: SegmentationDataset, first: int, share: tuple[int, int]) -> None:
+    whole, rest = loaded(dataset, MIXED, share=share), loaded(dataset, MIXED, share=share, first=first)
+    assert len(rest) == 3 - first
+    for ours, theirs in zip(rest, whole[first:], strict=True):
+        assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_loading_draws_nothing_from_torchs_random_state(dataset: SegmentationDataset, workers: int) -> None:
+    before = torch.get_rng_state()
+    loaded(dataset, MIXED, workers=workers)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_batches_are_bytes_of_the_crops_shape(dataset: SegmentationDataset) -> None:

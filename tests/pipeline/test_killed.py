@@ -1,5 +1,6 @@
 """Whoever is killed or interrupted loses next to nothing: the same command goes on, and ends as if nothing had been."""
 
+import os
 import random
 import re
 import shutil
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
+from ssul.training.resume import KeptState
 from tests.pipeline.conftest import Clone
 from tests.pipeline.torture import ENVIRONMENT, Run, copy_of, digests, faults, little_world, plan, torture, undisturbed
 
@@ -57,14 +60,24 @@ class Training:
             env=self.clone.environment | variables,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
-    def has_saved(self) -> "Training":
-        while not list((self.clone.root / "data" / "cache" / "trainings").glob("*.safetensors")):
+    @property
+    def states(self) -> Path:
+        return self.clone.root / "data" / "cache" / "trainings"
+
+    def has_saved(self, *, judged: bool = False) -> "Training":
+        """Waits for a saved state; with best weights on the way if that is asked for."""
+        while not any(not judged or self._score(path) > 0 for path in self.states.glob("*.safetensors")):
             assert self.process.poll() is None
             time.sleep(0.02)
         return self
+
+    def _score(self, path: Path) -> float:
+        saved = KeptState(path.parent, path.stem).read()
+        return saved.notes["score"] if saved is not None else -1.0
 
     def end(self) -> str:
         """What it tells at its end, without a checkpoint."""
@@ -94,6 +107,43 @@ def test_a_training_that_is_asked_to_end_saves_itself_and_goes_on(
     ended = re.search(rf"step \d: {how.name} after iteration (\d+) of \d+: the same command goes on", told)
     assert ended is not None, told
     assert training.goes_on() == int(ended[1])  # not one is repeated
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_loaders_that_are_asked_to_end_too_do_not_hinder_it(alone: Alone, how: signal.Signals) -> None:
+    """Ctrl-C in a terminal and SLURM's scancel reach every process."""
+    training = Training(alone, "train_base", SSUL_WORKERS="2").has_saved()
+    os.killpg(training.process.pid, how)
+    told = training.end()
+    assert training.process.returncode == 128 + how, told
+    assert "Traceback" not in told
+    assert training.goes_on() > 0
+
+
+def test_an_orphan_in_the_same_folder_hands_over_what_it_has_learned(alone: Alone) -> None:
+    orphan = Training(alone, "train_base", SSUL_SAVE_MINUTES="60")
+    while not list(orphan.states.glob("*.holder")):
+        assert orphan.process.poll() is None
+        time.sleep(0.02)
+    again = orphan.clone.stage("train_base")
+    assert orphan.process.wait(timeout=120) == 0
+    assert again.code == 0
+    assert f"the same training runs already (process {orphan.process.pid} on " in again.text
+    assert re.search(r"goes on after iteration (\d+) of \1\n", again.text)
+    assert digests(orphan.clone.root) == orphan.whole
+
+
+def test_the_best_weights_on_the_way_go_on_too(alone: Alone) -> None:
+    clone = copy_of(alone[0], alone[0].root.with_name("judged"))
+    params = yaml.safe_load((clone.root / "params.yaml").read_text())
+    params["data"]["holdout"], params["method"]["selection"] = 0.3, "holdout"
+    (clone.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    for stage in ("splits", "train_base"):
+        assert clone.stage(stage).code == 0
+    training = Training((clone, 0.0, digests(clone.root)), "train_base")
+    training.has_saved(judged=True).process.send_signal(signal.SIGTERM)
+    training.end()
+    assert training.goes_on() > 0
 
 
 def test_a_loader_that_the_kernel_kills_is_reported_and_the_training_goes_on(alone: Alone) -> None:

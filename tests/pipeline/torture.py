@@ -41,6 +41,7 @@ TRAININGS = ("train_base", "train_step 1")
 RESULTS = ("data/checkpoints", "data/evaluation", "data/memory", "reports")
 ENVIRONMENT = {MINUTES_VARIABLE: str(INTERVAL / 60), "SSUL_TRACKING": "off"}
 _IN_A_RUN = 5  # times uniform over it
+_WRITING = 3.0  # seconds that an iteration and a write may take on a machine that is busy
 _PATIENCE = 600.0  # seconds until something must have come to an end
 
 
@@ -196,7 +197,7 @@ class Run:
             self.at, before = self.times.pop(0), self.at
             later = time.monotonic() + self.at - before
             return self.until(lambda: time.monotonic() >= later)
-        wanted = self.pick.choice(TRAININGS)
+        wanted = self.pick.choice(TRAININGS) if moment == "writing" else TRAININGS[-1]
         if not self.until(lambda: self._trains(wanted)):
             return False
         later = time.monotonic() + (self.pick.uniform(0, 3) if moment == "trained" else 0.0)
@@ -263,6 +264,8 @@ class QueuedRun(Run):
         if "Success" not in status:
             assert "Failed" not in status, self.told() + self.clone.dvc("queue", "logs", self.name).text
             return False
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(self.clone.dvc("queue", "logs", self.name).text)
         outcome = self.clone.dvc("exp", "apply", self.name)
         assert outcome.code == 0, outcome.text
         return True
@@ -342,12 +345,14 @@ def one_round(run: Run, wanted: list[tuple[str, str]], queued: bool) -> list[Kil
         kills.append((killed, len(run.told())))
         print(f"  {killed}", flush=True)
     told = run.told()
-    return [replace(kill, followed=gone_on(kill.stage, told[at:])) for kill, at in kills]
+    return [replace(kill, followed=gone_on(kill, told[at:])) for kill, at in kills]
 
 
-def gone_on(stage: str, told: str) -> int | None:
-    """The iteration from which the training of a stage was gone on with first."""
-    step = stage.rpartition(" ")[2].replace("train_base", "0")
+def gone_on(kill: Kill, told: str) -> int | None:
+    """The iteration from which the training of a stage was gone on with first; the saved one if it had ended."""
+    if f"Running stage '{kill.stage.replace(' ', '@')}'" not in told:
+        return kill.saved
+    step = kill.stage.rpartition(" ")[2].replace("train_base", "0")
     found = re.search(rf"step {step}: goes on after iteration (\d+)", told)
     return int(found[1]) if found else None
 
@@ -359,9 +364,18 @@ def copy_of(clone: Clone, root: Path) -> Clone:
 
 
 def faults(kills: Sequence[Kill]) -> list[str]:
-    """What was lost: trainings that did not go on from where they had been saved. (The queue's log is dvc's.)"""
-    went_on = [kill for kill in kills if kill.saved is None or (kill.followed or 0) >= kill.saved]
-    return [f"not gone on with: {kill}" for kill in kills if kill not in went_on and kill.who != "worker"]
+    """What was lost: trainings that did not go on from where they had been saved, or had not been saved in time."""
+    saved = [kill for kill in kills if kill.saved is not None]
+    late = [f"not saved in time: {kill}" for kill in saved if kill.lost > INTERVAL + _WRITING]
+    return late + [f"not gone on with: {kill}" for kill in saved if (kill.followed or 0) < (kill.saved or 0)]
+
+
+def enough(kills: Sequence[Kill], wanted: Sequence[tuple[str, str]]) -> bool:
+    """Whether as many as planned were hit in a step after it had saved, and in a write."""
+    step = sum(kill.moment == "trained" and kill.stage == TRAININGS[-1] for kill in kills)
+    writes = sum(kill.moment == "writing" for kill in kills)
+    planned = Counter(moment for _, moment in wanted)
+    return step >= planned["trained"] and writes >= planned["writing"]
 
 
 def main() -> None:
@@ -377,7 +391,8 @@ def main() -> None:
         pristine = little_world(Path(place) / "pristine")
         alone, seconds = undisturbed(pristine, Path(place) / "alone")
         print(f"undisturbed: {seconds:.0f} s", flush=True)
-        kills = torture(plan(given.kills, pick), pristine, digests(alone.root), seconds, pick)
+        wanted = plan(given.kills, pick)
+        kills = torture(list(wanted), pristine, digests(alone.root), seconds, pick)
     if given.json is not None:
         given.json.write_text(json.dumps([asdict(kill) for kill in kills], indent=1) + "\n", encoding="utf-8")
     lost = [kill.lost for kill in kills if kill.saved is not None]
@@ -386,6 +401,8 @@ def main() -> None:
         f"{sum(kill.moment == 'writing' for kill in kills)} in a write; seconds of work to do again in them: "
         f"median {statistics.median(lost):.2f}, at most {max(lost):.2f}, saved every {INTERVAL}"
     )
+    if not enough(kills, wanted):
+        sys.exit("too few were killed at the moments that were planned")
     if found := faults(kills):
         sys.exit("\n".join(found))
 

@@ -235,6 +235,33 @@ def test_the_state_of_a_training_that_runs_is_never_removed(tmp_path: Path) -> N
         process.kill()
 
 
+def test_of_trainings_that_were_ended_the_last_twenty_states_stay(tmp_path: Path) -> None:
+    for age in range(25):
+        keep(tmp_path, f"ended{age:02}", age=60.0 * age, done=False)
+    prune(tmp_path)
+    assert {path.stem for path in tmp_path.iterdir()} == {f"ended{age:02}" for age in range(20)}
+
+
+def test_a_training_that_saves_again_has_not_ended_any_more(tmp_path: Path) -> None:
+    """It ended well once, its state was deleted by hand, and it was ended on the way when it ran again."""
+    again = keep(tmp_path, "again", age=0, done=True)
+    again.path("safetensors").unlink()
+    keep(tmp_path, "again", age=100, done=False)
+    for age in range(4):
+        keep(tmp_path, f"done{age}", age=age, done=True)
+    prune(tmp_path)
+    assert again.exists()
+
+
+def test_what_nobody_has_touched_for_a_month_goes_and_a_fresh_state_beside_it_stays(tmp_path: Path) -> None:
+    keep(tmp_path, "fresh", age=0, done=False)
+    for name in (".one.safetensors.some-host.17.tmp", "one.holder", "one.wanted", "one.lock", "fresh.wanted"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, times=(0, 0))
+    prune(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} - {"fresh.lock"} == {"fresh.safetensors"}
+
+
 def test_a_training_that_never_saved_is_not_noted_as_done(tmp_path: Path) -> None:
     KeptState(tmp_path, "short").finish()
     assert not list(tmp_path.iterdir())
