@@ -8,6 +8,7 @@ import functools
 import io
 import json
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,11 +20,13 @@ import yaml
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torch import Tensor
 
 from ssul import config
 from ssul.config import Settings
 from ssul.data import pixels
 from ssul.data.about import About
+from ssul.data.decoding import decode_rgb, decode_values
 from ssul.data.examine import Fault, Memo, Shown, examine_masks
 from ssul.data.exemplars import Exemplar, read_exemplars, write_exemplars
 from ssul.data.index import ImageIndex, IndexRow
@@ -327,12 +330,30 @@ def looked_at(content: bytes) -> None:
             truth = np.array(Image.open(io.BytesIO(content)))
             assert truth.shape == (shown.height, shown.width)
             assert sum(shown.pixels.values()) + shown.void == truth.size
+        slowly, quickly = read_with(pixels.rgb, content), read_with(decode_rgb, content)
+        assert (slowly is None) == (quickly is None)
+        if slowly is not None and quickly is not None:
+            assert slowly.dtype == np.uint8
+            assert slowly.shape[2] == 3
+            assert np.array_equal(slowly, quickly.permute(1, 2, 0))
+        slowly, quickly = read_with(functools.partial(pixels.values, what="mask"), content), read_with(mask_of, content)
+        assert (slowly is None) == (quickly is None)
+        assert slowly is None or np.array_equal(slowly, quickly)
+
+
+def mask_of(path: Path) -> Tensor:
+    return decode_values(path, "mask")
+
+
+def read_with(reader: Callable[[Path], Any], content: bytes) -> Any:
+    """What a reader makes of a file; None if it refuses it."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
         try:
-            photograph = pixels.rgb(content)
+            return reader(Path(file.name))
         except UnusablePictureError:
-            return
-        assert photograph.dtype == np.uint8
-        assert photograph.shape[2] == 3
+            return None
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
