@@ -26,7 +26,9 @@ sys.stdin.read()
 pathlib.Path("ended").touch()
 """
 GIVES_UP = """
-journal.with_suffix(".trouble").write_text("the store is gone")
+whole = journal.with_suffix(".whole")  # as the real one does: whoever looks must not see it half written
+whole.write_text("the store is gone")
+whole.replace(journal.with_suffix(".trouble"))
 sys.exit(0)
 """
 Reader = Callable[[str], None]
@@ -168,12 +170,12 @@ def test_a_training_that_fails_is_not_done_and_its_reader_ends_too(here: Path, r
 
 
 def test_the_end_of_a_training_does_not_wait_for_a_reader_that_hangs(here: Path, reader: Reader) -> None:
-    reader("import time; time.sleep(3); sys.exit()")
+    reader("import time; time.sleep(20); sys.exit()")
     with live_curve(1) as live:
         live.show(POINT)
         wait_for((here / "started").exists)
         began = time.monotonic()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
 
 
 def test_two_steps_have_a_journal_and_a_reader_each(here: Path, reader: Reader) -> None:
