@@ -18,13 +18,14 @@ from stages.live import live_curve
 POINT = {"iteration": 10, "loss": 0.5, "lr": 0.1}
 Captured = pytest.CaptureFixture[str]
 READER = """
-import pathlib, sys
+import pathlib, sys, time
 with open("started", "a") as file:
     file.write(" ".join(sys.argv[1:]) + "\\n")
 journal = pathlib.Path(sys.argv[2])
 {act}
 sys.stdin.read()
 pathlib.Path("ended").touch()
+time.sleep(1)  # a training that is kept waiting between closing and looking still finds it at work
 """
 GIVES_UP = """
 whole = journal.with_suffix(".whole")  # as the real one does: whoever looks must not see it half written
