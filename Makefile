@@ -19,7 +19,7 @@ repro: setup
 	. $(BIN)/activate && dvc repro && ssul show
 
 test: setup
-	. $(BIN)/activate && python -m pytest
+	. $(BIN)/activate && python -m pytest -n auto --maxprocesses 4
 
 # a file's tests are one story, told in order: only whole files run side by side
 test-slow: setup

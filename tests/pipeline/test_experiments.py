@@ -6,6 +6,7 @@ The tests of this module are one story, told in order over one clone.
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import time
@@ -140,7 +141,9 @@ def test_all_experiments_stand_in_one_table(queue: Clone) -> None:
 def test_steps_from_the_cache_are_in_the_run_with_all_their_points(clone: Clone) -> None:
     one_by_one = "scenario.increment=1"
     succeeded(clone.experiment(one_by_one))
-    succeeded(clone.experiment("method=finetune", one_by_one))
+    for folder in ("checkpoints", "evaluation", "memory"):
+        shutil.rmtree(clone.root / "data" / folder)
+    (clone.root / "dvc.lock").unlink()
     outcome = succeeded(clone.experiment(one_by_one, "scenario.order=[1,2,3,4,5,6,7,8,10,9]"))
     trained = {"train_base", *(f"train_step@{step}" for step in (1, 2, 3, 4))}
     assert trained & set(outcome.ran) == {"train_step@3", "train_step@4"}
@@ -179,6 +182,7 @@ def test_a_killed_experiment_that_is_run_again_is_in_mlflow_once(clone: Clone) -
     assert process.poll() is None, "it ended before it could be killed"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    (clone.root / ".git" / "index.lock").unlink(missing_ok=True)  # git's, if it was at work: it asks people to do this
     succeeded(clone.dvc(*[word if word != "killed" else "again" for word in words]))
     (parent,) = (run for run in page.parents().values() if run.data.params["recipe.increment.epochs"] == "60")
     assert parent.info.status == "FINISHED"
