@@ -52,10 +52,11 @@ class LiveCurve:
         """Lets the reader end by itself."""
         self._look_for_trouble()
         reader = self._reader
+        lives = reader is not None and reader.poll() is None
         if reader is not None and reader.stdin is not None:
             with suppress(OSError):
                 reader.stdin.close()
-        if reader is not None and reader.poll() is None:
+        if reader is not None and lives:
             reader.returncode = 0  # nobody waits for it; it removes the journal
         else:
             for path in (self.journal, trouble_of(self.journal)):

@@ -35,7 +35,7 @@ INTERVAL = 0.5
 """Seconds between two savings of a training."""
 WORLD = (
     *(*TINY, "scenario.base_classes=8", "model.width=32", "memory.capacity=4"),
-    *("recipe.base.epochs=30", "recipe.increment.epochs=40"),
+    *("recipe.base.epochs=30", "recipe.increment.epochs=60"),
 )
 TRAININGS = ("train_base", "train_step 1")
 RESULTS = ("data/checkpoints", "data/evaluation", "data/memory", "reports")
@@ -200,7 +200,7 @@ class Run:
         wanted = self.pick.choice(TRAININGS) if moment == "writing" else TRAININGS[-1]
         if not self.until(lambda: self._trains(wanted)):
             return False
-        later = time.monotonic() + (self.pick.uniform(0, 3) if moment == "trained" else 0.0)
+        later = time.monotonic() + (self.pick.uniform(0, 1) if moment == "trained" else 0.0)
         if not self.until(lambda: time.monotonic() >= later):
             return False
         return self._trains(wanted) or self._reach(moment)
