@@ -41,7 +41,7 @@ TRAININGS = ("train_base", "train_step 1")
 RESULTS = ("data/checkpoints", "data/evaluation", "data/memory", "reports")
 ENVIRONMENT = {MINUTES_VARIABLE: str(INTERVAL / 60), "SSUL_TRACKING": "off"}
 _IN_A_RUN = 5  # times uniform over it
-_WRITING = 3.0  # seconds that an iteration and a write may take on a machine that is busy
+_STARTING = 10.0  # seconds until a training that is begun again saves, beside the interval, on a machine that is busy
 _PATIENCE = 600.0  # seconds until something must have come to an end
 
 
@@ -366,7 +366,7 @@ def copy_of(clone: Clone, root: Path) -> Clone:
 def faults(kills: Sequence[Kill]) -> list[str]:
     """What was lost: trainings that did not go on from where they had been saved, or had not been saved in time."""
     saved = [kill for kill in kills if kill.saved is not None]
-    late = [f"not saved in time: {kill}" for kill in saved if kill.lost > INTERVAL + _WRITING]
+    late = [f"not saved in time: {kill}" for kill in saved if kill.lost > INTERVAL + _STARTING]
     return late + [f"not gone on with: {kill}" for kill in saved if (kill.followed or 0) < (kill.saved or 0)]
 
 
