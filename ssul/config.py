@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from ssul.errors import UserError
+from ssul.files import VOID
 from ssul.scenario import Setting
 
 MOST_PIXELS_A_SIDE = 8192
@@ -30,8 +31,8 @@ Rate = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Scale = Annotated[float, Field(gt=0.0, le=16.0)]
 Count = Annotated[int, Field(ge=1)]
 Byte = Annotated[int, Field(ge=0, le=255)]
-MOST_CLASSES = 253
-"""Targets are bytes: 256 values less void, background and unknown."""
+MOST_CLASSES = VOID - 2
+"""Targets are bytes: the values below void, less background and unknown."""
 
 
 def _is_template(template: str) -> str:
@@ -107,7 +108,7 @@ class Described(Section):
     palette: list[tuple[Byte, Byte, Byte]] | None = None
     background: bool = True
     first_value: Byte = 1
-    void: Byte | None = 255
+    void: Byte | None = VOID
     train: Place
     val: Place | None = None
     val_share: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None

@@ -115,6 +115,11 @@ class Layout:
         return self.root / "reports"
 
     @property
+    def reported(self) -> Path:
+        """Which step was reported and logged; not in git as `reports` is, so that a fresh clone logs its run too."""
+        return self.root / "data" / "reported.json"
+
+    @property
     def metrics(self) -> Path:
         """The final numbers, for `dvc metrics`."""
         return self.reports / "metrics.json"

@@ -73,6 +73,7 @@ def main(last: str) -> None:
     print(f"\nmean IoU and forgetting in percent, {subject}\n\n{tables.text_table(rows)}\n")
     print(f"report: {LAYOUT.page}", flush=True)
     track(settings, results, summary, int(last))
+    write_json(LAYOUT.reported, {"step": int(last)})
 
 
 def track(settings: Settings, results: Results, summary: Mapping[str, Any], last: int) -> None:

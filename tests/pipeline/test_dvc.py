@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,21 @@ def base(clone: Clone, first: Outcome) -> dict[str, str]:
 def test_a_fresh_clone_runs_every_stage_once(first: Outcome) -> None:
     assert sorted(first.ran) == sorted(EVERYTHING)
     assert first.restored == []
+
+
+def test_a_fresh_clone_that_finds_the_committed_results_again_logs_its_run(
+    clone: Clone, first: Outcome, tmp_path: Path
+) -> None:
+    """The report's files are in git: where nothing else were missing dvc would not run it, and MLflow would lack it."""
+    fresh = Clone(tmp_path / "fresh")
+    assert clone.command("git", "clone", "-q", str(clone.root), str(fresh.root)).code == 0
+    for name in ("dvc.lock", "params.yaml"):
+        shutil.copyfile(clone.root / name, fresh.root / name)
+    shutil.copytree(clone.root / "reports", fresh.root / "reports", dirs_exist_ok=True)
+    outcome = succeeded(fresh.dvc("repro"))
+    assert digest(fresh.root / "reports") == digest(clone.root / "reports")
+    assert "report" in outcome.ran
+    assert succeeded(fresh.dvc("repro")).ran == []
 
 
 def test_the_results_have_a_row_for_each_step_with_values_in_0_to_1_or_null(clone: Clone, first: Outcome) -> None:
