@@ -8,14 +8,12 @@ from functools import partial
 from typing import Any
 
 from lightning_fabric import Fabric
-from torch import Tensor
-from torch.utils.data import DataLoader
 
 from ssul.config import Learning, Settings
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex, IndexRow, require_unchanged
 from ssul.data.splits import Split
-from ssul.data.stream import Item, SampleOrder, Variation, training_batches
+from ssul.data.stream import Item, SampleOrder, TrainingBatches, Variation, training_batches
 from ssul.data.transforms import normalise
 from ssul.errors import UserError
 from ssul.evaluation.selection import BestWeights, judge_step, published_interval
@@ -248,7 +246,7 @@ def announce(training: Training, fabric: Fabric) -> None:
 class _OnDevice:
     """Loaded batches, normalised, on the device."""
 
-    batches: "DataLoader[tuple[Tensor, Tensor]]"
+    batches: TrainingBatches
     fabric: Fabric
 
     def __iter__(self) -> Iterator[Batch]:
@@ -256,7 +254,7 @@ class _OnDevice:
             yield normalise(self.fabric.to_device(images)), self.fabric.to_device(target)
 
 
-def survey(objective: Objective, batches: "DataLoader[tuple[Tensor, Tensor]]", fabric: Fabric, step: int) -> None:
+def survey(objective: Objective, batches: TrainingBatches, fabric: Fabric, step: int) -> None:
     """Lets a method look at the step's images before the training, under a progress bar where it does."""
     objective.to(fabric.device)
     looked = objective.survey(_OnDevice(batches, fabric))

@@ -4,15 +4,18 @@ Nothing depends on the number of workers or processes, or on what was drawn befo
 entered directly, and two methods with the same seed see the same pictures in the same order.
 """
 
+import atexit
 import hashlib
+import multiprocessing
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.picture_cache import PictureCache, cache_bytes
@@ -152,6 +155,41 @@ class TrainingSamples(Dataset[tuple[Tensor, Tensor]]):
         return 0 if item.unshifted else self.labels.padding(saliency=self.dataset.saliency)
 
 
+class TrainingBatches(DataLoader[Any]):
+    """Batches of samples. What people and machines do to a loading process is raised here as it was raised there."""
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:  # type: ignore[override]  # one is made for each iteration
+        loaded = super().__iter__()
+        try:
+            for batch in loaded:
+                if isinstance(batch, Exception):
+                    raise batch
+                yield batch
+        finally:
+            del loaded  # ends its processes; else they would live as long as somebody holds the error's traceback
+
+
+class _Caught(Dataset[tuple[Tensor, Tensor] | Exception]):
+    """The samples, or why there is none: PyTorch hands on an exception's traceback as text, no error number with it."""
+
+    def __init__(self, samples: TrainingSamples) -> None:
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, position: int) -> tuple[Tensor, Tensor] | Exception:
+        try:
+            return self.samples[position]
+        except (UserError, OSError) as error:  # a fault of ours keeps its traceback
+            return error
+
+
+def _batched(samples: list[tuple[Tensor, Tensor] | Exception]) -> Any:
+    errors = [one for one in samples if isinstance(one, Exception)]
+    return errors[0] if errors else default_collate(samples)
+
+
 def training_batches(
     order: SampleOrder,
     dataset: SegmentationDataset,
@@ -162,7 +200,7 @@ def training_batches(
     workers: int,
     share: tuple[int, int] = (0, 1),
     first: int = 0,
-) -> DataLoader[tuple[Tensor, Tensor]]:
+) -> TrainingBatches:
     """The batches of one step: uint8 images (B, 3, S, S) and uint8 targets (B, S, S) with S = crop.
 
     Args:
@@ -180,8 +218,9 @@ def training_batches(
     """
     cache = PictureCache(cache_bytes(workers))
     samples = TrainingSamples(order, dataset, labels, variation, iterations, share=share, cache=cache)
-    return DataLoader(
-        samples,
+    return TrainingBatches(
+        _Caught(samples),
+        collate_fn=_batched,
         batch_size=len(samples.slots),
         sampler=range(first * len(samples.slots), len(samples)),
         num_workers=workers,
@@ -196,6 +235,13 @@ def _leave_signals(worker: int) -> None:
     del worker
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+@atexit.register  # at the end of an interpreter that still holds loaders Python asks them to end, and waits
+def _end_loaders() -> None:
+    for child in multiprocessing.active_children():
+        if child.daemon:
+            child.kill()
 
 
 def slots_of(batch: int, share: tuple[int, int]) -> range:

@@ -1,6 +1,11 @@
 """The order of training samples is a pure function: of no worker, no process, and nothing that was drawn before."""
 
+import errno
+import subprocess
+import sys
 from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,17 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ssul.data.dataset import SegmentationDataset
+from ssul.data.dataset import Picture, SegmentationDataset
 from ssul.data.picture_cache import PictureCache
 from ssul.data.stream import Item, SampleOrder, TrainingSamples, Variation, derive_seed, slots_of, training_batches
 from ssul.data.window import draw_window
 from ssul.errors import UserError
+from ssul.failures import explained
 from ssul.files import VOID
 from ssul.labels import LabelSpace
 
 if TYPE_CHECKING:
     from tests.conftest import PictureBook
 
+PROJECT = Path(__file__).parents[2]
 LABELS = LabelSpace(((1,), (2,)), unknown=True, activation="sigmoid")
 
 
@@ -282,6 +289,60 @@ def test_the_random_state_of_a_gpu_is_untouched(dataset: SegmentationDataset, mo
     monkeypatch.setattr(torch.cuda, "manual_seed_all", reseeded.append)
     _ = samples_at(dataset, MIXED, scale=(0.5, 2.0))[0]
     assert reseeded == []
+
+
+# --- what people and machines do to a process that loads --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_picture_that_is_gone_is_told_in_one_line_by_whichever_process_looks_for_it(
+    dataset: SegmentationDataset, workers: int
+) -> None:
+    dataset.folders.image("new1").unlink()
+    with pytest.raises(UserError, match=r"^new1 below .* cannot be read .*: mend or bring back its files") as told:
+        loaded(dataset, MIXED, workers)
+    assert "\n" not in str(told.value)
+
+
+@dataclass(frozen=True)
+class Failing(SegmentationDataset):
+    """A data set that cannot be read."""
+
+    error: type[Exception] = OSError
+    number: int = 0
+
+    def read(self, image_id: str) -> Picture:
+        raise self.error(self.number, "said so")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_of_the_machine_keeps_its_number(dataset: SegmentationDataset, workers: int) -> None:
+    failing = Failing(dataset.folders, error=OSError, number=errno.EMFILE)
+    with pytest.raises(OSError, match="said so") as told:
+        loaded(failing, MIXED, workers)
+    assert told.value.errno == errno.EMFILE
+    assert "ulimit" in str(explained(told.value))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_fault_of_ours_keeps_its_traceback(dataset: SegmentationDataset, workers: int) -> None:
+    with pytest.raises(ValueError, match="said so") as told:
+        loaded(Failing(dataset.folders, error=ValueError), MIXED, workers)
+    assert explained(told.value) is None
+    assert workers == 0 or "in read" in str(told.value)
+
+
+HELD = """
+import builtins
+from ssul.data.stream import TrainingBatches, _leave_signals
+builtins.held = iter(TrainingBatches(range(9), num_workers=1, worker_init_fn=_leave_signals))
+print(next(builtins.held))
+"""
+
+
+def test_a_process_that_ends_while_it_loads_does_not_wait_for_loaders_that_obey_no_signal() -> None:
+    done = subprocess.run([sys.executable, "-c", HELD], cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "tensor([0])\n"), done.stderr
 
 
 # --- kept in memory, and shared by processes --------------------------------------------------------------------------
