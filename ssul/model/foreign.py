@@ -5,8 +5,7 @@ containers and numbers, and what it is told to allow.
 """
 
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from torch import Tensor
 from torchvision import models
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_ARCHIVE = b"PK\x03\x04"
+"""What the files begin with that PyTorch takes for archives."""
 _DTYPES = (*_FLOATS, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool)
 
 
@@ -31,21 +32,27 @@ def read_tensors(path: Path, *, numpy_numbers: bool = False) -> Any:
         path: the file.
         numpy_numbers: whether single numbers of NumPy may be in it: the best scores in published files are such.
 
-    Every tensor is plain and has no more values than the file has room for: a view may claim any size.
+    Every tensor is plain, and all together have no more values than the file has room for: one may claim any size.
 
     Raises:
         UnreadableError: with the name of the reader's error, or what is refused.
     """
-    if zipfile.is_zipfile(path):  # as PyTorch writes it, and never compressed
-        with suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(path) as archive:
-            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-                raise UnreadableError("it is compressed, and may become of any size")
+    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        raise UnreadableError("it is no regular file")
     try:
+        with path.open("rb") as file:
+            is_archive = file.read(len(_ARCHIVE)) == _ARCHIVE
+        if is_archive and _is_compressed(path):
+            raise UnreadableError("it is compressed, and may become of any size")
         with torch.serialization.safe_globals(_numpy_scalars() if numpy_numbers else []):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a broken or foreign file makes the restricted unpickler raise
+    except UnreadableError:
+        raise
+    except Exception as error:  # whatever a broken or foreign file makes these readers raise
         raise UnreadableError(type(error).__name__) from None
-    if not all(_is_plain(tensor) for tensor in _tensors_in(content)):
+    tensors = list(_tensors_in(content))
+    # an old format believes whatever size is told, without a value behind it
+    if not all(map(_is_plain, tensors)) or _memory_of(tensors) > path.stat().st_size:
         raise UnreadableError("a tensor of a foreign kind, or one that claims more values than the file holds")
     return content
 
@@ -83,12 +90,29 @@ def _is_plain(tensor: Tensor) -> bool:
     return known and not tensor.is_nested and tensor.nbytes <= tensor.untyped_storage().nbytes()
 
 
+def _memory_of(tensors: Iterable[Tensor]) -> int:
+    """Bytes that they take together; some may share theirs."""
+    storages = [tensor.untyped_storage() for tensor in tensors]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+
+
 def _tensors_in(content: object) -> Iterator[Tensor]:
-    if isinstance(content, Tensor):
-        yield content
-    parts = content.values() if isinstance(content, Mapping) else content if isinstance(content, list | tuple) else ()
-    for part in parts:
-        yield from _tensors_in(part)
+    """Each once: a list may hold another many times, or itself."""
+    seen, left = set(), [content]
+    while left:
+        part = left.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if isinstance(part, Tensor):
+            yield part
+        left += part.values() if isinstance(part, Mapping) else part if isinstance(part, list | tuple) else ()
+
+
+def _is_compressed(path: Path) -> bool:
+    """Whether PyTorch's archive has parts that become larger when they are read; it never writes such."""
+    with zipfile.ZipFile(path) as archive:
+        return any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist())
 
 
 def _numpy_scalars() -> list[Any]:

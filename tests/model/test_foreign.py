@@ -1,5 +1,6 @@
 """Weights in files of others: plain tensors that the file has room for, or a line that says why not."""
 
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,54 @@ def test_a_compressed_file_is_refused_unread(tmp_path: Path) -> None:
     assert (tmp_path / "bomb.pth").stat().st_size < 20_000
     with pytest.raises(UnreadableError, match="compressed"):
         read_tensors(tmp_path / "bomb.pth")
+
+
+def test_an_old_file_that_claims_values_and_holds_none_is_refused(tmp_path: Path) -> None:
+    """PyTorch makes room for them, and would hand out whatever the memory held."""
+    path, a_list = tmp_path / "a.pth", b"\x80\x02]"
+    torch.save({"a": torch.zeros(1000)}, path, _use_new_zipfile_serialization=False)
+    head, _, _ = path.read_bytes().rpartition(a_list)  # then it names whose values come
+    path.write_bytes(head + a_list + b".")
+    assert torch.load(path, weights_only=True)["a"].shape == (1000,)
+    with pytest.raises(UnreadableError, match="more values than the file holds"):
+        read_tensors(path)
+
+
+def test_a_list_that_holds_others_many_times_or_itself_is_walked_once(tmp_path: Path) -> None:
+    many: list[Any] = [torch.ones(2)]
+    for _ in range(40):
+        many = [many] * 9  # 9 to the power of 40 ways to the tensor
+    itself: list[Any] = [torch.ones(2)]
+    itself.append(itself)
+    for content in (many, itself):
+        torch.save({"a": content}, tmp_path / "a.pth")
+        assert read_tensors(tmp_path / "a.pth").keys() == {"a"}
+
+
+@pytest.mark.parametrize(("at", "value"), [(6, 99), (8, 1), (10, 8)], ids=["version", "encrypted", "compressed"])
+def test_an_archive_that_tells_strange_things_is_refused_in_one_line(tmp_path: Path, at: int, value: int) -> None:
+    torch.save({"a": torch.zeros(9)}, tmp_path / "plain.pth")
+    content = bytearray((tmp_path / "plain.pth").read_bytes())
+    content[content.rindex(b"PK\x01\x02") + at] = value  # in the list at the end
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.pth") as refusal:
+        build_trunk("mobilenet_v2", 16, str(tmp_path / "a.pth"))
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_archive_that_only_pytorch_can_open_is_refused(tmp_path: Path) -> None:
+    """Python's reader is the one that looks for compressed parts."""
+    torch.save({"a": torch.zeros(9)}, tmp_path / "a.pth")
+    content = (tmp_path / "a.pth").read_bytes()
+    (tmp_path / "a.pth").write_bytes(content + b"\0" * 70_000)  # more than a comment may have
+    with pytest.raises(UnreadableError):
+        read_tensors(tmp_path / "a.pth")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.pth")
+    with pytest.raises(UnreadableError, match="no regular file"):
+        read_tensors(tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize("legacy", [False, True])
