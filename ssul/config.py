@@ -366,7 +366,7 @@ def load(path: Path) -> Settings:
             f"{path} is missing: restore it with `git checkout {path}`, or let `dvc exp run` compose it"
         ) from None
     # PyYAML's own errors are not all: a date that is none is a ValueError
-    except (yaml.YAMLError, ValueError, TypeError, LookupError, OSError) as error:  # PyYAML's own are not all
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, OSError) as error:
         raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())[:500]}") from None
     except RecursionError:
         raise UserError(f"{path} cannot be read as YAML: it is nested too deeply") from None
@@ -379,7 +379,7 @@ _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlist, _SHORT.maxtu
 
 def _fault(detail: Any, params: dict[str, Any], inside: tuple[str, ...] = ()) -> str:
     location = (*inside, *detail["loc"])
-    name = ".".join(str(part) for part in location)
+    name = ".".join(_named(part) for part in location)
     if detail["type"] == "missing":
         return f"parameter {name} is missing"
     if location[:2] == ("scenario", "order"):  # a union: pydantic tells a fault for each of its members
@@ -387,7 +387,7 @@ def _fault(detail: Any, params: dict[str, Any], inside: tuple[str, ...] = ()) ->
         return f"parameter scenario.order is {order}: choose natural, a published letter, or a list of names or ids"
     if detail["type"] == "extra_forbidden":
         return f"unknown parameter {name}{_nearest(location)}"
-    told = detail["msg"].removeprefix("Value error, ")
+    told = " ".join(detail["msg"].removeprefix("Value error, ").split())
     told = f"{told[:1].lower()}{told[1:]}"
     if isinstance(detail["input"], dict):  # of a whole section
         return f"parameter {name}: {told}"
@@ -397,6 +397,12 @@ def _fault(detail: Any, params: dict[str, Any], inside: tuple[str, ...] = ()) ->
 def _brief(value: Any) -> str:
     told = _SHORT.repr(value)  # never the whole: an alias that holds aliases is short in YAML and endless in words
     return told if len(told) <= 200 else f"{told[:200]}..."
+
+
+def _named(part: Any) -> str:
+    """A name in a message of one line, whatever somebody has written there."""
+    name = str(part)
+    return name if name.isprintable() and len(name) <= 80 else _brief(name)
 
 
 def _nearest(location: tuple[Any, ...]) -> str:

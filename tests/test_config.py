@@ -89,6 +89,14 @@ def test_a_name_like_no_other_is_refused_without_a_guess(params: dict[str, Any])
         config.parse(with_value(params, "memory.zzz", 1))
 
 
+@pytest.mark.parametrize("name", ["\n", "a\u2028b", "\x1b[31m", "long" * 1000])
+def test_a_strange_name_is_told_in_one_short_line(params: dict[str, Any], name: str) -> None:
+    with pytest.raises(UserError, match=r"unknown parameter data\.") as refusal:
+        config.parse(with_value(params, f"data.{name}", 1))
+    assert str(refusal.value).isprintable()
+    assert len(str(refusal.value)) < 500
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
