@@ -1,7 +1,8 @@
 """What no module does, by its syntax tree: see SECURITY.md."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,13 @@ PROJECT = Path(__file__).parents[1]
 ROOMS = ("ssul", "stages", "benchmarks", "hydra_plugins")
 FILES = [path for room in ROOMS for path in sorted((PROJECT / room).rglob("*.py"))]
 UNPICKLERS = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "jsonpickle", "imp"}
-RUNNERS = {"eval", "exec", "compile", "__import__", "torch.hub.load", "runpy.run_path", "runpy.run_module"}
+RUNNERS = {"eval", "exec", "compile", "__import__", "importlib.import_module", "torch.hub.load"}
+RUNNERS |= {"runpy.run_path", "runpy.run_module"}
 SHELLS = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"}
 SHELLS |= {"asyncio.create_subprocess_shell"}
+DOWNLOADS = {"load_state_dict_from_url", "get_state_dict", "download_url_to_file"}
+OPENS_PICTURES = {"PIL.Image.open", "Image.open"}
+MODELS = {"resnet50", "resnet101", "mobilenet_v2"}
 
 
 def tree_of(path: Path) -> ast.Module:
@@ -32,42 +37,69 @@ def imported(tree: ast.AST) -> dict[str, str]:
     return found
 
 
-def calls(tree: ast.AST) -> Iterator[tuple[str, dict[str | None, str]]]:
-    """The full name of every function that is called, whatever it is called here, and its keyword arguments."""
+@dataclass(frozen=True)
+class Use:
+    """A function, by its full name, and how it is called.
+
+    Attributes:
+        name: whatever it is called in the module.
+        how: keyword arguments; None where it is not called but handed on, to be called by somebody else.
+    """
+
+    name: str
+    how: Mapping[str | None, str] | None
+
+    @property
+    def last(self) -> str:
+        return self.name.rpartition(".")[2]
+
+    @property
+    def package(self) -> str:
+        return self.name.partition(".")[0]
+
+    def given(self, word: str, default: str = "None") -> str:
+        """The expression that is given for an argument."""
+        return (self.how or {}).get(word, default)
+
+
+def uses(tree: ast.AST) -> Iterator[Use]:
+    """Every function, class or attribute that is named."""
     names = imported(tree)
+    called = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            first, dot, rest = ast.unparse(node.func).partition(".")
-            yield names.get(first, first) + dot + rest, {word.arg: ast.unparse(word.value) for word in node.keywords}
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
+            first, dot, rest = ast.unparse(node).partition(".")
+            call = called.get(id(node))
+            how = {word.arg: ast.unparse(word.value) for word in call.keywords} if call is not None else None
+            yield Use(names.get(first, first) + dot + rest, how)
 
 
-def faults(tree: ast.Module, name: str) -> list[str]:
+def wrong(use: Use, module: str) -> list[str]:
+    """What is wrong with a use."""
+    name, last, package = use.name, use.last, use.package
+    reads_yaml = package == "yaml" and last.endswith(("load", "load_all"))
+    other_loads = (package == "torch" and last == "load" and name != "torch.load") or last == "load_url"
+    checked = use.given("check_hash") == use.given("weights_only") == "True"
+    rules = [
+        ("runs what it is given", name in RUNNERS or name.removeprefix("builtins.") in RUNNERS),
+        ("runs a shell", name in SHELLS or use.given("shell", "False") != "False"),
+        ("unpickles", "pickle" in last.lower() or other_loads),
+        ("is for ssul/model/foreign.py alone", name == "torch.load" and module != "ssul/model/foreign.py"),
+        ("needs weights_only=True", name == "torch.load" and use.given("weights_only") != "True"),
+        ("needs allow_pickle=False", name == "numpy.load" and use.given("allow_pickle") != "False"),
+        ("must be yaml.safe_load", reads_yaml and last != "safe_load"),
+        ("needs a hash and weights_only", last in DOWNLOADS and not checked),
+        ("brings weights past their check", last in MODELS and use.given("weights") != "None"),
+        ("believes an archive's paths", last in ("extractall", "unpack_archive")),
+        ("opens any format, EPS too", name in OPENS_PICTURES and use.given("formats") == "None"),
+    ]
+    return [words for words, is_so in rules if is_so]
+
+
+def faults(tree: ast.Module, module: str) -> list[str]:
     """What a module does that none may."""
-    modules = set(imported(tree).values())
-    found = [f"imports {module}" for module in modules if set(module.split(".")) & UNPICKLERS]
-    for function, how in calls(tree):
-        last = function.rpartition(".")[2]
-        of = function.partition(".")[0]
-        wrong = {
-            function in RUNNERS or function.removeprefix("builtins.") in RUNNERS: "runs what it is given",
-            function in SHELLS or how.get("shell", "False") != "False": "runs a shell",
-            "pickle" in last: "unpickles",
-            of == "torch" and last == "load" and function != "torch.load": "unpickles",
-            function == "torch.load" and name != "ssul/model/foreign.py": "is for ssul/model/foreign.py alone",
-            function == "torch.load" and how.get("weights_only") != "True": "needs weights_only=True",
-            of in ("np", "numpy") and last == "load" and how.get("allow_pickle") != "False": "needs allow_pickle=False",
-            of == "yaml" and last.endswith(("load", "load_all")) and last != "safe_load": "must be yaml.safe_load",
-            last in ("load_state_dict_from_url", "get_state_dict", "download_url_to_file")
-            and (how.get("check_hash") != "True" or how.get("weights_only") != "True"): "needs a hash and weights_only",
-            last in MODELS and how.get("weights", "None") != "None": "brings weights past their check",
-            last in ("extractall", "unpack_archive"): "believes an archive's paths",
-            function in ("PIL.Image.open", "Image.open") and "formats" not in how: "opens any format, EPS too",
-        }
-        found += [f"{function} {why}" for is_so, why in wrong.items() if is_so]
-    return found
-
-
-MODELS = {"resnet50", "resnet101", "mobilenet_v2"}
+    found = [f"imports {one}" for one in set(imported(tree).values()) if set(one.split(".")) & UNPICKLERS]
+    return found + [f"{use.name} {words}" for use in uses(tree) for words in wrong(use, module)]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PROJECT).as_posix())
@@ -75,8 +107,8 @@ def test_no_module_unpickles_or_runs_what_it_reads(path: Path) -> None:
     assert faults(tree_of(path), path.relative_to(PROJECT).as_posix()) == []
 
 
-def test_torch_load_is_called_once() -> None:
-    every = [name for path in FILES for name, _ in calls(tree_of(path))]
+def test_torch_load_is_named_once() -> None:
+    every = [use.name for path in FILES for use in uses(tree_of(path))]
     assert every.count("torch.load") == 1
 
 
@@ -112,6 +144,13 @@ def test_torch_load_is_called_once() -> None:
         "from os import system; system('x')",
         "import builtins; builtins.eval('1')",
         "import subprocess; subprocess.run(command, shell=flag)",
+        "import torch; load = torch.load; load('x', weights_only=False)",
+        "import functools, torch; functools.partial(torch.load, weights_only=False)('x')",
+        "import torch; map(torch.load, paths)",
+        "import importlib; importlib.import_module('pickle').loads(b'')",
+        "import torch; torch.utils.model_zoo.load_url('x')",
+        "from PIL import Image; Image.open(path, formats=None)",
+        "from PIL import Image; map(Image.open, paths)",
     ],
 )
 def test_the_watch_is_awake(code: str) -> None:
