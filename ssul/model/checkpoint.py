@@ -117,13 +117,13 @@ class _Architecture:
 
 @dataclass(frozen=True)
 class _Description:
-    """model.json. Folders from before there were digests have none."""
+    """model.json."""
 
     format: Literal[1]
     architecture: _Architecture
     head_sizes: Annotated[tuple[Annotated[int, Field(ge=1, le=_MOST)], ...], Field(min_length=1, max_length=_MOST)]
     meaning: dict[str, Any]
-    digests: dict[str, str] | None = None
+    digests: dict[str, str]
 
 
 def _describes(path: Path) -> _Description:
@@ -146,7 +146,7 @@ def _parts(model: IncrementalDeepLab) -> dict[str, nn.Module]:
     return {"trunk": nn.ModuleDict(body), **heads}
 
 
-def _require_fitting(path: Path, part: nn.Module, digests: Mapping[str, str] | None) -> None:
+def _require_fitting(path: Path, part: nn.Module, digests: Mapping[str, str]) -> None:
     """Refuses a file whose tensors are not those of a part, before there is memory for them."""
     if not path.is_file():
         raise UserError(f"the checkpoint is incomplete: {path} is missing")
@@ -163,7 +163,7 @@ def _require_fitting(path: Path, part: nn.Module, digests: Mapping[str, str] | N
         told = [(lost, "missing"), (foreign, "left over"), (other, "of another shape or type")]
         words = [f"{len(keys)} tensors are {what} ({', '.join(keys[:3])[:200]}, ...)" for keys, what in told if keys]
         raise _broken(path, "; ".join(words))
-    if digests is not None and digests.get(path.name) != _digest(path):
+    if digests.get(path.name) != _digest(path):
         raise UserError(
             f"{path} is not the part that this checkpoint was saved with (its digest in model.json is another one): it "
             "was damaged, swapped or changed; bring the folder whole from where it was made"
