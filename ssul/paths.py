@@ -17,6 +17,11 @@ class Layout:
         return self.root / "params.yaml"
 
     @property
+    def pipeline(self) -> Path:
+        """The stages, and what each depends on."""
+        return self.root / "dvc.yaml"
+
+    @property
     def composition(self) -> Path:
         """What Hydra composes by default."""
         return self.root / "conf" / "config.yaml"

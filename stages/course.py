@@ -2,9 +2,7 @@
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
-import ssul
 from ssul.errors import UserError
 from ssul.evaluation.selection import BestWeights
 from ssul.training.curve import Curve
@@ -13,6 +11,7 @@ from ssul.training.resume import KeptState, Saved
 from ssul.training.state import TrainingState
 
 _BEST = "best."
+_THEN = ", then "
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,14 @@ class Course:
             begun_on = saved.notes["hardware"]
         except (KeyError, TypeError) as error:
             raise UserError(f"the state {self.kept.path('safetensors')} is damaged ({error}): delete it") from None
-        elsewhere = f" (begun on {begun_on}: rounding may differ)" if begun_on != self.curve.hardware else ""
-        self.tell(f"goes on after iteration {state.iteration} of {self.curve.iterations}{elsewhere}")
+        here, end = self.curve.hardware, self.curve.iterations
+        elsewhere = begun_on.rpartition(_THEN)[2] != here and state.iteration < end
+        self.curve.hardware = f"{begun_on}{_THEN}{here}" if elsewhere else begun_on
+        notes = [f"begun on {begun_on}: rounding may differ"] if elsewhere else []
+        notes += [f"all is learned; to learn it anew, delete {self.kept.path('safetensors')}"] * (
+            state.iteration == end
+        )
+        self.tell(f"goes on after iteration {state.iteration} of {end}" + (f" ({'; '.join(notes)})" if notes else ""))
         return state
 
     def is_due(self, progress: Progress) -> bool:
@@ -59,8 +64,12 @@ class Course:
         ends = progress.iteration == progress.iterations
         return self.kept.is_due() or (ends and (self.kept.exists() or self.kept.is_wanted()))
 
-    def save(self, progress: Progress) -> None:
-        """Saves where it stands now; a disk that will not take it is told of, and ends no training."""
+    def save(self, progress: Progress) -> bool:
+        """Saves where it stands now; a disk that will not take it is told of, and ends no training.
+
+        Returns:
+            whether it could.
+        """
         state, best = progress.capture(), self.best
         weights = best.state if best is not None and best.state is not None else {}
         notes = {
@@ -73,17 +82,12 @@ class Course:
         try:
             self.kept.save(Saved({**state.tensors, **{_BEST + name: one for name, one in weights.items()}}, notes))
         except OSError as error:
-            self.tell(f"the state after iteration {state.iteration} cannot be saved ({error}): the one before is kept")
+            before = "the one before is kept" if self.kept.exists() else "none is kept"
+            self.tell(f"the state after iteration {state.iteration} cannot be saved ({error}): {before}")
+            return False
+        return True
 
     def tell(self, line: str) -> None:
         """Says something of this step, above a progress bar."""
         if not self.silent:
             print(f"\nstep {self.curve.step}: {line}", file=sys.stderr, flush=True)
-
-
-def loaded_code() -> dict[str, Path]:
-    """The project's files that this process runs, by their place in the project."""
-    root = Path(ssul.__file__).parents[1]
-    files = [Path(place) for module in list(sys.modules.values()) if (place := getattr(module, "__file__", None))]
-    ours = [path for path in files if any(path.is_relative_to(root / part) for part in ("ssul", "stages"))]
-    return {str(path.relative_to(root)): path for path in ours}

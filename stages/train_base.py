@@ -4,7 +4,6 @@ from pathlib import Path
 
 import torch
 
-from ssul import config
 from ssul.data.index import ImageIndex
 from ssul.data.splits import Split
 from ssul.data.start import Start
@@ -17,13 +16,15 @@ from ssul.model.checkpoint import read_training, save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.paths import given_checkpoint, weights_file
 from stages.entry import LAYOUT, run
+from stages.inputs import Inputs
 from stages.pictures import training_pictures
 from stages.training import Training, meaning_of, train
 
 
 def main() -> None:
     """Writes data/checkpoints/step_0 from the base step's split, or from the checkpoint that the parameters give."""
-    settings = config.load(LAYOUT.params)
+    inputs = Inputs.read(0)
+    settings = inputs.settings
     index = ImageIndex.read(LAYOUT.index("train"))
     split = Split.read(LAYOUT.split(0))
     labels = LabelSpace(split.groups, settings.method.unknown, settings.method.activation)
@@ -47,7 +48,7 @@ def main() -> None:
                 learning.lr, trunk_ratio=learning.trunk_lr_ratio, slow_head=None, slow_ratio=1.0
             ),
             learning=learning,
-            settings=settings,
+            inputs=inputs,
         )
     )
 

@@ -4,7 +4,6 @@ import sys
 
 import torch
 
-from ssul import config
 from ssul.config import Settings
 from ssul.data.exemplars import captured_again, read_exemplars
 from ssul.data.index import ImageIndex
@@ -14,13 +13,15 @@ from ssul.errors import UserError
 from ssul.learned import Learned
 from stages.entry import LAYOUT, run
 from stages.increments import increment_of
+from stages.inputs import Inputs
 from stages.pictures import training_pictures
 from stages.training import Training, train
 
 
 def main(step: str) -> None:
     """Writes data/checkpoints/step_K."""
-    settings = config.load(LAYOUT.params)
+    inputs = Inputs.read(int(step))
+    settings = inputs.settings
     index = ImageIndex.read(LAYOUT.index("train"))
     split = Split.read(LAYOUT.split(int(step)))
     before = Learned.load(LAYOUT.checkpoint(split.step - 1))
@@ -50,7 +51,7 @@ def main(step: str) -> None:
                 slow_ratio=method.background_lr_ratio,
             ),
             learning=learning,
-            settings=settings,
+            inputs=inputs,
         )
     )
 

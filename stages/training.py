@@ -29,8 +29,9 @@ from ssul.training.learn import DivergedError, Progress, Snapshot, iteration_cou
 from ssul.training.processes import agreed, any_of, is_first, launch, share_of_host
 from ssul.training.resume import KeptState, fingerprint
 from ssul.training.state import UnfitStateError
-from stages.course import Course, loaded_code
+from stages.course import Course
 from stages.entry import LAYOUT, alone_at, progress_bar, shown
+from stages.inputs import Inputs
 from stages.live import live_curve
 
 
@@ -46,7 +47,7 @@ class Training:
         dataset, rows: their pictures, and how they were indexed.
         groups: the optimiser's, with their rates.
         learning: the step's part of the recipe.
-        settings: all parameters.
+        inputs: what all this was made from.
     """
 
     objective: Objective
@@ -58,7 +59,12 @@ class Training:
     rows: Sequence[IndexRow]
     groups: list[dict[str, Any]]
     learning: Learning
-    settings: Settings
+    inputs: Inputs
+
+    @property
+    def settings(self) -> Settings:
+        """All parameters."""
+        return self.inputs.settings
 
     @property
     def order(self) -> SampleOrder:
@@ -85,11 +91,8 @@ class Training:
         network, labels = self.objective.model.architecture, self.objective.labels
         told = (self.made_from, self.order, self.variation, self.learning, groups, network, labels, libraries())
         judged = (settings.recipe.precision, settings.method.selection, self.dataset.saliency)
-        data = [LAYOUT.index("train"), LAYOUT.index("val"), LAYOUT.split(self.split.step)]
-        if self.split.step > 0:
-            data.append(LAYOUT.checkpoint(self.split.step - 1) / "model.json")  # it holds a digest of each weight
-        files = loaded_code() | {str(path): path for path in data}
-        return fingerprint([*told, *judged], self.objective.state_dict(), files)
+        files = sorted(self.inputs.digests.items())
+        return fingerprint([*told, *judged, *files], self.objective.state_dict())
 
 
 def train(training: Training) -> None:
@@ -104,6 +107,7 @@ def train(training: Training) -> None:
             announce(training, fabric)
         curve = learn(training, fabric, share, kept)
         if fabric.is_global_zero:
+            training.inputs.require_unchanged()
             meaning = meaning_of(training.objective.labels, training.split)
             save_checkpoint(LAYOUT.checkpoint(step), training.objective.model, meaning, curve.describe())
             kept.finish()
@@ -199,15 +203,13 @@ def follow(progress: Iterator[Progress], course: Course, snapshot: Snapshot, fab
             if course.best is not None:
                 course.best.offer(state.iteration)
             ended = any_of(fabric, wish.by is not None)
-            if told and (ended or course.is_due(state)):
-                course.save(state)
+            saved = told and (ended or course.is_due(state)) and course.save(state)
             if ended:
                 by = wish.by or signal.SIGTERM  # it was another process that was asked
-                course.tell(
-                    f"{by.name} after iteration {state.iteration} of {state.iterations}: the same command goes on"
-                )
+                way_on = "the same command goes on" if saved else "nothing later than the state before is kept"
+                course.tell(f"{by.name} after iteration {state.iteration} of {state.iterations}: {way_on}")
                 fabric.barrier()  # who leaves earlier ends the others
-                raise SystemExit(128 + by)
+                raise SystemExit(128 + by if told else 0)  # else the first would be told that a process has died
 
 
 def keep_last_good(

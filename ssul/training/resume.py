@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -35,17 +35,17 @@ from ssul.tensors import save_tensors
 MINUTES_VARIABLE = "SSUL_SAVE_MINUTES"
 _MINUTES = 5.0
 _DONE_KEPT = 3  # that ended well, of all trainings: their checkpoints are where they belong, most often
-_ENDED_KEPT = 20  # that did not
-_A_MONTH = 30 * 24 * 60 * 60  # seconds
+_ENDED_KEPT = 20  # that did not, or that run; more if they are younger than a week
+_A_DAY = 24 * 60 * 60.0  # seconds
+_A_WEEK, _A_MONTH = 7 * _A_DAY, 30 * _A_DAY
 
 
-def fingerprint(told: Iterable[object], weights: Mapping[str, Tensor], files: Mapping[str, Path]) -> str:
+def fingerprint(told: Iterable[object], weights: Mapping[str, Tensor]) -> str:
     """What a training is: 64 hexadecimal digits that differ when anything does that it depends on.
 
     Args:
         told: what is worth its `repr`, in a fixed order.
         weights: those that it begins with, by name.
-        files: code and data, by a name that does not depend on where they lie.
     """
     digest = hashlib.sha256()
     for part in told:
@@ -53,9 +53,6 @@ def fingerprint(told: Iterable[object], weights: Mapping[str, Tensor], files: Ma
     for name, tensor in sorted(weights.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    for name, path in sorted(files.items()):
-        content = path.read_bytes()
-        digest.update(f"{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
@@ -178,7 +175,7 @@ def prune(folder: Path) -> None:
     states = sorted(folder.glob("*.safetensors"), key=_age)
     done = [path for path in states if path.with_suffix(".done").exists()]
     ended = [path for path in states if path not in done]
-    for path in (*done[_DONE_KEPT:], *ended[_ENDED_KEPT:]):
+    for path in (*done[_DONE_KEPT:], *(path for path in ended[_ENDED_KEPT:] if _age(path) > _A_WEEK)):
         _remove(path.with_suffix(".lock"), path, path.with_suffix(".done"))
     for path in folder.iterdir():
         if _age(path) > _A_MONTH:
@@ -186,8 +183,8 @@ def prune(folder: Path) -> None:
 
 
 def _remove(lock: Path, *paths: Path) -> None:
-    """Removes files and their lock, unless a process holds it."""
-    with suppress(Timeout), FileLock(lock).acquire(timeout=0):
+    """Removes files and their lock, unless a process holds it or they are somebody else's."""
+    with suppress(OSError), FileLock(lock).acquire(timeout=0):  # a lock that is held is an OSError too
         for path in (*paths, lock):
             path.unlink(missing_ok=True)
 

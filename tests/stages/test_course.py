@@ -1,5 +1,6 @@
 """What a training knows beside its network goes on too: its curve, and the best weights on the way."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,8 @@ from ssul.training.curve import Curve
 from ssul.training.learn import Progress
 from ssul.training.resume import KeptState, Saved
 from ssul.training.state import TrainingState
-from stages.course import Course, loaded_code
+from stages.course import Course
 
-PROJECT = Path(__file__).parents[2]
 STATE: Mapping[str, Tensor] = {"learned.weight": torch.ones(2), "momentum.weight": torch.zeros(2)}
 
 
@@ -78,10 +78,28 @@ def test_weights_that_were_never_judged_go_on_so(tmp_path: Path) -> None:
     assert (best.score, best.state) == (-1.0, None)
 
 
-def test_going_on_elsewhere_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_going_on_elsewhere_is_told_and_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     course(tmp_path, hardware="NVIDIA H100").save(after(100))
-    course(tmp_path).take_up()
-    assert "goes on after iteration 100 of 300 (begun on NVIDIA H100: rounding may differ)" in capsys.readouterr().err
+    for _ in range(2):  # going on where it was is nothing to note
+        second = course(tmp_path)
+        second.take_up()
+        assert second.curve.describe()["hardware"] == "NVIDIA H100, then CPU, 1 thread"
+        second.save(after(200))
+    told = capsys.readouterr().err
+    assert "goes on after iteration 100 of 300 (begun on NVIDIA H100: rounding may differ)\n" in told
+    assert "goes on after iteration 200 of 300\n" in told
+
+
+def test_a_training_that_has_learned_all_says_how_to_learn_it_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    course(tmp_path, hardware="NVIDIA H100").save(after(300))
+    again = course(tmp_path)
+    again.take_up()
+    assert again.curve.hardware == "NVIDIA H100"  # nothing was done here
+    assert re.search(
+        r"300 of 300 \(all is learned; to learn it anew, delete .*one\.safetensors\)\n", capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,9 +124,9 @@ def test_a_disk_that_takes_nothing_is_told_of_and_ends_no_training(
         raise OSError("No space left on device")
 
     monkeypatch.setattr(KeptState, "save", full)
-    course(tmp_path).save(after(100))
+    assert not course(tmp_path).save(after(100))
     told = capsys.readouterr().err
-    assert "step 2: the state after iteration 100 cannot be saved (No space left on device)" in told
+    assert "step 2: the state after iteration 100 cannot be saved (No space left on device): none is kept" in told
 
 
 def test_it_is_saved_in_time_and_at_the_end_if_somebody_waits(tmp_path: Path) -> None:
@@ -123,10 +141,3 @@ def test_it_is_saved_in_time_and_at_the_end_if_somebody_waits(tmp_path: Path) ->
     assert not one.is_due(after(200))
     assert one.is_due(after(300))  # a long one
     assert Course(KeptState(tmp_path, "one", every=0), one.curve, None).is_due(after(1))
-
-
-def test_the_code_that_a_process_runs_is_the_projects_own_and_nothing_else() -> None:
-    found = loaded_code()
-    assert {"stages/course.py", "ssul/training/learn.py", "ssul/__init__.py"} <= set(found)
-    assert all(name.startswith(("ssul/", "stages/")) for name in found)
-    assert all(path == PROJECT / name for name, path in found.items())

@@ -1,7 +1,7 @@
 """The state of a training on disk: whole or as it was, held by one process, and gone when nobody needs it."""
 
+import errno
 import os
-import random
 import resource
 import signal
 import subprocess
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from ssul.errors import UserError
 from ssul.training.resume import KeptState, Saved, fingerprint, minutes, prune
@@ -112,18 +113,18 @@ def test_a_process_that_is_killed_while_it_saves_leaves_a_whole_state(tmp_path: 
     what = (
         "[kept.save(Saved({'weight': torch.full((3_000_000,), float(at))}, {'iteration': at})) for at in range(9999)]"
     )
-    pick, last = random.Random(0), -1
+    torn = 0
     for _ in range(8):
         process = holder(tmp_path, "one", what)
-        time.sleep(pick.uniform(0.2, 0.6))
+        while not (KeptState(tmp_path, "one").exists() and list(tmp_path.glob(".*.tmp"))):
+            assert process.poll() is None
         process.kill()
         process.wait()
+        torn += len(list(tmp_path.glob(".*.tmp")))  # what the one before had begun was cleared by this one
         found = KeptState(tmp_path, "one").read()
         assert found is not None
         assert torch.equal(found.tensors["weight"], torch.full((3_000_000,), float(found.notes["iteration"])))
-        last = max(last, found.notes["iteration"])
-    assert last > 0
-    assert len(list(tmp_path.glob(".*.tmp"))) <= 1  # what they had begun is cleared by the next one
+    assert 0 < torn <= 8  # not every one was hit in time
 
 
 # --- when -------------------------------------------------------------------------------------------------------------
@@ -235,11 +236,27 @@ def test_the_state_of_a_training_that_runs_is_never_removed(tmp_path: Path) -> N
         process.kill()
 
 
-def test_of_trainings_that_were_ended_the_last_twenty_states_stay(tmp_path: Path) -> None:
+def test_of_trainings_that_were_ended_the_last_twenty_states_stay_and_all_of_the_last_week(tmp_path: Path) -> None:
     for age in range(25):
-        keep(tmp_path, f"ended{age:02}", age=60.0 * age, done=False)
+        keep(tmp_path, f"ended{age:02}", age=age * DAY / 3.01, done=False)
     prune(tmp_path)
-    assert {path.stem for path in tmp_path.iterdir()} == {f"ended{age:02}" for age in range(20)}
+    assert {path.stem for path in tmp_path.iterdir()} == {f"ended{age:02}" for age in range(22)}
+    for age in range(25):
+        keep(tmp_path, f"ended{age:02}", age=(8 + age / 2) * DAY, done=False)
+    prune(tmp_path)
+    assert {path.stem for path in tmp_path.glob("*.safetensors")} == {f"ended{age:02}" for age in range(20)}
+
+
+def test_what_belongs_to_somebody_else_is_left_and_hinders_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(lock: FileLock, **_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    keep(tmp_path, "forgotten", age=31 * DAY, done=False)
+    monkeypatch.setattr(FileLock, "acquire", forbidden)
+    prune(tmp_path)
+    assert (tmp_path / "forgotten.safetensors").exists()
 
 
 def test_a_training_that_saves_again_has_not_ended_any_more(tmp_path: Path) -> None:
@@ -270,35 +287,27 @@ def test_a_training_that_never_saved_is_not_noted_as_done(tmp_path: Path) -> Non
 # --- which ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_fingerprint_differs_when_anything_does(tmp_path: Path) -> None:
-    code, other = tmp_path / "a.py", tmp_path / "b.py"
-    code.write_text("x = 1")
-    other.write_text("x = 2")
+def test_a_fingerprint_differs_when_anything_does() -> None:
     weight = torch.arange(6.0)
     nudged = weight.clone()
     nudged[3] = torch.nextafter(nudged[3], torch.tensor(9.0))
     variants = [
-        (["bce", 1], {"w": weight}, {"a.py": code}),
-        (["bce", 2], {"w": weight}, {"a.py": code}),
-        (["bce"], {"w": weight}, {"a.py": code}),
-        (["bce", 1], {"w": nudged}, {"a.py": code}),
-        (["bce", 1], {"w": weight.reshape(2, 3)}, {"a.py": code}),
-        (["bce", 1], {"w": weight.double()}, {"a.py": code}),
-        (["bce", 1], {"v": weight}, {"a.py": code}),
-        (["bce", 1], {"w": weight}, {"a.py": other}),
-        (["bce", 1], {"w": weight}, {"b.py": code}),
-        (["bce", 1], {"w": weight}, {}),
+        (["bce", 1], {"w": weight}),
+        (["bce", 2], {"w": weight}),
+        (["bce"], {"w": weight}),
+        (["bce", 1], {"w": nudged}),
+        (["bce", 1], {"w": weight.reshape(2, 3)}),
+        (["bce", 1], {"w": weight.double()}),
+        (["bce", 1], {"v": weight}),
+        (["bce", 1], {}),
     ]
     found = [fingerprint(*variant) for variant in variants]
     assert len(set(found)) == len(found)
     assert all(len(one) == 64 for one in found)
 
 
-def test_a_fingerprint_does_not_depend_on_the_order_of_names_or_the_layout_of_a_weight(tmp_path: Path) -> None:
-    code, other = tmp_path / "a.py", tmp_path / "b.py"
-    code.write_text("x = 1")
-    other.write_text("x = 2")
+def test_a_fingerprint_does_not_depend_on_the_order_of_weights_or_their_layout() -> None:
     weight = torch.randn(2, 3, 4, 4)
-    one = fingerprint([1], {"v": weight, "w": torch.ones(2)}, {"a": code, "b": other})
     laid_out = weight.contiguous(memory_format=torch.channels_last)
-    assert one == fingerprint([1], {"w": torch.ones(2), "v": laid_out}, {"b": other, "a": code})
+    one = fingerprint([1], {"v": weight, "w": torch.ones(2)})
+    assert one == fingerprint([1], {"w": torch.ones(2), "v": laid_out})
