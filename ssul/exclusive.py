@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ssul.atomic import write_text
+from ssul.errors import UserError
 
 
 @contextmanager
@@ -18,10 +19,13 @@ def exclusive(lock: Path, busy: Callable[[str], None]) -> Iterator[None]:
     Args:
         lock: its file; which process holds it stands beside it, in a file that ends in `.holder`.
         busy: is told once who holds it, like `process 17 on here`, if this must wait.
+
+    Raises:
+        UserError: if this user may not take it.
     """
-    lock.parent.mkdir(parents=True, exist_ok=True)
     held, holder = FileLock(lock), lock.with_suffix(".holder")
     try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
         held.acquire(timeout=0)
     except Timeout:
         who = "another process"
@@ -29,6 +33,8 @@ def exclusive(lock: Path, busy: Callable[[str], None]) -> Iterator[None]:
             who = holder.read_text(encoding="utf-8")
         busy(who)
         held.acquire()
+    except PermissionError as error:
+        raise UserError(f"{lock} cannot be taken ({error.strerror}): let this user write in {lock.parent}") from None
     try:
         write_text(holder, f"process {os.getpid()} on {socket.gethostname()}")
         yield

@@ -1,11 +1,16 @@
 """One process at a time, told of each other, and never kept waiting by a dead one."""
 
+import errno
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+from ssul.errors import UserError
 from ssul.exclusive import exclusive
 
 PROJECT = Path(__file__).parents[1]
@@ -64,6 +69,39 @@ def test_other_locks_are_not_waited_for(tmp_path: Path) -> None:
     with exclusive(tmp_path / "b.lock", never):
         process.kill()
     process.wait()
+
+
+def test_a_lock_that_may_not_be_taken_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(lock: FileLock, **_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(FileLock, "acquire", forbidden)
+    told = r"a\.lock cannot be taken \(Permission denied\): let this user write in "
+    with pytest.raises(UserError, match=told), exclusive(tmp_path / "a.lock", never):
+        pass
+
+
+def test_a_child_that_lives_on_holds_nothing(tmp_path: Path) -> None:
+    """As a loader does for seconds when its training was killed."""
+    code = (
+        "import os, sys, time; from pathlib import Path; from ssul.exclusive import exclusive\n"
+        "with exclusive(Path(sys.argv[1]), print):\n"
+        "    child = os.fork()\n"
+        "    if child: print(child, flush=True)\n"
+        "    time.sleep(100)"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "a.lock")]
+    process = subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    try:
+        process.kill()
+        process.wait()
+        os.kill(child, 0)  # it lives
+        with exclusive(tmp_path / "a.lock", never):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
 
 
 def test_a_block_that_fails_lets_go(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """Ending a training in good order when somebody asks for it: Ctrl-C, or a machine that is taken away."""
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+_ONE_WISH = 1.0  # seconds: SLURM tells every process, and torchrun those that it has started once more
 
 
 class Interruption:
@@ -14,13 +17,15 @@ class Interruption:
     """
 
     by: signal.Signals | None = None
+    _since = 0.0
 
     def ask(self, number: int, frame: FrameType | None = None) -> None:
-        """Asks it to end after the iteration; asked twice it ends at once."""
+        """Asks it to end after the iteration; asked again it ends at once."""
         del frame
-        if self.by is not None:
+        if self.by is None:
+            self.by, self._since = signal.Signals(number), time.monotonic()
+        elif time.monotonic() - self._since > _ONE_WISH:
             raise KeyboardInterrupt
-        self.by = signal.Signals(number)
 
 
 @contextmanager

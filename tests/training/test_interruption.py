@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -29,9 +30,14 @@ def test_a_signal_is_a_wish_that_interrupts_nothing(number: signal.Signals) -> N
 
 
 @BOTH
-def test_who_asks_twice_is_not_kept_waiting(number: signal.Signals) -> None:
+def test_who_asks_twice_is_not_kept_waiting(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     with interruptible() as wish:
         os.kill(os.getpid(), number)
+        now += 0.5
+        os.kill(os.getpid(), signal.SIGTERM)  # the same wish, passed on by whoever was asked too
+        now += 1
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
         assert wish.by is number
