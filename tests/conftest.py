@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from numpy.typing import ArrayLike
 from PIL import Image
 
@@ -16,7 +16,10 @@ from ssul.data.layout import Folders
 
 torch.set_num_threads(1)
 # `pytest --hypothesis-profile=default` looks for new examples instead.
-settings.register_profile("same-examples", deadline=None, max_examples=50, derandomize=True)
+# A machine that is busy draws slowly; that is no fault of a test.
+settings.register_profile(
+    "same-examples", deadline=None, max_examples=50, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("same-examples")
 
 

@@ -310,7 +310,7 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, root: Path, name: str, co
 
 
 @pytest.mark.parametrize("name", KINDS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_an_archive_that_is_cut_off_anywhere_leaves_nothing_or_everything(
     tmp_path: Path, name: str, data: st.DataObject
@@ -332,7 +332,7 @@ def test_an_archive_that_is_cut_off_anywhere_leaves_nothing_or_everything(
 
 
 @pytest.mark.parametrize("name", KINDS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_whatever_bit_is_wrong_nothing_is_left_by_half(tmp_path: Path, name: str, data: st.DataObject) -> None:
     """A tar has no check sum of its content: only the published hash tells those bits."""

@@ -338,7 +338,7 @@ def test_the_library_can_be_imported_without_what_only_downloads_need() -> None:
 # --- cut connections --------------------------------------------------------------------------------------------------
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(cut=st.integers(0, len(WHOLE) - 1), published_hash=st.booleans())
 def test_whatever_byte_a_download_is_cut_at_a_second_run_brings_the_rest(
     run: Run, cut: int, published_hash: bool
@@ -352,7 +352,7 @@ def test_whatever_byte_a_download_is_cut_at_a_second_run_brings_the_rest(
     assert run.ranges == [None, f"bytes={cut}-" if cut else None]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(cuts=st.lists(st.integers(0, 3000), max_size=5), ranges=st.booleans(), lengths=st.booleans())
 def test_one_run_takes_as_many_cuts_as_it_has_patience(run: Run, cuts: list[int], ranges: bool, lengths: bool) -> None:
     run = fresh(run)

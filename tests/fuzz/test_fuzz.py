@@ -169,7 +169,7 @@ def test_parameters_are_settings_or_refused(params: Any) -> None:
         assert again == found  # nothing in it is of a type that it may not have
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(broken_bytes((PROJECT / "params.yaml").read_bytes()))
 @example(b"seed: 2001-99-99\n")
 @example(b"seed: " + b"9" * 10_000)
@@ -241,7 +241,7 @@ def test_a_stored_file_with_other_content_is_sound_or_refused(
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_stored_file_with_broken_bytes_is_sound_or_refused(
     tmp_path_factory: pytest.TempPathFactory, kind: str, data: st.DataObject

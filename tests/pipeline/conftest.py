@@ -1,14 +1,17 @@
 """The pipeline as a user has it: the project's files in a clone of its own, driven by the real `dvc`."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 PROJECT = Path(__file__).parents[2]
 
@@ -82,6 +85,18 @@ class Clone:
             start_new_session=True,
         )
 
+    def obey(self) -> None:
+        """Does what git and dvc ask people to do where they were killed while they wrote their own files in place."""
+        (self.root / ".git" / "index.lock").unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            read_and_write = self.root / ".dvc" / "tmp" / "rwlock"
+            if not _is_json(read_and_write.read_text(encoding="utf-8")):
+                read_and_write.unlink()
+        with suppress(FileNotFoundError):
+            lock = self.root / "dvc.lock"
+            if not _is_lock(lock.read_text(encoding="utf-8")) and self.command("git", "checkout", "dvc.lock").code:
+                lock.unlink()  # git does not know it yet; what has run is in dvc's run cache all the same
+
     @property
     def environment(self) -> dict[str, str]:
         """This process's, without what would lead a command out of the clone."""
@@ -90,6 +105,25 @@ class Clone:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "OMP_NUM_THREADS": "1",
         }
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_lock(text: str) -> bool:
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from voluptuous import Invalid
+
+    try:
+        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(text))
+    except (yaml.YAMLError, Invalid):
+        return False
+    return True
 
 
 def make_clone(root: Path) -> Clone:

@@ -182,7 +182,7 @@ def test_a_killed_experiment_that_is_run_again_is_in_mlflow_once(clone: Clone) -
     assert process.poll() is None, "it ended before it could be killed"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    (clone.root / ".git" / "index.lock").unlink(missing_ok=True)  # git's, if it was at work: it asks people to do this
+    clone.obey()
     succeeded(clone.dvc(*[word if word != "killed" else "again" for word in words]))
     (parent,) = (run for run in page.parents().values() if run.data.params["recipe.increment.epochs"] == "60")
     assert parent.info.status == "FINISHED"
