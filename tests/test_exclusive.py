@@ -86,8 +86,7 @@ def test_a_child_that_lives_on_holds_nothing(tmp_path: Path) -> None:
     code = (
         "import os, sys, time; from pathlib import Path; from ssul.exclusive import exclusive\n"
         "with exclusive(Path(sys.argv[1]), print):\n"
-        "    child = os.fork()\n"
-        "    if child: print(child, flush=True)\n"
+        "    if not os.fork(): print(os.getpid(), flush=True)\n"
         "    time.sleep(100)"
     )
     words = [sys.executable, "-c", code, str(tmp_path / "a.lock")]
