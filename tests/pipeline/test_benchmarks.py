@@ -1,6 +1,7 @@
 """Every benchmark runs as documented, and what it compares is equal. How quick anything is, is not tested."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ def test_a_benchmark_prints_its_table_and_finds_both_ways_equal(name: str, tmp_p
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--rounds", "1", "--json", str(file)],
         cwd=PROJECT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},  # other tests run beside it
         capture_output=True,
         text=True,
         timeout=600,
