@@ -53,9 +53,8 @@ class Course:
         elsewhere = begun_on.rpartition(_THEN)[2] != here and state.iteration < end
         self.curve.hardware = f"{begun_on}{_THEN}{here}" if elsewhere else begun_on
         notes = [f"begun on {begun_on}: rounding may differ"] if elsewhere else []
-        notes += [f"all is learned; to learn it anew, delete {self.kept.path('safetensors')}"] * (
-            state.iteration == end
-        )
+        if state.iteration == end:
+            notes.append(f"all is learned; to learn it anew, delete {self.kept.path('safetensors')}")
         self.tell(f"goes on after iteration {state.iteration} of {end}" + (f" ({'; '.join(notes)})" if notes else ""))
         return state
 

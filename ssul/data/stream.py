@@ -237,8 +237,9 @@ def _leave_signals(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-@atexit.register  # at the end of an interpreter that still holds loaders Python asks them to end, and waits
+@atexit.register
 def _end_loaders() -> None:
+    """Ends loaders that an error has left: Python would ask them by SIGTERM, which they do not heed, and wait."""
     for child in multiprocessing.active_children():
         if child.daemon:
             child.kill()
