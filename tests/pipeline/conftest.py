@@ -1,5 +1,6 @@
 """The pipeline as a user has it: the project's files in a clone of its own, driven by the real `dvc`."""
 
+import hashlib
 import json
 import os
 import re
@@ -29,6 +30,11 @@ TINY = (
     "recipe.increment.batch=4",
     "evaluation.pictures=2",
 )
+
+
+STEPS = ("1", "2")
+INCREMENTS = [f"{stage}@{step}" for step in STEPS for stage in ("select_memory", "train_step", "evaluate_step")]
+EVERYTHING = ["prepare", "splits", "train_base", "evaluate_base", *INCREMENTS, "report"]
 
 
 @dataclass(frozen=True)
@@ -126,6 +132,26 @@ def _is_lock(text: str) -> bool:
     return True
 
 
+def succeeded(outcome: Outcome) -> Outcome:
+    """The outcome of a command that must have worked."""
+    assert outcome.code == 0, outcome.text[-3000:]
+    return outcome
+
+
+def digest(folder: Path) -> dict[str, str]:
+    """The content of a folder, by file."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def rows(clone: Clone) -> list[dict[str, float | None]]:
+    """The mean IoUs of each step."""
+    return json.loads((clone.root / "reports" / "miou_per_step.json").read_text())
+
+
 def make_clone(root: Path) -> Clone:
     """Copies the working tree (what git tracks or would track) into a repository of its own."""
     listed = subprocess.run(
@@ -152,3 +178,15 @@ def make_clone(root: Path) -> Clone:
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A clone in which nothing has run yet."""
     return make_clone(tmp_path_factory.mktemp("clone"))
+
+
+@pytest.fixture(scope="module")
+def first(clone: Clone) -> Outcome:
+    """The first experiment of a fresh clone."""
+    return succeeded(clone.experiment())
+
+
+@pytest.fixture(scope="module")
+def base(clone: Clone, first: Outcome) -> dict[str, str]:
+    """The hashes of the base checkpoint after the first experiment."""
+    return digest(clone.root / "data" / "checkpoints" / "step_0")

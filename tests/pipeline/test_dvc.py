@@ -1,9 +1,8 @@
-"""The whole pipeline through real `dvc`: what runs, what does not, and what is in the results.
+"""The whole pipeline through real `dvc`: what is in the results of a run, and where a scenario may start.
 
 The tests of this module are one story, told in order over one clone.
 """
 
-import hashlib
 import json
 import re
 import shlex
@@ -14,42 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.pipeline.conftest import Clone, Outcome
+from tests.pipeline.conftest import EVERYTHING, Clone, Outcome, digest, rows, succeeded
 
 pytestmark = pytest.mark.slow
-
-STEPS = ("1", "2")
-INCREMENTS = [f"{stage}@{step}" for step in STEPS for stage in ("select_memory", "train_step", "evaluate_step")]
-EVERYTHING = ["prepare", "splits", "train_base", "evaluate_base", *INCREMENTS, "report"]
-
-
-def digest(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def rows(clone: Clone) -> list[dict[str, float | None]]:
-    return json.loads((clone.root / "reports" / "miou_per_step.json").read_text())
-
-
-def succeeded(outcome: Outcome) -> Outcome:
-    assert outcome.code == 0, outcome.text[-3000:]
-    return outcome
-
-
-@pytest.fixture(scope="module")
-def first(clone: Clone) -> Outcome:
-    """The first experiment of a fresh clone."""
-    return succeeded(clone.experiment())
-
-
-@pytest.fixture(scope="module")
-def base(clone: Clone, first: Outcome) -> dict[str, str]:
-    """The hashes of the base checkpoint after the first experiment."""
-    return digest(clone.root / "data" / "checkpoints" / "step_0")
 
 
 def test_a_fresh_clone_runs_every_stage_once(first: Outcome) -> None:
@@ -154,63 +120,6 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_says_where(clone: Clon
     assert (clone.root / "data" / "cache" / "last_good" / "step_1" / "model.json").is_file()
     assert not (clone.root / "data" / "checkpoints" / "step_1").exists()
     succeeded(clone.experiment())
-
-
-def test_a_memory_retrains_the_increments_and_not_the_base(clone: Clone, base: dict[str, str]) -> None:
-    outcome = succeeded(clone.experiment("memory.capacity=4"))
-    assert sorted(outcome.ran) == sorted([*INCREMENTS, "report"])
-    assert digest(clone.root / "data" / "checkpoints" / "step_0") == base
-    assert len(json.loads((clone.root / "data" / "memory" / "step_2.json").read_text())) == 4
-
-
-@pytest.mark.parametrize("override", ["method.pseudo_threshold=0.5", "recipe.increment.lr=0.02"])
-def test_what_acts_on_increments_alone_does_not_retrain_the_base(
-    clone: Clone, base: dict[str, str], override: str
-) -> None:
-    outcome = succeeded(clone.experiment(override))
-    assert "train_base" not in outcome.ran
-    assert {"train_step@1", "train_step@2"} <= set(outcome.ran)
-    assert digest(clone.root / "data" / "checkpoints" / "step_0") == base
-
-
-def test_another_increment_over_the_same_base_does_not_train_it_again(clone: Clone, base: dict[str, str]) -> None:
-    outcome = succeeded(clone.experiment("scenario.increment=1"))
-    assert "train_base" not in outcome.ran
-    assert "train_step@4" in outcome.ran
-    assert [row["step"] for row in rows(clone)] == [0, 1, 2, 3, 4]
-    assert digest(clone.root / "data" / "checkpoints" / "step_0") == base
-
-
-def test_returning_to_an_earlier_experiment_restores_it_and_leaves_no_stale_step(
-    clone: Clone, base: dict[str, str]
-) -> None:
-    outcome = succeeded(clone.experiment())
-    assert outcome.ran == ["report"]  # its outputs are committed, not cached
-    assert [row["step"] for row in rows(clone)] == [0, 1, 2]
-
-
-def test_after_another_base_the_first_one_comes_back_from_the_run_cache(clone: Clone, base: dict[str, str]) -> None:
-    other = succeeded(clone.experiment("scenario.base_classes=8"))
-    assert "train_base" in other.ran
-    assert digest(clone.root / "data" / "checkpoints" / "step_0") != base
-    back = succeeded(clone.experiment("scenario.increment=1"))
-    assert "train_base" in back.restored
-    assert back.ran == ["report"]
-    assert digest(clone.root / "data" / "checkpoints" / "step_0") == base
-
-
-def test_joint_training_is_a_scenario_without_increments(clone: Clone, first: Outcome) -> None:
-    outcome = succeeded(clone.experiment("scenario=shapes_offline", "method=finetune"))
-    assert [stage for stage in outcome.ran if "@" in stage] == []
-    assert [row["step"] for row in rows(clone)] == [0]
-
-
-def test_pictures_at_another_place_do_not_retrain(clone: Clone, base: dict[str, str], tmp_path: Path) -> None:
-    succeeded(clone.experiment())
-    moved = tmp_path / "moved pictures"
-    succeeded(clone.command("cp", "-r", str(clone.root / "data" / "drawn"), str(moved)))
-    outcome = succeeded(clone.experiment(f"data.root='{moved}'"))
-    assert sorted(outcome.ran) == ["prepare", "report"]
 
 
 def test_an_increment_that_two_processes_train_is_the_one_that_one_process_trains(

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.pipeline.conftest import TINY, Clone, Outcome, make_clone
+from tests.pipeline.conftest import TINY, Clone, make_clone, succeeded
 
 pytestmark = pytest.mark.slow
 
@@ -48,11 +48,6 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 def switches(*overrides: str) -> list[str]:
     return [word for item in overrides for word in ("-S", item)]
-
-
-def succeeded(outcome: Outcome) -> Outcome:
-    assert outcome.code == 0, outcome.text[-3000:]
-    return outcome
 
 
 def work_off(clone: Clone, *, workers: int) -> None:
