@@ -17,10 +17,10 @@ from torch.nn import functional
 
 from benchmarks.incremental_step import FULL, GPU, QUICK, Size, batch_of, labels_of, network
 from benchmarks.measure import Row, arguments, take_turns, tell
-from ssul.files import VOID
-from ssul.labels import LabelSpace
-from ssul.methods.objective import Supervised
+from ssul.labels.ids import VOID
+from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
+from ssul.training.objective import Supervised
 
 BASE = (15,)
 GPU_TARGET = 1.5

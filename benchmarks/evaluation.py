@@ -23,10 +23,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.measure import Row, arguments, take_turns, tell
-from ssul.evaluation.confusion import ConfusionMatrix
-from ssul.evaluation.prediction import contenders, predict
-from ssul.files import VOID
-from ssul.labels import LabelSpace
+from ssul.inference.confusion import ConfusionMatrix
+from ssul.inference.predict import contenders, predict
+from ssul.labels.ids import VOID
+from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 
 TARGET = 2.0

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.measure import Row, arguments, seconds_of, take_turns, tell
-from ssul.files import VOID
-from ssul.labels import LabelSpace
-from ssul.methods.frozen import fold_norms
-from ssul.methods.ssul import prepare_increment
+from ssul.labels.ids import VOID
+from ssul.labels.space import LabelSpace
+from ssul.methods.ssul.frozen_teacher import fold_norms
+from ssul.methods.ssul.increment import prepare_increment
 from ssul.model.deeplab import Architecture, IncrementalDeepLab, seen_by_heads
 
 THRESHOLD = 0.7

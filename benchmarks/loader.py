@@ -20,15 +20,16 @@ from torch import Tensor
 from torchvision.transforms import functional
 
 from benchmarks.measure import Row, arguments, tell
-from ssul.catalog import data_set
 from ssul.data.dataset import Picture, SegmentationDataset
+from ssul.data.image_cache import PictureCache
 from ssul.data.layout import Folders
-from ssul.data.picture_cache import PictureCache
-from ssul.data.stream import Item, SampleOrder, TrainingSamples, Variation, derive_seed
+from ssul.data.random_crop import Window, draw_window
+from ssul.data.sampling import Item, SampleOrder, derive_seed
+from ssul.data.training_set import TrainingSamples, Variation
 from ssul.data.transforms import IMAGENET_MEAN, IMAGENET_STD, MEAN_COLOUR, normalise, resize_target
-from ssul.data.window import Window, draw_window
-from ssul.files import VOID
-from ssul.labels import LabelSpace
+from ssul.datasets.catalog import data_set
+from ssul.labels.ids import VOID
+from ssul.labels.space import LabelSpace
 
 CROP = 513
 LABELS = LabelSpace((tuple(range(1, 16)), (16,), (17,)), unknown=True, activation="sigmoid")

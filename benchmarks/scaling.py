@@ -18,14 +18,14 @@ from torch import Tensor
 
 from benchmarks.incremental_step import GPU, QUICK, Lean, Size, Textbook, batch_of, labels_of, network
 from benchmarks.measure import Row, arguments, seconds_of, take_turns, tell
-from ssul.labels import LabelSpace
-from ssul.methods.frozen import FrozenNetwork
-from ssul.methods.losses import binary_cross_entropy
-from ssul.methods.ssul import learning_heads
+from ssul.inference.device import choose_device
+from ssul.labels.space import LabelSpace
+from ssul.methods.ssul.frozen_teacher import FrozenNetwork
+from ssul.methods.ssul.increment import learning_heads
 from ssul.model.deeplab import upsample
-from ssul.training.device import choose_device
-from ssul.training.learn import learn_step
-from ssul.training.processes import launch, share_of_host
+from ssul.training.distributed import launch, share_of_host
+from ssul.training.loop import learn_step
+from ssul.training.losses import binary_cross_entropy
 
 COUNTS = (16, 51, 151, 501, 1000)
 WITH_TEXTBOOK = 151

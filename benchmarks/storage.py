@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 
 from benchmarks.measure import Row, arguments, tell
-from ssul.labels import LabelSpace
+from ssul.labels.space import LabelSpace
 from ssul.model.checkpoint import load_checkpoint, save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
-from ssul.model.foreign import read_tensors
+from ssul.model.torch_files import read_tensors
 
 TARGET = 1.5
 BASE, INCREMENT, STEPS = 100, 5, 11

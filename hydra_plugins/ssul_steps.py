@@ -1,21 +1,22 @@
-"""Resolvers that derive the pipeline's steps from a scenario's arithmetic, whose one owner is `ssul.scenario`."""
+"""Resolvers that derive the pipeline's steps from a scenario's arithmetic, which `ssul.scenario` owns."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from ssul.class_orders import published_orders
-from ssul.config import parse_described
-from ssul.data.source import data_set_of
-from ssul.scenario import Scenario, learning_order, pipeline_steps
+from ssul.config.load import parse_custom_dataset
+from ssul.datasets.custom import data_set_of
+from ssul.scenario.class_orders import published_orders
+from ssul.scenario.order import learning_order
+from ssul.scenario.scenario import Scenario, pipeline_steps
 
 
 def steps(
     data_set_name: str, described: DictConfig | None, order: str | ListConfig, base_classes: int, increment: int
 ) -> DictConfig:
     """The increments of a scenario, as dvc.yaml's `foreach` wants them."""
-    own = None if described is None else parse_described(OmegaConf.to_container(described))
+    own = None if described is None else parse_custom_dataset(OmegaConf.to_container(described))
     data_set = data_set_of(data_set_name, own)
     learned = learning_order(
         order if isinstance(order, str) else list(order),

@@ -1,4 +1,4 @@
-"""What is told to a user, in one line, when something that they gave cannot be used."""
+"""The exception for invalid user input; shown as one line, without a traceback."""
 
 
 class UserError(ValueError):

@@ -10,24 +10,25 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ssul import config
-from ssul.atomic import replaced_folder
-from ssul.config import Data, Settings
-from ssul.data.about import About
+from ssul.config.load import load_params
+from ssul.config.paths import LAYOUT, picture_root
+from ssul.config.schema import Data, Settings
 from ssul.data.dataset import SegmentationDataset
+from ssul.data.dataset_info import About
 from ssul.data.index import ImageIndex, IndexRow, require_unchanged
-from ssul.data.splits import Split
 from ssul.evaluation.evaluate import Judged, evaluate, total
-from ssul.evaluation.pictures import choose_pictures, keeping
+from ssul.evaluation.examples import choose_pictures, keeping
 from ssul.evaluation.results import Results
 from ssul.evaluation.scores import Holdout, Scores, score, score_holdout
-from ssul.labels import LabelSpace
-from ssul.learned import Learned
+from ssul.inference.device import choose_device
+from ssul.inference.trained_model import Learned
+from ssul.io.atomic import replaced_folder
+from ssul.labels.space import LabelSpace
 from ssul.model.checkpoint import read_training
 from ssul.model.deeplab import IncrementalDeepLab
-from ssul.paths import picture_root
-from ssul.training.device import choose_device
-from stages.entry import LAYOUT, run, shown
+from ssul.pipeline.progress import shown
+from ssul.pipeline.run import run
+from ssul.scenario.splits import Split
 from stages.pictures import training_pictures
 
 Rows = tuple[dict[str, Any], ...]
@@ -43,7 +44,7 @@ class Images:
 
 def main(step: str) -> None:
     """Writes data/evaluation/step_K, which holds the results of all steps up to K."""
-    settings = config.load(LAYOUT.params)
+    settings = load_params(LAYOUT.params)
     current = int(step)
     index = ImageIndex.read(LAYOUT.index("val"))
     images, held_out = validation_images(settings.data, index), held_out_images(settings.data, current)

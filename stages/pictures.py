@@ -1,10 +1,9 @@
 """Where the stages find their pictures."""
 
-from ssul.config import Data
+from ssul.config.paths import LAYOUT, picture_root
+from ssul.config.schema import Data
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex
-from ssul.paths import picture_root
-from stages.entry import LAYOUT
 
 
 def training_pictures(data: Data, index: ImageIndex) -> SegmentationDataset:

@@ -5,30 +5,32 @@ from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
 
-from ssul import config
-from ssul.addresses import is_address
-from ssul.atomic import replaced_folder, write_text
-from ssul.catalog import DataSet
-from ssul.config import Data
-from ssul.data.about import About
-from ssul.data.download import how_to_get, missing_archives, obtain
-from ssul.data.examine import NAMED_AT_MOST, Fault, Memo, examine_images, refuse
+from ssul.config.load import load_params
+from ssul.config.paths import LAYOUT, Layout, given_checkpoint, picture_root, project_root
+from ssul.config.schema import Data
+from ssul.data.dataset_info import About
 from ssul.data.index import ImageIndex, IndexRow
-from ssul.data.layout import Folders, split_ids
-from ssul.data.shapes import draw_world
-from ssul.data.source import data_set_of, has_maps
-from ssul.data.start import Start
+from ssul.data.initial_checkpoint import Start
+from ssul.data.layout import Files, Folders
+from ssul.datasets.catalog import DataSet
+from ssul.datasets.custom import data_set_of, has_maps
+from ssul.datasets.download import how_to_get, missing_archives, obtain
+from ssul.datasets.scan import NAMED_AT_MOST, Fault, examine_images, refuse
+from ssul.datasets.scan_cache import Memo
+from ssul.datasets.shapes.world import draw_world
+from ssul.datasets.split_ids import split_ids
 from ssul.errors import UserError
-from ssul.files import Files
-from ssul.paths import Layout, given_checkpoint, picture_root, project_root
-from stages.entry import LAYOUT, progress_bar, run, shown
+from ssul.io.atomic import replaced_folder, write_text
+from ssul.io.urls import is_address
+from ssul.pipeline.progress import progress_bar, shown
+from ssul.pipeline.run import run
 
 MAIN = Layout(project_root())  # also of a queue or --temp experiment: what it fetches and finds out is for all
 
 
 def main() -> None:
     """Writes data/drawn and data/index from the `data` parameters, and notes the checkpoint to start from."""
-    settings = config.load(LAYOUT.params)
+    settings = load_params(LAYOUT.params)
     data = settings.data
     start = Start.of(given_checkpoint(settings.recipe.base.checkpoint))
     data_set = data_set_of(data.name, data.described)

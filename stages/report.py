@@ -8,24 +8,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ssul import config
-from ssul.atomic import replaced_folder, write_text
-from ssul.config import Settings
-from ssul.data.about import About
-from ssul.data.exemplars import read_exemplars
+from ssul.config.load import load_params
+from ssul.config.naming import Subject
+from ssul.config.paths import LAYOUT
+from ssul.config.schema import Settings
+from ssul.data.dataset_info import About
 from ssul.data.index import ImageIndex
 from ssul.evaluation.results import Results
-from ssul.report import tables
+from ssul.io.atomic import replaced_folder, write_text
+from ssul.io.strict_json import read_json
+from ssul.memory.exemplars import read_exemplars
+from ssul.pipeline.run import run
+from ssul.report.curves import draw_training
 from ssul.report.figures import draw_all
+from ssul.report.images import ShownExemplar, draw_memory
 from ssul.report.page import write_page
+from ssul.report.rows import class_rows, final_metrics, learned_classes, per_step, training_rows
 from ssul.report.split_section import split_section
-from ssul.report.subject import Subject
-from ssul.report.training_figures import ShownExemplar, draw_memory, draw_training
-from ssul.stored import read_json
+from ssul.report.tables import markdown_steps, text_table
 from ssul.tracking import store, unsent
+from ssul.tracking.experiment import experiment_of
 from ssul.tracking.runs import DataNote, Finished, log_finished
-from stages.entry import LAYOUT, run
-from stages.experiment import experiment_of
 from stages.pictures import training_pictures
 
 LATER = "Log it later with `dvc repro --force --single-item report`"
@@ -33,15 +36,15 @@ LATER = "Log it later with `dvc repro --force --single-item report`"
 
 def main(last: str) -> None:
     """Writes reports/ from data/evaluation/step_LAST."""
-    settings = config.load(LAYOUT.params)
+    settings = load_params(LAYOUT.params)
     evaluation = LAYOUT.evaluation(int(last))
     results = Results.read(evaluation)
-    learned = tables.learned_classes(results.names, results.group_sizes)
-    rows = tables.per_step(results.rows, learned)
+    learned = learned_classes(results.names, results.group_sizes)
+    rows = per_step(results.rows, learned)
     write_json(LAYOUT.miou_per_step, rows)
-    write_json(LAYOUT.metrics, tables.final_metrics(results.rows[-1]))
-    write_json(LAYOUT.class_iou, tables.class_rows(results.rows[-1], learned))
-    write_json(LAYOUT.training_curve, tables.training_rows(results.training))
+    write_json(LAYOUT.metrics, final_metrics(results.rows[-1]))
+    write_json(LAYOUT.class_iou, class_rows(results.rows[-1], learned))
+    write_json(LAYOUT.training_curve, training_rows(results.training))
     subject, summary = Subject.of(settings), read_summary()
     val, about = ImageIndex.read(LAYOUT.index("val")), About.read(LAYOUT.about)
     with replaced_folder(LAYOUT.figures) as folder:
@@ -70,7 +73,7 @@ def main(last: str) -> None:
         open_runs=store.OPEN_COMMAND,
     )
     write_text(LAYOUT.page, page)
-    print(f"\nmean IoU and forgetting in percent, {subject}\n\n{tables.text_table(rows)}\n")
+    print(f"\nmean IoU and forgetting in percent, {subject}\n\n{text_table(rows)}\n")
     print(f"report: {LAYOUT.page}", flush=True)
     track(settings, results, summary, int(last))
     write_json(LAYOUT.reported, {"step": int(last)})
@@ -129,9 +132,7 @@ def finished_of(settings: Settings, results: Results, summary: Mapping[str, Any]
 
 def description(name: str, results: Results) -> str:
     """A run's description in MLflow, as Markdown."""
-    table = tables.markdown_steps(
-        tables.per_step(results.rows, tables.learned_classes(results.names, results.group_sizes))
-    )
+    table = markdown_steps(per_step(results.rows, learned_classes(results.names, results.group_sizes)))
     opened = "`from ssul.tracking.fetch import open_checkpoint; model, meaning = open_checkpoint('RUN_ID')`"
     return (
         f"**{name}**: mean IoU and forgetting in percent, on {results.images} validation images.\n\n{table}\n\n"

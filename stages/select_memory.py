@@ -2,22 +2,25 @@
 
 import sys
 
-from ssul import config
-from ssul.config import Settings
-from ssul.data.exemplars import Exemplar, choose, merge_candidates, read_exemplars, write_exemplars
+from ssul.config.load import load_params
+from ssul.config.paths import LAYOUT
+from ssul.config.schema import Settings
 from ssul.data.index import ImageIndex
-from ssul.data.splits import Split
-from ssul.data.stream import derive_seed
-from ssul.evaluation.candidates import with_annotated_classes, with_pseudo_classes
-from ssul.learned import Learned
-from ssul.training.device import choose_device
-from stages.entry import LAYOUT, run, shown
+from ssul.data.sampling import derive_seed
+from ssul.inference.device import choose_device
+from ssul.inference.trained_model import Learned
+from ssul.memory.candidates import with_annotated_classes, with_pseudo_classes
+from ssul.memory.exemplars import Exemplar, merge_candidates, read_exemplars, write_exemplars
+from ssul.memory.selection import choose
+from ssul.pipeline.progress import shown
+from ssul.pipeline.run import run
+from ssul.scenario.splits import Split
 from stages.pictures import training_pictures
 
 
 def main(step: str) -> None:
     """Writes data/memory/step_K.json; an empty list where memory.capacity is 0."""
-    settings = config.load(LAYOUT.params)
+    settings = load_params(LAYOUT.params)
     past = int(step) - 1
     chosen: list[Exemplar] = []
     if settings.memory.capacity:

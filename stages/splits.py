@@ -2,20 +2,23 @@
 
 import json
 
-from ssul import config
-from ssul.atomic import replaced_folder, write_text
-from ssul.class_orders import published_orders
-from ssul.data.exemplars import write_exemplars
+from ssul.config.load import load_params
+from ssul.config.paths import LAYOUT
 from ssul.data.index import ImageIndex
-from ssul.data.splits import make_splits, summarise, text_summary
 from ssul.errors import UserError
-from ssul.scenario import Scenario, learning_order
-from stages.entry import LAYOUT, run
+from ssul.io.atomic import replaced_folder, write_text
+from ssul.memory.exemplars import write_exemplars
+from ssul.pipeline.run import run
+from ssul.report.split_section import summarise, text_summary
+from ssul.scenario.class_orders import published_orders
+from ssul.scenario.order import learning_order
+from ssul.scenario.scenario import Scenario
+from ssul.scenario.splits import make_splits
 
 
 def main() -> None:
     """Writes data/splits/step_K.json for every step and a summary, and says how many images each has."""
-    settings = config.load(LAYOUT.params)
+    settings = load_params(LAYOUT.params)
     index = ImageIndex.read(LAYOUT.index("train"))
     order = learning_order(settings.scenario.order, names=index.class_names, published=published_orders(index.data_set))
     scenario = Scenario(order, settings.scenario.base_classes, settings.scenario.increment)

@@ -4,21 +4,21 @@ from pathlib import Path
 
 import torch
 
+from ssul.config.paths import LAYOUT, given_checkpoint, weights_file
 from ssul.data.index import ImageIndex
-from ssul.data.splits import Split
-from ssul.data.start import Start
-from ssul.data.stream import Item, derive_seed
+from ssul.data.initial_checkpoint import Start
+from ssul.data.sampling import Item, derive_seed
 from ssul.errors import UserError
-from ssul.labels import LabelSpace
-from ssul.learned import Learned
-from ssul.methods.objective import Supervised
+from ssul.inference.trained_model import Learned
+from ssul.labels.space import LabelSpace
 from ssul.model.checkpoint import read_training, save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
-from ssul.paths import given_checkpoint, weights_file
-from stages.entry import LAYOUT, run
-from stages.inputs import Inputs
+from ssul.pipeline.provenance import Inputs
+from ssul.pipeline.run import run
+from ssul.pipeline.train import Training, meaning_of, train
+from ssul.scenario.splits import Split
+from ssul.training.objective import Supervised
 from stages.pictures import training_pictures
-from stages.training import Training, meaning_of, train
 
 
 def main() -> None:

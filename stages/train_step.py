@@ -4,18 +4,19 @@ import sys
 
 import torch
 
-from ssul.config import Settings
-from ssul.data.exemplars import captured_again, read_exemplars
+from ssul.config.paths import LAYOUT
+from ssul.config.schema import Settings
 from ssul.data.index import ImageIndex
-from ssul.data.splits import Split
-from ssul.data.stream import Item, derive_seed
+from ssul.data.sampling import Item, derive_seed
 from ssul.errors import UserError
-from ssul.learned import Learned
-from stages.entry import LAYOUT, run
-from stages.increments import increment_of
-from stages.inputs import Inputs
+from ssul.inference.trained_model import Learned
+from ssul.memory.exemplars import captured_again, read_exemplars
+from ssul.methods.build import increment_of
+from ssul.pipeline.provenance import Inputs
+from ssul.pipeline.run import run
+from ssul.pipeline.train import Training, train
+from ssul.scenario.splits import Split
 from stages.pictures import training_pictures
-from stages.training import Training, train
 
 
 def main(step: str) -> None:

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from ssul.catalog import data_set
 from ssul.data.layout import Folders
+from ssul.datasets.catalog import data_set
 
 torch.set_num_threads(1)
 # `pytest --hypothesis-profile=default` looks for new examples instead.

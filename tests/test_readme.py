@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from dvc.utils.hydra import compose_and_dump
 from PIL import Image
+from ssul.cli.app.app import app
 from typer.testing import CliRunner
 
-from ssul import config
-from ssul.cli import app
+from ssul.config.load import load_params
 from ssul.report.tables import markdown_steps
 
 PROJECT = Path(__file__).parents[1]
@@ -57,7 +57,7 @@ def test_every_experiment_composes_and_validates(words: list[str], tmp_path: Pat
     output = tmp_path / "params.yaml"
     for overrides in product(*map(choices, switches[1::2])):
         compose_and_dump(output, str(PROJECT / "conf"), None, "config", str(PROJECT), list(overrides))
-        config.load(output)
+        load_params(output)
 
 
 def choices(override: str) -> list[str]:

@@ -1,1 +1,1 @@
-"""Pictures on disk and how they reach a network; knows no networks."""
+"""Reading, cropping and sampling indexed images."""

@@ -1,4 +1,4 @@
-"""Opening the pictures of indexed images."""
+"""Reading indexed images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from ssul.data.decoding import decode_rgb, decode_values
+from ssul.data.image_files import UnusablePictureError
 from ssul.data.index import ImageIndex
-from ssul.data.layout import Folders
-from ssul.data.pixels import UnusablePictureError
+from ssul.data.layout import Folders, MaskValues
 from ssul.errors import UserError
-from ssul.files import VOID, MaskValues
+from ssul.labels.ids import VOID
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg, decode_png
 
-from ssul.data import pixels
+from ssul.data import image_files as pixels
 
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
@@ -30,7 +30,7 @@ def decode_rgb(path: Path) -> Tensor:
 
     Raises:
         OSError: if the file is gone.
-        UnusablePictureError: if it cannot be decoded, or must not be (see `ssul.data.pixels`).
+        UnusablePictureError: if it cannot be decoded, or must not be (see `ssul.data.image_files`).
     """
     pixels.open_picture(path, "image").close()  # judges the header
     content = path.read_bytes()

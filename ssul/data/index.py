@@ -3,7 +3,7 @@
 Splits depend on it alone. Its content hashes stand for the pictures in DVC's eyes: stages depend on the index, not on
 the raw files, which stay where they are. It also tells how the files lie below the data root and what their values
 mean, so that a stage needs the index and the root, and no knowledge of the data set. What no training may depend on
-(colours, reasons) stands in `ssul.data.about`.
+(colours, reasons) stands in `ssul.data.dataset_info`.
 """
 
 import json
@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ssul.atomic import write_text
-from ssul.data.layout import Folders, odd_id, stays_below
+from ssul.data.layout import Files, Folders, MaskValues, odd_id, stays_below
 from ssul.errors import UserError
-from ssul.files import BACKGROUND_ID, Files, MaskValues
-from ssul.stored import read_json, refuse_damaged
+from ssul.io.atomic import write_text
+from ssul.io.strict_json import read_json, refuse_damaged
+from ssul.labels.ids import BACKGROUND_ID
 
 
 @dataclass(frozen=True)

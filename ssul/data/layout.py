@@ -1,17 +1,61 @@
-"""Where the files of an image lie below a data root, and which images a split has."""
+"""Where the files of an image lie below a data root, and what the values in masks mean."""
 
 import functools
-import hashlib
 import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ssul.datasets.split_ids import Named
 from ssul.errors import UserError
-from ssul.files import Files
+from ssul.labels.ids import BACKGROUND_ID, VOID
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where the files of a split lie below the data root, as templates in which `{id}` stands for the image id.
+
+    Attributes:
+        image: an RGB or grey photograph, JPEG or PNG.
+        mask: an 8-bit palette or grey PNG of class values.
+        saliency: an 8-bit PNG, positive where a salient object is; None where the split has none.
+        list: the image list, one id a line. None: every mask in its place that the other split does not name.
+        list_may_lack: whether a list that is not there is as good as None.
+    """
+
+    image: str
+    mask: str
+    saliency: str | None = None
+    list: str | None = None
+    list_may_lack: bool = False
+
+
+@dataclass(frozen=True)
+class MaskValues:
+    """What the values in the mask files mean.
+
+    Attributes:
+        background: whether 0 is a background; a data set without one gives every pixel a class or void.
+        first: the value of the first class; the others follow.
+        void: the value of pixels that are not annotated; None if there are none.
+    """
+
+    background: bool = True
+    first: int = 1
+    void: int | None = VOID
+
+    def ids(self, classes: int) -> dict[int, int]:
+        """Mask value -> data set id, for a number of classes."""
+        known = {self.first + position: position + 1 for position in range(classes)}
+        if self.background:
+            known[0] = BACKGROUND_ID
+        if self.void is not None:
+            known[self.void] = VOID
+        return known
+
 
 _PLACE = "{id}"
 
@@ -82,7 +126,7 @@ def masks_by_id(names: Iterable[str], template: str, *, above: str = "") -> dict
 
     Args:
         names: paths of files, joined by `/`.
-        template: as in `ssul.files.Files`.
+        template: as in `ssul.data.layout.Files`.
         above: a regular expression of what stands before the template in a path.
 
     Raises:
@@ -120,98 +164,6 @@ def stays_below(path: str) -> bool:
 
 def _added_by_a_mac(name: str) -> bool:
     return name.startswith("._") or name == ".DS_Store"
-
-
-@dataclass(frozen=True)
-class Named:
-    """The images of a split, before it is told apart from the other one.
-
-    Attributes:
-        masks: image id -> where its mask lies, in the split's order.
-        listed: whether an image list names them; otherwise they are all masks in the split's place.
-    """
-
-    masks: dict[str, str]
-    listed: bool
-
-
-def tell_apart(train: Named, val: Named) -> tuple[list[str], list[str]]:
-    """The ids of both splits, so that no mask is in both: one without a list leaves the other its masks.
-
-    Of two without lists, whose places lie one inside the other, the inner one keeps its masks.
-
-    Raises:
-        UserError: if neither can give way.
-    """
-    both = set(train.masks.values()) & set(val.masks.values())
-    train_gives_way, val_gives_way = _gives_way(train, val), _gives_way(val, train)
-    if both and not (train_gives_way or val_gives_way):
-        told = ", ".join([image_id for image_id, mask in train.masks.items() if mask in both][:8])
-        drawn = "have a share of the training images drawn for validation (data.described.val_share)"
-        if train.listed:
-            raise UserError(
-                f"{len(both)} images are in the training and in the validation list: {told}. Take them out of one of "
-                f"the lists, or {drawn}"
-            )
-        raise UserError(
-            f"{len(both)} images are in the training and in the validation split: {told}. Give a split an image list "
-            f"(data.described.train.list or val.list) or a place of its own, or {drawn}"
-        )
-    return (
-        [image_id for image_id, mask in train.masks.items() if not (train_gives_way and mask in both)],
-        [image_id for image_id, mask in val.masks.items() if not (val_gives_way and mask in both)],
-    )
-
-
-def _gives_way(one: Named, other: Named) -> bool:
-    return not one.listed and (other.listed or set(one.masks.values()) > set(other.masks.values()))
-
-
-def split_ids(train: Folders, val: Folders, *, val_share: float | None, val_seed: int) -> tuple[list[str], list[str]]:
-    """The image ids of the training and of the validation split.
-
-    A split is its image list; without a list it is every mask in its place that the other split does not name, see
-    `tell_apart`.
-
-    Args:
-        train, val: where their files lie.
-        val_share: see `ssul.catalog.DataSet`; then `train` is the place of all images.
-        val_seed: decides which images are drawn.
-
-    Raises:
-        UserError: if the root is missing, a list cannot be used, an image is in both splits, or a split is empty.
-    """
-    if not train.root.is_dir():
-        raise UserError(
-            f"data.root '{train.root}' is no folder: put the data set there, or name its place with -S data.root=FOLDER"
-        )
-    if val_share is not None:
-        everything = train.read_list() or train.found()
-        ids = draw_validation(everything, val_share, val_seed)
-        if everything and not all(ids):
-            raise UserError(
-                f"data.described.val_share is {val_share}, which leaves a split of the {len(everything)} images of "
-                f"{train.root} empty: choose another share, or add images"
-            )
-    else:
-        ids = tell_apart(train.named(), val.named())
-    for name, place, some in (("training", train, ids[0]), ("validation", val, ids[1])):
-        if not some:
-            raise UserError(
-                f"there is no {name} image: no mask is found as {place.root / place.files.mask}, or the other split "
-                "names them all"
-            )
-    return ids
-
-
-def draw_validation(ids: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:
-    """Parts the ids into those that train and a share that validates, both in their order.
-
-    Ranks by a hash of each id alone, so that a new image moves no other one between the splits but at the edge.
-    """
-    ranked = sorted(ids, key=lambda image_id: hashlib.sha256(f"{seed}/{image_id}".encode()).digest())
-    drawn = set(ranked[: round(share * len(ids))])
-    return [one for one in ids if one not in drawn], [one for one in ids if one in drawn]
 
 
 def read_image_list(path: Path) -> list[str]:

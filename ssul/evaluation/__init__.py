@@ -1,1 +1,1 @@
-"""From predictions to the numbers of the field."""
+"""Scores of a step on validation images."""

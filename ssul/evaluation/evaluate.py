@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ssul.data.dataset import Picture, SegmentationDataset
 from ssul.data.transforms import centre_crop, normalise
-from ssul.evaluation.confusion import ConfusionMatrix
-from ssul.evaluation.prediction import predict
-from ssul.labels import Future, LabelSpace
+from ssul.inference.confusion import ConfusionMatrix
+from ssul.inference.predict import predict
+from ssul.labels.space import Future, LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
 
 

@@ -1,7 +1,7 @@
 """What an evaluation leaves on disk: scores of all steps so far, the confusion matrix, and some predicted pictures.
 
     results.json    data set, class names, one row of scores a step, the confusion matrix
-    pictures/       see `ssul.evaluation.pictures`
+    pictures/       see `ssul.evaluation.examples`
 
 Every step's folder carries the rows and pictures of the steps before it, so that nobody has to look for the files of
 other steps, of which a longer scenario may have left some behind.
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ssul.evaluation.scores import Scores
-from ssul.stored import read_json, refuse_damaged
+from ssul.io.strict_json import read_json, refuse_damaged
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Results:
         images: number of validation images.
         rows: one `Scores` as a dict for each step.
         confusion: of the last step, over `names`.
-        training: `ssul.training.curve.Curve` as a dict for each step that was trained.
+        training: `ssul.training.history.Curve` as a dict for each step that was trained.
     """
 
     data_set: str

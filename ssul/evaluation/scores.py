@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ssul.evaluation.confusion import ConfusionMatrix
+from ssul.inference.confusion import ConfusionMatrix
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""What each method of class-incremental segmentation minimises, one file a method."""
+"""One folder for each method; each holds increment.py."""

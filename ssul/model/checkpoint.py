@@ -25,12 +25,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from ssul.atomic import replaced_folder
 from ssul.errors import UserError
+from ssul.io.atomic import replaced_folder
+from ssul.io.strict_json import read_json, refuse_damaged
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
-from ssul.model.foreign import all_finite
-from ssul.stored import read_json, refuse_damaged
-from ssul.tensors import save_tensors
+from ssul.model.tensor_files import save_tensors
+from ssul.model.torch_files import all_finite
 
 FORMAT = 1
 _MOST, _WIDEST = 255, 2**20

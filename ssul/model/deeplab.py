@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ssul.model.aspp import RATES, Aspp
+from ssul.model.backbones import build_trunk, low_level_channels, run_stages, trunk_channels
 from ssul.model.dropout import SampleDropout
 from ssul.model.heads import Head
-from ssul.model.trunk import NO_WEIGHTS, build_trunk, low_level_channels, run_stages, trunk_channels
+from ssul.model.weights import NO_WEIGHTS
 
 DROPOUT = 0.1
 LOW_LEVEL_WIDTH = 48

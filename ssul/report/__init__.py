@@ -1,1 +1,1 @@
-"""From numbers to what a person reads: tables, figures, a page."""
+"""Tables, figures and the report page."""

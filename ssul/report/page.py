@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from ssul.config.naming import Subject
 from ssul.evaluation.results import Results
-from ssul.report import tables
-from ssul.report.markup import count, figure, folded, paragraphs
-from ssul.report.subject import Subject
-from ssul.report.tables import markdown
+from ssul.report.markdown import count, figure, folded, markdown, paragraphs
+from ssul.report.rows import WITHOUT_BACKGROUND, absent_classes, learned_classes, per_step
+from ssul.report.tables import UNDEFINED, markdown_classes, markdown_holdout, markdown_steps, percent
 
 
 def write_page(
@@ -33,13 +33,13 @@ def write_page(
         figures: file names of those that are there, below figures/ beside the page.
         open_runs: the command that shows all runs.
     """
-    learned = tables.learned_classes(results.names, results.group_sizes)
+    learned = learned_classes(results.names, results.group_sizes)
     text = paragraphs(
         f"# {subject.method} on {markdown(subject.scenario)}, {subject.setting} (trunk {markdown(subject.model)})",
         _introduction(results, capacity),
         "## After each step",
         "Mean IoU and forgetting, in percent.",
-        tables.markdown_steps(tables.per_step(results.rows, learned)),
+        markdown_steps(per_step(results.rows, learned)),
         _without_background(results.rows[-1]),
         figure("miou_per_step.png", "mean IoU of old, new and all classes after each step", figures),
         _how_to_read(future, crop, has_background=results.has_background),
@@ -47,7 +47,7 @@ def write_page(
         "## Class by class",
         _absent(results),
         figure("class_iou.png", "IoU of each class after each step", figures),
-        folded("The same numbers as a table (IoU, percent)", tables.markdown_classes(results.rows, learned)),
+        folded("The same numbers as a table (IoU, percent)", markdown_classes(results.rows, learned)),
         figure("confusion.png", "which class was taken for which after the last step", figures),
         _pictures(results.data_set, figures),
         _learned_from(figures),
@@ -64,7 +64,7 @@ def _introduction(results: Results, capacity: int) -> str:
     how = "at once" if steps == 1 else f"in {steps} steps"
     rehearsed = f", rehearsing {count(capacity, 'exemplar')}" if capacity else ""
     scores = [
-        f"{words} **{tables.percent(last[key])} %**"
+        f"{words} **{percent(last[key])} %**"
         for key, words in (("all", "over all classes"), ("old", "over the old ones"), ("new", "over the new ones"))
         if last[key] is not None and (steps > 1 or key == "all")
     ]
@@ -77,8 +77,8 @@ def _introduction(results: Results, capacity: int) -> str:
 def _without_background(last: Mapping[str, Any]) -> str:
     if last["iou"]["background"] is None:  # then the means hold classes alone already
         return ""
-    means = [(name, last[f"{name}_without_background"]) for name in tables.WITHOUT_BACKGROUND]
-    told = ", ".join(f"{name} {tables.percent(value)}" for name, value in means if value is not None)
+    means = [(name, last[f"{name}_without_background"]) for name in WITHOUT_BACKGROUND]
+    told = ", ".join(f"{name} {percent(value)}" for name, value in means if value is not None)
     return f"Without the background, after the last step: {told}." if told else ""
 
 
@@ -96,7 +96,7 @@ def _how_to_read(future: str, crop: int | None, *, has_background: bool) -> str:
             f"- **all**: every class learned so far{background}.",
             f"- **previous**: all classes learned before this step{background}. **current**: this step's.",
             "- **forgetting**: how far the classes of earlier steps have fallen below their best; below 0 they gained.",
-            f"- {tables.UNDEFINED}: undefined at this step. {unseen}",
+            f"- {UNDEFINED}: undefined at this step. {unseen}",
             *_unusual(crop, has_background=has_background),
         )
     )
@@ -121,12 +121,12 @@ def _holdout(rows: Sequence[Mapping[str, Any]]) -> str:
         "### On held-out training images",
         "Mean IoU in percent on the training images that no step so far trained on, although they belong to it "
         "(`data.holdout`). These are for choosing settings; validation images are not looked at for that.",
-        tables.markdown_holdout(rows),
+        markdown_holdout(rows),
     )
 
 
 def _absent(results: Results) -> str:
-    absent = tables.absent_classes(results.rows)
+    absent = absent_classes(results.rows)
     if not absent:
         return ""
     return (

@@ -9,7 +9,7 @@ import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ssul.atomic import replaced_file
+from ssul.io.atomic import replaced_file
 
 INK, GREY, PALE, FAINT = "#22262e", "#6b7280", "#b6bcc6", "#e5e7eb"
 STYLE: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Which experiment a run is, and how it is called: what every module of the package speaks of."""
+"""Which experiment a run is: parameters, code and data that decide it."""
 
 import getpass
 import hashlib
@@ -9,6 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ssul.config.naming import Subject
+from ssul.config.paths import LAYOUT
+from ssul.config.schema import Settings
+
 
 # Parameters that say where something lies or how it gets there, or whose whole effect (on_error) the index holds: the
 # same experiment elsewhere is the same.
@@ -35,6 +40,17 @@ class Experiment:
     params: dict[str, Scalar]
 
 
+def experiment_of(settings: Settings) -> Experiment:
+    """The experiment of this working folder, whose data must have been indexed."""
+    # scenario.steps follows from the other parameters and would be a parameter for each step
+    params = flatten(settings.model_dump(mode="json", exclude={"scenario": {"steps"}}))
+    index = [*(LAYOUT.index(split) for split in ("train", "val")), LAYOUT.start]
+    subject = Subject.of(settings)
+    return Experiment(
+        fingerprint(params, LAYOUT.code, index), subject.run_name(settings.seed), vars(subject) | origin(), params
+    )
+
+
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
     """Nested parameters by dotted names; lists become JSON text."""
     flat: dict[str, Scalar] = {}
@@ -55,7 +71,7 @@ def fingerprint(params: Mapping[str, Scalar], code: Iterable[Path], index: Itera
     """What an experiment is: 64 hexadecimal digits that differ when parameters, code or data do.
 
     Where data or store lie and on which hardware it runs is not part of it, nor is any order. Which images were left
-    out shows in the rows of the index, so that `ssul.data.about` need not be among its files.
+    out shows in the rows of the index, so that `ssul.data.dataset_info` need not be among its files.
 
     Args:
         params: all parameters by dotted names.

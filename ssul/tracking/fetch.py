@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ssul.atomic import replaced_folder
 from ssul.errors import UserError
+from ssul.io.atomic import replaced_folder
 from ssul.model.checkpoint import load_checkpoint
 from ssul.model.deeplab import IncrementalDeepLab
 from ssul.tracking.store import opened

@@ -1,62 +1,114 @@
-"""The training curve of a step in MLflow while it is drawn.
+"""Shows a training in MLflow while it runs; the training never waits for it.
 
-The training process only appends lines to a journal; a process of its own, which may hang or die as it likes, reads
-them and passes them on.
+The training appends its points to a journal. After a while a process of its own (`ssul.tracking.follow`) reads the
+journal and logs it. If that fails, the training goes on, and the report logs all curves at the end.
 """
 
 import json
-from collections.abc import Callable, Sequence
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ssul.tracking.experiment import Experiment
-from ssul.tracking.points import curve_points
-from ssul.tracking.runs import add_points, child_name, describe
-from ssul.tracking.store import opened
+from ssul.config.paths import Layout, project_root
+from ssul.errors import UserError
 
-_SECONDS = 2.0  # between two looks at the journal
+LIVE_VARIABLE = "SSUL_LIVE_AFTER"
+_PATIENCE = 30.0  # seconds; a shorter step is over before MLflow is open
+_A_DAY = 24 * 60 * 60  # seconds; a training that goes on writes more often
 
 
-def follow(
-    journal: Path, experiment: Experiment, step: int, learned: Sequence[str], trains: Callable[[float], bool]
-) -> None:
-    """Passes the points of a journal on to MLflow until the training ends.
+class LiveCurve:
+    """The journal of a step's training, and who reads it."""
 
-    Points that the step's run holds already are left out: a training that is begun again draws the same ones.
+    def __init__(self, step: int, journal: Path) -> None:
+        """Takes the step and the place of its journal; nothing runs yet."""
+        self.step, self.journal = step, journal
+        self._started, self._after = time.monotonic(), patience()
+        self._reader: subprocess.Popen[bytes] | None = None
+        self._warned = False
 
-    Args:
-        journal: JSON lines; the last one of a training that ended well is `{"done": true}`.
-        experiment: whose step it is.
-        step, learned: its number and its classes.
-        trains: waits for at most so many seconds, and tells whether the training process still lives.
+    def show(self, point: Mapping[str, float | bool]) -> None:
+        """Adds a point; its keys are names of MLflow's metrics."""
+        try:
+            with self.journal.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps(point) + "\n")
+            if self._reader is None and time.monotonic() - self._started >= self._after and tracks():
+                self._reader = subprocess.Popen(
+                    [sys.executable, "-m", "stages.follow", str(self.step), str(self.journal)],
+                    stdin=subprocess.PIPE,  # closed when this process dies, however it dies
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,  # Ctrl-C is for the training; the reader then says that it was ended
+                )
+        except OSError as error:  # a full disk, a deleted folder: no reason to end a training
+            self._warn_once(str(error))
+        self._look_for_trouble()
 
-    Raises:
-        TrackingError: if mlflow is not installed, or its store cannot be reached or written.
-    """
-    with opened() as store, journal.open(encoding="utf-8") as lines:
-        with store.alone():
-            parent = store.find_or_create(experiment.fingerprint, experiment.name)
-            child = store.find_or_create_child(parent, step, child_name(step, learned))
-        describe(store, parent, experiment)
-        complete = store.status(parent) == "FINISHED"  # its results stand, whatever becomes of this training
-        if trains(0) and not complete:  # else the report may have finished the run by now
-            for run in (parent, child):
-                store.client.update_run(run, status="RUNNING")
-        done, alive, rest = False, True, ""
-        while alive:
-            alive = trains(_SECONDS)
-            *whole, rest = (rest + lines.read()).split("\n")  # a line may be caught half written
-            points = [json.loads(line) for line in whole]
-            done = done or any("done" in point for point in points)
-            if shown := [point for point in points if "iteration" in point]:
-                with store.alone():  # the report may add the same points
-                    add_points(store, child, curve_points(shown))
-        if complete:
-            return
-        store.client.set_terminated(child, "FINISHED" if done else "FAILED")
-        with store.alone():
-            if store.status(parent) == "FINISHED":  # by the report, meanwhile
-                return
-            if done:
-                store.client.update_run(parent, status="SCHEDULED")  # it waits for its next step, or died between two
-            else:
-                store.client.set_terminated(parent, "FAILED")
+    def close(self) -> None:
+        """Lets the reader end by itself."""
+        self._look_for_trouble()
+        reader = self._reader
+        lives = reader is not None and reader.poll() is None
+        if reader is not None and reader.stdin is not None:
+            with suppress(OSError):
+                reader.stdin.close()
+        if reader is not None and lives:
+            reader.returncode = 0  # nobody waits for it; it removes the journal
+        else:
+            for path in (self.journal, trouble_of(self.journal)):
+                with suppress(OSError):
+                    path.unlink()
+
+    def _look_for_trouble(self) -> None:
+        try:
+            self._warn_once(trouble_of(self.journal).read_text(encoding="utf-8"))
+        except OSError:  # it told none
+            if self._reader is not None and self._reader.poll():
+                self._warn_once(f"its process ended with code {self._reader.returncode}")
+
+    def _warn_once(self, reason: str) -> None:
+        if not self._warned:
+            self._warned = True
+            print(f"\nwarning: no live curve in MLflow: {reason}. Training goes on", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def live_curve(step: int) -> Iterator[LiveCurve]:
+    """The live curve of a step's training; a block that ends well ends it well."""
+    journal = Layout(project_root()).live / f"step_{step}.{os.getpid()}.jsonl"
+    curve = LiveCurve(step, journal)
+    with suppress(OSError):  # `show` will tell
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        journal.write_text("", encoding="utf-8")
+        trouble_of(journal).unlink(missing_ok=True)
+        for old in journal.parent.iterdir():  # of trainings that were killed
+            if time.time() - old.stat().st_mtime > _A_DAY:
+                old.unlink(missing_ok=True)
+    try:
+        yield curve
+        curve.show({"done": True})
+    finally:
+        curve.close()
+
+
+def trouble_of(journal: Path) -> Path:
+    """Where the reader of a journal says why it gave up."""
+    return journal.with_suffix(".trouble")
+
+
+def tracks() -> bool:
+    """Whether runs are to be logged; a mistyped switch is the report's to tell."""
+    return os.environ.get("SSUL_TRACKING", "on").lower() in ("on", "")
+
+
+def patience() -> float:
+    """For how many seconds a training must last until MLflow shows it: SSUL_LIVE_AFTER, else 30."""
+    given = os.environ.get(LIVE_VARIABLE) or str(_PATIENCE)
+    try:
+        return float(given)
+    except ValueError:
+        raise UserError(f"{LIVE_VARIABLE}={given} is not a number of seconds: choose 0 or more") from None

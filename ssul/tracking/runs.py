@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ssul.addresses import without_password
-from ssul.atomic import replaced_folder
+from ssul.io.atomic import replaced_folder
+from ssul.io.urls import without_password
 from ssul.tracking.experiment import Experiment
-from ssul.tracking.points import Point, curve_points, metric_points
+from ssul.tracking.metrics import Point, curve_points, metric_points
 from ssul.tracking.store import Store, opened
 
 _METRICS_A_BATCH, _PARAMS_A_BATCH = 1000, 100  # MLflow's own limits
@@ -46,7 +46,7 @@ class Finished:
     Attributes:
         experiment: what it is.
         rows: `Scores` as dicts, one a step; each becomes one point of every metric at step = row["step"].
-        curves: `ssul.training.curve` as dicts, one for each step that was trained.
+        curves: `ssul.training.history` as dicts, one for each step that was trained.
         data: what it learned from.
         artifacts: where in the run -> file or folder to keep there.
         ended: when, in milliseconds since 1970; it may be sent much later.

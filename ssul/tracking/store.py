@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssul.addresses import without_password
-from ssul.paths import project_root
+from ssul.config.paths import project_root
+from ssul.io.urls import without_password
 from ssul.tracking.view import page_tags
 
 EXPERIMENT = "ssul"

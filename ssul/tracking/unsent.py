@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from ssul.paths import Layout, project_root
+from ssul.config.paths import Layout, project_root
 from ssul.tracking.runs import Finished, log_finished
 from ssul.tracking.store import TrackingError
 

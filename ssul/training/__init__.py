@@ -1,1 +1,1 @@
-"""The loop that learns one step, and what it needs: losses, rates, devices."""
+"""The training loop of one step."""

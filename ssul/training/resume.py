@@ -26,11 +26,11 @@ from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ssul.atomic import replaced_file
 from ssul.errors import UserError
-from ssul.exclusive import exclusive
-from ssul.stored import parse_json
-from ssul.tensors import save_tensors
+from ssul.io.atomic import replaced_file
+from ssul.io.locks import exclusive
+from ssul.io.strict_json import parse_json
+from ssul.model.tensor_files import save_tensors
 
 MINUTES_VARIABLE = "SSUL_SAVE_MINUTES"
 _MINUTES = 5.0

@@ -9,11 +9,12 @@ import torch
 from PIL import Image
 
 from ssul.data.dataset import SegmentationDataset
-from ssul.data.examine import Memo, Shown, examine_masks
 from ssul.data.index import ImageIndex
-from ssul.data.layout import Folders
+from ssul.data.layout import Files, Folders, MaskValues
+from ssul.datasets.scan import examine_masks
+from ssul.datasets.scan_cache import Memo, Shown
 from ssul.errors import UserError
-from ssul.files import VOID, Files, MaskValues
+from ssul.labels.ids import VOID
 
 if TYPE_CHECKING:
     from tests.conftest import PictureBook

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ssul.data import pixels
+from ssul.data import image_files as pixels
 from ssul.data.decoding import decode_rgb, decode_values
-from ssul.data.pixels import UnusablePictureError
+from ssul.data.image_files import UnusablePictureError
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "voc_2007"
 

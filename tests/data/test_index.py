@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssul.data.examine import Memo, examine_images
 from ssul.data.index import ImageIndex, IndexRow, require_unchanged
-from ssul.data.layout import odd_id
+from ssul.data.layout import Files, MaskValues, odd_id
+from ssul.datasets.scan import examine_images
+from ssul.datasets.scan_cache import Memo
 from ssul.errors import UserError
-from ssul.files import Files, MaskValues
 
 if TYPE_CHECKING:
     from tests.conftest import PictureBook

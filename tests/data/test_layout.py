@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssul.catalog import data_set
-from ssul.data.layout import Folders, draw_validation, read_image_list, split_ids
+from ssul.data.layout import Files, Folders, read_image_list
+from ssul.datasets.catalog import data_set
+from ssul.datasets.split_ids import draw_validation, split_ids
 from ssul.errors import UserError
-from ssul.files import Files
 
 if TYPE_CHECKING:
     from tests.conftest import PictureBook

@@ -10,15 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import v2
 
-from ssul.data.transforms import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    MEAN_COLOUR,
-    centre_crop,
-    normalise,
-    resize_target,
-)
-from ssul.files import VOID
+from ssul.data.transforms import IMAGENET_MEAN, IMAGENET_STD, MEAN_COLOUR, centre_crop, normalise, resize_target
+from ssul.labels.ids import VOID
 
 Labels = NDArray[np.uint8]
 values = st.sampled_from([0, 1, 2, 20, VOID])

@@ -6,10 +6,10 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from ssul.evaluation.confusion import ConfusionMatrix
 from ssul.evaluation.evaluate import Judged, evaluate, total
-from ssul.files import VOID
-from ssul.labels import LabelSpace
+from ssul.inference.confusion import ConfusionMatrix
+from ssul.labels.ids import VOID
+from ssul.labels.space import LabelSpace
 
 LABELS = LabelSpace(((5, 2), (7,)), unknown=True, activation="sigmoid")  # learned as 5, 2, 7; channels 2, 3, 4
 RIGHT = {0: 1, 5: 2, 2: 3, 7: 4}

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from ssul.evaluation.confusion import ConfusionMatrix
 from ssul.evaluation.scores import Holdout, Scores, mean, score_holdout
 from ssul.evaluation.scores import score as score_any
+from ssul.inference.confusion import ConfusionMatrix
 
 NAMES = ("background", "cat", "dog", "sheep")
 # background 6/10, cat 4/6, dog 2/4, sheep 4/4; 16 of 20 pixels are right

@@ -22,22 +22,23 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from ssul import config
-from ssul.config import Settings
-from ssul.data import pixels
-from ssul.data.about import About
+from ssul.config.load import load_params, parse_params
+from ssul.config.schema import Settings
+from ssul.data import image_files as pixels
+from ssul.data.dataset_info import About
 from ssul.data.decoding import decode_rgb, decode_values
-from ssul.data.examine import Fault, Memo, Shown, examine_masks
-from ssul.data.exemplars import Exemplar, read_exemplars, write_exemplars
+from ssul.data.image_files import UnusablePictureError
 from ssul.data.index import ImageIndex, IndexRow
-from ssul.data.pixels import UnusablePictureError
-from ssul.data.splits import Split
-from ssul.data.start import Start
+from ssul.data.initial_checkpoint import Start
+from ssul.data.layout import Files, MaskValues
+from ssul.datasets.scan import Fault, examine_masks
+from ssul.datasets.scan_cache import Memo, Shown
 from ssul.errors import UserError
-from ssul.files import Files, MaskValues
-from ssul.learned import Learned
+from ssul.inference.trained_model import Learned
+from ssul.memory.exemplars import Exemplar, read_exemplars, write_exemplars
 from ssul.model.checkpoint import save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
+from ssul.scenario.splits import Split
 
 PROJECT = Path(__file__).parents[2]
 
@@ -162,10 +163,10 @@ ENDLESS = aliases(12)
 @settings(max_examples=500)
 @given(st.one_of(mutations(PARAMS), mutations(DESCRIBED)))
 def test_parameters_are_settings_or_refused(params: Any) -> None:
-    found = answered(lambda: config.parse(params))
+    found = answered(lambda: parse_params(params))
     assert isinstance(found, Settings | str)
     if isinstance(found, Settings):
-        again = config.parse(found.model_dump())
+        again = parse_params(found.model_dump())
         assert again == found  # nothing in it is of a type that it may not have
 
 
@@ -180,7 +181,7 @@ def test_parameters_are_settings_or_refused(params: Any) -> None:
 @example(b"\xff\xfe")
 def test_a_broken_params_yaml_is_settings_or_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "params.yaml").write_bytes(content)
-    assert isinstance(answered(lambda: config.load(tmp_path / "params.yaml")), Settings | str)
+    assert isinstance(answered(lambda: load_params(tmp_path / "params.yaml")), Settings | str)
 
 
 # --- stored files -----------------------------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ssul.files import VOID
-from ssul.labels import LabelSpace
+from ssul.labels.ids import VOID
+from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 
 SMALL = Architecture("small", "deeplabv3", 8, 16)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ssul.methods.frozen import FrozenNetwork, fold_norms
+from ssul.methods.ssul.frozen_teacher import FrozenNetwork, fold_norms
 from ssul.model.deeplab import Architecture, IncrementalDeepLab, seen_by_heads
 
 SMALL = Architecture("small", "deeplabv3", 8, 16)

@@ -12,19 +12,21 @@ import yaml
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from ssul.config import Method
+from ssul.config.schema import Method
 from ssul.data.dataset import SegmentationDataset
-from ssul.data.stream import Item, SampleOrder, Variation, training_batches
+from ssul.data.loader import training_batches
+from ssul.data.sampling import Item, SampleOrder
+from ssul.data.training_set import Variation
 from ssul.data.transforms import normalise
-from ssul.files import VOID
-from ssul.labels import LabelSpace
-from ssul.methods.mib import MibIncrement
-from ssul.methods.objective import Objective, Supervised
-from ssul.methods.plop import PlopIncrement
-from ssul.methods.ssul import DistilledIncrement, FrozenIncrement
+from ssul.labels.ids import VOID
+from ssul.labels.space import LabelSpace
+from ssul.methods.build import increment_of
+from ssul.methods.mib.increment import MibIncrement
+from ssul.methods.plop.increment import PlopIncrement
+from ssul.methods.ssul.increment import DistilledIncrement, FrozenIncrement
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
-from ssul.training.learn import Progress, learn_step
-from stages.increments import increment_of
+from ssul.training.loop import Progress, learn_step
+from ssul.training.objective import Objective, Supervised
 
 if TYPE_CHECKING:
     from tests.conftest import PictureBook

@@ -10,9 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ssul.files import VOID
-from ssul.labels import LabelSpace
-from ssul.methods.mib import prepare_increment, share_background, unbiased_cross_entropy, unbiased_distillation
+from ssul.labels.ids import VOID
+from ssul.labels.space import LabelSpace
+from ssul.methods.mib.increment import (
+    prepare_increment,
+    share_background,
+    unbiased_cross_entropy,
+    unbiased_distillation,
+)
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 
 OLD = LabelSpace(((3, 1), (5,)), unknown=False, activation="softmax")

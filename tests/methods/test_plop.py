@@ -12,23 +12,19 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from ssul.files import VOID
-from ssul.labels import LabelSpace
-from ssul.methods.objective import Batch
-from ssul.methods.plop import (
-    LEAST_MEDIAN,
+from ssul.labels.ids import VOID
+from ssul.labels.space import LabelSpace
+from ssul.methods.plop.increment import LEAST_MEDIAN, PlopIncrement, fold_new, local_pod, prepare_increment
+from ssul.methods.plop.thresholds import (
     Entropy,
-    PlopIncrement,
     _Histogram,
     _Medians,
-    fold_new,
-    local_pod,
     normalised_entropy,
-    prepare_increment,
     published_entropy,
     published_median,
 )
 from ssul.model.deeplab import Architecture, Features, IncrementalDeepLab, seen_by_heads
+from ssul.training.objective import Batch
 
 OLD = LabelSpace(((3, 1), (5,)), unknown=False, activation="softmax")
 NEW = (2, 4)

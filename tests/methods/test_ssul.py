@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import ssul.methods.ssul
-from ssul.files import VOID
-from ssul.labels import LabelSpace
-from ssul.methods.losses import focal
-from ssul.methods.objective import Objective, Supervised
-from ssul.methods.ssul import DistilledIncrement, FrozenIncrement, learning_heads, prepare_increment
+from ssul.labels.ids import VOID
+from ssul.labels.space import LabelSpace
+from ssul.methods.ssul.increment import DistilledIncrement, FrozenIncrement, learning_heads, prepare_increment
 from ssul.model.deeplab import Architecture, Features, IncrementalDeepLab, seen_by_heads
+from ssul.training.losses import focal
+from ssul.training.objective import Objective, Supervised
 
 SSUL = LabelSpace(((3, 1), (5,)), unknown=True, activation="sigmoid")
 SOFTMAX = LabelSpace(((3, 1), (5,)), unknown=False, activation="softmax")

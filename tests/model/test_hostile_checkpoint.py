@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ssul.errors import UserError
-from ssul.learned import Learned
+from ssul.inference.trained_model import Learned
 from ssul.model.checkpoint import load_checkpoint, save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 

@@ -10,10 +10,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from ssul import catalog
-from ssul.data.about import About
+from ssul.data.dataset_info import About
 from ssul.data.index import ImageIndex
-from ssul.data.shapes import draw_world
+from ssul.datasets import catalog
+from ssul.datasets.shapes.world import draw_world
 from tests.pipeline.conftest import PROJECT, Clone, Outcome
 
 

@@ -16,8 +16,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from ssul import config
-from ssul.config import Section
+from ssul.config.base import Section
+from ssul.config.load import load_params, parse_params
+from ssul.config.schema import Settings
 from ssul.errors import UserError
 from tests.pipeline.conftest import PROJECT, Clone
 
@@ -125,10 +126,10 @@ class Recorder:
         self.read: set[str] = set()
         self.all: set[str] = set()
         prefixes: dict[int, str] = {}
-        load, get = config.load, Section.__getattribute__
+        load, get = load, Section.__getattribute__
 
-        def loading(path: Path) -> config.Settings:
-            settings = load(path)
+        def loading(path: Path) -> Settings:
+            settings = load_params(path)
             self.all = set(leaves(settings))
             prefixes.update(paths_of(settings))
             self.kept = settings  # alive, so that ids stay unique
@@ -181,7 +182,7 @@ def others(value: Any, kind: Any) -> list[Any]:
     return [choice for choice in get_args(kind) if choice != value]
 
 
-def changed(settings: config.Settings, name: str) -> config.Settings | None:
+def changed(settings: Settings, name: str) -> Settings | None:
     """The parameters with another value of one; None where no other is allowed beside the rest."""
     *path, last = name.split(".")
     section: Any = settings
@@ -195,7 +196,7 @@ def changed(settings: config.Settings, name: str) -> config.Settings | None:
                 place = place[part]
             place[last] = value
             with suppress(UserError):
-                return config.parse(content)
+                return parse_params(content)
     return None
 
 
@@ -212,7 +213,7 @@ def test_whatever_a_training_lists_as_a_parameter_makes_it_another_training(
     found: list[str] = []
     monkeypatch.setattr(stage, "train", lambda training: found.append(training.fingerprint))
 
-    def fingerprint(settings: config.Settings) -> str | None:
+    def fingerprint(settings: Settings) -> str | None:
         """None where the stage refuses them."""
         monkeypatch.setattr(config, "load", lambda path: settings)
         try:
@@ -221,7 +222,7 @@ def test_whatever_a_training_lists_as_a_parameter_makes_it_another_training(
             return None
         return found.pop()
 
-    settings = config.load(Path("params.yaml"))
+    settings = load_params(Path("params.yaml"))
     own = fingerprint(settings)
     assert own is not None
     assert fingerprint(settings) == own

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ssul.catalog import data_set
-from ssul.data.shapes import draw_world
+from ssul.datasets.catalog import data_set
+from ssul.datasets.shapes.world import draw_world
 from tests.pipeline.conftest import PROJECT, Clone, Outcome
 from tests.pipeline.street_world import CLASSES, draw_street_world
 

@@ -9,19 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssul.catalog import data_set
 from ssul.data.index import ImageIndex
-from ssul.files import VOID, id_colours
-from ssul.report import figures
-from ssul.report.figures import (
-    draw_all,
-    draw_class_iou,
-    draw_confusion,
-    draw_curves,
-    draw_pictures,
-    most_confused,
-    shown_steps,
-)
+from ssul.datasets.catalog import data_set
+from ssul.labels.colours import id_colours
+from ssul.labels.ids import VOID
+from ssul.report import images as figures
+from ssul.report.curves import draw_curves
+from ssul.report.figures import draw_all
+from ssul.report.heatmaps import draw_class_iou, draw_confusion, most_confused
+from ssul.report.images import draw_pictures, shown_steps
 
 LEARNED = [("ball", "star"), ("house",)]
 NAMES = ("background", "ball", "star", "house")

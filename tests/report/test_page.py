@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from ssul.config.naming import Subject
 from ssul.evaluation.results import Results
 from ssul.report.page import write_page
-from ssul.report.subject import Subject
-from ssul.report.tables import SCORES
+from ssul.report.rows import SCORES
 
 PROJECT = Path(__file__).parents[2]
 SUBJECT = Subject(scenario="voc_15-1", setting="overlapped", method="ssul-m", model="mobilenet_v2")

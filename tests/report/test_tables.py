@@ -6,7 +6,19 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssul.report import tables
+from ssul.report.markdown import markdown
+from ssul.report.rows import (
+    SCORES,
+    absent_classes,
+    class_rows,
+    final_metrics,
+    learned_classes,
+    names_of,
+    one_line,
+    per_step,
+    training_rows,
+)
+from ssul.report.tables import UNDEFINED, markdown_classes, markdown_holdout, markdown_steps, summary, text_table
 
 LEARNED = [("cat", "dog"), ("bus",)]
 
@@ -17,7 +29,7 @@ HELD_OUT = {"images": 12, "old": 0.5, "new": None, "all": 0.25}
 def row(step: int, iou: dict[str, float | None], **scores: Any) -> dict[str, Any]:
     absent = [name for name, value in iou.items() if value is None]
     rest = {"step": step, "iou": iou, "accuracy": iou, "absent": absent, "holdout": None}
-    return dict.fromkeys(tables.SCORES) | rest | scores
+    return dict.fromkeys(SCORES) | rest | scores
 
 
 ROWS = [
@@ -27,17 +39,17 @@ ROWS = [
 
 
 def test_each_step_learned_its_own_classes_and_none_learned_the_background() -> None:
-    assert tables.learned_classes(("background", "cat", "dog", "bus"), (2, 1)) == LEARNED
+    assert learned_classes(("background", "cat", "dog", "bus"), (2, 1)) == LEARNED
 
 
 def test_an_undefined_score_is_there_as_null() -> None:
-    first, _ = json.loads(json.dumps(tables.per_step(ROWS, LEARNED)))
+    first, _ = json.loads(json.dumps(per_step(ROWS, LEARNED)))
     assert first["new"] is None
-    assert set(first) == {"step", "learned", *tables.SCORES}
+    assert set(first) == {"step", "learned", *SCORES}
 
 
 def test_the_final_metrics_are_those_of_the_last_step() -> None:
-    metrics = tables.final_metrics(ROWS[-1])
+    metrics = final_metrics(ROWS[-1])
     assert metrics["final"] == {
         "step": 1,
         "old": 0.6,
@@ -56,7 +68,7 @@ def test_the_final_metrics_are_those_of_the_last_step() -> None:
 
 
 def test_each_class_has_a_row_with_its_last_iou_and_its_step_unless_that_is_undefined() -> None:
-    rows = tables.class_rows(ROWS[1] | {"iou": {"background": 0.9, "cat": 1 / 3, "dog": None, "bus": 0.0}}, LEARNED)
+    rows = class_rows(ROWS[1] | {"iou": {"background": 0.9, "cat": 1 / 3, "dog": None, "bus": 0.0}}, LEARNED)
     assert rows == [
         {"class": "background", "iou": 0.9, "step": 0},
         {"class": "cat", "iou": 0.333333, "step": 0},
@@ -69,85 +81,85 @@ def test_the_training_curves_stand_one_behind_the_other() -> None:
         {"step": 0, "iterations": 5, "points": [{"iteration": 2, "loss": 4.0}, {"iteration": 5, "loss": 3.0}]},
         {"step": 1, "iterations": 2, "points": [{"iteration": 2, "loss": 1.0, "lr": 0.1}]},
     ]
-    assert [(row["iteration"], row["step"], row["loss"]) for row in tables.training_rows(curves)] == [
+    assert [(row["iteration"], row["step"], row["loss"]) for row in training_rows(curves)] == [
         (2, "step 0", 4.0),
         (5, "step 0", 3.0),
         (7, "step 1", 1.0),
     ]
-    assert tables.training_rows([]) == []
+    assert training_rows([]) == []
 
 
 def test_every_mean_with_the_background_is_there_without_it_too() -> None:
-    assert {f"{name}_without_background" for name in ("old", "previous", "all")} <= set(tables.SCORES)
+    assert {f"{name}_without_background" for name in ("old", "previous", "all")} <= set(SCORES)
 
 
 def test_held_out_scores_are_there_only_where_images_are_held_out() -> None:
-    first, second = tables.per_step([ROWS[0], ROWS[1] | {"holdout": HELD_OUT}], LEARNED)
+    first, second = per_step([ROWS[0], ROWS[1] | {"holdout": HELD_OUT}], LEARNED)
     assert (first["holdout_old"], first["holdout_new"], first["holdout_all"]) == (None, None, None)
     assert (second["holdout_old"], second["holdout_new"], second["holdout_all"]) == (0.5, None, 0.25)
-    assert tables.final_metrics(ROWS[1] | {"holdout": HELD_OUT})["final"]["holdout_all"] == 0.25
-    assert "holdout_all" not in tables.final_metrics(ROWS[1])["final"]
+    assert final_metrics(ROWS[1] | {"holdout": HELD_OUT})["final"]["holdout_all"] == 0.25
+    assert "holdout_all" not in final_metrics(ROWS[1])["final"]
 
 
 def test_the_held_out_table_has_a_row_for_each_step_with_held_out_images() -> None:
-    lines = tables.markdown_holdout([ROWS[0], ROWS[1] | {"holdout": HELD_OUT}]).splitlines()
+    lines = markdown_holdout([ROWS[0], ROWS[1] | {"holdout": HELD_OUT}]).splitlines()
     assert lines[0] == "| step | images | old | new | all |"
-    assert lines[2:] == [f"| 1 | 12 | 50.0 | {tables.UNDEFINED} | 25.0 |"]
+    assert lines[2:] == [f"| 1 | 12 | 50.0 | {UNDEFINED} | 25.0 |"]
 
 
 def test_classes_that_any_step_could_not_judge_are_named_once() -> None:
-    assert tables.absent_classes([*ROWS, ROWS[0]]) == ["dog"]
+    assert absent_classes([*ROWS, ROWS[0]]) == ["dog"]
 
 
 def test_the_text_table_is_aligned_and_in_percent() -> None:
-    lines = tables.text_table(tables.per_step(ROWS, LEARNED)).splitlines()
+    lines = text_table(per_step(ROWS, LEARNED)).splitlines()
     assert len({len(line) for line in lines}) == 1
     assert lines[1].split() == ["0", "cat,", "dog", "85.0", "-", "85.0", "-", "85.0", "-"]
     assert lines[2].split() == ["1", "bus", "60.0", "0.0", "45.0", "-", "-", "33.3"]
 
 
 def test_the_text_table_needs_only_what_the_json_holds() -> None:
-    rows = tables.per_step(ROWS, LEARNED)
-    assert tables.text_table(json.loads(json.dumps(rows))) == tables.text_table(rows)
+    rows = per_step(ROWS, LEARNED)
+    assert text_table(json.loads(json.dumps(rows))) == text_table(rows)
 
 
 def test_many_classes_are_summed_up_with_their_number() -> None:
-    assert tables.summary([f"class{number}" for number in range(15)]) == "class0, class1, class2, ... (15)"
-    assert tables.summary(["cat", "dog"]) == "cat, dog"
-    assert tables.summary(["a name that is longer than any column", "cat"], width=10).endswith("... (2)")
+    assert summary([f"class{number}" for number in range(15)]) == "class0, class1, class2, ... (15)"
+    assert summary(["cat", "dog"]) == "cat, dog"
+    assert summary(["a name that is longer than any column", "cat"], width=10).endswith("... (2)")
 
 
 def test_a_step_of_a_hundred_classes_is_summed_up_on_the_page() -> None:
-    rows = tables.per_step([row(0, {})], [[f"class{number}" for number in range(100)]])
+    rows = per_step([row(0, {})], [[f"class{number}" for number in range(100)]])
     assert len(rows[0]["learned"].split(", ")) == 100
-    assert "class1, class2, " in tables.markdown_steps(rows)
-    assert "... (100)" in tables.markdown_steps(rows)
-    assert len(tables.markdown_steps(rows).splitlines()[2]) < 150
+    assert "class1, class2, " in markdown_steps(rows)
+    assert "... (100)" in markdown_steps(rows)
+    assert len(markdown_steps(rows).splitlines()[2]) < 150
 
 
 def test_the_class_table_is_empty_before_a_class_is_learned_and_dashed_where_undefined() -> None:
-    lines = tables.markdown_classes(ROWS, LEARNED).splitlines()
+    lines = markdown_classes(ROWS, LEARNED).splitlines()
     assert lines[3] == "| cat | step 0 | 80.0 | 50.0 |"
-    assert lines[4] == f"| dog | step 0 | {tables.UNDEFINED} | 40.0 |"
+    assert lines[4] == f"| dog | step 0 | {UNDEFINED} | 40.0 |"
     assert lines[5] == "| bus | step 1 |  | 0.0 |"
 
 
 def test_every_line_of_a_markdown_table_has_as_many_cells_as_its_head() -> None:
     odd = [("a|b", "c"), ("d",)]
-    for table in (tables.markdown_steps(tables.per_step(ROWS, odd)), tables.markdown_classes(ROWS, LEARNED)):
+    for table in (markdown_steps(per_step(ROWS, odd)), markdown_classes(ROWS, LEARNED)):
         assert len({line.replace("\\|", "").count("|") for line in table.splitlines()}) == 1
 
 
 def test_a_class_name_cannot_act_as_markup() -> None:
-    assert tables.markdown("a|b") == "a\\|b"
-    assert tables.markdown("<script> & *co*") == "&lt;script&gt; &amp; \\*co\\*"
-    assert tables.markdown("two\nlines") == "two lines"
-    assert tables.markdown("mobilenet_v2 _x_") == "mobilenet_v2 \\_x\\_"
+    assert markdown("a|b") == "a\\|b"
+    assert markdown("<script> & *co*") == "&lt;script&gt; &amp; \\*co\\*"
+    assert markdown("two\nlines") == "two lines"
+    assert markdown("mobilenet_v2 _x_") == "mobilenet_v2 \\_x\\_"
 
 
 @given(st.text())
 def test_any_name_stays_within_its_cell(name: str) -> None:
-    escaped = tables.markdown(name)
+    escaped = markdown(name)
     assert "\n" not in escaped
     assert "<" not in escaped
     assert escaped.count("|") == escaped.count("\\|")
@@ -170,22 +182,22 @@ HOSTILE = [
     st.lists(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1), min_size=1, max_size=6)
 )
 def test_names_in_one_line_are_the_same_names_again_whatever_they_hold(names: list[str]) -> None:
-    assert tables.names_of(tables.one_line(names)) == names
+    assert names_of(one_line(names)) == names
 
 
 def test_names_with_commas_are_counted_as_what_they_are() -> None:
     learned = [[f"a, b {number}" for number in range(9)]]
-    rows = tables.per_step([row(0, {})], learned)
-    assert "(9)" in tables.text_table(rows)
-    assert "(9)" in tables.markdown_steps(tables.per_step([row(0, {})], [[f"a, long name {n}" for n in range(9)]]))
+    rows = per_step([row(0, {})], learned)
+    assert "(9)" in text_table(rows)
+    assert "(9)" in markdown_steps(per_step([row(0, {})], [[f"a, long name {n}" for n in range(9)]]))
 
 
 def test_names_that_are_html_markdown_or_commas_cannot_act_as_such_in_any_table() -> None:
     rows = [row(0, dict.fromkeys(["background", *HOSTILE], 0.5))]
     pages = [
-        tables.markdown_steps(tables.per_step(rows, [HOSTILE[:3]])),
-        tables.markdown_steps(tables.per_step(rows, [HOSTILE[3:]])),
-        tables.markdown_classes(rows, [HOSTILE]),
+        markdown_steps(per_step(rows, [HOSTILE[:3]])),
+        markdown_steps(per_step(rows, [HOSTILE[3:]])),
+        markdown_classes(rows, [HOSTILE]),
     ]
     for page in pages:
         assert "<" not in page.replace("&lt;", "")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssul.report.training_figures import ShownExemplar, draw_memory, draw_training
+from ssul.report.curves import draw_training
+from ssul.report.images import ShownExemplar, draw_memory
 
 
 def curve(step: int, points: int) -> dict[str, Any]:

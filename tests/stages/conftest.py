@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ssul import config
-from ssul.catalog import data_set
-from ssul.config import Settings
+from ssul.config.load import parse_params
+from ssul.config.paths import Layout
+from ssul.config.schema import Settings
 from ssul.data.index import ImageIndex, IndexRow
-from ssul.data.splits import Split
-from ssul.data.start import Start
+from ssul.data.initial_checkpoint import Start
+from ssul.datasets.catalog import data_set
 from ssul.evaluation.results import Results
 from ssul.evaluation.scores import Scores
-from ssul.paths import Layout
+from ssul.scenario.splits import Split
 from tests.tracking.examples import CURVES, PROJECT, own_project
 
 NAMES = ("background", *data_set("shapes").classes[:3])
@@ -24,7 +24,7 @@ NAMES = ("background", *data_set("shapes").classes[:3])
 @pytest.fixture
 def settings() -> Settings:
     """The project's own parameters."""
-    return config.parse(yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8")))
+    return parse_params(yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8")))
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ Points = list[tuple[int, float]]
 
 
 def curve(step: int, learned: Sequence[str], losses: Sequence[float]) -> dict[str, Any]:
-    """`ssul.training.curve.Curve` as a dict: a point for each loss, ten iterations apart."""
+    """`ssul.training.history.Curve` as a dict: a point for each loss, ten iterations apart."""
     points = [{"iteration": 10 * (at + 1), "loss": loss, "lr": 0.1} for at, loss in enumerate(losses)]
     return {
         "step": step,

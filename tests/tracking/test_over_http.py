@@ -20,7 +20,7 @@ from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.tracking import unsent
 from ssul.tracking.collect import finished_runs
 from ssul.tracking.fetch import fetch_checkpoint, open_checkpoint
-from ssul.tracking.live import follow
+from ssul.tracking.follow import follow
 from ssul.tracking.runs import log_finished
 from ssul.tracking.store import TrackingError, how_to_open
 from tests.tracking.examples import (

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ssul.paths import project_root
+from ssul.config.paths import project_root
 from ssul.tracking.runs import Finished, child_name, log_finished
 from ssul.tracking.store import TrackingError, opened
 from tests.tracking.examples import (

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ssul.tracking.points import metric_points
+from ssul.tracking.metrics import metric_points
 from ssul.tracking.store import opened
 from ssul.tracking.view import VIEW, page_tags
 from tests.tracking.examples import ROWS, client

@@ -12,17 +12,18 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from ssul.data.stream import Item, SampleOrder, slots_of
+from ssul.data.sampling import Item, SampleOrder, slots_of
 from ssul.data.transforms import normalise
-from ssul.files import VOID
-from ssul.labels import LabelSpace
-from ssul.methods import mib, plop
-from ssul.methods.objective import Objective, Supervised
-from ssul.methods.ssul import prepare_increment
+from ssul.inference.device import choose_device
+from ssul.labels.ids import VOID
+from ssul.labels.space import LabelSpace
+from ssul.methods.mib import increment as mib
+from ssul.methods.plop import increment as plop
+from ssul.methods.ssul.increment import prepare_increment
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
-from ssul.training.device import choose_device
-from ssul.training.learn import learn_step
-from ssul.training.processes import launch, share_of_host
+from ssul.training.distributed import launch, share_of_host
+from ssul.training.loop import learn_step
+from ssul.training.objective import Objective, Supervised
 
 SMALL = Architecture("small", "deeplabv3", 8, 16)
 SIGMOID = LabelSpace(((1, 2), (3,)), unknown=True, activation="sigmoid")

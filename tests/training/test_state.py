@@ -8,8 +8,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from ssul.methods.objective import Objective
-from ssul.training.learn import Progress, learn_step
+from ssul.training.loop import Progress, learn_step
+from ssul.training.objective import Objective
 from ssul.training.state import TrainingState, UnfitStateError, capture, restore
 from tests.training.sharing import CASES, ITERATIONS, ORDER, batches, objective_of
 

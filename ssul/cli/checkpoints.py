@@ -1,0 +1,75 @@
+"""`ssul evaluate` and `ssul import-checkpoint`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from tqdm import tqdm
+
+from ssul.cli.app import FutureName, Root, app
+from ssul.cli.conf_files import known_data_set
+from ssul.errors import UserError
+from ssul.report.tables import percent
+from ssul.scenario.class_orders import published_orders
+from ssul.scenario.order import ScenarioName, learning_order
+
+
+@app.command("import-checkpoint")
+def import_checkpoint(
+    file: Annotated[Path, typer.Argument(help="A checkpoint of SSUL's published code (.pth).")],
+    scenario: Annotated[str, typer.Option(help="What it learned, like voc_15-1.")],
+    step: Annotated[int, typer.Option(help="After which step, from 0.")],
+    out: Annotated[Path, typer.Option(help="The folder to write our checkpoint to.")],
+    output_stride: Annotated[int, typer.Option(help="Of the network: 8 or 16; the file does not tell.")] = 16,
+    root: Root = Path(),
+) -> None:
+    """Turn a checkpoint of the published code into ours; every tensor is used once, or the file is refused."""
+    from ssul.cli.published_checkpoint import import_file  # late: it brings torch, which takes seconds
+
+    name = ScenarioName.parse(scenario)
+    data_set = known_data_set(name.data_set, root)
+    order = learning_order(name.order, names=data_set.classes, published=published_orders(data_set.name))
+    steps = name.scenario(order).steps
+    if not 0 <= step < len(steps):
+        raise UserError(f"--step is {step}, but {scenario} has the steps 0..{len(steps) - 1}")
+    if output_stride not in (8, 16):
+        raise UserError(f"--output-stride is {output_stride}: choose 8 or 16")
+    groups = tuple(past.new for past in steps[: step + 1])
+    model = import_file(file, groups, data_set.classes, output_stride=output_stride, out=out)
+    print(f"{out}: {model.architecture.head} over {model.architecture.trunk}, heads {list(model.head_sizes)}")
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder, such as data/checkpoints/step_1.")],
+    data_root: Annotated[Path, typer.Option(help="Where the data set lies.")],
+    data_set: Annotated[str, typer.Option(help="Its name: voc, ade, shapes, or an own one of conf/data.")] = "voc",
+    crop: Annotated[int | None, typer.Option(help="Judge the papers' centre crop of this side, not all.")] = None,
+    future: Annotated[FutureName, typer.Option(help="What pixels of later classes count as.")] = FutureName.IGNORE,
+    precision: Annotated[str, typer.Option(help="32 or bf16.")] = "32",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON alone on stdout.")] = False,
+    root: Root = Path(),
+) -> None:
+    """Score a checkpoint on the validation images of a data set, as the pipeline does."""
+    from ssul.cli.score_checkpoint import evaluate_checkpoint  # late: it brings torch, which takes seconds
+    from ssul.inference.device import choose_device
+
+    scores = evaluate_checkpoint(
+        checkpoint,
+        known_data_set(data_set, root),
+        data_root,
+        fabric=choose_device(precision),
+        future=future.value,
+        crop=crop,
+        watch=lambda judged, count: iter(tqdm(judged, total=count, desc="evaluate", unit="image")),
+    )
+    if as_json:
+        print(json.dumps(asdict(scores)))
+        return
+    for name in ("old", "new", "all", "all_without_background", "previous", "current", "pixel_accuracy"):
+        print(f"{name:24}{percent(getattr(scores, name), '-'):>6}")
+    print()
+    for name, iou in scores.iou.items():
+        print(f"{name:24}{percent(iou, '-'):>6}")

@@ -1,0 +1,37 @@
+"""What the files of conf/ say, read without Hydra."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ssul.config.load import parse_custom_dataset
+from ssul.config.paths import Layout
+from ssul.datasets.catalog import CATALOG, DataSet
+from ssul.datasets.custom import data_set_of
+from ssul.errors import UserError
+
+
+def known_data_set(name: str, root: Path) -> DataSet:
+    """A data set of the catalog, or an own one that conf/data describes.
+
+    Raises:
+        UserError: if it is neither, or its description is not valid.
+    """
+    path = Layout(root).data_sets / f"{name}.yaml"
+    if name in CATALOG or not path.is_file():
+        return data_set_of(name, None)
+    return data_set_of(name, parse_custom_dataset(read_sections(path).get("described")))
+
+
+def read_sections(path: Path) -> dict[str, Any]:
+    """The content of a file of conf/; empty if it holds no sections.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, ValueError, TypeError, LookupError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,73 @@
+"""`ssul show` and `ssul table`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssul.cli.app import Root, SettingName, app
+from ssul.config.naming import Subject
+from ssul.config.paths import Layout
+from ssul.errors import UserError
+from ssul.io.atomic import write_text
+from ssul.io.strict_json import read_json, refuse_damaged
+from ssul.report.rows import SHOWN
+from ssul.report.tables import text_table
+from ssul.tracking.collect import LoggedRun, finished_runs
+from ssul.tracking.experiment import decides
+from ssul.tracking.store import how_to_open
+
+
+@app.command()
+def show(root: Root = Path()) -> None:
+    """Print the per-step table of the last run, where its report is, and how to open MLflow."""
+    layout = Layout(root)
+    what = {"what": "the table of the last run,", "way_out": "run `dvc repro` first"}
+    rows = read_json(layout.miou_per_step, list[dict[str, float | str | None]], **what)
+    lacking = not rows or any(not {"step", "learned", *SHOWN} <= row.keys() for row in rows)
+    refuse_damaged(layout.miou_per_step, {"it is no table of scores": lacking}, **what)
+    print(f"mean IoU and forgetting in percent\n\n{text_table(rows)}\n")
+    print(f"report: {layout.page}\nMLflow: {how_to_open()}")
+
+
+@app.command()
+def table(
+    scenario: Annotated[list[str] | None, typer.Option(help="Only these scenarios, like voc_15-1; repeat it.")] = None,
+    setting: Annotated[SettingName | None, typer.Option(help="Only this setting.")] = None,
+    root: Root = Path(),
+) -> None:
+    """Put all runs in MLflow into one table of methods and scenarios: reports/results.md and results.png."""
+    from ssul.report.literature import Outcome, collect, draw_results, markdown_results  # late: matplotlib
+
+    def wanted(run: LoggedRun) -> bool:
+        known = all(key in run.tags for key in ("scenario", "setting", "method", "model"))
+        return (
+            known
+            and run.tags["scenario"] in (scenario or [run.tags["scenario"]])
+            and (setting is None or run.tags["setting"] == setting)
+        )
+
+    outcomes = [
+        Outcome(
+            Subject(*(run.tags[key] for key in ("scenario", "setting", "method", "model"))),
+            run.params.get("seed", "0"),
+            {**run.params, "data.digest": run.tags.get("data.digest", "")},
+            {name: run.scores[f"miou_{name}"] for name in ("old", "new", "all") if f"miou_{name}" in run.scores},
+        )
+        for run in finished_runs()
+        if wanted(run)
+    ]
+    rows = collect(outcomes, decides=decides)
+    if not rows:
+        raise UserError("MLflow holds no finished run of this kind: `dvc exp run` makes one, `make ui` shows them")
+    layout = Layout(root)
+    draw_results(layout.results_figure, rows)
+    text = markdown_results(rows)
+    runs = sum(cell.runs for row in rows for cell in row.cells.values())
+    told = (
+        "Mean IoU in percent after the last step, old / new / all; mean ± standard deviation over seeds, "
+        f"from {runs} runs in MLflow."
+    )
+    figure = f"![mean IoU of all classes]({layout.results_figure.name})"
+    write_text(layout.results, f"# Results\n\n{told}\n\n{text}\n\n{figure}\n")
+    print(f"{text}\n\n{layout.results}, {layout.results_figure}")

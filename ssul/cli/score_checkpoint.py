@@ -1,0 +1,67 @@
+"""The pipeline's scores of any checkpoint on a dataset, outside the pipeline."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from ssul.data.dataset import SegmentationDataset, mask_table
+from ssul.data.layout import Folders
+from ssul.datasets.catalog import DataSet
+from ssul.datasets.scan import Fault, examine_images, refuse
+from ssul.datasets.scan_cache import Memo
+from ssul.datasets.split_ids import split_ids
+from ssul.errors import UserError
+from ssul.evaluation.evaluate import Judged, evaluate, total
+from ssul.evaluation.scores import Scores, score
+from ssul.inference.trained_model import Learned
+from ssul.labels.space import Future
+
+Watch = Callable[[Iterator[Judged], int], Iterator[Judged]]
+"""Passes judged images on, of which there are so many: a progress bar."""
+
+
+def evaluate_checkpoint(
+    folder: Path, data_set: DataSet, root: Path, *, fabric: Fabric, future: Future, crop: int | None, watch: Watch
+) -> Scores:
+    """Scores a checkpoint on the validation images of a data set.
+
+    Args:
+        folder: the checkpoint.
+        data_set: whose classes it learned.
+        root: the data root.
+        fabric: device and precision.
+        future, crop: see `ssul.evaluation.evaluate.evaluate`.
+        watch: sees every image go by.
+
+    Returns:
+        The scores that the pipeline gives this step; forgetting and average, which need the steps before, are None.
+
+    Raises:
+        UserError: if the checkpoint cannot be opened or learned other classes, or an image cannot be used.
+    """
+    learned = Learned.load(folder)
+    labels, names = learned.labels, learned.class_names
+    known = [data_set.classes[class_id - 1] for class_id in labels.classes if class_id <= len(data_set.classes)]
+    if list(names) != known:
+        raise UserError(f"the checkpoint {folder} knows {', '.join(names)}, which are not classes of {data_set.name}")
+    val = Folders(root, data_set.val)
+    _, ids = split_ids(Folders(root, data_set.train), val, val_share=data_set.val_share, val_seed=data_set.val_seed)
+    _require_usable(val, ids, data_set)
+    dataset = SegmentationDataset(val, mask_table(data_set.values, len(data_set.classes)))
+    judged = watch(evaluate(learned.model, labels, dataset, ids, fabric=fabric, future=future, crop=crop), len(ids))
+    sizes = [len(group) for group in labels.groups]
+    counts = total(judged, 1 + len(labels.classes))
+    scores = score(counts, sizes, ("background", *names), (), has_background=data_set.values.background)
+    return replace(scores, average=None)
+
+
+def _require_usable(folders: Folders, ids: Sequence[str], data_set: DataSet) -> None:
+    """Looks at all images first, as the pipeline's index does: of a foreign mask value no score would tell."""
+    found = examine_images(
+        folders, ids, classes=len(data_set.classes), values=data_set.values, saliency=False, memo=Memo(None)
+    )
+    faults = [one for one in found if isinstance(one, Fault)]
+    if faults:
+        refuse(faults, of=len(ids), where=folders.root, way_out="Mend the files, or take the ids out of the image list")

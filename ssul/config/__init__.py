@@ -1,0 +1,1 @@
+"""Parameters, paths and names of a run."""

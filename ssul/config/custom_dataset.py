@@ -1,0 +1,92 @@
+"""The description of a user's own dataset."""
+
+import unicodedata
+from collections import Counter
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    model_validator,
+)
+
+from ssul.config.base import Section
+from ssul.labels.ids import VOID
+
+Byte = Annotated[int, Field(ge=0, le=255)]
+MOST_CLASSES = VOID - 2
+"""Targets are bytes: the values below void, less background and unknown."""
+
+
+def _is_template(template: str) -> str:
+    if template.count("{id}") != 1:
+        raise ValueError("a file template must hold {id} once, as in masks/{id}.png")
+    if PurePosixPath(template).is_absolute() or ".." in PurePosixPath(template).parts:
+        raise ValueError("a file template must stay below data.root")
+    return PurePosixPath(template).as_posix()  # one writing for one place: ./masks/{id}.png is masks/{id}.png
+
+
+Template = Annotated[str, AfterValidator(_is_template)]
+
+
+def _is_name(name: str) -> str:
+    kinds = {unicodedata.category(character) for character in name}
+    if not name.strip() or kinds & {"Cc", "Cs", "Zl", "Zp"}:
+        raise ValueError("a name must be one line of text")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_is_name)]
+
+
+class Place(Section):
+    """Where the files of a split of an own data set lie below its root: templates with `{id}`, and an image list."""
+
+    image: Template
+    mask: Template
+    saliency: Template | None = None
+    list: str | None = None
+
+
+class Described(Section):
+    """An own data set, in place of an entry of the catalog. See `ssul.labels.ids` and `ssul.datasets.catalog.DataSet`.
+
+    classes: names, in the order of their values in the masks. palette: a colour for the background and for each class;
+    null takes Pascal VOC's. Either `val` says where the validation split lies, or `val_share` how much of the training
+    split is drawn for it.
+    """
+
+    classes: Annotated[list[Name], Field(min_length=1, max_length=MOST_CLASSES)]
+    palette: list[tuple[Byte, Byte, Byte]] | None = None
+    background: bool = True
+    first_value: Byte = 1
+    void: Byte | None = VOID
+    train: Place
+    val: Place | None = None
+    val_share: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    val_seed: int = 0
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> "Described":
+        names = ["background", *self.classes]
+        twice = sorted(name for name, times in Counter(names).items() if times > 1)
+        values = [*([0] if self.background else []), *range(self.first_value, self.first_value + len(self.classes))]
+        faults = {
+            f"classes are named twice, or like the background: {', '.join(twice)}": bool(twice),
+            f"palette has {len(self.palette or [])} colours, not {len(names)} (background and each class)": (
+                self.palette is not None and len(self.palette) != len(names)
+            ),
+            "choose either val (where the validation split lies) or val_share (how much is drawn for it)": (
+                (self.val is None) == (self.val_share is None)
+            ),
+            f"the values 0 (background) and {self.first_value}.. (classes) overlap: first_value must be 1 or more": (
+                self.background and self.first_value == 0
+            ),
+            f"the classes take the values up to {values[-1]}, a mask holds 0..255": values[-1] > 255,
+            f"void is {self.void}, which is also the value of the background or of a class": self.void in values,
+        }
+        wrong = [fault for fault, holds in faults.items() if holds]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self

@@ -1,0 +1,110 @@
+"""Reads params.yaml into `Params`; errors are one line and name the nearest valid parameter."""
+
+import difflib
+import reprlib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import (
+    ValidationError,
+)
+
+from ssul.config.custom_dataset import Described
+from ssul.config.schema import Settings
+from ssul.errors import UserError
+
+
+def parse_params(params: Any) -> Settings:
+    """Validates composed parameters.
+
+    Raises:
+        UserError: one line that names every wrong parameter, what is allowed and where to change it.
+    """
+    if not isinstance(params, dict):
+        raise UserError("params.yaml holds no parameters: restore it with `git checkout params.yaml`")
+    try:
+        return Settings.model_validate(params)
+    except ValidationError as error:
+        faults = "; ".join(dict.fromkeys(_fault(detail, params) for detail in error.errors()))
+        raise UserError(f"{faults}. Set parameters with `dvc exp run -S NAME=VALUE` or in conf/.") from None
+
+
+def parse_custom_dataset(described: Any) -> Described | None:
+    """Validates the description of an own data set (`data.described`).
+
+    Raises:
+        UserError: one line that names every wrong parameter.
+    """
+    if described is None:
+        return None
+    try:
+        return Described.model_validate(described)
+    except ValidationError as error:
+        faults = "; ".join(dict.fromkeys(_fault(detail, described, ("data", "described")) for detail in error.errors()))
+        raise UserError(f"{faults}. Change it in conf/data/") from None
+
+
+def load_params(path: Path) -> Settings:
+    """Reads and validates a params.yaml.
+
+    Raises:
+        UserError: if it is missing, is not YAML, or does not validate.
+    """
+    try:
+        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} is missing: restore it with `git checkout {path}`, or let `dvc exp run` compose it"
+        ) from None
+    # PyYAML's own errors are not all: a date that is none is a ValueError
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, OSError) as error:
+        raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())[:500]}") from None
+    except RecursionError:
+        raise UserError(f"{path} cannot be read as YAML: it is nested too deeply") from None
+    return parse_params(params)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlist, _SHORT.maxtuple = 3, 200, 200, 12, 12
+
+
+def _fault(detail: Any, params: dict[str, Any], inside: tuple[str, ...] = ()) -> str:
+    location = (*inside, *detail["loc"])
+    name = ".".join(_named(part) for part in location)
+    if detail["type"] == "missing":
+        return f"parameter {name} is missing"
+    if location[:2] == ("scenario", "order"):  # a union: pydantic tells a fault for each of its members
+        order = _brief(params["scenario"]["order"])
+        return f"parameter scenario.order is {order}: choose natural, a published letter, or a list of names or ids"
+    if detail["type"] == "extra_forbidden":
+        return f"unknown parameter {name}{_nearest(location)}"
+    told = " ".join(detail["msg"].removeprefix("Value error, ").split())
+    told = f"{told[:1].lower()}{told[1:]}"
+    if isinstance(detail["input"], dict):  # of a whole section
+        return f"parameter {name}: {told}"
+    return f"parameter {name} is {_brief(detail['input'])}: {told}"
+
+
+def _brief(value: Any) -> str:
+    told = _SHORT.repr(value)  # never the whole: an alias that holds aliases is short in YAML and endless in words
+    return told if len(told) <= 200 else f"{told[:200]}..."
+
+
+def _named(part: Any) -> str:
+    """A name in a message of one line, whatever somebody has written there."""
+    name = str(part)
+    return name if name.isprintable() and len(name) <= 80 else _brief(name)
+
+
+def _nearest(location: tuple[Any, ...]) -> str:
+    section: Any = Settings
+    for part in location[:-1]:
+        annotation = section.model_fields[part].annotation
+        section = next(
+            kind for kind in (annotation, *getattr(annotation, "__args__", ())) if hasattr(kind, "model_fields")
+        )
+    valid = list(section.model_fields)
+    close = difflib.get_close_matches(str(location[-1]), valid, n=1)
+    guess = f" (did you mean {'.'.join(map(str, (*location[:-1], close[0])))}?)" if close else ""
+    return f"{guess}, valid here: {', '.join(valid)}"

@@ -1,0 +1,197 @@
+"""Where things live: the only module that spells a path of the project."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of one working folder, all relative to `root`."""
+
+    root: Path = Path()
+
+    @property
+    def params(self) -> Path:
+        """The composed parameters."""
+        return self.root / "params.yaml"
+
+    @property
+    def pipeline(self) -> Path:
+        """The stages, and what each depends on."""
+        return self.root / "dvc.yaml"
+
+    @property
+    def composition(self) -> Path:
+        """What Hydra composes by default."""
+        return self.root / "conf" / "config.yaml"
+
+    @property
+    def scenarios(self) -> Path:
+        """The scenario files that Hydra composes from."""
+        return self.root / "conf" / "scenario"
+
+    @property
+    def data_sets(self) -> Path:
+        """The data set files that Hydra composes from; own data sets are described in theirs."""
+        return self.root / "conf" / "data"
+
+    @property
+    def drawn(self) -> Path:
+        """The embedded data set, drawn by `prepare`; an empty folder where `data.root` names another."""
+        return self.root / "data" / "drawn"
+
+    @property
+    def cache(self) -> Path:
+        """What is kept between runs and may be deleted at any time; of the main folder, see `project_root`."""
+        return self.root / "data" / "cache"
+
+    @property
+    def downloads(self) -> Path:
+        """Where archives are downloaded to, and may be put by hand; of the main folder, see `project_root`."""
+        return self.root / "data" / "downloads"
+
+    def last_good(self, step: int) -> Path:
+        """The network of a step's training that failed, from when all was well."""
+        return self.cache / "last_good" / f"step_{step}"
+
+    def stage_lock(self, stage: str) -> Path:
+        """Held by the process of a stage, for an orphan of a killed command may still run."""
+        return self.cache / "stages" / f"{stage}.lock"
+
+    @property
+    def trainings(self) -> Path:
+        """States of trainings that were ended, to go on from; of the main folder, see `project_root`."""
+        return self.cache / "trainings"
+
+    @property
+    def live(self) -> Path:
+        """Journals of trainings, which MLflow's live curves are read from; of the main folder, see `project_root`."""
+        return self.cache / "live"
+
+    @property
+    def unsent(self) -> Path:
+        """Finished experiments that MLflow could not take; of the main folder, see `project_root`."""
+        return self.root / "data" / "unsent"
+
+    def index(self, split: str) -> Path:
+        """The index of a split, `train` or `val`."""
+        return self.root / "data" / "index" / f"{split}.json"
+
+    @property
+    def about(self) -> Path:
+        """Colours of the data set and what was left out of it: for evaluations and the report, never for a training."""
+        return self.root / "data" / "index" / "about.json"
+
+    @property
+    def start(self) -> Path:
+        """What the scenario starts from."""
+        return self.root / "data" / "index" / "start.json"
+
+    @property
+    def splits(self) -> Path:
+        """The folder of all splits."""
+        return self.root / "data" / "splits"
+
+    def split(self, step: int) -> Path:
+        """The classes and training images of a step."""
+        return self.splits / f"step_{step}.json"
+
+    @property
+    def split_summary(self) -> Path:
+        """How many images each step and class has."""
+        return self.splits / "summary.json"
+
+    def memory(self, step: int) -> Path:
+        """The exemplars that are rehearsed during a step."""
+        return self.root / "data" / "memory" / f"step_{step}.json"
+
+    def checkpoint(self, step: int) -> Path:
+        """The network after a step."""
+        return self.root / "data" / "checkpoints" / f"step_{step}"
+
+    def evaluation(self, step: int) -> Path:
+        """The results of all steps up to this one."""
+        return self.root / "data" / "evaluation" / f"step_{step}"
+
+    @property
+    def reports(self) -> Path:
+        """What a person reads; committed to git."""
+        return self.root / "reports"
+
+    @property
+    def reported(self) -> Path:
+        """Which step was reported and logged; not in git as `reports` is, so that a fresh clone logs its run too."""
+        return self.root / "data" / "reported.json"
+
+    @property
+    def metrics(self) -> Path:
+        """The final numbers, for `dvc metrics`."""
+        return self.reports / "metrics.json"
+
+    @property
+    def miou_per_step(self) -> Path:
+        """One row of mean IoUs a step, for `dvc plots`."""
+        return self.reports / "miou_per_step.json"
+
+    @property
+    def class_iou(self) -> Path:
+        """One row for each class after the last step, for `dvc plots`."""
+        return self.reports / "class_iou.json"
+
+    @property
+    def training_curve(self) -> Path:
+        """The training curves of all steps one behind the other, for `dvc plots`."""
+        return self.reports / "training_curve.json"
+
+    @property
+    def results(self) -> Path:
+        """The table of many runs that `ssul table` writes."""
+        return self.reports / "results.md"
+
+    @property
+    def results_figure(self) -> Path:
+        """The figure of `results`."""
+        return self.reports / "results.png"
+
+    @property
+    def page(self) -> Path:
+        """The report."""
+        return self.reports / "index.md"
+
+    @property
+    def figures(self) -> Path:
+        """The PNGs that the page shows."""
+        return self.reports / "figures"
+
+    @property
+    def code(self) -> tuple[Path, ...]:
+        """The Python files that decide what a run computes."""
+        return tuple(path for folder in ("ssul", "stages") for path in sorted((self.root / folder).rglob("*.py")))
+
+
+def project_root() -> Path:
+    """The project's main folder, also from inside a queue or --temp experiment, which runs in a copy elsewhere.
+
+    Data sets, weights and the MLflow store lie there; outputs belong to the folder that the stage runs in.
+    """
+    return Path(os.environ.get("DVC_ROOT", "."))
+
+
+def picture_root(data_root: str | None, layout: Layout) -> Path:
+    """Where the pictures lie: `data.root`, relative paths against the project, or the drawn world for null."""
+    return layout.drawn if data_root is None else project_root() / Path(data_root).expanduser()
+
+
+def given_checkpoint(path: str | None) -> Path | None:
+    """`recipe.base.checkpoint`, relative paths against the project; None where the base step is trained."""
+    return None if path is None else project_root() / Path(path).expanduser()
+
+
+def weights_file(weights: str) -> str:
+    """`model.weights` with a relative file name resolved against the project; `imagenet` and `none` stay."""
+    candidate = project_root() / Path(weights).expanduser()
+    return str(candidate) if candidate.is_file() else weights
+
+
+LAYOUT = Layout()

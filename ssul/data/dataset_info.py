@@ -1,0 +1,45 @@
+"""The palette of a dataset and its skipped images, for evaluation and report.
+
+They have a file of their own, because another colour or another reason to skip an image must not retrain anything.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ssul.errors import UserError
+from ssul.io.atomic import write_text
+from ssul.io.strict_json import read_json
+from ssul.labels.colours import Colour
+
+
+@dataclass(frozen=True)
+class About:
+    """The colours of a data set, and its images that were left out.
+
+    Attributes:
+        palette: RGB of the background and of each class.
+        train_skipped, val_skipped: what is wrong with the images of a split that were left out because `data.on_error`
+            says skip, by their ids.
+    """
+
+    palette: tuple[Colour, ...]
+    train_skipped: dict[str, str]
+    val_skipped: dict[str, str]
+
+    def write(self, path: Path) -> None:
+        """Writes it as JSON, byte-identical for the same content."""
+        write_text(path, json.dumps(asdict(self)) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> "About":
+        """Reads what `write` wrote.
+
+        Raises:
+            UserError: if the file is missing or damaged.
+        """
+        about = read_json(path, cls, what="what is known of the data set,", way_out="run `dvc repro prepare`")
+        foreign = any(not 0 <= channel <= 255 for colour in about.palette for channel in colour)
+        if foreign:
+            raise UserError(f"{path} is damaged (a colour is not in 0..255): run `dvc repro prepare`")
+        return about

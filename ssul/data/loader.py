@@ -1,0 +1,128 @@
+"""The DataLoader of training batches: workers, signals, errors."""
+
+import atexit
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from ssul.data.dataset import SegmentationDataset
+from ssul.data.image_cache import PictureCache, cache_bytes
+from ssul.data.sampling import SampleOrder
+from ssul.data.training_set import TrainingSamples, Variation
+from ssul.errors import UserError
+from ssul.labels.space import LabelSpace
+
+
+class TrainingBatches(DataLoader[Any]):
+    """Batches of samples. What people and machines do to a loading process is raised here as it was raised there."""
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:  # type: ignore[override]  # one is made for each iteration
+        loaded = super().__iter__()
+        try:
+            for batch in loaded:
+                if isinstance(batch, Exception):
+                    raise batch
+                yield batch
+        finally:
+            del loaded  # ends its processes; else they would live as long as somebody holds the error's traceback
+
+
+class _Caught(Dataset[tuple[Tensor, Tensor] | Exception]):
+    """The samples, or why there is none: PyTorch hands on an exception's traceback as text, no error number with it."""
+
+    def __init__(self, samples: TrainingSamples) -> None:
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, position: int) -> tuple[Tensor, Tensor] | Exception:
+        try:
+            return self.samples[position]
+        except (UserError, OSError) as error:  # a fault of ours keeps its traceback
+            return error
+
+
+def _batched(samples: list[tuple[Tensor, Tensor] | Exception]) -> Any:
+    errors = [one for one in samples if isinstance(one, Exception)]
+    return errors[0] if errors else default_collate(samples)
+
+
+def training_batches(
+    order: SampleOrder,
+    dataset: SegmentationDataset,
+    labels: LabelSpace,
+    variation: Variation,
+    *,
+    iterations: int,
+    workers: int,
+    share: tuple[int, int] = (0, 1),
+    first: int = 0,
+) -> TrainingBatches:
+    """The batches of one step: uint8 images (B, 3, S, S) and uint8 targets (B, S, S) with S = crop.
+
+    Args:
+        order: which image when.
+        dataset: where the pictures are.
+        labels: the label space after this step.
+        variation: how pictures are varied.
+        iterations: number of batches of the whole step.
+        workers: processes that load; does not change what is loaded.
+        share: (rank, processes): which slots of each batch this of several training processes loads, see `slots_of`.
+        first: the iteration (from 0) to begin with, where those before it are done.
+
+    Raises:
+        UserError: if there are more processes than slots in a batch.
+    """
+    cache = PictureCache(cache_bytes(workers))
+    samples = TrainingSamples(order, dataset, labels, variation, iterations, share=share, cache=cache)
+    return TrainingBatches(
+        _Caught(samples),
+        collate_fn=_batched,
+        batch_size=len(samples.slots),
+        sampler=range(first * len(samples.slots), len(samples)),
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # else it draws from torch's random state
+        worker_init_fn=_leave_signals,
+    )
+
+
+def _leave_signals(worker: int) -> None:
+    """Ctrl-C and SIGTERM are the training's, which may want another batch before it ends; see `interruptible`."""
+    del worker
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+@atexit.register
+def _end_loaders() -> None:
+    """Ends loaders that an error has left: Python would ask them by SIGTERM, which they do not heed, and wait."""
+    for child in multiprocessing.active_children():
+        if child.daemon:
+            child.kill()
+
+
+WORKERS_VARIABLE = "SSUL_WORKERS"
+
+
+def loader_workers(processes: int = 1) -> int:
+    """How many processes load pictures: SSUL_WORKERS, else what the cores allow (none beside a training CPU).
+
+    Args:
+        processes: that train, of which each has so many loaders; those of a host share its cores.
+    """
+    given = os.environ.get(WORKERS_VARIABLE)
+    if given is not None:
+        try:
+            return max(0, int(given))
+        except ValueError:
+            raise UserError(f"{WORKERS_VARIABLE}={given} is not a number of processes: choose 0 or more") from None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, (cores - 1) // processes) if torch.cuda.is_available() else 0

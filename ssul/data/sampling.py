@@ -1,0 +1,101 @@
+"""The order of training samples, a pure function of (seed, step, iteration, slot).
+
+Nothing depends on the number of workers or processes, or on earlier samples: any iteration can be entered directly,
+and two methods with the same seed see the same images in the same order.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from ssul.errors import UserError
+
+
+@dataclass(frozen=True)
+class Item:
+    """A training image and how it is annotated.
+
+    Attributes:
+        id: its name in the image list.
+        annotated: the data set ids that are annotated in it.
+        unshifted: whether its target is encoded as the published code's memory, see `LabelSpace.encode_unshifted`.
+    """
+
+    id: str
+    annotated: tuple[int, ...]
+    unshifted: bool = False
+
+
+def derive_seed(*parts: object) -> int:
+    """A 63-bit seed that depends on all parts and nothing else, the same on every machine."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+@dataclass(frozen=True)
+class SampleOrder:
+    """Which item is at which place: endless shuffled passes over the new images and, beside them, over the memory.
+
+    With a memory the second half of each batch comes from it, and only so many new images are drawn as are used (the
+    published code draws a full new batch and overwrites half of it). A step with fewer images than a batch repeats
+    them rather than training not at all.
+    """
+
+    new: tuple[Item, ...]
+    memory: tuple[Item, ...]
+    batch: int
+    seed: int
+    step: int
+
+    def item(self, iteration: int, slot: int) -> Item:
+        """The item in a slot (0..batch-1) of the batch of an iteration (from 0)."""
+        if not self.memory:
+            return self._draw("new", self.new, iteration * self.batch + slot)
+        fresh = self.batch - self.batch // 2
+        if slot < fresh:
+            return self._draw("new", self.new, iteration * fresh + slot)
+        return self._draw("memory", self.memory, iteration * (self.batch - fresh) + slot - fresh)
+
+    def dropout_seeds(self, iteration: int, share: tuple[int, int] = (0, 1)) -> list[int]:
+        """A seed for the dropout of each sample that one of several processes has in a batch, see `slots_of`."""
+        slots = slots_of(self.batch, share)
+        return [derive_seed(self.seed, self.step, "dropout", iteration, slot) for slot in slots]
+
+    def _draw(self, source: str, items: Sequence[Item], position: int) -> Item:
+        round_, place = divmod(position, len(items))
+        return items[int(_shuffle(self.seed, self.step, source, round_, len(items))[place])]
+
+
+@lru_cache(maxsize=16)  # a batch draws from the running pass, and at its end the next, of two sources
+def _shuffle(seed: int, step: int, source: str, round_: int, count: int) -> Tensor:
+    """The order of one pass over a source, int64 (count,)."""
+    generator = torch.Generator().manual_seed(derive_seed(seed, step, source, round_))
+    return torch.randperm(count, generator=generator)
+
+
+def slots_of(batch: int, share: tuple[int, int]) -> range:
+    """The slots of every batch that one of several training processes loads: its rank and every `processes`-th on.
+
+    So the shares differ by one slot at most, and each has its part of the new images and of the memory.
+
+    Args:
+        batch: slots in all.
+        share: (rank, processes) with rank in 0..processes-1.
+
+    Raises:
+        UserError: if there are more processes than slots.
+        ValueError: if there is no such rank.
+    """
+    rank, processes = share
+    if not 0 <= rank < processes:
+        raise ValueError(f"there is no rank {rank} among {processes} processes")
+    if batch < processes:
+        raise UserError(
+            f"a batch of {batch} cannot be shared by {processes} processes: train with at most {batch} processes, "
+            "or with a larger batch"
+        )
+    return range(rank, batch, processes)

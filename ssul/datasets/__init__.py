@@ -1,0 +1,1 @@
+"""What the datasets are, and getting, checking and drawing them."""

@@ -1,0 +1,232 @@
+"""What each dataset is: class names, colours, files, archives. The only place that spells them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from ssul.data.layout import Files, MaskValues
+from ssul.errors import UserError
+from ssul.labels.colours import Colour, voc_colours
+from ssul.labels.ids import BACKGROUND_ID
+
+
+@dataclass(frozen=True)
+class Part:
+    """A folder of an archive and the folder below the data root that it becomes.
+
+    Attributes:
+        inside: its path in the archive.
+        folder: its path below the data root.
+        files: how many files it holds.
+        at_least: whether it may hold more.
+        suffix: how their names end (`.png`); others are neither counted nor unpacked. None: any.
+        partners: the folder below the data root where each has a partner, a file of the same name up to the suffix;
+            None: they have none.
+        covers: an image list below the data root whose images all have a file here; None: none.
+    """
+
+    inside: str
+    folder: str
+    files: int
+    at_least: bool = False
+    suffix: str | None = None
+    partners: str | None = None
+    covers: str | None = None
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file that a data set is published in.
+
+    Attributes:
+        name: the file's name, also on a mirror.
+        url: the published address.
+        hash: as `algorithm:digits`; None where none is published, so that only what its parts say can be checked.
+        parts: what of it is used.
+    """
+
+    name: str
+    url: str
+    hash: str | None
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What a data set is.
+
+    Attributes:
+        name: as in `data.name` and in front of a scenario's name.
+        classes: names of the classes; the position, from 1, is the data set id. 0 is background.
+        palette: RGB 0..255 of the background and of each class.
+        train, val: where the files of the two splits lie.
+        values: what the values in the mask files mean.
+        val_share: the share of the training split's images that is the validation split, drawn with a fixed seed, where
+            the data set has no validation split of its own; None where it has.
+        val_seed: decides which; never the run's seed, so that all runs are judged on the same images.
+        archives: where it can be downloaded.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    palette: tuple[Colour, ...]
+    train: Files
+    val: Files
+    values: MaskValues = field(default_factory=MaskValues)
+    val_share: float | None = None
+    val_seed: int = 0
+    archives: tuple[Archive, ...] = ()
+
+    def class_name(self, class_id: int) -> str:
+        """The name of a class id; `background` for 0."""
+        return "background" if class_id == BACKGROUND_ID else self.classes[class_id - 1]
+
+    @property
+    def saliency_folders(self) -> frozenset[str]:
+        """Those folders of its archives that are for saliency maps alone."""
+        maps = self.train.saliency or ""
+        parts = (part for archive in self.archives for part in archive.parts)
+        return frozenset(part.folder for part in parts if maps.startswith(f"{part.folder}/"))
+
+
+_VOC_CLASSES = (
+    "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant sheep "
+    "sofa train tvmonitor"
+)
+
+_SHAPES_PALETTE: tuple[Colour, ...] = (
+    (28, 30, 38),
+    (230, 75, 60),
+    (250, 200, 60),
+    (165, 105, 70),
+    (60, 150, 220),
+    (240, 110, 170),
+    (170, 100, 220),
+    (200, 60, 110),
+    (165, 210, 60),
+    (40, 150, 80),
+    (70, 215, 205),
+)
+
+_ADE20K_CLASSES = """
+    wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk, person, earth, door,
+    table, mountain, plant, curtain, chair, car, water, painting, sofa, shelf, house, sea, mirror, rug, field,
+    armchair, seat, fence, desk, rock, wardrobe, lamp, bathtub, railing, cushion, base, box, column, signboard,
+    chest of drawers, counter, sand, sink, skyscraper, fireplace, refrigerator, grandstand, path, stairs, runway,
+    case, pool table, pillow, screen door, stairway, river, bridge, bookcase, blind, coffee table, toilet, flower,
+    book, hill, bench, countertop, stove, palm, kitchen island, computer, swivel chair, boat, bar, arcade machine,
+    hovel, bus, towel, light, truck, tower, chandelier, awning, streetlight, booth, television receiver, airplane,
+    dirt track, apparel, pole, land, bannister, escalator, ottoman, bottle, buffet, poster, stage, van, ship,
+    fountain, conveyer belt, canopy, washer, plaything, swimming pool, stool, barrel, basket, waterfall, tent, bag,
+    minibike, cradle, oven, ball, food, step, tank, trade name, microwave, pot, animal, bicycle, lake, dishwasher,
+    screen, blanket, sculpture, hood, sconce, vase, traffic light, tray, ashcan, fan, pier, crt screen, plate,
+    monitor, bulletin board, shower, radiator, glass, clock, flag
+"""
+
+_SSUL_RELEASE = "https://github.com/clovaai/SSUL/releases/download/preparation"
+
+
+def _voc_files(image_list: str) -> Files:
+    return Files(
+        image="JPEGImages/{id}.jpg",
+        mask="SegmentationClassAug/{id}.png",
+        saliency="saliency_map/{id}.png" if image_list == "train_aug" else None,
+        list=f"ImageSets/Segmentation/{image_list}.txt",
+        list_may_lack=image_list == "train_aug",  # VOC itself has no such list
+    )
+
+
+def _ade20k_files(split: str) -> Files:
+    return Files(image=f"images/{split}/{{id}}.jpg", mask=f"annotations/{split}/{{id}}.png")
+
+
+_DATA_SETS = (
+    DataSet(
+        name="shapes",
+        classes=("ball", "star", "house", "fish", "heart", "flower", "mushroom", "moon", "kite", "gem"),
+        palette=_SHAPES_PALETTE,
+        train=_voc_files("train_aug"),
+        val=_voc_files("val"),
+    ),
+    DataSet(
+        name="voc",
+        classes=tuple(_VOC_CLASSES.split()),
+        palette=voc_colours(21),
+        train=_voc_files("train_aug"),
+        val=_voc_files("val"),
+        archives=(
+            Archive(
+                name="VOCtrainval_11-May-2012.tar",
+                url="http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+                hash="md5:6cd6e144f989b92b3379bac3b3de84fd",
+                parts=(
+                    Part("VOCdevkit/VOC2012/JPEGImages", "JPEGImages", 17125, suffix=".jpg"),
+                    Part("VOCdevkit/VOC2012/ImageSets/Segmentation", "ImageSets/Segmentation", 3, suffix=".txt"),
+                ),
+            ),
+            Archive(
+                name="SegmentationClassAug.zip",
+                url=f"{_SSUL_RELEASE}/SegmentationClassAug.zip",
+                hash=None,
+                parts=(
+                    Part(
+                        "SegmentationClassAug",
+                        "SegmentationClassAug",
+                        12031,  # 10582 of train_aug and 1449 of val
+                        suffix=".png",
+                        partners="JPEGImages",
+                        covers="ImageSets/Segmentation/val.txt",
+                    ),
+                ),
+            ),
+            Archive(
+                name="saliency_map.zip",
+                url=f"{_SSUL_RELEASE}/saliency_map.zip",
+                hash=None,
+                parts=(Part("saliency_map", "saliency_map", 10582, at_least=True, suffix=".png"),),
+            ),
+        ),
+    ),
+    DataSet(
+        name="ade",
+        classes=tuple(name.strip() for name in _ADE20K_CLASSES.split(",")),
+        palette=voc_colours(151),
+        train=_ade20k_files("training"),
+        val=_ade20k_files("validation"),
+        archives=(
+            Archive(
+                name="ADEChallengeData2016.zip",
+                url="http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip",
+                hash="md5:7328b3957e407ddae1d3cbf487f149ef",
+                parts=tuple(
+                    Part(
+                        f"ADEChallengeData2016/{kind}/{split}",
+                        f"{kind}/{split}",
+                        files,
+                        suffix=suffix,
+                        partners=f"{partner}/{split}",
+                    )
+                    for kind, suffix, partner in (("images", ".jpg", "annotations"), ("annotations", ".png", "images"))
+                    for split, files in (("training", 20210), ("validation", 2000))
+                ),
+            ),
+        ),
+    ),
+)
+
+CATALOG: Mapping[str, DataSet] = MappingProxyType({data_set.name: data_set for data_set in _DATA_SETS})
+
+
+def data_set(name: str) -> DataSet:
+    """The data set of a name.
+
+    Raises:
+        UserError: if there is none; names the known ones.
+    """
+    try:
+        return CATALOG[name]
+    except KeyError:
+        raise UserError(
+            f"data.name is '{name}', which is not in the catalog: choose {', '.join(CATALOG)}, or describe an own "
+            "data set (data.described, see the README)"
+        ) from None

@@ -1,0 +1,58 @@
+"""The dataset that the parameters name: one of the catalog, or a custom one that they describe."""
+
+from ssul.config.custom_dataset import Described, Place
+from ssul.config.schema import Data
+from ssul.data.layout import Files, MaskValues
+from ssul.datasets import catalog
+from ssul.datasets.catalog import CATALOG, DataSet
+from ssul.errors import UserError
+from ssul.labels.colours import voc_colours
+
+
+def data_set_of(name: str, described: Described | None) -> DataSet:
+    """The data set of a name.
+
+    Args:
+        name: `data.name`.
+        described: `data.described`, or None for a data set of the catalog.
+
+    Raises:
+        UserError: if the catalog has no such data set, or has one that is described anew.
+    """
+    if described is None:
+        return catalog.data_set(name)
+    if name in CATALOG:
+        raise UserError(
+            f"data.name is '{name}', which the catalog has: give the data set of data.described another name"
+        )
+    train = _files(described.train)
+    return DataSet(
+        name=name,
+        classes=tuple(described.classes),
+        palette=tuple(described.palette or voc_colours(1 + len(described.classes))),
+        train=train,
+        val=train if described.val is None else _files(described.val),
+        values=MaskValues(described.background, described.first_value, described.void),
+        val_share=described.val_share,
+        val_seed=described.val_seed,
+    )
+
+
+def has_maps(data: Data, data_set: DataSet) -> bool:
+    """Whether training images are read with saliency maps.
+
+    Raises:
+        UserError: if the parameters expect maps of a data set that has none.
+    """
+    if data.saliency == "none":
+        return False
+    if data_set.train.saliency is None:
+        raise UserError(
+            f"data.saliency is maps, but {data_set.name} has no saliency maps: choose -S data.saliency=none, and the "
+            "whole background is unknown"
+        )
+    return True
+
+
+def _files(place: Place) -> Files:
+    return Files(place.image, place.mask, place.saliency, place.list)

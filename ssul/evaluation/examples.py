@@ -1,0 +1,68 @@
+"""Saved example images with their predictions."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from PIL import Image
+from torch import Tensor
+
+from ssul.data.index import ImageIndex
+from ssul.evaluation.evaluate import Judged
+from ssul.labels.colours import Colour, id_colours
+
+_JPEG_QUALITY = 95
+
+
+def choose_pictures(index: ImageIndex, count: int) -> list[str]:
+    """Which validation images are kept as pictures: greedily those that show most classes not yet shown often.
+
+    The choice depends on the index alone, so that all steps and all experiments show the same pictures.
+    """
+    shown: dict[int, int] = {}
+    chosen: list[str] = []
+    rows = index.present
+    while rows and len(chosen) < count:
+        best = max(rows, key=lambda image_id: (sum(1.0 / (1 + 4 * shown.get(c, 0)) for c in rows[image_id]), image_id))
+        for class_id in rows.pop(best):
+            shown[class_id] = shown.get(class_id, 0) + 1
+        chosen.append(best)
+    return chosen
+
+
+def keeping(
+    judged: Iterable[Judged], ids: Collection[str], folder: Path, *, step: int, palette: Sequence[Colour]
+) -> Iterator[Judged]:
+    """Passes predictions on, and keeps those of some images as pictures.
+
+    Args:
+        judged: predictions after a step.
+        ids: of the images that are kept.
+        folder: gets a folder for each of them.
+        step: its index.
+        palette: RGB of the background and of each class.
+    """
+    for one in judged:
+        if one.picture.id in ids:
+            _keep(one, folder / one.picture.id.replace("/", "__"), step, palette)
+        yield one
+
+
+def save_labels(path: Path, labels: Tensor, palette: Sequence[Colour]) -> None:
+    """Writes data set ids uint8 (H, W) as a palette PNG.
+
+    Args:
+        path: the file.
+        labels: 0 background, 1.. classes, VOID.
+        palette: RGB 0..255 for each id from 0; void gets VOC's cream.
+    """
+    picture = Image.fromarray(labels.cpu().numpy())
+    picture.putpalette(id_colours(palette))
+    picture.save(path)
+
+
+def _keep(judged: Judged, place: Path, step: int, palette: Sequence[Colour]) -> None:
+    place.mkdir(parents=True, exist_ok=True)
+    pixels = judged.picture.image.permute(1, 2, 0).contiguous()  # (H, W, 3)
+    Image.fromarray(pixels.numpy()).save(place / "image.jpg", quality=_JPEG_QUALITY)
+    save_labels(place / "truth.png", judged.picture.mask, palette)
+    save_labels(place / f"step_{step}.png", judged.prediction, palette)

@@ -1,0 +1,1 @@
+"""A network with the meaning of its channels: prediction, pseudo-labels, pixel counts."""

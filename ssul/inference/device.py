@@ -1,0 +1,54 @@
+"""Which device computes. The environment decides, not a parameter: the same experiment elsewhere is the same."""
+
+import os
+import resource
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from ssul.errors import UserError
+
+ACCELERATOR_VARIABLE = "SSUL_ACCELERATOR"
+_PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
+
+
+def choose_device(precision: str, processes: Mapping[str, Any] | None = None) -> Fabric:
+    """The best device there is, or the one that SSUL_ACCELERATOR names (cpu, cuda, mps, auto).
+
+    Args:
+        precision: 32 or bf16; it changes results, so it is a parameter.
+        processes: see `ssul.training.distributed.share_of_host`; None for one device.
+
+    Raises:
+        UserError: if the device is not there or cannot compute in this precision.
+    """
+    accelerator = os.environ.get(ACCELERATOR_VARIABLE, "auto")
+    try:
+        fabric = Fabric(accelerator=accelerator, precision=_PRECISION[precision], **(processes or {"devices": 1}))  # type: ignore[arg-type]
+    except (ImportError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"{ACCELERATOR_VARIABLE}={accelerator} cannot be used ({error}): choose cpu, cuda, mps or auto"
+        ) from None
+    if precision == "bf16" and not (fabric.device.type == "cuda" and torch.cuda.is_bf16_supported()):
+        raise UserError(f"recipe.precision is bf16, which {fabric.device} does not compute: choose 32, or a newer GPU")
+    return fabric
+
+
+def hardware(fabric: Fabric) -> str:
+    """What computes, in words: the GPU's name, or the CPU and how many threads it has (which rounding depends on)."""
+    several = f"{fabric.world_size} x " if fabric.world_size > 1 else ""
+    if fabric.device.type == "cuda":
+        return several + torch.cuda.get_device_name(fabric.device)
+    threads = torch.get_num_threads()
+    return f"{several}{fabric.device.type.upper()}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def memory_in_use(fabric: Fabric) -> float:
+    """The most memory that was in use so far, in GiB: the GPU's, or this process's."""
+    if fabric.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(fabric.device) / 2**30
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in KiB, on macOS in bytes
+    return peak / (2**30 if sys.platform == "darwin" else 2**20)

@@ -1,0 +1,68 @@
+"""Predictions at the size of the images from the network's coarse logits, without holding all scores at that size."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ssul.labels.space import LabelSpace
+from ssul.model.deeplab import upsample
+
+_AT_ONCE_ON_CPU, _AT_ONCE = 8, 32
+"""How many classes are up-sampled together: on a CPU what its caches hold, elsewhere what keeps a device busy."""
+_ROUNDING = 16
+"""Units in the last place by which an interpolated value may lie outside the four that it is made of; some to spare."""
+
+
+def predict(labels: LabelSpace, coarse: Tensor, images: Tensor) -> Tensor:
+    """What `LabelSpace.predict` says of up-sampled logits; classes are up-sampled a few at a time.
+
+    Args:
+        labels: the meaning of the channels.
+        coarse: float (B, K, h, w), logits at any resolution, K = labels.channel_count.
+        images: (B, 3, H, W), of the size that is wanted.
+
+    Returns:
+        uint8 (B, H, W): positions in [background, classes...].
+    """
+    first = labels.first_class_channel
+    coarse = coarse.float().contiguous()  # not channels last: a channel is looked at alone
+    front = upsample(coarse[:, :first], images)
+    best = torch.full_like(front[:, 0], -torch.inf)
+    rank = torch.zeros_like(best, dtype=torch.uint8)  # of the class that is best so far, among those that can win
+    channels = contenders(coarse)
+    channels = channels[channels >= first]
+    chunk = _AT_ONCE_ON_CPU if coarse.device.type == "cpu" else _AT_ONCE
+    for start in range(0, len(channels), chunk):
+        highest, which = upsample(coarse[:, channels[start : start + chunk]], images).max(dim=1)
+        better = highest > best  # strictly: of equals the first is taken, as by arg-max
+        rank = torch.where(better, which.to(torch.uint8) + start, rank)
+        best = torch.maximum(best, highest)
+    positions = torch.zeros(256, dtype=torch.uint8, device=coarse.device)
+    positions[: len(channels)] = (channels + (1 - first)).to(torch.uint8)
+    return labels.class_or_background(front, best, positions[rank.int()])
+
+
+def contenders(coarse: Tensor) -> Tensor:
+    """The channels whose up-sampled logit can be the greatest of all somewhere; the others need no up-sampling.
+
+    A bilinear value lies between the least and the greatest of the four values around it. So a channel that stays
+    everywhere below what some other channel reaches at least can win nowhere. On photographs that leaves a few of many
+    classes, and costs a look at the coarse logits.
+
+    Args:
+        coarse: float (B, K, h, w).
+
+    Returns:
+        int64 (n,), ascending, n >= 1.
+    """
+    most, least = _of_cells(coarse, torch.maximum), _of_cells(coarse, torch.minimum)
+    margin = _ROUNDING * torch.finfo(coarse.dtype).eps * coarse.abs().amax()
+    hopeless = most < least.amax(dim=1, keepdim=True) - margin
+    return (~hopeless).flatten(2).any(dim=2).any(dim=0).nonzero()[:, 0]
+
+
+def _of_cells(coarse: Tensor, choose: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """What is chosen of the four corners of each cell: (B, K, h, w) -> (B, K, h-1, w-1), but no side below 1."""
+    across = choose(coarse[..., 1:], coarse[..., :-1]) if coarse.shape[-1] > 1 else coarse
+    return choose(across[..., 1:, :], across[..., :-1, :]) if across.shape[-2] > 1 else across

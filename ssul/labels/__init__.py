@@ -1,0 +1,1 @@
+"""What mask values, data set ids and network channels mean."""

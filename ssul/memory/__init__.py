@@ -1,0 +1,1 @@
+"""The exemplar memory of SSUL-M."""

@@ -1,0 +1,92 @@
+"""Exemplars: a few images of past steps that are trained on again."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ssul.io.atomic import write_text
+from ssul.io.strict_json import read_json, refuse_damaged
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """An image that may be, or is, in memory.
+
+    Attributes:
+        id: its name in the image list.
+        captured_steps: the steps whose annotation it carries; their classes are annotated in it, no others.
+        classes: ids of the classes that it shows as far as is known: annotated or pseudo-labelled.
+    """
+
+    id: str
+    captured_steps: tuple[int, ...]
+    classes: tuple[int, ...]
+
+    def annotated(self, groups: Sequence[Sequence[int]]) -> tuple[int, ...]:
+        """The class ids that are annotated in it: those of the steps at which it was captured.
+
+        Args:
+            groups: the class ids that each step learned.
+        """
+        return tuple(class_id for step in self.captured_steps for class_id in groups[step])
+
+
+def merge_candidates(memory: Sequence[Exemplar], images: Sequence[str], step: int) -> list[Exemplar]:
+    """The candidates for a memory: the one before, and a step's training images; an image in both is one candidate.
+
+    Args:
+        memory: the previous memory.
+        images: ids of the training images of `step`.
+        step: the step that has just been learned.
+
+    Returns:
+        Candidates in a fixed order, with no classes yet: what they show is the caller's to find out.
+    """
+    captured: dict[str, tuple[int, ...]] = {exemplar.id: exemplar.captured_steps for exemplar in memory}
+    for image_id in images:
+        captured[image_id] = (*captured.get(image_id, ()), step)
+    return [Exemplar(image_id, steps, ()) for image_id, steps in captured.items()]
+
+
+def captured_again(memory: Sequence[Exemplar], images: Collection[str], step: int) -> list[Exemplar]:
+    """A memory as it is rehearsed: an exemplar that is also among a step's own images carries its annotation too.
+
+    The step gives this annotation anyway. Without it the same object would be a new class in one half of a batch and
+    unknown in the other, and the new classes would learn from both.
+
+    Args:
+        memory: the exemplars.
+        images: ids of the training images of `step`.
+        step: the step that rehearses.
+    """
+    return [
+        replace(exemplar, captured_steps=(*exemplar.captured_steps, step)) if exemplar.id in images else exemplar
+        for exemplar in memory
+    ]
+
+
+def write_exemplars(path: Path, exemplars: Sequence[Exemplar]) -> None:
+    """Writes a memory as JSON, one exemplar a line."""
+    rows = ",\n".join(
+        json.dumps({"id": exemplar.id, "captured_steps": exemplar.captured_steps, "classes": exemplar.classes})
+        for exemplar in exemplars
+    )
+    write_text(path, f"[\n{rows}\n]\n" if rows else "[]\n")
+
+
+def read_exemplars(path: Path) -> list[Exemplar]:
+    """Reads what `write_exemplars` wrote.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
+    told = {"what": "the exemplar memory", "way_out": "run `dvc repro`"}
+    exemplars = read_json(path, tuple[Exemplar, ...], **told)
+    numbers = [number for one in exemplars for number in (*one.captured_steps, *one.classes)]
+    faults = {
+        "an image is there twice": len({one.id for one in exemplars}) < len(exemplars),
+        "a step or a class is below 0": min(numbers, default=0) < 0,
+    }
+    refuse_damaged(path, faults, **told)
+    return list(exemplars)

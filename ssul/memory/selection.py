@@ -1,0 +1,51 @@
+"""Choosing the exemplars."""
+
+import random
+from collections.abc import Sequence
+from typing import Literal
+
+from ssul.memory.exemplars import Exemplar
+
+Strategy = Literal["class_balanced", "random"]
+
+
+def choose(
+    candidates: Sequence[Exemplar],
+    classes: Sequence[int],
+    capacity: int,
+    seed: int,
+    strategy: Strategy = "class_balanced",
+) -> list[Exemplar]:
+    """Chooses a memory among the candidates that show an old class.
+
+    Args:
+        candidates: see `merge_candidates`, with their classes.
+        classes: the old classes.
+        capacity: how many at most.
+        seed: decides everything that is random.
+        strategy: `class_balanced` (SSUL, section 3.5): the old classes are gone round in random order, each time
+            taking the first unused candidate that shows the class, until the memory is full or nothing is left to
+            take. `random`: every candidate is equally likely.
+    """
+    chance = random.Random(seed)
+    pool = [candidate for candidate in candidates if set(candidate.classes) & set(classes)]
+    chance.shuffle(pool)
+    if strategy == "random":
+        return pool[:capacity]
+    return _go_round(pool, classes, capacity, chance)
+
+
+def _go_round(pool: Sequence[Exemplar], classes: Sequence[int], capacity: int, chance: random.Random) -> list[Exemplar]:
+    queues = {
+        class_id: [candidate for candidate in reversed(pool) if class_id in candidate.classes] for class_id in classes
+    }
+    chosen: dict[str, Exemplar] = {}
+    while len(chosen) < min(capacity, len(pool)):  # the published code never ends where candidates run out
+        for class_id in chance.sample(list(classes), len(classes)):
+            queue = queues[class_id]
+            while queue and queue[-1].id in chosen:
+                queue.pop()
+            if queue and len(chosen) < capacity:
+                exemplar = queue.pop()
+                chosen[exemplar.id] = exemplar
+    return list(chosen.values())

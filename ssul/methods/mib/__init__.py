@@ -1,0 +1,1 @@
+"""MiB (Cermelli et al., CVPR 2020)."""

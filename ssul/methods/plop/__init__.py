@@ -1,0 +1,1 @@
+"""PLOP (Douillard et al., CVPR 2021)."""

@@ -1,0 +1,111 @@
+"""PLOP's entropies and their medians."""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Entropy = Literal["exact", "published"]
+_COARSE, _FINE = 1 << 15, 1 << 16  # bins of a float's upper and lower bits; entropies are positive
+
+
+# --- entropies and their medians --------------------------------------------------------------------------------------
+
+
+def normalised_entropy(probabilities: Tensor) -> Tensor:
+    """Entropy over the channels in 0..1: 1 where all are equally likely; float (B, K, H, W) -> (B, H, W)."""
+    entropy: Tensor = torch.special.entr(probabilities).sum(dim=1)
+    return entropy / math.log(probabilities.shape[1])
+
+
+def published_entropy(probabilities: Tensor) -> Tensor:
+    """The published code's: the mean over the K channels where the sum is meant, so smaller by a factor of K."""
+    logs = torch.log(probabilities + 1e-8)
+    return -torch.mean(probabilities * logs, dim=1) / math.log(probabilities.shape[1] + 1e-8)
+
+
+class _Medians:
+    """Exact lower medians of many values of several kinds, in two passes over them."""
+
+    passes = 2
+
+    def __init__(self, kinds: int) -> None:
+        self.kinds = kinds
+        self.coarse = torch.zeros(kinds, _COARSE, dtype=torch.int64)
+        self.fine = torch.zeros(kinds, _FINE, dtype=torch.int64)
+        self.upper: Tensor | None = None
+        self.rank = torch.zeros(kinds, dtype=torch.int64)
+
+    def add(self, values: Tensor, kinds: Tensor) -> None:
+        """Takes values float (N,) of at least 0, and which kind each is of."""
+        positive = values.float().cpu().clamp(min=0.0) + 0.0  # which turns -0.0, whose sign is a bit, into 0.0
+        bits = positive.contiguous().view(torch.int32).long()
+        kinds = kinds.cpu()
+        upper, lower = bits >> 16, bits & 0xFFFF
+        if self.upper is None:
+            self.coarse += _counts(kinds, upper, self.kinds, _COARSE)
+        else:
+            near = upper == self.upper[kinds]
+            self.fine += _counts(kinds[near], lower[near], self.kinds, _FINE)
+
+    def turn(self) -> None:
+        """Ends a pass."""
+        if self.upper is None:
+            self.upper, self.rank = _position(self.coarse, (self.coarse.sum(dim=1) - 1) // 2)
+
+    def medians(self) -> Tensor:
+        """The lower median of each kind, float (kinds,); 0 where there was no value."""
+        assert self.upper is not None
+        lower, _ = _position(self.fine, self.rank)
+        found = ((self.upper << 16) | lower).to(torch.int32).view(torch.float32)
+        return torch.where(self.coarse.sum(dim=1) > 0, found, 0.0)
+
+
+class _Histogram:
+    """The published thresholds: a histogram of 100 bins in which bin indices are added up instead of counts."""
+
+    passes, bins = 1, 100
+
+    def __init__(self, kinds: int) -> None:
+        self.counts = torch.zeros(kinds, self.bins, dtype=torch.int64)
+
+    def add(self, values: Tensor, kinds: Tensor) -> None:
+        """Takes values float (N,) in 0..1, and which kind each is of."""
+        places = (values.cpu() * self.bins).long().clamp(max=self.bins - 1)
+        self.counts += _counts(kinds.cpu(), places, *self.counts.shape)
+
+    def turn(self) -> None:
+        """Ends the pass."""
+
+    def medians(self) -> Tensor:
+        """One threshold a kind, float (kinds,)."""
+        return torch.tensor([published_median(counts.tolist()) for counts in self.counts])
+
+
+def published_median(counts: list[int]) -> float:
+    """What the published code takes for the median of a histogram over 0..1: its running sum adds indices of bins.
+
+    Where no bin is found it divides by the last one's count: by 0 it gives infinity, of which all pixels are accepted,
+    or less than 0.
+    """
+    half, running, border, bins = sum(counts) / 2, 0.0, 0.0, len(counts)
+    if half == 0:
+        return 0.0
+    for place in range(bins):
+        border = place / bins
+        if running <= half <= running + counts[int(border * bins)]:  # 28 for place 29: its floats' fault, too
+            break
+        running += border * bins
+    return border + (torch.tensor(half - running) / counts[int(border * bins)]).item() / bins
+
+
+def _counts(rows: Tensor, columns: Tensor, height: int, width: int) -> Tensor:
+    return torch.bincount(rows * width + columns, minlength=height * width).view(height, width)
+
+
+def _position(counts: Tensor, rank: Tensor) -> tuple[Tensor, Tensor]:
+    """The bin in which the value of a rank (from 0) lies, row by row, and its rank within the bin."""
+    before = counts.cumsum(dim=1)
+    place = (before <= rank[:, None]).sum(dim=1).clamp(max=counts.shape[1] - 1)
+    return place, rank - (before - counts).gather(1, place[:, None])[:, 0]

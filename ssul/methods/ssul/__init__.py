@@ -1,0 +1,1 @@
+"""SSUL (Cha et al., NeurIPS 2021)."""

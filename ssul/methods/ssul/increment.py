@@ -1,0 +1,127 @@
+"""SSUL's increments (Cha et al., NeurIPS 2021, section 3), every part a switch.
+
+With every switch off what is left is plain sequential training: fine-tuning.
+"""
+
+import copy
+
+import torch
+from torch import Tensor
+
+from ssul.inference.pseudo_labels import complete_upsampled
+from ssul.labels.space import LabelSpace
+from ssul.methods.ssul.frozen_teacher import FrozenNetwork
+from ssul.model.deeplab import IncrementalDeepLab, upsample
+from ssul.training.losses import binary_cross_entropy
+from ssul.training.objective import Loss, LossName, Objective, Supervised, Taught, label_shares, pixel_loss
+
+
+def prepare_increment(
+    model: IncrementalDeepLab,
+    old: LabelSpace,
+    new: tuple[int, ...],
+    *,
+    weight_transfer: bool,
+    freeze: bool,
+    freeze_norm: bool,
+    pseudo_threshold: float | None,
+    loss: LossName,
+) -> Objective:
+    """Grows a network by a step's classes and returns what this step minimises.
+
+    Args:
+        model: the network after the step before; it is changed.
+        old: the meaning of its channels.
+        new: the data set ids of the classes to learn.
+        weight_transfer: the new head starts as a copy of the unknown head (needs one).
+        freeze: only the newest, the unknown and the background head learn; without an unknown head only the newest.
+        freeze_norm: no BatchNorm learns or adapts.
+        pseudo_threshold: the old network labels what it is at least this sure of; None for no pseudo-labels.
+        loss: of the pixels.
+    """
+    labels = old.grown(new)
+    teacher = FrozenNetwork(model) if freeze else None if pseudo_threshold is None else copy.deepcopy(model)
+    model.grow(len(new))
+    if weight_transfer and labels.unknown:
+        model.transfer(parent=labels.unknown_head)
+    learning = learning_heads(labels) if freeze else ()
+    if freeze:
+        model.freeze_past(learning)
+    if freeze_norm:
+        model.freeze_norms()
+    if isinstance(teacher, FrozenNetwork):
+        return FrozenIncrement(model, teacher, old, labels, learning, pseudo_threshold, loss)
+    if teacher is not None and pseudo_threshold is not None:
+        return DistilledIncrement(model, teacher, old, labels, pseudo_threshold, loss)
+    return Supervised(model, labels, loss)
+
+
+def learning_heads(labels: LabelSpace) -> tuple[int, ...]:
+    """The heads that learn in a frozen network (section 3.4), ascending."""
+    newest = len(labels.head_sizes) - 1
+    return (labels.unknown_head, labels.background_head, newest) if labels.unknown else (newest,)
+
+
+class DistilledIncrement(Taught):
+    """A step in which the whole network learns, under the pseudo-labels of a copy of its past self."""
+
+    def __init__(
+        self,
+        model: IncrementalDeepLab,
+        teacher: IncrementalDeepLab,
+        old: LabelSpace,
+        labels: LabelSpace,
+        threshold: float,
+        loss: LossName,
+    ) -> None:
+        """Takes student and teacher, the meaning of their channels, the pseudo-labels' threshold, and the loss."""
+        super().__init__(model, labels, teacher, old)
+        self.threshold, self.loss = threshold, loss
+
+    def forward(self, images: Tensor, target: Tensor) -> Loss:
+        """See `Objective.forward`."""
+        with torch.no_grad():
+            teacher = self.teacher(images)
+            old_logits = teacher.score(teacher.features(images))
+            completed = complete_upsampled(self.old, target, old_logits, self.threshold)
+        return Loss(pixel_loss(self.loss, self.model(images), completed), label_shares(target, completed, self.labels))
+
+
+class FrozenIncrement(Objective):
+    """A step in which all but a few heads is frozen, and so computed once.
+
+    Trunk and pyramid are the same in the network and in its past self: one pass without gradients serves both. The
+    teacher has all its heads as they were, and does not drop out. A sum of per-channel losses lets channels that do not
+    learn be left out: the loss differs from the full one by what is constant, its gradients do not differ.
+    """
+
+    def __init__(
+        self,
+        model: IncrementalDeepLab,
+        teacher: FrozenNetwork,
+        old: LabelSpace,
+        labels: LabelSpace,
+        learning: tuple[int, ...],
+        threshold: float | None,
+        loss: LossName,
+    ) -> None:
+        """Takes the grown and frozen network, and what it was before it grew."""
+        super().__init__(model, labels)
+        self.old, self.learning, self.threshold, self.loss = old, learning, threshold, loss
+        self._teacher = teacher
+        self.register_buffer("learning_channels", torch.tensor(labels.channels_of_heads(learning)), persistent=False)
+
+    def forward(self, images: Tensor, target: Tensor) -> Loss:
+        """See `Objective.forward`."""
+        teacher = self._teacher.to(images.device)
+        features = teacher.features(images)
+        completed = target
+        if self.threshold is not None:
+            completed = complete_upsampled(self.old, target, teacher.score(features), self.threshold)
+        dropped = self.model.dropped(features)
+        if self.loss == "bce":
+            logits = upsample(self.model.score(dropped, self.learning), images)
+            total = binary_cross_entropy(logits, completed, self.learning_channels)  # type: ignore[arg-type]
+        else:  # a softmax couples all channels
+            total = pixel_loss(self.loss, upsample(self.model.score(dropped), images), completed)
+        return Loss(total, label_shares(target, completed, self.labels))

@@ -1,0 +1,165 @@
+"""The backbones: fully convolutional feature extractors with a chosen output stride."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torchvision import models
+
+from ssul.errors import UserError
+from ssul.model.weights import NO_WEIGHTS, _load_weights
+
+NORM_MOMENTUM = 0.01
+"""BatchNorm momentum of the trunk (the published code's)."""
+_TRUNK_CHANNELS = {"small": 128, "mobilenet_v2": 320, "resnet50": 2048, "resnet101": 2048}
+_LOW_LEVEL_CHANNELS = {"small": 48, "mobilenet_v2": 24, "resnet50": 256, "resnet101": 256}
+_STAGE_ENDS = {"small": (2, 3, 4, 5), "mobilenet_v2": (3, 6, 13, 17)}
+_RESNET_STAGE_ENDS = (4, 5, 6, 7)
+"""Which children of a trunk end its four stages; the first of them gives the early features of V3+."""
+
+
+class SmallTrunk(nn.Sequential):
+    """A trunk for small drawn pictures: a stem and four residual stages, 128 channels, trained from nothing."""
+
+    def __init__(self, output_stride: int) -> None:
+        """Builds it for output stride 8 or 16."""
+        last = (2, 1) if output_stride == 16 else (1, 2)
+        super().__init__(
+            _conv_norm(3, 32, stride=2),
+            nn.ReLU(inplace=True),
+            _Residual(32, 48, stride=2),
+            _Residual(48, 96, stride=2),
+            _Residual(96, 128, stride=last[0], dilation=last[1]),
+            _Residual(128, 128, dilation=2),
+        )
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int, out: int, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            _conv_norm(channels, out, stride=stride, dilation=dilation),
+            nn.ReLU(inplace=True),
+            _conv_norm(out, out, dilation=dilation),
+        )
+        self.shortcut = (
+            nn.Identity() if stride == 1 and channels == out else _conv_norm(channels, out, stride=stride, kernel=1)
+        )
+        self.relu = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.body(x) + self.shortcut(x))  # type: ignore[no-any-return]
+
+
+def _conv_norm(channels: int, out: int, *, stride: int = 1, dilation: int = 1, kernel: int = 3) -> nn.Sequential:
+    padding = dilation * (kernel // 2)
+    conv = nn.Conv2d(channels, out, kernel, stride=stride, padding=padding, dilation=dilation, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out))
+
+
+def trunk_channels(name: str) -> int:
+    """How many channels a trunk's features have."""
+    return _TRUNK_CHANNELS[name]
+
+
+def low_level_channels(name: str) -> int:
+    """How many channels a trunk's early features have (at a quarter of the resolution)."""
+    return _LOW_LEVEL_CHANNELS[name]
+
+
+class Stages(NamedTuple):
+    """What a trunk makes of images, stage by stage.
+
+    Attributes:
+        before_activation: the outputs of the four stages, before the ReLU that ends them where there is one.
+        low: the first stage's output, for V3+.
+        last: the trunk's output.
+    """
+
+    before_activation: list[Tensor]
+    low: Tensor
+    last: Tensor
+
+
+def run_stages(name: str, trunk: nn.Module, images: Tensor) -> Stages:
+    """Runs a trunk of `build_trunk` and keeps what its stages give.
+
+    Args:
+        name: of the trunk.
+        trunk: the trunk.
+        images: normalised, float (B, 3, H, W).
+    """
+    ends = _STAGE_ENDS.get(name, _RESNET_STAGE_ENDS)
+    before_activation: list[Tensor] = []
+    outputs: list[Tensor] = []
+    x = images
+    for position, child in enumerate(trunk.children()):
+        if position not in ends:
+            x = child(x)
+            continue
+        entering: list[Tensor] = []
+        relu = _last_relu(name, child)
+        watch = relu and relu.register_forward_pre_hook(lambda _, inputs, kept=entering: kept.append(inputs[0]))
+        x = child(x)
+        if watch:
+            watch.remove()
+        before_activation.append(entering[-1] if entering else x)
+        outputs.append(x)
+    return Stages(before_activation, outputs[0], x)
+
+
+def _last_relu(name: str, stage: nn.Module) -> nn.Module | None:
+    """The activation that ends a stage: it must not work in place, so that what it takes can be looked at."""
+    if name == "mobilenet_v2":
+        return None  # its blocks end linearly
+    block = stage if name == "small" else list(stage.children())[-1]
+    relu: nn.ReLU = block.relu  # type: ignore[assignment]  # a Bottleneck has one for all its places, used last at its end
+    relu.inplace = False
+    return relu
+
+
+def build_trunk(name: str, output_stride: int, weights: str = NO_WEIGHTS) -> nn.Module:
+    """Builds a trunk: images (B, 3, H, W) -> features (B, trunk_channels, H / output_stride, W / output_stride).
+
+    Args:
+        name: small, mobilenet_v2, resnet50 or resnet101.
+        output_stride: 8 or 16; later stages dilate instead of striding further.
+        weights: `imagenet` (torchvision's), `none`, or the path of a torchvision state dict (.pth or .safetensors).
+
+    Raises:
+        UserError: if the weights cannot be had or do not fit.
+    """
+    if name == "small":
+        if weights != NO_WEIGHTS:
+            raise UserError(f"model.weights is '{weights}', but there are none for the trunk 'small': choose none")
+        trunk: nn.Module = SmallTrunk(output_stride)
+    elif name == "mobilenet_v2":
+        trunk = _mobilenet(output_stride, weights)
+    else:
+        trunk = _resnet(name, output_stride, weights)
+    for module in trunk.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = NORM_MOMENTUM if name != "small" else 0.1
+    return trunk
+
+
+def _resnet(name: str, output_stride: int, weights: str) -> nn.Module:
+    net = getattr(models, name)(replace_stride_with_dilation=[False, output_stride == 8, True])
+    _load_weights(net, name, weights)
+    return nn.Sequential(*list(net.children())[:-2])  # without pooling and classifier
+
+
+def _mobilenet(output_stride: int, weights: str) -> nn.Module:
+    net = models.mobilenet_v2()
+    _load_weights(net, "mobilenet_v2", weights)
+    features: nn.Module = net.features[:-1]  # without the last 1x1 convolution to 1280 channels
+    strides_off = {16: (14,), 8: (7, 14)}[output_stride]
+    dilation = 1
+    for position, block in enumerate(features.children()):
+        for conv in block.modules():
+            if isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3) and position >= strides_off[0]:
+                conv.dilation, conv.padding = (dilation, dilation), (dilation, dilation)
+                if position in strides_off:
+                    conv.stride = (1, 1)
+        if position in strides_off:
+            dilation *= 2
+    return features

@@ -1,0 +1,52 @@
+"""Pretrained weights of a backbone: ImageNet, or a file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ssul.errors import UserError
+from ssul.model.torch_files import UnreadableError, all_finite, download_imagenet, is_state_dict, read_tensors
+
+IMAGENET, NO_WEIGHTS = "imagenet", "none"
+
+
+def _load_weights(net: nn.Module, name: str, weights: str) -> None:
+    if weights == NO_WEIGHTS:
+        return
+    state = _imagenet_weights(name) if weights == IMAGENET else _read_weights(Path(weights))
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())
+        raise UserError(
+            f"model.weights '{weights}' does not fit torchvision's {name}: {detail[:300]}. "
+            f"It must be the state dict of torchvision.models.{name}"
+        ) from None
+
+
+def _imagenet_weights(name: str) -> Mapping[str, Tensor]:
+    try:
+        return download_imagenet(name)
+    except UnreadableError as error:
+        raise UserError(
+            f"model.weights is 'imagenet', but torchvision's weights of {name} cannot be had ({error}): try again, "
+            "name a file with -S model.weights=FILE, or start from nothing with -S model.weights=none"
+        ) from None
+
+
+def _read_weights(path: Path) -> Mapping[str, Tensor]:
+    if not path.is_file():
+        raise UserError(f"model.weights is '{path}', which is no file: choose imagenet, none, or an existing file")
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else read_tensors(path)
+    except (UnreadableError, SafetensorError, OSError) as error:
+        told = error if isinstance(error, UnreadableError) else type(error).__name__
+        raise UserError(f"model.weights '{path}' is not a readable state dict ({told})") from None
+    if not is_state_dict(state):
+        raise UserError(f"model.weights '{path}' holds a {type(state).__name__}, not a state dict")
+    if not all_finite(state):
+        raise UserError(f"model.weights '{path}' holds weights that are NaN or infinite: name another file")
+    return state

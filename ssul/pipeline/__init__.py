@@ -1,0 +1,1 @@
+"""Running a stage: locks, progress, provenance, one-line errors."""

@@ -1,0 +1,32 @@
+"""Progress bars."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+
+def shown(items: Iterable[T], *, total: int | None, title: str, unit: str, silent: bool = False) -> Iterator[T]:
+    """Passes items on under a progress bar."""
+    with progress_bar(total=total, title=title, unit=unit, silent=silent) as bar:
+        for item in items:
+            yield item
+            bar.update()
+
+
+def progress_bar(*, total: int | None, title: str, unit: str, silent: bool = False, done: int = 0) -> "tqdm[Any]":
+    """A progress bar with the time left; where nobody watches a terminal it speaks up rarely, a silent one never."""
+    interval = 0.5 if sys.stderr.isatty() else 20.0
+    return tqdm(
+        total=total,
+        desc=title,
+        unit=unit,
+        mininterval=interval,
+        maxinterval=2 * interval,
+        dynamic_ncols=True,
+        disable=silent,
+        initial=done,
+    )

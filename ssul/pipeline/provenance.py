@@ -1,0 +1,105 @@
+"""What a training reads, as it was when the training began.
+
+DVC hashes what a stage depends on when the stage has ended. If a parameter or code is edited meanwhile, a checkpoint
+would be recorded under contents that it was not made from, and the run cache would restore it.
+"""
+
+import hashlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import ssul
+from ssul.config.load import load_params
+from ssul.config.paths import LAYOUT
+from ssul.config.schema import Settings
+from ssul.errors import UserError
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs of one training.
+
+    Attributes:
+        step: index.
+        settings: all parameters.
+        listed: the parameters that dvc.yaml lists for the stage, by dotted name: those that DVC records.
+        files: the data that it reads and the code that it has loaded, by place in the project.
+        digests: of the files.
+    """
+
+    step: int
+    settings: Settings
+    listed: Mapping[str, Any]
+    files: Mapping[str, Path]
+    digests: Mapping[str, str]
+
+    @classmethod
+    def read(cls, step: int) -> "Inputs":
+        """What is there now; the first that a training does, so that nothing is read that is not noted here.
+
+        Raises:
+            UserError: if the parameters are wrong.
+        """
+        files = _loaded_code() | _data(step)
+        return cls(step, load_params(LAYOUT.params), _listed(step), files, _digests(files))
+
+    def require_unchanged(self) -> None:
+        """Refuses to record anything under contents that it was not made from.
+
+        Raises:
+            UserError: naming what is not any more as it was read.
+        """
+        try:
+            listed = _listed(self.step)
+        except (OSError, yaml.YAMLError):  # gone, or somebody is writing it
+            listed = {}
+        before, now = {**self.listed, **self.digests}, {**listed, **_digests(self.files)}
+        changed = sorted(name for name, one in before.items() if name not in now or now[name] != one)
+        if changed:
+            raise UserError(
+                f"step {self.step}: {', '.join(changed)[:300]} changed while this trained; its checkpoint is not "
+                "written, for dvc would take it for one of the new contents. The same command learns with these; with "
+                "the former ones put back it goes on from the last saved state"
+            )
+
+
+def _listed(step: int) -> dict[str, Any]:
+    if not LAYOUT.pipeline.is_file():  # who runs a stage without DVC has nobody that records it
+        return {}
+    stages = yaml.safe_load(LAYOUT.pipeline.read_text(encoding="utf-8"))["stages"]
+    names = stages["train_base"]["params"] if step == 0 else stages["train_step"]["do"]["params"]
+    parameters = yaml.safe_load(LAYOUT.params.read_text(encoding="utf-8"))
+    return {name: _at(parameters, name) for name in names}
+
+
+def _at(parameters: Any, name: str) -> Any:
+    for part in name.split("."):
+        parameters = parameters.get(part) if isinstance(parameters, dict) else None
+    return parameters
+
+
+def _digests(files: Mapping[str, Path]) -> dict[str, str]:
+    """Of each file, or an empty text where it is missing."""
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "" for name, path in files.items()
+    }
+
+
+def _data(step: int) -> dict[str, Path]:
+    found = [LAYOUT.index("train"), LAYOUT.index("val"), LAYOUT.split(step)]
+    # of the network before, model.json alone: it holds a digest of each part
+    found += [LAYOUT.start] if step == 0 else [LAYOUT.memory(step), LAYOUT.checkpoint(step - 1) / "model.json"]
+    return {str(path): path for path in found}
+
+
+def _loaded_code() -> dict[str, Path]:
+    """The project's files that this process runs, by their place in the project."""
+    root = Path(ssul.__file__).parents[1]
+    files = [Path(place) for module in list(sys.modules.values()) if (place := getattr(module, "__file__", None))]
+    ours = [path for path in files if any(path.is_relative_to(root / part) for part in ("ssul", "stages"))]
+    return {str(path.relative_to(root)): path for path in ours}

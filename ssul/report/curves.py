@@ -1,0 +1,130 @@
+"""Line charts: mean IoU over steps, loss over iterations."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from ssul.report.style import INK, note, sheet, title
+from ssul.report.tables import summary
+
+CURVES = {"old": ("#0072b2", "o"), "all": (INK, "s"), "new": ("#d55e00", "^")}  # Okabe and Ito's colours
+
+
+# --- curves ----------------------------------------------------------------------------------------------------------
+
+
+def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequence[str]]) -> None:
+    """Mean IoU of old, new and all classes over the steps; below each step the classes that it learned.
+
+    Args:
+        path: of the PNG.
+        rows: `Scores` as dicts, one a step, or rows of reports/miou_per_step.json.
+        learned: the classes that each step learned.
+    """
+    steps = len(rows)
+    width = min(max(6.5, 1.05 * steps + 1.0), 15.0)
+    with sheet(path, width, 4.0) as figure:
+        axes = figure.add_subplot()
+        title(axes, "What is kept and what is learned", "mean IoU on the validation images after each step, %")
+        curves = CURVES if steps > 1 else ("all",)  # old is all where nothing is learned later
+        ends = {name: end for name in curves if (end := _curve(axes, name, rows)) is not None}
+        axes.set_ylim(0, 100)
+        axes.set_xlim(-0.25, max(steps - 0.75, 0.25))
+        axes.grid(axis="y")
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+        for name, place in _apart(ends, gap=6.5).items():
+            note(
+                axes,
+                f"{name}  {ends[name]:.1f}",
+                (steps - 1, place),
+                (12, 0),
+                "data",
+                va="center",
+                color=CURVES[name][0],
+                weight="bold",
+            )
+        _step_ticks(axes, learned, room=(width - 1.0) / steps)
+
+
+def _curve(axes: Axes, name: str, rows: Sequence[Mapping[str, Any]]) -> float | None:
+    """Draws one score in percent and returns where it ends; None if it is nowhere defined."""
+    points = [(row["step"], 100 * row[name]) for row in rows if row[name] is not None]
+    if not points:
+        return None
+    colour, marker = CURVES[name]
+    steps, values = zip(*points, strict=True)
+    axes.plot(steps, values, color=colour, marker=marker, markersize=5, linewidth=2, clip_on=False)
+    return float(values[-1])
+
+
+def _step_ticks(axes: Axes, learned: Sequence[Sequence[str]], *, room: float) -> None:
+    """Numbers the steps and names their classes; the names stand upright where a step has little room (inches)."""
+    upright = room < 0.85
+    axes.set_xticks(range(len(learned)), [str(step) if upright else f"step {step}" for step in range(len(learned))])
+    for step, names in enumerate(learned):
+        if upright:
+            words = summary(names)
+        else:
+            lines = wrap(", ".join(names), width=max(11, int(room * 11)), break_long_words=False)
+            words = "\n".join(lines if len(lines) <= 5 else [*lines[:4], f"... ({len(names)} classes)"])
+        note(
+            axes,
+            words,
+            (step, 0),
+            (0, -19),
+            axes.get_xaxis_transform(),
+            ha="center",
+            va="top",
+            rotation=90 if upright else 0,
+            fontsize=8.5,
+            linespacing=1.35,
+        )
+
+
+def _apart(values: Mapping[str, float], *, gap: float) -> dict[str, float]:
+    """Places in 0..100 for labels: at their values, but at least `gap` from each other, moved little."""
+    names = sorted(values, key=lambda name: values[name])
+    places = [values[name] for name in names]
+    for _ in range(50):
+        for low, high in pairwise(range(len(places))):
+            overlap = max(0.0, gap - (places[high] - places[low]))
+            places[low] -= overlap / 2
+            places[high] += overlap / 2
+    lift = max(0.0, -places[0]) - max(0.0, places[-1] - 100) if places else 0.0
+    return {name: place + lift for name, place in zip(names, places, strict=True)}
+
+
+def percentage(value: float | None) -> float | None:
+    return None if value is None else 100 * value
+
+
+def draw_training(path: Path, curves: Sequence[Mapping[str, Any]]) -> None:
+    """The loss over all iterations of all steps, with a scale of its own for each step.
+
+    Each step minimises another sum (more classes, other losses), so heights say nothing across steps.
+
+    Args:
+        path: of the PNG.
+        curves: `ssul.training.history.Curve` as dicts, one for each step that was trained; at least one.
+    """
+    width = min(max(6.5, 1.6 * len(curves)), 15.0)
+    with sheet(path, width, 2.6) as figure:
+        panels = figure.subplots(1, len(curves), squeeze=False, gridspec_kw={"wspace": 0.35})[0]
+        for panel, curve in zip(panels, curves, strict=True):
+            _draw_step(panel, curve)
+        title(panels[0], "How it was learned", "loss over the iterations of each step, each with its own scale")
+
+
+def _draw_step(axes: Axes, curve: Mapping[str, Any]) -> None:
+    points = curve["points"]
+    axes.plot([one["iteration"] for one in points], [one["loss"] for one in points], color=INK, linewidth=1.4)
+    axes.set_ylim(bottom=0)
+    axes.set_xlim(0, curve["iterations"])
+    axes.set_xticks([0, curve["iterations"]])
+    axes.grid(axis="y")
+    note(axes, f"step {curve['step']}", (0.5, 0), (0, -19), "axes fraction", ha="center", va="top")

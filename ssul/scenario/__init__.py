@@ -1,0 +1,1 @@
+"""Which classes and which images belong to which step."""

@@ -1,0 +1,95 @@
+"""The order in which classes are learned, and the names of scenarios."""
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ssul.errors import UserError
+from ssul.scenario.scenario import Scenario
+
+
+def learning_order(
+    order: str | Sequence[int | str], *, names: Sequence[str], published: Mapping[str, tuple[int, ...]]
+) -> tuple[int, ...]:
+    """The class ids in the order in which they are learned.
+
+    Args:
+        order: `natural` (the data set's own numbering), the letter of a published order, or all classes in any order,
+            each by its id or by its name.
+        names: of the data set's classes; the position, from 1, is the id.
+        published: the data set's published orders by their letters.
+
+    Raises:
+        UserError: if the data set has no such order, or the list does not name each of its classes once.
+    """
+    natural = tuple(range(1, len(names) + 1))
+    if isinstance(order, str):
+        orders = {"natural": natural, **published}
+        if order not in orders:
+            raise UserError(
+                f"scenario.order is '{order}', which the data set does not have: choose {', '.join(orders)}, or list "
+                f"all classes by name or by id 1..{len(natural)}"
+            )
+        return orders[order]
+    ids = tuple(_class_id(item, names) for item in order)
+    if sorted(ids) != list(natural):
+        missing = sorted(set(natural) - set(ids))
+        foreign = sorted(set(ids) - set(natural))
+        twice = sorted(class_id for class_id, times in Counter(ids).items() if times > 1)
+        raise UserError(
+            f"scenario.order must list each class id 1..{len(natural)} once: "
+            f"missing {missing}, unknown {foreign}, repeated {twice}"
+        )
+    return ids
+
+
+def _class_id(item: int | str, names: Sequence[str]) -> int:
+    if not isinstance(item, str):
+        return item
+    if item in names:
+        return names.index(item) + 1
+    close = difflib.get_close_matches(item, names, n=1)
+    guess = f" (did you mean '{close[0]}'?)" if close else ""
+    raise UserError(
+        f"scenario.order names the class '{item}', which the data set does not have{guess}: {', '.join(names)}"
+    )
+
+
+@dataclass(frozen=True)
+class ScenarioName:
+    """What the name of a scenario says, such as `voc_15-1`, `voc_15-1_b` or `ade_offline`.
+
+    Attributes:
+        data_set: its name.
+        base_classes, increment: see `Scenario`; both None for `offline`, which learns all classes at once.
+        order: `natural`, or the letter of a published order.
+    """
+
+    data_set: str
+    base_classes: int | None
+    increment: int | None
+    order: str
+
+    @classmethod
+    def parse(cls, name: str) -> "ScenarioName":
+        """Reads a name.
+
+        Raises:
+            UserError: if it is none; says what a name looks like.
+        """
+        found = re.fullmatch(r"(.+)_(?:(\d+)-(\d+)|offline)(?:_([a-z]+))?", name)
+        if not found:
+            raise UserError(
+                f"'{name}' names no scenario: a name is DATASET_BASE-INCREMENT or DATASET_offline, with a published "
+                "order's letter behind it if need be, as in voc_15-1, voc_15-1_b, ade_100-50, voc_offline"
+            )
+        data_set, base, increment, order = found.groups()
+        return cls(data_set, int(base) if base else None, int(increment) if increment else None, order or "natural")
+
+    def scenario(self, order: tuple[int, ...]) -> Scenario:
+        """The scenario over a class order."""
+        if self.base_classes is None or self.increment is None:
+            return Scenario(order, len(order), 1)
+        return Scenario(order, self.base_classes, self.increment)

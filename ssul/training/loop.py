@@ -1,0 +1,153 @@
+"""The loop that learns one step; it tells its progress to whoever iterates over it, and knows nobody who listens."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from ssul.data.transforms import normalise
+from ssul.errors import UserError
+from ssul.model.dropout import SampleDropout
+from ssul.training.distributed import share_norms
+from ssul.training.objective import Loss
+from ssul.training.schedule import SCHEDULES, ScheduleName
+from ssul.training.state import TrainingState, capture, restore
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a step's training is after an iteration.
+
+    Attributes:
+        iteration: iterations done, from 1.
+        iterations: how many there will be.
+        loss: the batch's loss.
+        lr: the heads' rate that was used.
+        images_per_second: since the loop began.
+        parts: what else the method tells, by name.
+        capture: the training's state, for another loop to go on from; ask before the next iteration.
+    """
+
+    iteration: int
+    iterations: int
+    loss: float
+    lr: float
+    images_per_second: float
+    parts: dict[str, float]
+    capture: Callable[[], TrainingState] = field(repr=False, compare=False)
+
+
+class DivergedError(UserError):
+    """A loss is not finite.
+
+    Attributes:
+        iteration: at which, from 0.
+    """
+
+    def __init__(self, iteration: int, iterations: int, loss: float, rates: list[float]) -> None:
+        """Takes where and with which loss and rates."""
+        super().__init__(
+            f"the loss is {loss} at iteration {iteration + 1} of {iterations} with rates "
+            f"{', '.join(f'{rate:.3g}' for rate in rates)}: lower recipe.*.lr, or use recipe.precision=32"
+        )
+        self.iteration = iteration
+
+
+def iteration_count(images: int, *, epochs: int, batch: int) -> int:
+    """Iterations of a step: an epoch is ceil(images / batch) batches, whatever share of a batch memory takes.
+
+    So every method trains equally long on the same step, and a step with fewer images than a batch trains too.
+    """
+    return epochs * max(1, math.ceil(images / batch))
+
+
+def learn_step(
+    objective: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    groups: list[dict[str, Any]],
+    *,
+    fabric: Fabric,
+    iterations: int,
+    momentum: float,
+    weight_decay: float,
+    schedule: ScheduleName,
+    seeds: Callable[[int], Sequence[int]] | None = None,
+    begin: TrainingState | None = None,
+) -> Iterator[Progress]:
+    """Makes all ready at once, then learns one step by SGD with Nesterov momentum and yields after each iteration.
+
+    Whoever iterates may judge the network between two iterations, and leaves it in training mode. Where the fabric has
+    several processes each of them calls this with its share of every batch, and is told of the whole.
+
+    Args:
+        objective: a module (images, target) -> Loss, which holds the network.
+        batches: uint8 images (B, 3, H, W) and uint8 targets (B, H, W), for each iteration that is left.
+        groups: optimiser groups with their initial rates.
+        fabric: devices and precision.
+        iterations: how many.
+        momentum, weight_decay: of SGD.
+        schedule: how the rates fall.
+        seeds: of the dropout, one for each sample of this process, by iteration from 0; None draws from torch's random
+            state.
+        begin: the state of the same training to go on from; None begins it.
+
+    Raises:
+        UnfitStateError: if the state is another training's.
+        UserError: if the norms cannot learn from so few samples, or from other processes'.
+        DivergedError: if the loss is not finite; the weights are as they were before this iteration, though the norms'
+            statistics have seen its batch.
+    """
+    sgd = torch.optim.SGD(
+        groups, lr=groups[0]["lr"], momentum=momentum, nesterov=momentum > 0, weight_decay=weight_decay
+    )
+    initial = [group["lr"] for group in sgd.param_groups]
+    objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the convolutions' quicker layout
+    share_norms(objective.train(), fabric)
+    wrapped, optimizer = fabric.setup(objective, sgd)
+    wrapped.train()
+    dropouts = [module for module in objective.modules() if isinstance(module, SampleDropout)]
+    if begin is not None:
+        restore(begin, objective, sgd)
+    done = 0 if begin is None else begin.iteration
+    rate_at = SCHEDULES[schedule]
+
+    def learn() -> Iterator[Progress]:
+        seen, started = 0, time.perf_counter()
+        for iteration, (images, target) in zip(range(done, iterations), batches, strict=False):
+            for group, rate in zip(optimizer.param_groups, initial, strict=True):
+                group["lr"] = rate_at(rate, iteration, iterations)
+            inputs = normalise(fabric.to_device(images)).contiguous(memory_format=torch.channels_last)
+            optimizer.zero_grad(set_to_none=True)
+            for dropout in dropouts:
+                dropout.seeds = None if seeds is None else seeds(iteration)
+            loss = wrapped(inputs, fabric.to_device(target))
+            value, parts = _told(loss, fabric)
+            if not math.isfinite(value):
+                raise DivergedError(iteration, iterations, value, [group["lr"] for group in optimizer.param_groups])
+            fabric.backward(loss.total)
+            optimizer.step()
+            seen += len(images) * fabric.world_size
+            yield Progress(
+                iteration=iteration + 1,
+                iterations=iterations,
+                loss=value,
+                lr=rate_at(max(initial), iteration, iterations),
+                images_per_second=seen / (time.perf_counter() - started),
+                parts=parts,
+                capture=partial(capture, objective, sgd, iteration + 1),
+            )
+
+    return learn()
+
+
+def _told(loss: Loss, fabric: Fabric) -> tuple[float, dict[str, float]]:
+    """A batch's loss and what the method tells of it, of all processes; the device is waited for once."""
+    values = torch.stack([loss.total.detach(), *loss.parts.values()]).float()
+    total, *parts = fabric.all_reduce(values, reduce_op="mean").tolist()  # type: ignore[union-attr]
+    return total, dict(zip(loss.parts, parts, strict=True))

@@ -1,0 +1,88 @@
+"""Pixel losses over integer targets; void pixels are in none of them.
+
+Where several processes share a batch each loss is one process's part: the parts' mean is the loss of the whole batch,
+and the mean of their gradients, which is what the engine takes, is its gradient.
+"""
+
+import torch
+from torch import Tensor, distributed
+from torch.nn import functional
+
+from ssul.labels.ids import VOID
+
+
+def valid_count(valid: Tensor) -> Tensor:
+    """How many pixels are valid, at least one; where several processes share a batch, a process's mean over all.
+
+    A process that divided by its own count would let its pixels weigh more or less than another's.
+
+    Args:
+        valid: bool, any shape.
+    """
+    count = valid.sum()
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return count.clamp(min=1)
+    distributed.all_reduce(count)
+    return count.clamp(min=1) / distributed.get_world_size()
+
+
+def binary_cross_entropy(logits: Tensor, target: Tensor, channels: Tensor | None = None) -> Tensor:
+    """Per-channel binary cross-entropy, summed over channels, averaged over valid pixels (SSUL, equation 1).
+
+    BCE-with-logits against a one-hot target is softplus(z) summed over channels, minus the logit of the target's
+    channel; so no one-hot tensor is needed.
+
+    Args:
+        logits: float (B, K, H, W).
+        target: uint8 (B, H, W), channels or VOID.
+        channels: int64 (K,): the channel that each logit stands for, if `logits` holds only some of them (the others
+            do not learn: they would add a constant). None if it holds all.
+
+    Returns:
+        A scalar; 0 where no pixel is valid.
+    """
+    valid = target != VOID
+    count = valid_count(valid)
+    positions = target.long()
+    if channels is not None:
+        table = torch.full((256,), VOID, dtype=torch.long, device=target.device)
+        table[channels] = torch.arange(len(channels), device=target.device)
+        positions = table[positions]
+    hit = valid & (positions < logits.shape[1])
+    own = logits.gather(1, torch.where(hit, positions, 0)[:, None])[:, 0]
+    zero = own.new_zeros(())
+    negative = torch.where(valid, functional.softplus(logits).sum(dim=1), zero)
+    return (negative.sum() - torch.where(hit, own, zero).sum()) / count
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Softmax cross-entropy, averaged over valid pixels.
+
+    Args:
+        logits: float (B, K, H, W).
+        target: uint8 (B, H, W), channels or VOID.
+
+    Returns:
+        A scalar; 0 where no pixel is valid.
+    """
+    total = functional.cross_entropy(logits, target.long(), ignore_index=VOID, reduction="sum")
+    return total / valid_count(target != VOID)
+
+
+def focal(logits: Tensor, target: Tensor, *, gamma: float = 2.0) -> Tensor:
+    """Focal loss (arXiv 1708.02002): softmax cross-entropy, each pixel weighed by (1 - p)^gamma of its own class.
+
+    Averaged over valid pixels (the published SSUL code has gamma 0 and divides by all pixels).
+
+    Args:
+        logits: float (B, K, H, W).
+        target: uint8 (B, H, W), channels or VOID.
+        gamma: 0 gives cross-entropy.
+
+    Returns:
+        A scalar; 0 where no pixel is valid.
+    """
+    pixels = functional.cross_entropy(logits, target.long(), ignore_index=VOID, reduction="none")
+    # where a pixel is certain, the power's gradient is not defined for gamma below 1
+    doubt = (1.0 - torch.exp(-pixels)).clamp(min=torch.finfo(pixels.dtype).eps)
+    return (doubt**gamma * pixels).sum() / valid_count(target != VOID)

@@ -1,0 +1,129 @@
+"""Which weights of a step are kept: the last, or the best on some images."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ssul.data.dataset import SegmentationDataset
+from ssul.data.transforms import normalise
+from ssul.inference.confusion import ConfusionMatrix
+from ssul.inference.predict import predict
+from ssul.labels.space import LabelSpace
+from ssul.model.deeplab import IncrementalDeepLab
+
+
+class Snapshot:
+    """The weights of a while ago, from when all was well.
+
+    Attributes:
+        iteration: after how many iterations it was taken; None if all was never well.
+    """
+
+    def __init__(self, model: nn.Module, iteration: int = 0, *, every: int = 100) -> None:
+        """Takes the network, after how many iterations it is as it is, and how many lie between two snapshots."""
+        self.model, self.every = model, every
+        self.iteration: int | None = None
+        self._take(iteration)
+
+    def take(self, iteration: int) -> None:
+        """Takes a snapshot after an iteration where it is due, unless the weights are no longer finite."""
+        if iteration % self.every == 0:
+            self._take(iteration)
+
+    def _take(self, iteration: int) -> None:
+        state = self.model.state_dict()
+        if all(bool(tensor.isfinite().all()) for tensor in state.values()):
+            self.iteration = iteration
+            self._state = {name: tensor.detach().clone() for name, tensor in state.items()}
+
+    def restore(self) -> None:
+        """Gives the network the weights of the snapshot."""
+        self.model.load_state_dict(self._state)
+
+
+class BestWeights:
+    """Remembers the weights of the best score, and brings them back.
+
+    Args:
+        model: the network that learns.
+        judge: its score now.
+        every: iterations between two judgements.
+        untrained: whether the weights before the first judgement count, with a score below all others: so a training
+            that is never judged leaves the network as it was (the published code's way). Without, the last weights are
+            judged too.
+    """
+
+    def __init__(self, model: nn.Module, judge: Callable[[], float], *, every: int, untrained: bool) -> None:
+        self.model, self.judge, self.every, self.untrained = model, judge, every, untrained
+        self.score = -1.0
+        self.state = _copied(model) if untrained else None
+
+    def offer(self, iteration: int) -> None:
+        """Judges the network where it is due, after an iteration (from 1)."""
+        if iteration % self.every == 0:
+            self._judge()
+
+    def restore(self) -> None:
+        """Gives the network the best weights, at the end of the training."""
+        if not self.untrained:
+            self._judge()
+        assert self.state is not None
+        self.model.load_state_dict(self.state)
+
+    def __str__(self) -> str:
+        if self.score < 0:
+            return f"none were judged in fewer than {self.every} iterations: the untrained weights are kept"
+        return f"the weights with the best score, {100 * self.score:.1f}, are kept"
+
+    def _judge(self) -> None:
+        score = self.judge()
+        if score > self.score:
+            self.score, self.state = score, _copied(self.model)
+
+
+def published_interval(iterations: int) -> int:
+    """Iterations between two judgements in the published code."""
+    return max(100, iterations // 100)
+
+
+def judge_step(
+    model: IncrementalDeepLab,
+    labels: LabelSpace,
+    dataset: SegmentationDataset,
+    ids: Sequence[str],
+    *,
+    new: Sequence[int],
+    with_background: bool,
+) -> float:
+    """The mean IoU of a step's classes, every other class counting as background (the published criterion).
+
+    Args:
+        model: the network, on its device; left in training mode.
+        labels: the meaning of its channels.
+        dataset, ids: which images.
+        new: the step's data set ids.
+        with_background: whether the background's IoU is in the mean, as at the base step.
+
+    Returns:
+        0..1; an absent class counts as 0.
+    """
+    device = next(model.parameters()).device
+    classes = 1 + len(labels.classes)
+    counts = ConfusionMatrix.empty(classes)
+    model.eval()
+    for image_id in ids:
+        picture = dataset.read(image_id)
+        with torch.no_grad():
+            inputs = normalise(picture.image[None].to(device)).contiguous(memory_format=torch.channels_last)
+            positions = predict(labels, model.coarse(inputs), inputs)[0]
+        truth = labels.encode_step_truth(picture.mask.to(device), new)
+        counts = ConfusionMatrix.of(truth, positions, classes) + counts  # in this order: they stay on the device
+    model.train()
+    iou = counts.iou()
+    wanted = [*([0] if with_background else []), *(1 + labels.classes.index(class_id) for class_id in new)]
+    return sum(iou[position] or 0.0 for position in wanted) / len(wanted)
+
+
+def _copied(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

@@ -1,0 +1,372 @@
+"""Published checkpoints: the same logits from the same tensors, every tensor used once, and no code run.
+
+The published network is built here from what is known of it, without the project's own.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision import models
+
+from ssul.cli.published_checkpoint import import_published, read_published
+from ssul.errors import UserError
+from ssul.model.checkpoint import load_checkpoint, save_checkpoint
+
+HEADS = (1, 1, 3, 2)
+WIDTH = 256
+
+
+def conv_norm_relu(channels: int, kernel: int = 1, dilation: int = 1) -> list[nn.Module]:
+    padding = dilation if kernel == 3 else 0
+    conv = nn.Conv2d(channels, WIDTH, kernel, padding=padding, dilation=dilation, bias=False)
+    return [conv, nn.BatchNorm2d(WIDTH), nn.ReLU()]
+
+
+class _PublishedAspp(nn.Module):
+    def __init__(self, rates: tuple[int, ...]) -> None:
+        super().__init__()
+        views = [nn.Sequential(*conv_norm_relu(2048))]
+        views += [nn.Sequential(*conv_norm_relu(2048, 3, rate)) for rate in rates]
+        views += [nn.Sequential(nn.AdaptiveAvgPool2d(1), *conv_norm_relu(2048))]
+        self.convs = nn.ModuleList(views)
+        self.project = nn.Sequential(*conv_norm_relu(5 * WIDTH), nn.Dropout(0.1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        views = [conv(x) for conv in self.convs]
+        views[4] = functional.interpolate(views[4], size=x.shape[-2:], mode="bilinear", align_corners=False)
+        out: Tensor = self.project(torch.cat(views, dim=1))
+        return out
+
+
+class _PublishedClassifier(nn.Module):
+    def __init__(self, rates: tuple[int, ...], heads: tuple[int, ...], plus: bool) -> None:
+        super().__init__()
+        if plus:
+            self.project = nn.Sequential(nn.Conv2d(256, 48, 1, bias=False), nn.BatchNorm2d(48), nn.ReLU())
+        self.aspp = _PublishedAspp(rates)
+        seen = WIDTH + (48 if plus else 0)
+        self.head = nn.ModuleList(
+            nn.Sequential(*conv_norm_relu(seen, 3), nn.Conv2d(WIDTH, classes, 1)) for classes in heads
+        )
+
+    def forward(self, low: Tensor, out: Tensor) -> Tensor:
+        features = self.aspp(out)
+        if hasattr(self, "project"):
+            features = functional.interpolate(features, size=low.shape[-2:], mode="bilinear", align_corners=False)
+            features = torch.cat([self.project(low), features], dim=1)
+        return torch.cat([head(features) for head in self.head], dim=1)
+
+
+class Published(nn.Module):
+    """A ResNet without its end under `backbone`, and `classifier`."""
+
+    def __init__(
+        self, *, plus: bool = False, output_stride: int = 16, trunk: str = "resnet50", heads: tuple[int, ...] = HEADS
+    ) -> None:
+        super().__init__()
+        dilated, rates = {16: ([False, False, True], (6, 12, 18)), 8: ([False, True, True], (12, 24, 36))}[
+            output_stride
+        ]
+        net = getattr(models, trunk)(replace_stride_with_dilation=dilated)
+        self.backbone = nn.Sequential(OrderedDict(list(net.named_children())[:-2]))
+        self.classifier = _PublishedClassifier(rates, heads, plus)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x, low = images, images
+        for name, child in self.backbone.named_children():
+            x = child(x)
+            if name == "layer1":
+                low = x.clone()
+        logits = self.classifier(low, x)
+        return functional.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def published(**kind: Any) -> Published:
+    """As after some training: norms that do something, activations that stay in range."""
+    torch.manual_seed(0)
+    model = Published(**kind)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+            module.weight.data.uniform_(0.4, 0.8)
+            module.bias.data.normal_(0, 0.1)
+            module.num_batches_tracked += 7  # type: ignore[operator]
+    for head in model.classifier.head:
+        head[3].weight.data *= 100  # type: ignore[index]  # so that logits are of order 1
+    return model.eval()
+
+
+def write(path: Path, state: Any, **others: Any) -> Path:
+    content = {
+        "model_state": state,
+        "optimizer_state": {"state": {}, "param_groups": [{"lr": 0.01, "params": [0, 1]}]},
+        "best_score": np.float64(0.5),
+    }
+    torch.save({**content, **others}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def v3() -> dict[str, Tensor]:
+    """The tensors of a published DeepLabV3; to be copied before they are changed."""
+    return published().state_dict()
+
+
+# ---- the same network -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("output_stride", [16, 8])
+@pytest.mark.parametrize("plus", [False, True], ids=["v3", "v3+"])
+def test_an_imported_network_gives_the_published_ones_logits(tmp_path: Path, plus: bool, output_stride: int) -> None:
+    theirs = published(plus=plus, output_stride=output_stride)
+    state = read_published(write(tmp_path / "best.pth", theirs.state_dict()))
+    ours = import_published(state, HEADS, output_stride=output_stride)
+    images = torch.randn(1, 3, 65, 81, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        expected, found = theirs(images), ours(images)
+    assert expected.shape == (1, 7, 65, 81)
+    assert expected.std(dim=(0, 2, 3)).min() > 0.05  # the case is not an empty one
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert ours.head_sizes == HEADS
+    assert ours.architecture.head == ("deeplabv3plus" if plus else "deeplabv3")
+    assert not ours.training
+
+
+@pytest.mark.slow
+def test_an_imported_resnet101_gives_the_published_ones_logits() -> None:
+    theirs = published(trunk="resnet101")
+    ours = import_published(theirs.state_dict(), HEADS, output_stride=16)
+    images = torch.randn(1, 3, 65, 81)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(images), theirs(images), rtol=1e-5, atol=1e-5)
+
+
+def separated(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """With each 3x3 convolution of the classifier in two halves, as the published code names them."""
+    changed = {}
+    for name, tensor in state.items():
+        if name.startswith("classifier") and tensor.ndim == 4 and tensor.shape[-1] == 3:
+            stem = name.removesuffix("weight")
+            changed[f"{stem}body.0.weight"] = torch.randn(tensor.shape[1], 1, 3, 3)
+            changed[f"{stem}body.1.weight"] = torch.randn(*tensor.shape[:2], 1, 1)
+        else:
+            changed[name] = tensor
+    return changed
+
+
+def test_separable_convolutions_are_imported(v3: dict[str, Tensor]) -> None:
+    state = separated(v3)
+    ours = import_published(state, HEADS, output_stride=16)
+    assert ours.architecture.separable
+    halves = ours.heads[0].conv
+    assert isinstance(halves, nn.Sequential)
+    for place, half in enumerate(halves):
+        assert torch.equal(half.weight, state[f"classifier.head.0.0.body.{place}.weight"])
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        pytest.param({}, id="zip"),
+        pytest.param({"_use_new_zipfile_serialization": False}, id="as before torch 1.6"),
+    ],
+)
+def test_names_behind_module_are_the_same_names(v3: dict[str, Tensor], tmp_path: Path, save: dict[str, bool]) -> None:
+    path = tmp_path / "best.pth"
+    torch.save({"model_state": {f"module.{name}": tensor for name, tensor in v3.items()}}, path, **save)
+    state = read_published(path)
+    assert state.keys() == v3.keys()
+    assert all(torch.equal(tensor, v3[name]) for name, tensor in state.items())
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, float])
+def test_the_best_score_may_be_a_number_of_numpy(tmp_path: Path, kind: Callable[[float], object]) -> None:
+    path = write(tmp_path / "best.pth", {"a": torch.ones(2)}, best_score=kind(0.25))
+    assert list(read_published(path)) == ["a"]
+
+
+@pytest.mark.parametrize("module", ["numpy.core.multiarray", "numpy._core.multiarray"])
+def test_numpys_module_may_have_its_old_name_or_its_new_one(tmp_path: Path, module: str) -> None:
+    path = tmp_path / "best.pth"
+    content = {"model_state": {"a": torch.ones(2)}, "best_score": np.float64(0.25)}
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    names = (b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
+    written = path.read_bytes()
+    assert sum(name in written for name in names) == 1
+    for name in names:
+        written = written.replace(name, f"c{module}\n".encode())
+    path.write_bytes(written)
+    assert torch.equal(read_published(path)["a"], torch.ones(2))
+
+
+def test_an_imported_network_is_a_checkpoint_like_any_other(v3: dict[str, Tensor], tmp_path: Path) -> None:
+    ours = import_published(v3, HEADS, output_stride=16)
+    save_checkpoint(tmp_path / "step_1", ours, {"labels": {}})
+    opened, _ = load_checkpoint(tmp_path / "step_1")
+    assert opened.architecture == ours.architecture
+    assert all(torch.equal(tensor, ours.state_dict()[name]) for name, tensor in opened.state_dict().items())
+
+
+# ---- refused: every tensor once -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def uninitialised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares the time of drawing weights that are not looked at."""
+    for name in ("kaiming_normal_", "kaiming_uniform_"):
+        monkeypatch.setattr(nn.init, name, lambda tensor, *_, **__: tensor)
+
+
+@pytest.mark.usefixtures("uninitialised")
+@pytest.mark.parametrize(
+    ("lost", "ours"),
+    [
+        ("backbone.layer1.0.conv1.weight", "trunk.4.0.conv1.weight"),
+        ("backbone.bn1.running_mean", "trunk.1.running_mean"),
+        ("classifier.aspp.convs.4.2.bias", "aspp.pooled.1.1.bias"),
+        ("classifier.aspp.project.1.num_batches_tracked", "aspp.project.1.num_batches_tracked"),
+        ("classifier.head.2.3.bias", "heads.2.score.bias"),
+    ],
+)
+def test_a_missing_tensor_is_named(v3: dict[str, Tensor], lost: str, ours: str) -> None:
+    state = {name: tensor for name, tensor in v3.items() if name != lost}
+    with pytest.raises(UserError, match="1 tensors are missing") as refusal:
+        import_published(state, HEADS, output_stride=16)
+    assert ours in str(refusal.value)
+    assert "0 are left over" in str(refusal.value)
+
+
+@pytest.mark.usefixtures("uninitialised")
+@pytest.mark.parametrize(
+    "more",
+    [
+        "backbone.fc.weight",
+        "classifier.aspp.convs.5.0.weight",
+        "classifier.head.0.4.weight",
+        "teacher.weight",
+        "trunk.0.weight",  # our own names are none of theirs
+        "heads.0.conv.weight",
+        "classifier.head.0.0.body.weight",  # would be a second one for the same place
+    ],
+)
+def test_a_tensor_left_over_is_named(v3: dict[str, Tensor], more: str) -> None:
+    with pytest.raises(UserError, match="1 are left over") as refusal:
+        import_published({**v3, more: torch.zeros(1)}, HEADS, output_stride=16)
+    assert more in str(refusal.value)
+
+
+@pytest.mark.usefixtures("uninitialised")
+def test_many_names_are_cut_short(v3: dict[str, Tensor]) -> None:
+    state = {name: tensor for name, tensor in v3.items() if "layer4" not in name}
+    with pytest.raises(UserError, match=r"tensors are missing \(.*, \.\.\.\)") as refusal:
+        import_published(state, HEADS, output_stride=16)
+    assert len(str(refusal.value)) < 500
+
+
+@pytest.mark.usefixtures("uninitialised")
+@pytest.mark.parametrize(
+    "name", ["backbone.conv1.weight", "classifier.aspp.convs.1.0.weight", "classifier.head.3.0.weight"]
+)
+def test_a_tensor_of_another_shape_is_named_with_both_shapes(v3: dict[str, Tensor], name: str) -> None:
+    with pytest.raises(UserError, match=r"1 tensors .* another shape .*\[5\], not \["):
+        import_published({**v3, name: torch.zeros(5)}, HEADS, output_stride=16)
+
+
+@pytest.mark.parametrize("wanted", [(1, 1, 3), (1, 1, 3, 2, 1), (1, 1, 3, 1), (5, 2), (1, 1, 2, 3)])
+def test_heads_that_are_not_the_scenarios_are_refused_with_both(v3: dict[str, Tensor], wanted: tuple[int, ...]) -> None:
+    with pytest.raises(UserError, match=r"heads have \[1, 1, 3, 2\] channels.*--scenario or --step") as refusal:
+        import_published(v3, wanted, output_stride=16)
+    assert str(list(wanted)) in str(refusal.value)
+
+
+def test_the_published_mobilenet_is_refused_with_the_reason(v3: dict[str, Tensor]) -> None:
+    head = {name: tensor for name, tensor in v3.items() if name.startswith("classifier")}
+    state = {"backbone.low_level_features.0.0.weight": torch.zeros(32, 3, 3, 3), **head}
+    state["backbone.high_level_features.4.conv.0.weight"] = torch.zeros(1)
+    with pytest.raises(UserError, match=r"MobileNetV2, which pads before each block's expansion"):
+        import_published(state, HEADS, output_stride=16)
+
+
+def test_another_trunk_is_refused(v3: dict[str, Tensor]) -> None:
+    state = {name: tensor for name, tensor in v3.items() if not name.startswith("backbone.layer3.5")}
+    with pytest.raises(UserError, match="no ResNet-50 or ResNet-101: its layer3 has 5 blocks"):
+        import_published(state, HEADS, output_stride=16)
+
+
+def test_v3_plus_without_its_projection_is_refused() -> None:
+    state = published(plus=True).state_dict()
+    state = {name: tensor for name, tensor in state.items() if not name.startswith("classifier.project")}
+    with pytest.raises(UserError, match="another shape"):
+        import_published(state, HEADS, output_stride=16)
+
+
+# ---- refused: no checkpoint of theirs -------------------------------------------------------------------------------
+
+
+class _Touches:
+    """Unpickling it creates a file: what a malicious download would do, harmlessly."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("place", ["model_state", "optimizer_state", "best_score"])
+def test_code_in_a_file_is_refused_and_does_not_run(tmp_path: Path, place: str) -> None:
+    marker = tmp_path / "the code ran"
+    path = write(tmp_path / "best.pth", {"a": torch.ones(1)}, **{place: _Touches(marker)})
+    with pytest.raises(UserError, match=r"best\.pth cannot be read as tensors alone.*code, which is not run"):
+        read_published(path)
+    assert not marker.exists()
+
+
+def test_reading_allows_numpys_numbers_for_its_own_file_alone(tmp_path: Path) -> None:
+    path = write(tmp_path / "best.pth", {"a": torch.ones(1)})
+    before = set(torch.serialization.get_safe_globals())
+    read_published(path)
+    assert set(torch.serialization.get_safe_globals()) == before
+    with pytest.raises(Exception, match="Unsupported"):
+        torch.load(path, weights_only=True)
+
+
+@pytest.mark.parametrize("length", [0, 10, 1000, -100])
+def test_a_truncated_file_is_refused(tmp_path: Path, length: int) -> None:
+    path = write(tmp_path / "best.pth", {"a": torch.ones(1000)})
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(UserError, match=r"best\.pth cannot be read as tensors alone.*cut off"):
+        read_published(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{}, {"state_dict": {}}, {"model_state": None}, {"model_state": [torch.ones(1)]}, {"model_state": {"a": 1}}, [], 3],
+    ids=str,
+)
+def test_a_file_without_a_model_state_is_refused(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "best.pth")
+    with pytest.raises(UserError, match=r"best\.pth holds no model_state"):
+        read_published(tmp_path / "best.pth")
+
+
+def test_a_name_with_and_without_module_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "best.pth", {"a": torch.ones(1), "module.a": torch.zeros(1)})
+    with pytest.raises(UserError, match="a is there twice"):
+        read_published(path)
+
+
+@pytest.mark.parametrize("name", ["nowhere.pth", "."])
+def test_what_is_no_file_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="is no file"):
+        read_published(tmp_path / name)

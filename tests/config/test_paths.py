@@ -1,0 +1,86 @@
+"""Where things lie, also when an experiment runs in a copy of the project."""
+
+from pathlib import Path
+
+import pytest
+
+from ssul.config.paths import Layout, picture_root, project_root, weights_file
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The main folder, while the stage runs in a copy elsewhere."""
+    main, copy = tmp_path / "main", tmp_path / "copy"
+    main.mkdir()
+    copy.mkdir()
+    monkeypatch.setenv("DVC_ROOT", str(main))
+    monkeypatch.chdir(copy)
+    return main
+
+
+def test_the_project_is_where_dvc_says(project: Path) -> None:
+    assert project_root() == project
+
+
+def test_without_dvc_the_project_is_the_current_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    assert project_root() == Path()
+
+
+def test_a_relative_data_root_lies_in_the_project(project: Path) -> None:
+    assert picture_root("data/voc", Layout()) == project / "data" / "voc"
+
+
+def test_an_absolute_data_root_is_taken_as_it_is(project: Path, tmp_path: Path) -> None:
+    assert picture_root(str(tmp_path / "elsewhere"), Layout()) == tmp_path / "elsewhere"
+
+
+def test_the_drawn_world_lies_in_the_folder_of_the_experiment(project: Path) -> None:
+    assert picture_root(None, Layout()) == Path("data/drawn")
+    assert picture_root(None, Layout(Path("/copy"))) == Path("/copy/data/drawn")
+
+
+def test_what_is_kept_between_runs_lies_in_the_project_and_not_in_the_folder_of_the_experiment(project: Path) -> None:
+    assert Layout(project_root()).cache == project / "data" / "cache"
+    assert Layout(project_root()).downloads == project / "data" / "downloads"
+
+
+def test_own_data_sets_and_scenarios_are_those_of_the_folder_of_the_experiment() -> None:
+    assert Layout(Path("/copy")).data_sets == Path("/copy/conf/data")
+    assert Layout(Path("/copy")).scenarios == Path("/copy/conf/scenario")
+
+
+def test_a_weights_file_is_found_in_the_project(project: Path) -> None:
+    (project / "trunk.pth").touch()
+    assert weights_file("trunk.pth") == str(project / "trunk.pth")
+    assert weights_file(str(project / "trunk.pth")) == str(project / "trunk.pth")
+
+
+@pytest.mark.parametrize("weights", ["imagenet", "none", "missing.pth"])
+def test_weights_that_are_no_file_stay_as_they_are(project: Path, weights: str) -> None:
+    assert weights_file(weights) == weights
+
+
+def test_every_step_has_files_of_its_own_below_the_root(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    places = [
+        place
+        for step in range(3)
+        for place in (layout.split(step), layout.memory(step), layout.checkpoint(step), layout.evaluation(step))
+    ]
+    places += [layout.index("train"), layout.index("val"), layout.drawn, layout.params, layout.metrics, layout.page]
+    places += [layout.split_summary]
+    assert len(set(places)) == len(places)
+    assert all(place.is_relative_to(tmp_path) for place in places)
+
+
+def test_the_code_that_decides_is_the_library_and_the_stages(tmp_path: Path) -> None:
+    for name in ("ssul/b.py", "ssul/data/a.py", "ssul/notes.md", "stages/c.py", "tests/d.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert [str(path.relative_to(tmp_path)) for path in Layout(tmp_path).code] == [
+        "ssul/b.py",
+        "ssul/data/a.py",
+        "stages/c.py",
+    ]

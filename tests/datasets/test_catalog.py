@@ -1,0 +1,152 @@
+"""The facts about data sets hang together."""
+
+import pytest
+
+from ssul.config.custom_dataset import MOST_CLASSES
+from ssul.data.layout import MaskValues
+from ssul.datasets.catalog import CATALOG, DataSet, data_set
+from ssul.errors import UserError
+from ssul.labels.colours import VOID_COLOUR, voc_colours
+from ssul.scenario.class_orders import published_orders
+from ssul.scenario.order import ScenarioName
+
+SHAPES, VOC, ADE = data_set("shapes"), data_set("voc"), data_set("ade")
+DATA_SETS = pytest.mark.parametrize("known", CATALOG.values(), ids=CATALOG)
+
+
+@DATA_SETS
+def test_background_and_every_class_have_a_colour_of_their_own(known: DataSet) -> None:
+    assert len(known.palette) == 1 + len(known.classes)
+    assert len({*known.palette, VOID_COLOUR}) == len(known.palette) + 1
+    assert all(0 <= channel <= 255 for colour in known.palette for channel in colour)
+
+
+@DATA_SETS
+def test_class_names_differ_and_none_is_the_background(known: DataSet) -> None:
+    assert len({"background", *known.classes}) == 1 + len(known.classes)
+
+
+@DATA_SETS
+def test_every_published_order_names_each_class_once(known: DataSet) -> None:
+    natural = list(range(1, 1 + len(known.classes)))
+    orders = published_orders(known.name)
+    assert all(sorted(order) == natural for order in orders.values())
+    assert len({tuple(natural), *orders.values()}) == 1 + len(orders)
+
+
+@DATA_SETS
+def test_the_values_of_masks_are_the_ids(known: DataSet) -> None:
+    assert len(known.classes) <= MOST_CLASSES
+    assert all(value == class_id for value, class_id in known.values.ids(len(known.classes)).items())
+    assert known.values == MaskValues()
+
+
+@DATA_SETS
+def test_every_file_of_an_image_has_a_place_of_its_own(known: DataSet) -> None:
+    for files in (known.train, known.val):
+        templates = [one for one in (files.image, files.mask, files.saliency) if one]
+        assert len(set(templates)) == len(templates)
+        assert all(template.count("{id}") == 1 for template in templates)
+
+
+@DATA_SETS
+def test_a_data_set_is_found_by_its_name(known: DataSet) -> None:
+    assert data_set(known.name) is known
+
+
+def test_the_published_letters_are_vocs_b_to_w_and_ades_b_and_c() -> None:
+    assert "".join(published_orders("voc")) == "bcdefghijklmnopqrstuvw"
+    assert "".join(published_orders("ade")) == "bc"
+    assert published_orders("shapes") == published_orders("an own one") == {}
+
+
+def test_vocs_order_b_is_the_published_one() -> None:
+    assert published_orders("voc")["b"] == (12, 9, 20, 7, 15, 8, 14, 16, 5, 19, 4, 1, 13, 2, 11, 17, 3, 6, 18, 10)
+
+
+@pytest.mark.parametrize("letter", ["b", "c"])
+def test_ades_published_sets_nest_so_that_one_order_serves_all(letter: str) -> None:
+    learned = {
+        sizes: [
+            set(step.new) for step in ScenarioName.parse(f"ade_{sizes}").scenario(published_orders("ade")[letter]).steps
+        ]
+        for sizes in ("100-50", "100-10", "50-50")
+    }
+    (base, rest), (first, second, last) = learned["100-50"], learned["50-50"]
+    assert first | second == base == learned["100-10"][0]
+    assert last == rest == set().union(*learned["100-10"][1:])
+    assert [len(classes) for classes in learned["100-10"]] == [100, 10, 10, 10, 10, 10]
+
+
+@pytest.mark.parametrize(
+    ("letter", "first", "increments"),
+    [
+        (
+            "b",
+            [1, 9, 14, 18, 22],
+            [{11, 16, 50, 64, 66, 73, 89, 92, 145, 146}, {17, 20, 59, 68, 83, 94, 102, 122, 127, 137}],
+        ),
+        (
+            "c",
+            [5, 10, 11, 12, 13],
+            [{3, 4, 7, 18, 39, 64, 73, 101, 113, 137}, {15, 21, 72, 75, 88, 93, 103, 107, 122, 150}],
+        ),
+    ],
+)
+def test_ades_orders_begin_and_end_as_published(letter: str, first: list[int], increments: list[set[int]]) -> None:
+    """MiB's 50b and 50c at their first step, 100-10b and 100-10c at their first and last increments."""
+    order = published_orders("ade")[letter]
+    assert list(order[:5]) == first
+    assert [set(order[100:110]), set(order[140:])] == increments
+
+
+def test_ade_ids_mean_what_ade_says() -> None:
+    assert len(ADE.classes) == 150
+    assert [ADE.class_name(class_id) for class_id in (0, 1, 13, 75, 150)] == [
+        "background",
+        "wall",
+        "person",
+        "computer",
+        "flag",
+    ]
+
+
+def test_voc_ids_mean_what_voc_says() -> None:
+    assert len(VOC.classes) == 20
+    assert [VOC.class_name(class_id) for class_id in (0, 1, 15, 20)] == [
+        "background",
+        "aeroplane",
+        "person",
+        "tvmonitor",
+    ]
+
+
+def test_voc_colours_are_those_of_its_annotations() -> None:
+    known = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 8: (64, 0, 0), 15: (192, 128, 128), 20: (0, 64, 128)}
+    assert {class_id: VOC.palette[class_id] for class_id in known} == known
+    assert voc_colours(256)[255] == VOID_COLOUR
+
+
+def test_an_unknown_data_set_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(
+        UserError, match=r"data\.name is 'cityscapes'.*choose shapes, voc, ade, or describe an own data"
+    ):
+        data_set("cityscapes")
+
+
+@DATA_SETS
+def test_parts_and_partners_lie_below_the_root_in_folders_of_their_own(known: DataSet) -> None:
+    parts = [part for archive in known.archives for part in archive.parts]
+    folders = [part.folder for part in parts]
+    assert len(set(folders)) == len(folders)
+    assert all(part.suffix for part in parts)
+    assert {part.partners for part in parts if part.partners} <= set(folders)
+    assert {known.val.list, None} >= {part.covers for part in parts}
+
+
+def test_only_vocs_archives_hold_a_folder_of_saliency_maps_alone() -> None:
+    assert {name: set(known.saliency_folders) for name, known in CATALOG.items()} == {
+        "shapes": set(),
+        "voc": {"saliency_map"},
+        "ade": set(),
+    }

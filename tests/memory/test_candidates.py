@@ -1,0 +1,85 @@
+"""What the candidates for the memory show: annotated classes, and what the network is sure of elsewhere."""
+
+from typing import Any
+
+import pytest
+from lightning_fabric import Fabric
+
+from ssul.labels.ids import VOID
+from ssul.labels.space import LabelSpace
+from ssul.memory.candidates import with_annotated_classes, with_pseudo_classes
+from ssul.memory.exemplars import Exemplar
+
+LABELS = LabelSpace(((4, 1), (6,)), unknown=True, activation="sigmoid")
+SEES = {0: 1, 9: 0, 4: 2, 1: 3, 6: 4}  # 9 looks unknown
+
+
+@pytest.fixture
+def classes_found(cpu: Fabric, pictures: Any, sees_red: Any) -> Any:
+    """The classes of one candidate after looking at a picture of what is seen and what the mask says."""
+
+    def found(
+        seen: Any,
+        mask: Any,
+        *,
+        steps: tuple[int, ...],
+        classes: tuple[int, ...] = (),
+        logit: float = 5.0,
+        salient: bool = False,
+    ) -> tuple[int, ...]:
+        (row,) = with_pseudo_classes(
+            [Exemplar("a", steps, classes)],
+            sees_red(SEES, LABELS.channel_count, logit),
+            LABELS,
+            pictures({"a": (seen, mask)}, salient),
+            fabric=cpu,
+            threshold=0.7,
+        )
+        assert (row.id, row.captured_steps) == ("a", steps)
+        return row.classes
+
+    return found
+
+
+def test_annotated_classes_are_those_of_the_capture_steps_that_the_mask_shows() -> None:
+    present = {"a": (1, 4, 6, 8), "b": (6,), "c": (1, 6)}
+    candidates = [Exemplar("a", (0,), ()), Exemplar("b", (0,), ()), Exemplar("c", (0, 1), ())]
+    assert [row.classes for row in with_annotated_classes(candidates, present, LABELS.groups)] == [(1, 4), (), (1, 6)]
+
+
+def test_a_class_that_is_seen_where_nothing_is_annotated_is_added(classes_found: Any) -> None:
+    assert classes_found([[6, 6, 1]], [[6, 6, 0]], steps=(1,), classes=(6,)) == (1, 6)
+
+
+def test_a_class_that_is_seen_where_another_is_annotated_is_not_added(classes_found: Any) -> None:
+    assert classes_found([[4, 1, 0]], [[6, 6, 0]], steps=(1,), classes=(6,)) == (6,)
+
+
+def test_a_class_that_the_mask_shows_but_the_capture_did_not_annotate_may_be_seen(classes_found: Any) -> None:
+    assert classes_found([[6, 1]], [[6, 4]], steps=(1,), classes=(6,)) == (1, 6)
+
+
+@pytest.mark.parametrize("salient", [True, False])
+def test_it_is_seen_in_salient_and_in_plain_background(classes_found: Any, salient: bool) -> None:
+    assert classes_found([[4, 0]], [[0, 0]], steps=(1,), salient=salient) == (4,)
+
+
+def test_nothing_is_added_from_void_pixels(classes_found: Any) -> None:
+    assert classes_found([[4, 6]], [[VOID, 6]], steps=(1,), classes=(6,)) == (6,)
+
+
+def test_background_and_unknown_are_no_classes(classes_found: Any) -> None:
+    assert classes_found([[0, 9]], [[0, 0]], steps=(1,)) == ()
+
+
+@pytest.mark.parametrize(("logit", "classes"), [(0.84, ()), (0.85, (4,))])  # sigmoid scores 0.698 and 0.701
+def test_only_what_the_network_is_sure_of_is_added(classes_found: Any, logit: float, classes: tuple[int, ...]) -> None:
+    assert classes_found([[4]], [[0]], steps=(1,), logit=logit) == classes
+
+
+def test_each_candidate_is_looked_at_with_its_own_annotation(cpu: Fabric, pictures: Any, sees_red: Any) -> None:
+    dataset = pictures({"a": ([[4, 6]], [[4, 6]]), "b": ([[4, 6]], [[4, 6]])})
+    candidates = [Exemplar("a", (0,), (4,)), Exemplar("b", (0, 1), (4, 6))]
+    network = sees_red({4: 3, 6: 3}, LABELS.channel_count)  # takes everything for class 1
+    rows = with_pseudo_classes(candidates, network, LABELS, dataset, fabric=cpu, threshold=0.7)
+    assert [row.classes for row in rows] == [(1, 4), (4, 6)]

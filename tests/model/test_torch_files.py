@@ -1,0 +1,135 @@
+"""Weights in files of others: plain tensors that the file has room for, or a line that says why not."""
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ssul.cli.published_checkpoint import read_published
+from ssul.errors import UserError
+from ssul.model.backbones import build_trunk
+from ssul.model.torch_files import UnreadableError, all_finite, is_state_dict, read_tensors
+
+STRANGE: dict[str, dict[Any, Any]] = {
+    "a view that claims 80 GB": {"a": torch.zeros(1).expand(200_000, 100_000)},
+    "no memory at all": {"a": torch.zeros(3, device="meta")},
+    "a number for a name": {0: torch.zeros(2)},
+    "complex numbers": {"a": torch.zeros(2, dtype=torch.complex64)},
+    "eight bits": {"a": torch.zeros(2).to(torch.float8_e4m3fn)},
+    "tensors in a tensor": {"a": torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])},
+    "sparse": {"a": torch.zeros(3, 3).to_sparse()},
+    "quantised": {"a": torch.quantize_per_tensor(torch.zeros(3), 0.1, 0, torch.qint8)},
+}
+
+
+@pytest.mark.parametrize("content", STRANGE.values(), ids=STRANGE)
+def test_strange_tensors_are_refused_in_one_line_by_every_reader(content: dict[Any, Any], tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save(content, path)
+    with pytest.raises(UserError, match=r"weights\.pth") as refusal:
+        build_trunk("mobilenet_v2", 16, str(path))
+    assert "\n" not in str(refusal.value)
+    torch.save({"model_state": content}, path)
+    with pytest.raises(UserError, match=r"weights\.pth") as refusal:
+        read_published(path)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_compressed_file_is_refused_unread(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(1_000_000)}, tmp_path / "plain.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pth") as plain,
+        zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for entry in plain.infolist():
+            bomb.writestr(entry.filename, plain.read(entry))
+    assert (tmp_path / "bomb.pth").stat().st_size < 20_000
+    with pytest.raises(UnreadableError, match="compressed"):
+        read_tensors(tmp_path / "bomb.pth")
+
+
+def test_an_old_file_that_claims_values_and_holds_none_is_refused(tmp_path: Path) -> None:
+    """PyTorch makes room for them, and would hand out whatever the memory held."""
+    path, a_list = tmp_path / "a.pth", b"\x80\x02]"
+    torch.save({"a": torch.zeros(1000)}, path, _use_new_zipfile_serialization=False)
+    head, _, _ = path.read_bytes().rpartition(a_list)  # then it names whose values come
+    path.write_bytes(head + a_list + b".")
+    assert torch.load(path, weights_only=True)["a"].shape == (1000,)
+    with pytest.raises(UnreadableError, match="more values than the file holds"):
+        read_tensors(path)
+
+
+def test_a_list_that_holds_others_many_times_or_itself_is_walked_once(tmp_path: Path) -> None:
+    many: list[Any] = [torch.ones(2)]
+    for _ in range(40):
+        many = [many] * 9  # 9 to the power of 40 ways to the tensor
+    itself: list[Any] = [torch.ones(2)]
+    itself.append(itself)
+    for content in (many, itself):
+        torch.save({"a": content}, tmp_path / "a.pth")
+        assert read_tensors(tmp_path / "a.pth").keys() == {"a"}
+
+
+@pytest.mark.parametrize(("at", "value"), [(6, 99), (8, 1), (10, 8)], ids=["version", "encrypted", "compressed"])
+def test_an_archive_that_tells_strange_things_is_refused_in_one_line(tmp_path: Path, at: int, value: int) -> None:
+    torch.save({"a": torch.zeros(9)}, tmp_path / "plain.pth")
+    content = bytearray((tmp_path / "plain.pth").read_bytes())
+    content[content.rindex(b"PK\x01\x02") + at] = value  # in the list at the end
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.pth") as refusal:
+        build_trunk("mobilenet_v2", 16, str(tmp_path / "a.pth"))
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_archive_that_only_pytorch_can_open_is_refused(tmp_path: Path) -> None:
+    """Python's reader is the one that looks for compressed parts."""
+    torch.save({"a": torch.zeros(9)}, tmp_path / "a.pth")
+    content = (tmp_path / "a.pth").read_bytes()
+    (tmp_path / "a.pth").write_bytes(content + b"\0" * 70_000)  # more than a comment may have
+    with pytest.raises(UnreadableError):
+        read_tensors(tmp_path / "a.pth")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.pth")
+    with pytest.raises(UnreadableError, match="no regular file"):
+        read_tensors(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.bool])
+def test_plain_tensors_are_read_as_they_are(tmp_path: Path, dtype: torch.dtype, legacy: bool) -> None:
+    whole = torch.arange(12).reshape(3, 4).to(dtype)
+    content = {"whole": whole, "part": whole[1:, ::2], "turned": whole.T, "none": whole[:0], "number": whole[0, 0]}
+    torch.save({"model_state": content, "epoch": 3}, tmp_path / "a.pth", _use_new_zipfile_serialization=not legacy)
+    found = read_tensors(tmp_path / "a.pth")
+    assert found["epoch"] == 3
+    assert found["model_state"].keys() == content.keys()
+    assert all(torch.equal(found["model_state"][name], tensor) for name, tensor in content.items())
+
+
+@pytest.mark.parametrize(
+    ("content", "is_one"),
+    [({}, True), ({"a": torch.ones(1)}, True), ({1: torch.ones(1)}, False), ({"a": 1}, False), ([], False), (3, False)],
+)
+def test_a_state_dict_is_tensors_by_name(content: object, is_one: bool) -> None:
+    assert is_state_dict(content) is is_one
+
+
+@pytest.mark.parametrize(
+    ("tensor", "finite"),
+    [
+        (torch.ones(2), True),
+        (torch.tensor([1.0, float("nan")]), False),
+        (torch.tensor(float("-inf")), False),
+        (torch.ones(2, dtype=torch.int64), True),
+        (torch.zeros(2).to(torch.float8_e4m3fn), False),
+        (torch.zeros(3, 3).to_sparse(), False),
+    ],
+)
+def test_what_is_not_finite_or_cannot_be_told_is_not(tensor: Tensor, finite: bool) -> None:
+    assert all_finite({"a": torch.ones(1), "b": tensor}) is finite

@@ -1,0 +1,186 @@
+"""The report's entry in MLflow: whole where the store takes it, kept for later with one line where it does not."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssul.config.paths import Layout
+from ssul.config.schema import Settings
+from ssul.data.index import ImageIndex
+from ssul.datasets.catalog import data_set
+from ssul.evaluation.results import Results
+from ssul.memory.exemplars import Exemplar, write_exemplars
+from ssul.report.images import ShownExemplar
+from ssul.tracking import unsent
+from stages.pictures import training_pictures
+from stages.report import digest_of, finished_of, remembered, track
+from tests.tracking.examples import CURVES, children, files, losses, parents, points, runs
+
+Summary = dict[str, Any]
+Captured = pytest.CaptureFixture[str]
+
+
+def assert_complete() -> None:
+    """The store holds the run of the example, all of it, once."""
+    (run,) = parents()
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "ssul shapes 6-2 overlapped small"
+    assert run.data.params["recipe.increment.lr"] == "0.1"
+    assert run.data.tags["hardware"] == "CPU, 1 thread"
+    assert points(run.info.run_id, "miou_all") == [(0, 0.5), (1, 0.5)]
+    assert points(run.info.run_id, "miou_new") == [(1, 0.25)]
+    below = children(run.info.run_id)
+    assert list(below) == ["step 0: cat", "step 1: sheep, cow"]
+    assert [points(child.info.run_id, "loss") for child in below.values()] == [losses(curve) for curve in CURVES]
+    assert files(run.info.run_id) == {
+        "metrics.json",
+        "miou_per_step.json",
+        "class_iou.json",
+        "index.md",
+        "figures/curve.png",
+        "checkpoint/model.json",
+    }
+    assert len(run.inputs.dataset_inputs) == 1
+    assert len(runs()) == 3
+
+
+@pytest.mark.usefixtures("workplace")
+def test_a_run_is_logged_and_the_way_to_it_is_told(
+    settings: Settings, results: Results, summary: Summary, capsys: Captured
+) -> None:
+    for _ in range(2):
+        track(settings, results, summary, 2)
+        told = capsys.readouterr()
+        assert told.err == ""
+        assert told.out == "MLflow: make ui\n"
+        assert_complete()
+    assert unsent.kept() == []
+
+
+@pytest.mark.usefixtures("workplace")
+def test_a_dead_server_costs_one_line_and_the_run_is_kept_and_sent_later(
+    settings: Settings, results: Results, summary: Summary, capsys: Captured
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+        began = time.monotonic()
+        track(settings, results, summary, 2)
+        assert time.monotonic() - began < 20
+    told = capsys.readouterr()
+    assert told.out == ""
+    (place,) = unsent.kept()
+    assert told.err.startswith("warning: this run is not in MLflow: the MLflow store http://127.0.0.1:9 cannot be used")
+    assert told.err.endswith(f". It is kept in {place}: send it with `ssul send`\n")
+    assert told.err.count("\n") == 1
+    assert "secret" not in told.err
+    assert runs() == []
+    for path in (Layout().checkpoint(2) / "model.json", Layout().page):  # the next experiment has begun
+        path.unlink()
+    assert unsent.send(place) == "ssul shapes 6-2 overlapped small"
+    assert_complete()
+    assert unsent.kept() == []
+
+
+@pytest.mark.usefixtures("workplace")
+def test_a_run_that_can_not_even_be_kept_costs_one_line(
+    settings: Settings, results: Results, summary: Summary, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("data/unsent").write_text("no folder")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    track(settings, results, summary, 2)
+    told = capsys.readouterr().err
+    assert told.startswith("warning: this run is not in MLflow")
+    assert told.endswith("Log it later with `dvc repro --force --single-item report`\n")
+    assert told.count("\n") == 1
+
+
+@pytest.mark.usefixtures("workplace")
+def test_switched_off_nothing_is_logged_kept_or_told(
+    settings: Settings, results: Results, summary: Summary, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSUL_TRACKING", "off")
+    track(settings, results, summary, 2)
+    assert capsys.readouterr() == ("", "")
+    assert unsent.kept() == []
+    assert runs() == []
+
+
+@pytest.mark.usefixtures("workplace")
+def test_a_mistyped_switch_costs_one_line_that_names_it_and_the_way_to_log_later(
+    settings: Settings, results: Results, summary: Summary, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSUL_TRACKING", "of")
+    track(settings, results, summary, 2)
+    told = capsys.readouterr().err
+    assert "SSUL_TRACKING is 'of': choose on or off" in told
+    assert "dvc repro --force --single-item report" in told
+    assert told.count("\n") == 1
+    assert unsent.kept() == []
+
+
+# ---- what is told of a run ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("workplace")
+def test_the_description_shows_the_table_and_how_to_open_the_network(
+    settings: Settings, results: Results, summary: Summary
+) -> None:
+    note = finished_of(settings, results, summary, 2).experiment.tags["mlflow.note.content"]
+    assert note.startswith("**ssul shapes 6-2 overlapped small**")
+    assert "150 validation images" in note
+    assert "| 1 |" in note
+    assert "open_checkpoint('RUN_ID')" in note
+
+
+@pytest.mark.usefixtures("workplace")
+@pytest.mark.parametrize(
+    ("machines", "told"),
+    [(["A", "A"], "A"), (["A", "B"], "A; B"), ([], None)],
+    ids=["one machine", "two machines", "nothing was trained"],
+)
+def test_the_hardware_is_told_once_each(
+    settings: Settings, results: Results, summary: Summary, machines: list[str], told: str | None
+) -> None:
+    curves = tuple(CURVES[0] | {"hardware": machine} for machine in machines)
+    finished = finished_of(settings, replace(results, training=curves), summary, 2)
+    assert finished.experiment.tags.get("hardware") == told
+
+
+@pytest.mark.usefixtures("workplace")
+def test_the_data_is_told_with_the_images_and_classes_of_each_step(
+    settings: Settings, results: Results, summary: Summary
+) -> None:
+    data = finished_of(settings, results, summary, 2).data
+    assert (data.name, data.source) == ("shapes", "drawn by the pipeline")
+    assert [data.profile[f"step {step}"]["images"] for step in (0, 1)] == [7, 2]
+    assert len(data.profile["step 1"]["classes"]) == 2
+    assert json.dumps(data.profile)
+    elsewhere = settings.model_copy(update={"data": settings.data.model_copy(update={"root": "/data/voc"})})
+    assert finished_of(elsewhere, results, summary, 2).data.source == "/data/voc"
+
+
+def test_the_datas_digest_differs_when_a_file_does(workplace: Layout) -> None:
+    train, val = workplace.index("train"), workplace.index("val")
+    seen = {digest_of(train, val), digest_of(val, train), digest_of(train, val)}
+    val.write_text("other")
+    seen.add(digest_of(train, val))
+    assert len(seen) == 3
+    assert all(len(digest) == 16 for digest in seen)
+
+
+def test_exemplars_whose_pictures_are_away_are_not_shown_and_cost_one_line(
+    workplace: Layout, settings: Settings, capsys: Captured
+) -> None:
+    write_exemplars(workplace.memory(2), [Exemplar("train_00000", (0,), (1, 3)), Exemplar("train_00001", (1,), (2,))])
+    assert remembered(settings, 2) == []
+    assert capsys.readouterr().err.startswith("warning: exemplars that are not shown: 2,")
+    picture = training_pictures(settings.data, ImageIndex.read(workplace.index("train"))).folders.image("train_00000")
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"a picture")
+    shapes = data_set("shapes").classes
+    assert remembered(settings, 2) == [ShownExemplar(picture, (shapes[0], shapes[2]))]
+    assert capsys.readouterr().err.startswith("warning: exemplars that are not shown: 1,")

@@ -1,0 +1,414 @@
+"""Which classes and which images belong to which step."""
+
+import dataclasses
+import itertools
+import math
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssul.errors import UserError
+from ssul.scenario.order import ScenarioName, learning_order
+from ssul.scenario.scenario import SETTINGS, Scenario, belongs, partition, pipeline_steps, step_images
+
+Present = dict[str, frozenset[int]]
+
+
+@st.composite
+def scenarios(draw: st.DrawFn) -> Scenario:
+    order = draw(st.integers(1, 60).flatmap(lambda count: st.permutations(range(1, count + 1))))
+    base = draw(st.integers(1, len(order)))
+    return Scenario(tuple(order), base, draw(st.integers(1, max(1, len(order) - base))))
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[Scenario, Present]:
+    """A scenario and what each of some images shows, sometimes nothing."""
+    scenario = draw(scenarios())
+    shown = draw(st.lists(st.frozensets(st.sampled_from(scenario.order), max_size=5), max_size=12))
+    return scenario, {f"image_{number}": classes for number, classes in enumerate(shown)}
+
+
+def learned_at(scenario: Scenario, class_id: int) -> int:
+    """The step that learns a class, by division instead of slices."""
+    return max(0, -((scenario.base_classes - 1 - scenario.order.index(class_id)) // scenario.increment))
+
+
+def images_of_steps(scenario: Scenario, present: Present, setting: str, seed: int = 0) -> list[list[str]]:
+    return [step_images(present, step, setting, seed) for step in scenario.steps]  # type: ignore[arg-type]
+
+
+# --- the order --------------------------------------------------------------------------------------------------------
+
+NAMES = ("ball", "star", "house", "fish")
+LETTERS = {"b": (4, 3, 2, 1)}
+
+
+def ordered(order: str | list[int | str]) -> tuple[int, ...]:
+    return learning_order(order, names=NAMES, published=LETTERS)
+
+
+def refusal(order: str | list[int | str]) -> str:
+    with pytest.raises(UserError) as refused:
+        ordered(order)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_the_natural_order_is_the_data_sets_own() -> None:
+    assert ordered("natural") == (1, 2, 3, 4)
+
+
+def test_a_published_order_is_known_by_its_letter() -> None:
+    assert ordered("b") == (4, 3, 2, 1)
+
+
+def test_an_order_that_was_not_published_is_refused_with_those_that_were() -> None:
+    assert "scenario.order is 'q'" in refusal("q")
+    assert "choose natural, b, or list all classes by name or by id 1..4" in refusal("q")
+
+
+@pytest.mark.parametrize(
+    "listed", [[3, 1, 4, 2], ["house", "ball", "fish", "star"], ["house", 1, "fish", 2], [3, "ball", 4, "star"]]
+)
+def test_classes_are_listed_by_id_or_by_name_or_both(listed: list[int | str]) -> None:
+    assert ordered(listed) == (3, 1, 4, 2)
+
+
+@given(st.data())
+def test_names_mean_the_ids_that_they_stand_for(data: st.DataObject) -> None:
+    names = data.draw(st.lists(st.text(min_size=1), min_size=1, max_size=60, unique=True))
+    ids = data.draw(st.permutations(range(1, len(names) + 1)))
+    listed = [names[class_id - 1] if data.draw(st.booleans()) else class_id for class_id in ids]
+    assert learning_order(listed, names=names, published={}) == tuple(ids)
+
+
+def test_a_misspelt_name_is_answered_with_the_near_one() -> None:
+    told = refusal(["ball", "star", "hose", "fish"])
+    assert "the class 'hose', which the data set does not have (did you mean 'house'?): ball, star, house, fish" in told
+
+
+def test_a_name_like_no_other_is_answered_without_a_guess() -> None:
+    told = refusal(["ball", "star", "zzz", "fish"])
+    assert "the class 'zzz', which the data set does not have: ball, star, house, fish" in told
+
+
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        ([1, 2, 3], "missing [4], unknown [], repeated []"),
+        ([1, 2, 3, 4, 4], "missing [], unknown [], repeated [4]"),
+        ([1, 2, 3, 4, "fish"], "missing [], unknown [], repeated [4]"),
+        ([0, 1, 2, 3, 4], "missing [], unknown [0], repeated []"),
+        ([3, 3, "star", 9, -1], "missing [1, 4], unknown [-1, 9], repeated [3]"),
+        ([], "missing [1, 2, 3, 4], unknown [], repeated []"),
+    ],
+)
+def test_a_list_with_classes_missing_foreign_or_twice_is_refused_with_all_of_them(
+    listed: list[int | str], words: str
+) -> None:
+    assert f"scenario.order must list each class id 1..4 once: {words}" in refusal(listed)
+
+
+# --- the name ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("voc_15-1", ScenarioName("voc", 15, 1, "natural")),
+        ("voc_15-1_b", ScenarioName("voc", 15, 1, "b")),
+        ("ade_100-50", ScenarioName("ade", 100, 50, "natural")),
+        ("voc_offline", ScenarioName("voc", None, None, "natural")),
+        ("ade_offline_c", ScenarioName("ade", None, None, "c")),
+        ("my_town_3-2", ScenarioName("my_town", 3, 2, "natural")),
+        ("voc_15-0", ScenarioName("voc", 15, 0, "natural")),
+    ],
+)
+def test_a_name_says_data_set_sizes_and_order(name: str, said: ScenarioName) -> None:
+    assert ScenarioName.parse(name) == said
+
+
+@pytest.mark.parametrize(
+    "name", ["", "voc", "15-1", "voc_15", "voc_15-1-1", "voc_15-1_B", "voc-15-1", "_15-1", "voc_15-1_", "voc_15-1\n"]
+)
+def test_a_name_that_says_nothing_is_refused_with_names_that_do(name: str) -> None:
+    with pytest.raises(UserError, match=r"names no scenario: .*voc_15-1, voc_15-1_b, ade_100-50, voc_offline"):
+        ScenarioName.parse(name)
+
+
+def test_a_named_scenario_cuts_any_order() -> None:
+    assert ScenarioName.parse("toy_2-1").scenario((4, 2, 3, 1)) == Scenario((4, 2, 3, 1), 2, 1)
+    assert len(ScenarioName.parse("toy_offline").scenario((4, 2, 3, 1)).steps) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("toy_0-1", r"scenario\.base_classes is 0\b.*choose 1\.\.4"),
+        ("toy_5-1", r"scenario\.base_classes is 5\b.*choose 1\.\.4"),
+        ("toy_2-0", r"scenario\.increment is 0\b.*choose 1\.\.2"),
+        ("toy_2-3", r"scenario\.increment is 3\b.*choose 1\.\.2"),
+    ],
+)
+def test_a_named_scenario_that_does_not_work_out_is_refused(name: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        ScenarioName.parse(name).scenario((1, 2, 3, 4))
+
+
+# --- classes ----------------------------------------------------------------------------------------------------------
+
+
+@given(scenarios())
+def test_the_new_classes_of_all_steps_are_the_order(scenario: Scenario) -> None:
+    assert tuple(class_id for step in scenario.steps for class_id in step.new) == scenario.order
+    assert all(step.new for step in scenario.steps)
+
+
+@given(scenarios())
+def test_seen_is_old_and_new_and_is_old_at_the_next_step(scenario: Scenario) -> None:
+    steps = scenario.steps
+    assert steps[0].old == ()
+    assert steps[-1].seen == scenario.order
+    for step in steps:
+        assert step.seen == step.old + step.new
+    for step, following in itertools.pairwise(steps):
+        assert following.old == step.seen
+
+
+@given(scenarios())
+def test_every_increment_is_full_but_the_last_takes_the_rest(scenario: Scenario) -> None:
+    base, *increments = (len(step.new) for step in scenario.steps)
+    rest = len(scenario.order) - scenario.base_classes
+    assert base == scenario.base_classes
+    assert len(increments) == math.ceil(rest / scenario.increment)
+    assert all(size == scenario.increment for size in increments[:-1])
+    assert not increments or increments[-1] == rest - scenario.increment * (len(increments) - 1)
+
+
+@given(scenarios())
+def test_what_does_not_divide_is_told_and_nothing_else_is(scenario: Scenario) -> None:
+    rest = len(scenario.order) - scenario.base_classes
+    if rest % scenario.increment == 0:
+        assert scenario.remainder is None
+    else:
+        assert scenario.remainder is not None
+        assert f"the last step learns the remaining {rest % scenario.increment}" in scenario.remainder
+
+
+def test_sizes_that_do_not_divide_by_hand() -> None:
+    uneven = Scenario(tuple(range(1, 21)), 10, 4)
+    assert [len(step.new) for step in uneven.steps] == [10, 4, 4, 2]
+    assert uneven.remainder == (
+        "10 classes after the base do not divide by increment=4: the last step learns the remaining 2"
+    )
+    assert Scenario(tuple(range(1, 21)), 15, 1).remainder is None
+    assert Scenario(tuple(range(1, 21)), 20, 3).remainder is None
+
+
+@given(scenarios())
+def test_steps_are_numbered_from_zero_and_learn_their_classes(scenario: Scenario) -> None:
+    assert [step.index for step in scenario.steps] == list(range(len(scenario.steps)))
+    for step in scenario.steps:
+        assert {learned_at(scenario, class_id) for class_id in step.new} == {step.index}
+
+
+@pytest.mark.parametrize(
+    ("base", "increment", "count"),
+    [(19, 1, 2), (15, 5, 2), (15, 1, 6), (10, 1, 11), (5, 5, 4), (5, 3, 6), (5, 1, 16), (2, 2, 10), (2, 1, 19)],
+)
+def test_vocs_scenarios_have_their_published_number_of_steps(base: int, increment: int, count: int) -> None:
+    assert len(Scenario(tuple(range(1, 21)), base, increment).steps) == count
+
+
+@pytest.mark.parametrize(
+    ("base", "increment", "count"), [(100, 50, 2), (100, 10, 6), (100, 5, 11), (50, 50, 3), (50, 20, 6)]
+)
+def test_ades_scenarios_have_their_published_number_of_steps(base: int, increment: int, count: int) -> None:
+    assert len(Scenario(tuple(range(1, 151)), base, increment).steps) == count
+
+
+def test_a_scenario_by_hand() -> None:
+    base, first, last = Scenario((4, 2, 5, 1, 3), base_classes=2, increment=2).steps
+    assert (base.new, base.old) == ((4, 2), ())
+    assert (first.new, first.old) == ((5, 1), (4, 2))
+    assert (last.new, last.old, last.seen) == ((3,), (4, 2, 5, 1), (4, 2, 5, 1, 3))
+
+
+@pytest.mark.parametrize("increment", [0, 1, 99])
+def test_the_increment_does_not_matter_when_the_base_step_learns_all(increment: int) -> None:
+    (only,) = Scenario((1, 2, 3), base_classes=3, increment=increment).steps
+    assert only.new == (1, 2, 3)
+
+
+def test_a_scenario_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Scenario((1, 2), 1, 1).increment = 2  # type: ignore[misc]
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("base", [-1, 0, 11])
+def test_a_base_step_of_too_few_or_too_many_classes_is_refused(base: int) -> None:
+    with pytest.raises(UserError, match=rf"scenario\.base_classes is {base}\b.*choose 1\.\.10"):
+        Scenario(tuple(range(1, 11)), base, 1)
+
+
+@pytest.mark.parametrize("increment", [-1, 0, 5])
+def test_an_increment_beyond_the_rest_is_refused(increment: int) -> None:
+    with pytest.raises(UserError, match=rf"scenario\.increment is {increment}\b.*choose 1\.\.4.*base_classes=10"):
+        Scenario(tuple(range(1, 11)), 6, increment)
+
+
+@pytest.mark.parametrize("order", [(1, 2, 2), (0, 1, 2), (-1, 1, 2)])
+def test_an_order_with_a_repeated_class_or_the_background_is_refused(order: tuple[int, ...]) -> None:
+    with pytest.raises(UserError, match=r"scenario\.order"):
+        Scenario(order, 1, 1)
+
+
+def test_an_order_without_classes_is_refused() -> None:
+    with pytest.raises(UserError):
+        Scenario((), 0, 1)
+
+
+# --- images -----------------------------------------------------------------------------------------------------------
+
+
+@given(worlds())
+def test_overlapped_images_show_a_class_that_the_step_learns(world: tuple[Scenario, Present]) -> None:
+    scenario, present = world
+    for index, images in enumerate(images_of_steps(scenario, present, "overlapped")):
+        assert images == [
+            name
+            for name, shown in present.items()
+            if any(learned_at(scenario, class_id) == index for class_id in shown)
+        ]
+
+
+@given(worlds())
+def test_a_disjoint_image_belongs_to_the_step_that_learns_the_last_of_its_classes(
+    world: tuple[Scenario, Present],
+) -> None:
+    """Whatever the order: the published code compares class numbers instead, wrong for each re-ordered scenario."""
+    scenario, present = world
+    for index, images in enumerate(images_of_steps(scenario, present, "disjoint")):
+        assert images == [
+            name
+            for name, shown in present.items()
+            if shown and max(learned_at(scenario, class_id) for class_id in shown) == index
+        ]
+
+
+@given(worlds())
+def test_disjoint_images_are_overlapped_images(world: tuple[Scenario, Present]) -> None:
+    scenario, present = world
+    disjoint, overlapped = (images_of_steps(scenario, present, setting) for setting in ("disjoint", "overlapped"))
+    for few, many in zip(disjoint, overlapped, strict=True):
+        assert set(few) <= set(many)
+
+
+def test_a_reordered_disjoint_step_by_hand() -> None:
+    _, step, _ = Scenario((3, 1, 2), base_classes=1, increment=1).steps  # learns 1, knows 3, 2 comes later
+    assert belongs({1, 3}, step, "disjoint")
+    assert not belongs({1, 2}, step, "disjoint")
+    assert belongs({1, 2}, step, "overlapped")
+    assert not belongs({3}, step, "overlapped")
+    assert not belongs(set(), step, "overlapped")
+
+
+@given(worlds(), st.integers())
+def test_partitioned_steps_share_out_the_images_that_show_a_class(world: tuple[Scenario, Present], seed: int) -> None:
+    scenario, present = world
+    steps = images_of_steps(scenario, present, "partitioned", seed)
+    times = Counter(name for images in steps for name in images)
+    assert times == Counter({name: 1 for name, shown in present.items() if shown})
+    for step, images in zip(scenario.steps, steps, strict=True):
+        assert images == [name for name in present if name in images]  # in the order of the data set
+        for name in images:
+            assert present[name] & set(step.new)
+
+
+@given(worlds(), st.integers())
+def test_partitioned_lists_share_no_image_and_leave_none_out_that_shows_a_class(
+    world: tuple[Scenario, Present], seed: int
+) -> None:
+    scenario, present = world
+    lists = [set(images) for images in images_of_steps(scenario, present, "partitioned", seed)]
+    assert all(not one & other for one, other in itertools.combinations(lists, 2))
+    assert set().union(*lists) == {name for name, shown in present.items() if shown}
+
+
+@given(worlds(), st.integers(), st.data())
+def test_which_class_an_image_stands_for_does_not_depend_on_the_scenario(
+    world: tuple[Scenario, Present], seed: int, data: st.DataObject
+) -> None:
+    one, present = world
+    base = data.draw(st.integers(1, len(one.order)))
+    increment = data.draw(st.integers(1, max(1, len(one.order) - base)))
+    other = Scenario(tuple(data.draw(st.permutations(one.order))), base, increment)
+    assigned = partition(present, seed)
+    for scenario in (one, other):
+        found = {name: learned_at(scenario, class_id) for name, class_id in assigned.items()}
+        for step, images in enumerate(images_of_steps(scenario, present, "partitioned", seed)):
+            assert images == [name for name in present if found.get(name) == step]
+
+
+@given(worlds(), st.integers(), st.data())
+def test_the_base_step_does_not_depend_on_the_increment(
+    world: tuple[Scenario, Present], seed: int, data: st.DataObject
+) -> None:
+    scenario, present = world
+    rest = len(scenario.order) - scenario.base_classes
+    other = Scenario(scenario.order, scenario.base_classes, data.draw(st.integers(1, max(1, rest))))
+    for setting in SETTINGS[::2]:  # in the overlapped setting the base step is shared too
+        assert images_of_steps(scenario, present, setting, seed)[0] == images_of_steps(other, present, setting, seed)[0]
+
+
+def many_images() -> Present:
+    return {f"{number:04d}": frozenset({1 + number % 20, 1 + (7 * number) % 20}) for number in range(600)}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_15_1_and_15_5_share_their_base_step(setting: str) -> None:
+    order = tuple(range(1, 21))
+    one, five = (images_of_steps(Scenario(order, 15, size), many_images(), setting, seed=3)[0] for size in (1, 5))
+    assert one
+    assert one == five
+
+
+def test_the_partition_of_an_image_does_not_depend_on_other_images() -> None:
+    whole = partition(many_images(), seed=1)
+    alone = [partition({name: shown}, seed=1) for name, shown in many_images().items()]
+    assert {name: class_id for assigned in alone for name, class_id in assigned.items()} == whole
+
+
+def test_the_partition_does_not_depend_on_how_classes_are_listed() -> None:
+    for number in range(20):
+        assert partition({str(number): [3, 1, 2, 1]}, seed=0) == partition({str(number): {1, 2, 3}}, seed=0)
+
+
+def test_another_seed_is_another_partition() -> None:
+    assert partition(many_images(), seed=1) != partition(many_images(), seed=2)
+
+
+def test_the_partition_favours_no_class() -> None:
+    times = Counter(partition({str(number): (1, 2) for number in range(2000)}, seed=0).values())
+    assert abs(times[1] - 1000) < 5 * math.sqrt(2000 / 4)  # five standard deviations
+
+
+# --- pipeline ---------------------------------------------------------------------------------------------------------
+
+
+@given(scenarios())
+def test_the_pipeline_has_a_stage_for_each_increment(scenario: Scenario) -> None:
+    """`foreach` in dvc.yaml needs string keys."""
+    steps = pipeline_steps(scenario)
+    assert list(steps) == [str(index) for index in range(1, len(scenario.steps))]
+    assert all(item == {"prev": int(key) - 1} for key, item in steps.items())
+
+
+def test_a_scenario_of_one_step_has_no_increments() -> None:
+    assert pipeline_steps(Scenario((1, 2), base_classes=2, increment=1)) == {}

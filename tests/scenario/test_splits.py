@@ -1,0 +1,241 @@
+"""The training data of each step: its file, what is held out, and what a person is told of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssul.errors import UserError
+from ssul.report.split_section import summarise, text_summary
+from ssul.scenario.scenario import Scenario, Setting, step_images
+from ssul.scenario.splits import Split, is_held_out, make_splits
+
+SPLIT = Split(
+    2,
+    groups=((3, 1), (4,), (2, 5)),
+    class_names=("hat", "ball", "moon", "star", "kite"),
+    images=("b", "a"),
+    holdout=("c",),
+)
+NAMES = ("ball", "star", "hat", "moon")
+TOY = Scenario((3, 1, 2, 4), base_classes=2, increment=1)  # hat and ball, star, moon
+PRESENT = {"a": (1,), "b": (1, 2), "c": (3, 4), "d": (), "e": (2,), "f": (2, 4), "g": (4,)}
+settings = st.sampled_from(["overlapped", "disjoint", "partitioned"])
+
+
+def made(setting: Setting, *, holdout: float = 0.0, seed: int = 0) -> list[Split]:
+    return make_splits(PRESENT, TOY, setting, names=NAMES, seed=seed, holdout=holdout)
+
+
+# --- the file ---------------------------------------------------------------------------------------------------------
+
+
+def test_new_classes_are_the_last_group_and_old_ones_all_before_in_learning_order() -> None:
+    assert SPLIT.new == (2, 5)
+    assert SPLIT.new_names == ("star", "kite")
+    assert SPLIT.old == (3, 1, 4)
+
+
+def test_at_the_base_step_nothing_is_old() -> None:
+    base = Split(0, ((3, 1),), ("hat", "ball"), ("a",), ())
+    assert (base.new, base.new_names) == ((3, 1), ("hat", "ball"))
+    assert base.old == ()
+
+
+def test_a_split_is_read_as_it_was_written(tmp_path: Path) -> None:
+    SPLIT.write(tmp_path / "splits" / "step_2.json")
+    assert Split.read(tmp_path / "splits" / "step_2.json") == SPLIT
+
+
+def test_the_same_split_gives_the_same_bytes(tmp_path: Path) -> None:
+    SPLIT.write(tmp_path / "one.json")
+    Split.read(tmp_path / "one.json").write(tmp_path / "two.json")
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
+
+
+def test_a_split_holds_nothing_of_its_scenario(tmp_path: Path) -> None:
+    """15-1 and 15-5 share their base step, byte for byte, and with it the trained base."""
+    SPLIT.write(tmp_path / "step_2.json")
+    content = json.loads((tmp_path / "step_2.json").read_text(encoding="utf-8"))
+    assert set(content) == {"step", "groups", "class_names", "images", "holdout"}
+
+
+def test_scenarios_that_begin_alike_share_the_bytes_of_their_base(tmp_path: Path) -> None:
+    for increment in (1, 2):
+        other = Scenario(TOY.order, TOY.base_classes, increment)
+        base = make_splits(PRESENT, other, "overlapped", names=NAMES, seed=0, holdout=0.3)[0]
+        base.write(tmp_path / f"{increment}.json")
+    assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
+
+
+def test_a_missing_split_is_refused_with_the_stage_that_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"step_2\.json is missing: run `dvc repro splits`"):
+        Split.read(tmp_path / "step_2.json")
+
+
+# --- making -----------------------------------------------------------------------------------------------------------
+
+
+def test_overlapped_splits_by_hand() -> None:
+    assert made("overlapped") == [
+        Split(0, ((3, 1),), ("hat", "ball"), ("a", "b", "c"), ()),
+        Split(1, ((3, 1), (2,)), ("hat", "ball", "star"), ("b", "e", "f"), ()),
+        Split(2, ((3, 1), (2,), (4,)), ("hat", "ball", "star", "moon"), ("c", "f", "g"), ()),
+    ]
+
+
+def test_disjoint_splits_by_hand() -> None:
+    assert [split.images for split in made("disjoint")] == [("a",), ("b", "e"), ("c", "f", "g")]
+
+
+@pytest.mark.parametrize("setting", ["overlapped", "disjoint", "partitioned"])
+def test_a_step_without_images_is_refused_with_its_classes_and_the_setting(setting: Setting) -> None:
+    with pytest.raises(UserError, match=rf"step 1 has no training image: none shows star in the {setting} setting"):
+        make_splits({"a": (1,), "g": (4,)}, TOY, setting, names=NAMES, seed=0)
+
+
+# --- what is held out -------------------------------------------------------------------------------------------------
+
+MANY = {
+    f"image_{number:03d}": (1 + number % 4,) if number % 5 == 0 else (1 + number % 4, 1 + number % 3)
+    for number in range(400)
+}
+
+
+@given(settings, st.floats(0.0, 0.5), st.integers(0, 5), st.permutations(range(1, 5)), st.integers(1, 3))
+def test_held_out_images_train_no_step_and_with_them_nothing_is_lost(
+    setting: Setting, share: float, seed: int, order: list[int], base: int
+) -> None:
+    scenario = Scenario(tuple(order), base, 1)
+    parts = make_splits(MANY, scenario, setting, names=NAMES, seed=9, holdout=share, holdout_seed=seed)
+    whole = make_splits(MANY, scenario, setting, names=NAMES, seed=9)
+    held_out = {image_id for image_id in MANY if is_held_out(image_id, share, seed)}
+    so_far: set[str] = set()
+    for part, all_of_it in zip(parts, whole, strict=True):
+        assert not held_out & set(part.images)
+        assert part.images == tuple(image_id for image_id in all_of_it.images if image_id not in held_out)
+        so_far |= held_out & set(all_of_it.images)
+        assert len(part.holdout) == len(set(part.holdout))
+        assert set(part.holdout) == so_far  # of this step and of all before it
+        assert set(part.images) | (set(part.holdout) & set(all_of_it.images)) == set(all_of_it.images)
+
+
+def test_what_is_held_out_is_the_same_for_every_run_scenario_and_step() -> None:
+    kept_back = [
+        set(make_splits(MANY, Scenario(order, base, 1), "overlapped", names=NAMES, seed=run, holdout=0.25)[-1].holdout)
+        for run, order, base in ((7, (1, 2, 3, 4), 1), (8, (4, 3, 2, 1), 3))
+    ]
+    assert kept_back[0] == kept_back[1] == {image_id for image_id in MANY if is_held_out(image_id, 0.25, 0)}
+
+
+def test_about_the_share_is_held_out_and_a_larger_share_holds_out_more_of_the_same() -> None:
+    ids = [str(number) for number in range(4000)]
+    quarter, half = ({one for one in ids if is_held_out(one, share, 0)} for share in (0.25, 0.5))
+    assert abs(len(quarter) - 1000) < 5 * 28  # five standard deviations
+    assert quarter < half
+    assert not any(is_held_out(one, 0.0, 0) for one in ids)
+    assert quarter != {one for one in ids if is_held_out(one, 0.25, 1)}
+
+
+def test_a_step_whose_images_are_all_held_out_is_refused_with_the_parameter() -> None:
+    with pytest.raises(UserError, match=r"step 0 has no training image: data\.holdout holds out all 2 that show ball"):
+        make_splits(
+            {"a": (1,), "b": (1,), "c": (2,)},
+            Scenario((1, 2), 1, 1),
+            "overlapped",
+            names=NAMES,
+            seed=0,
+            holdout=0.9999,
+        )
+
+
+# --- what a person is told --------------------------------------------------------------------------------------------
+
+
+def test_a_summary_by_hand() -> None:
+    assert summarise(made("overlapped"), PRESENT, "overlapped") == {
+        "setting": "overlapped",
+        "images": 7,
+        "no_step": 1,  # d shows nothing
+        "steps": [
+            {
+                "step": 0,
+                "images": 3,
+                "appear_again": 2,  # b and c
+                "held_out": 0,
+                "classes": [
+                    {"name": "hat", "images": 1, "other_steps": 1},  # c at step 0 and, not annotated, at step 2
+                    {"name": "ball", "images": 2, "other_steps": 1},
+                ],
+            },
+            {
+                "step": 1,
+                "images": 3,
+                "appear_again": 1,
+                "held_out": 0,
+                "classes": [{"name": "star", "images": 3, "other_steps": 2}],
+            },
+            {
+                "step": 2,
+                "images": 3,
+                "appear_again": 0,
+                "held_out": 0,
+                "classes": [{"name": "moon", "images": 3, "other_steps": 2}],
+            },
+        ],
+    }
+
+
+@given(settings, st.floats(0.0, 0.5), st.integers(0, 5))
+def test_a_summary_counts_what_the_splits_hold(setting: Setting, share: float, seed: int) -> None:
+    scenario = Scenario((3, 1, 2, 4), 2, 1)
+    splits = make_splits(MANY, scenario, setting, names=NAMES, seed=seed, holdout=share)
+    summary = summarise(splits, MANY, setting)
+    used = set().union(*(split.images for split in splits))
+    assert summary["no_step"] == len(set(MANY) - used - set(splits[-1].holdout))
+    for split, told in zip(splits, summary["steps"], strict=True):
+        assert (told["step"], told["images"], told["held_out"]) == (split.step, len(split.images), len(split.holdout))
+        assert [one["name"] for one in told["classes"]] == list(split.new_names)
+        for class_id, one in zip(split.new, told["classes"], strict=True):
+            assert one["images"] == sum(class_id in MANY[image_id] for image_id in split.images)
+    again = sum(told["appear_again"] for told in summary["steps"])
+    if setting == "overlapped":
+        assert again > 0
+    else:  # no image is in two steps
+        assert again == 0
+        assert sum(len(step_images(MANY, step, setting, seed)) for step in scenario.steps) == len(MANY)
+
+
+def test_a_summary_in_words() -> None:
+    summary = summarise(made("overlapped"), PRESENT, "overlapped")
+    assert text_summary(summary).splitlines() == [
+        "step  0:      3 images for hat, ball (2 appear again later)",
+        "step  1:      3 images for star (1 appear again later)",
+        "step  2:      3 images for moon",
+        "1 of 7 images are in no step",
+    ]
+
+
+def test_a_summary_in_words_tells_what_is_held_out() -> None:
+    splits = make_splits(MANY, TOY, "disjoint", names=NAMES, seed=0, holdout=0.25)
+    told = text_summary(summarise(splits, MANY, "disjoint"))
+    assert told.endswith(f"0 of 400 images are in no step, {len(splits[-1].holdout)} are held out")
+    assert "again" not in told
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (20, ", ".join(f"class {number}" for number in range(1, 21))),
+        (21, "class 1, class 2, class 3, class 4, class 5, class 6, class 7, class 8, ... (21 classes)"),
+    ],
+)
+def test_a_summary_in_words_names_no_more_than_a_line_of_classes(count: int, words: str) -> None:
+    names = [f"class {number}" for number in range(1, count + 1)]
+    order = tuple(range(1, count + 1))
+    splits = make_splits({"a": order}, Scenario(order, count, 1), "overlapped", names=names, seed=0)
+    summary = summarise(splits, {"a": order}, "overlapped")
+    assert text_summary(summary).splitlines()[0] == f"step  0:      1 images for {words}"
+    assert len(summary["steps"][0]["classes"]) == count

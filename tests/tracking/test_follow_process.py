@@ -1,0 +1,120 @@
+"""The process that shows a training to MLflow, with real processes and a real store."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssul.config.paths import Layout
+from ssul.tracking.live import live_curve
+from tests.tracking.examples import PROJECT, children, parents, points
+
+pytestmark = pytest.mark.slow
+
+FIRST, SECOND = ({"iteration": at, "loss": 1 / at, "lr": 0.1, "images_per_second": 9.0} for at in (10, 20))
+TRAINING = """
+import json, signal, sys, time
+from stages.live import live_curve
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job, as a test run may be, ignores it
+with live_curve(1) as live:
+    live.show(json.loads(sys.argv[1]))
+    time.sleep(300)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _at_once(workplace: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSUL_LIVE_AFTER", "0")
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))  # the working folder is another one
+
+
+def wait_for(what: Callable[[], Any]) -> None:
+    end = time.monotonic() + 120
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def seen() -> list[tuple[int, float]]:
+    """The points of the only training's run."""
+    return [point for run in parents() for child in children(run.info.run_id).values() for point in loss_of(child)]
+
+
+def loss_of(child: Any) -> list[tuple[int, float]]:
+    return points(child.info.run_id, "loss")
+
+
+def statuses() -> list[str]:
+    """Of the experiment's run, and of its training's."""
+    (run,) = parents()
+    (child,) = children(run.info.run_id).values()
+    return [run.info.status, child.info.status]
+
+
+def left(layout: Layout) -> list[Path]:
+    return list(layout.live.iterdir())
+
+
+def test_points_are_in_mlflow_while_the_training_goes_on_and_the_journal_is_gone_after_it(
+    workplace: Layout, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with live_curve(1) as live:
+        live.show(FIRST)
+        wait_for(seen)
+        assert statuses() == ["RUNNING", "RUNNING"]
+        live.show(SECOND)
+        wait_for(lambda: len(seen()) == 2)
+    wait_for(lambda: not left(workplace))
+    assert statuses() == ["SCHEDULED", "FINISHED"]  # the experiment waits for its next step
+    assert seen() == [(10, 0.1), (20, 0.05)]
+    (run,) = parents()
+    assert run.info.run_name == "ssul shapes 6-2 overlapped small"
+    assert list(children(run.info.run_id)) == [f"step 1: {', '.join(classes_of_step_1())}"]
+    assert capfd.readouterr().err == ""
+
+
+def classes_of_step_1() -> tuple[str, ...]:
+    from ssul.scenario.splits import Split
+
+    return Split.read(Layout().split(1)).new_names
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_a_training_that_is_ended_leaves_its_runs_failed(workplace: Layout, how: signal.Signals) -> None:
+    import json
+
+    training = subprocess.Popen(
+        [sys.executable, "-c", TRAINING, json.dumps(FIRST)], start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_for(seen)
+        os.killpg(training.pid, how)  # as Ctrl-C does, to all that belong to the training
+        training.wait(timeout=60)
+    finally:
+        training.kill()
+    wait_for(lambda: not left(workplace))
+    assert statuses() == ["FAILED", "FAILED"]
+    assert seen() == [(10, 0.1)]
+
+
+def test_a_dead_server_costs_one_warning_without_its_password_and_leaves_nothing(
+    workplace: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    with live_curve(1) as live:
+        live.show(FIRST)
+        wait_for(lambda: any(path.suffix == ".trouble" for path in left(workplace)))
+        live.show(SECOND)
+        time.sleep(3)
+        live.show(SECOND)
+    told = capsys.readouterr().err
+    assert told.count("warning") == 1
+    assert "http://127.0.0.1:9 cannot be used" in told
+    assert "secret" not in told
+    wait_for(lambda: not left(workplace))

@@ -1,0 +1,291 @@
+"""The loop: how long it runs, what it tells, how rates fall, and that it learns."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.transforms import v2
+
+from ssul.errors import UserError
+from ssul.labels.space import LabelSpace
+from ssul.model.deeplab import Architecture, IncrementalDeepLab
+from ssul.training.loop import DivergedError, Progress, iteration_count, learn_step
+from ssul.training.losses import cross_entropy
+from ssul.training.objective import Loss, Supervised
+from ssul.training.selection import Snapshot
+
+BRIGHT_OR_DARK = LabelSpace(((1,),), unknown=False, activation="softmax")
+
+
+class Scripted(nn.Module):
+    """An objective whose loss is what it is told, plus its parameters: every gradient is 1."""
+
+    def __init__(self, *losses: float) -> None:
+        super().__init__()
+        self.losses = list(losses)
+        self.trunk, self.head = nn.Parameter(torch.zeros(())), nn.Parameter(torch.zeros(()))
+        self.inputs: list[Tensor] = []
+        self.modes: list[bool] = []
+
+    def forward(self, images: Tensor, target: Tensor) -> Loss:
+        self.inputs.append(images)
+        self.modes.append(self.training)
+        ones = self.trunk + self.head
+        total = ones - ones.detach() + self.losses[len(self.inputs) - 1]
+        return Loss(total, {"share": torch.tensor(0.25), "pixels": target.numel() * torch.ones(())})
+
+    def groups(self, trunk_lr: float = 0.1, head_lr: float = 0.5) -> list[dict[str, Any]]:
+        return [
+            {"name": "trunk", "params": [self.trunk], "lr": trunk_lr},
+            {"name": "heads", "params": [self.head], "lr": head_lr},
+        ]
+
+
+class Pixelwise(nn.Module):
+    """The simplest objective that learns: each pixel's colour, linearly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.score = nn.Conv2d(3, 2, 1)
+
+    def forward(self, images: Tensor, target: Tensor) -> Loss:
+        return Loss(cross_entropy(self.score(images), target), {})
+
+
+def batches(count: int, *, size: int = 2, side: int = 8) -> Iterator[tuple[Tensor, Tensor]]:
+    """Pictures whose quarters are dark or bright, at random; what is bright is the class."""
+    generator = torch.Generator().manual_seed(4)
+    for _ in range(count):
+        coarse = torch.randint(2, (size, 1, 2, 2), generator=generator).float()
+        target = functional.interpolate(coarse, size=(side, side))[:, 0].to(torch.uint8)
+        noise = torch.randint(60, (size, 3, side, side), generator=generator, dtype=torch.uint8)
+        yield 180 * target[:, None] + noise, target
+
+
+def run(objective: nn.Module, groups: list[dict[str, Any]], iterations: int, **settings: Any) -> list[Progress]:
+    settings = {"momentum": 0.0, "weight_decay": 0.0, "schedule": "poly", "batches": batches(iterations), **settings}
+    fabric = Fabric(accelerator="cpu", devices=1)
+    return list(learn_step(objective, groups=groups, fabric=fabric, iterations=iterations, **settings))
+
+
+# ---- how long -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("images", "epochs", "batch", "iterations"),
+    [
+        (32, 2, 16, 4),
+        (33, 2, 16, 6),
+        (10, 3, 4, 9),
+        (16, 1, 16, 1),
+        (3, 5, 32, 5),
+        (1, 1, 32, 1),
+        (10582, 50, 32, 16550),
+    ],
+)
+def test_an_epoch_is_as_many_batches_as_hold_every_image(images: int, epochs: int, batch: int, iterations: int) -> None:
+    assert iteration_count(images, epochs=epochs, batch=batch) == iterations
+
+
+def test_it_draws_no_more_batches_than_it_needs() -> None:
+    source = batches(5)
+    objective = Scripted(1, 1, 1)
+    assert len(run(objective, objective.groups(), 3, batches=source)) == 3
+    assert len(list(source)) == 2
+
+
+# ---- what it tells --------------------------------------------------------------------------------------------------
+
+
+def test_it_tells_each_iteration_with_its_loss_and_the_methods_parts() -> None:
+    objective = Scripted(3.0, 2.0, 1.0)
+    told = run(objective, objective.groups(), 3)
+    assert [(state.iteration, state.iterations, state.loss) for state in told] == [
+        (1, 3, 3.0),
+        (2, 3, 2.0),
+        (3, 3, 1.0),
+    ]
+    assert all(state.parts == {"share": 0.25, "pixels": 128.0} for state in told)
+    assert all(state.images_per_second > 0 for state in told)
+
+
+def test_it_tells_an_iteration_before_the_next_begins() -> None:
+    objective = Scripted(1, 1)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    progress = learn_step(
+        objective,
+        batches(2),
+        objective.groups(),
+        fabric=fabric,
+        iterations=2,
+        momentum=0.0,
+        weight_decay=0.0,
+        schedule="poly",
+    )
+    assert next(progress).iteration == 1
+    assert len(objective.inputs) == 1
+
+
+def test_the_rate_that_it_tells_is_the_heads_and_falls_by_the_poly_rule() -> None:
+    objective = Scripted(1, 1, 1, 1)
+    told = run(objective, objective.groups(trunk_lr=0.1, head_lr=0.5), 4)
+    assert [state.lr for state in told] == pytest.approx([0.5 * (1 - i / 4) ** 0.9 for i in range(4)])
+
+
+# ---- how it learns --------------------------------------------------------------------------------------------------
+
+
+def test_each_group_moves_at_its_own_falling_rate() -> None:
+    objective = Scripted(1, 1, 1, 1)
+    run(objective, objective.groups(trunk_lr=0.1, head_lr=0.5), 4)
+    distance = sum((1 - i / 4) ** 0.9 for i in range(4))  # every gradient is 1
+    assert objective.trunk.item() == pytest.approx(-0.1 * distance)
+    assert objective.head.item() == pytest.approx(-0.5 * distance)
+
+
+def test_its_momentum_is_nesterovs() -> None:
+    objective = Scripted(1, 1)
+    run(objective, objective.groups(head_lr=0.5), 2, momentum=0.9)
+    first, second = 1 + 0.9, 1 + 0.9 * (0.9 + 1)
+    assert objective.head.item() == pytest.approx(-0.5 * (first + 0.5**0.9 * second))
+
+
+def test_weights_decay() -> None:
+    objective = Scripted(1)
+    objective.head.data.fill_(2.0)
+    run(objective, objective.groups(head_lr=0.5), 1, weight_decay=0.1)
+    assert objective.head.item() == pytest.approx(2.0 - 0.5 * (1 + 0.1 * 2.0))
+
+
+def test_the_objective_is_in_training_mode_and_sees_pictures_normalised_as_torchvision_does() -> None:
+    objective = Scripted(1)
+    objective.eval()
+    run(objective, objective.groups(), 1)
+    ((image, _),) = batches(1)
+    to_float = v2.Compose(
+        [v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
+    )
+    assert objective.modes == [True]
+    torch.testing.assert_close(objective.inputs[0], to_float(image), check_stride=False)
+
+
+def test_the_loss_falls_on_what_a_pixel_can_tell() -> None:
+    torch.manual_seed(0)
+    objective = Pixelwise()
+    groups = [{"name": "heads", "params": list(objective.parameters()), "lr": 0.5}]
+    told = run(objective, groups, 20, momentum=0.9)
+    assert told[-1].loss < 0.1 * told[0].loss
+
+
+def network() -> Supervised:
+    torch.manual_seed(0)
+    labels = BRIGHT_OR_DARK
+    return Supervised(IncrementalDeepLab(Architecture("small", "deeplabv3", 8, 16), labels.head_sizes), labels, "ce")
+
+
+def test_a_network_learns_and_learns_the_same_from_the_same_seed() -> None:
+    losses, states = [], []
+    for _ in range(2):
+        objective = network()
+        groups = objective.model.trainable_groups(0.1, trunk_ratio=1.0, slow_head=None, slow_ratio=1.0)
+        told = run(objective, groups, 12, momentum=0.9, weight_decay=1e-4, batches=batches(12, size=4, side=32))
+        losses.append([state.loss for state in told])
+        states.append(objective.model.state_dict())
+    assert sum(losses[0][-3:]) < 0.7 * sum(losses[0][:3])
+    assert losses[0] == losses[1]
+    assert all(torch.equal(states[1][name], tensor) for name, tensor in states[0].items())
+
+
+# ---- refused --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_loss_that_is_no_number_is_refused_with_its_iteration_and_a_way_out(value: float) -> None:
+    objective = Scripted(1.0, 1.0, value, 1.0, 1.0)
+    with pytest.raises(UserError, match=rf"{value} at iteration 3 of 5 .*lower recipe.*lr"):
+        run(objective, objective.groups(), 5)
+    assert len(objective.inputs) == 3
+    assert objective.head.isfinite()
+
+
+def test_a_diverged_step_names_its_iteration_its_loss_and_the_rates_of_all_groups() -> None:
+    objective = Scripted(1.0, 1.0, float("nan"))
+    with pytest.raises(DivergedError) as refusal:
+        run(objective, objective.groups(trunk_lr=0.1, head_lr=0.5), 5, schedule="step")
+    assert refusal.value.iteration == 2
+    for words in ("the loss is nan at iteration 3 of 5", "with rates 0.1, 0.5"):
+        assert words in str(refusal.value)
+
+
+def test_a_diverged_step_leaves_the_weights_that_it_had() -> None:
+    objective, undisturbed = Scripted(1.0, 1.0, float("inf")), Scripted(1.0, 1.0)
+    with pytest.raises(DivergedError):
+        run(objective, objective.groups(), 3, schedule="step")
+    run(undisturbed, undisturbed.groups(), 2, schedule="step")
+    assert objective.head.item() == undisturbed.head.item()
+    assert objective.trunk.item() == undisturbed.trunk.item()
+
+
+@pytest.mark.parametrize(
+    ("schedule", "factors"),
+    [
+        ("poly", [(1 - i / 3) ** 0.9 for i in range(3)]),
+        ("warm_poly", [0.001, (2 / 3) ** 0.9, (1 / 3) ** 0.9]),
+        ("step", [1.0, 1.0, 1.0]),
+    ],
+)
+def test_rates_fall_as_the_schedule_says(schedule: str, factors: list[float]) -> None:
+    objective = Scripted(1, 1, 1)
+    told = run(objective, objective.groups(head_lr=0.5), 3, schedule=schedule)
+    assert [state.lr for state in told] == pytest.approx([0.5 * factor for factor in factors])
+    assert objective.head.item() == pytest.approx(-0.5 * sum(factors))
+
+
+# ---- the last good state --------------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_brings_back_weights_and_statistics_of_when_it_was_due() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2))
+    snapshot = Snapshot(model, every=2)
+    states = []
+    for iteration in range(1, 6):
+        model(torch.randn(2, 3, 4, 4))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter += 1.0
+        snapshot.take(iteration)
+        states.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+    snapshot.restore()
+    assert snapshot.iteration == 4
+    assert all(torch.equal(tensor, states[3][name]) for name, tensor in model.state_dict().items())
+
+
+def test_before_the_first_one_is_due_a_snapshot_holds_the_start() -> None:
+    model = nn.Conv2d(3, 2, 1)
+    before = model.weight.clone()
+    snapshot = Snapshot(model)
+    with torch.no_grad():
+        model.weight.fill_(9)
+    for iteration in range(1, 100):
+        snapshot.take(iteration)
+    snapshot.restore()
+    assert snapshot.iteration == 0
+    assert torch.equal(model.weight, before)
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_a_snapshot_of_broken_weights_is_not_taken(broken: float) -> None:
+    """A finite loss may have had an infinite gradient: the weights are broken before a loss tells it."""
+    model = nn.Conv2d(3, 2, 1)
+    snapshot = Snapshot(model, every=1)
+    snapshot.take(1)
+    with torch.no_grad():
+        model.weight[0, 0] = broken
+    snapshot.take(2)
+    snapshot.restore()
+    assert snapshot.iteration == 1
+    assert model.weight.isfinite().all()
