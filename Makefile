@@ -34,7 +34,7 @@ ui: setup
 # the columns that tell: scores, and parameters that differ
 experiments: setup
 	. $(BIN)/activate && dvc exp show --only-changed --sort-by final.all --sort-order desc --drop \
-	    'per_class_iou|final.(step|previous|current|pixel|old_without|all_without)|evaluation.pictures|(ssul|stages)($$|/)|(data|reports)/'
+	    'per_class_iou|final.(step|previous|current|pixel|old_without|all_without)|evaluation.examples|(ssul|stages)($$|/)|(data|reports)/'
 
 check: setup
 	. $(BIN)/activate && ruff format --check . && ruff check . && mypy && lint-imports

@@ -97,7 +97,7 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size = QUICK if given.quick else GPU if device.type == "cuda" else FULL
     size = replace(size, rounds=given.rounds or size.rounds)
-    tell(f"a base iteration: {size.trunk}, {size.side} px, batch {size.batch}", compare(size, device), given.json)
+    tell(f"a base iteration: {size.backbone}, {size.side} px, batch {size.batch}", compare(size, device), given.json)
 
 
 if __name__ == "__main__":

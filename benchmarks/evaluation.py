@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from benchmarks.measure import Row, arguments, take_turns, tell
 from ssul.inference.confusion import ConfusionMatrix
-from ssul.inference.predict import contenders, predict
+from ssul.inference.predict import possible_winners, predict
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
@@ -96,9 +96,9 @@ def make_case(setting: Setting, *, like_photograph: bool, device: torch.device) 
     labels = setting.labels
     height, width = -(-setting.height // STRIDE), -(-setting.width // STRIDE)
     if like_photograph:
-        coarse = _five_regions(labels.channel_count, height, width, chance)
+        coarse = _five_regions(labels.num_channels, height, width, chance)
     else:
-        coarse = torch.randn(1, labels.channel_count, height, width, generator=chance) - 2.0
+        coarse = torch.randn(1, labels.num_channels, height, width, generator=chance) - 2.0
     image = torch.randn(1, 3, setting.height, setting.width, generator=chance)
     truth = torch.randint(0, setting.classes + 1, (height, width), generator=chance).to(torch.uint8)
     truth[:, -2:] = VOID
@@ -133,28 +133,28 @@ def after_the_network(setting: Setting, *, like_photograph: bool, rounds: int, d
         theirs / mine,
         TARGET,
         equal,
-        f"{1e3 * mine:.1f} ms against {1e3 * theirs:.1f} ms; {len(contenders(case.coarse))} channels can win; "
+        f"{1e3 * mine:.1f} ms against {1e3 * theirs:.1f} ms; {len(possible_winners(case.coarse))} channels can win; "
         f"{differing} pixels differ",
     )
 
 
-def whole_images(setting: Setting, *, trunk: str, rounds: int, device: torch.device) -> Row:
+def whole_images(setting: Setting, *, backbone: str, rounds: int, device: torch.device) -> Row:
     """From normalised image to counts: the same network in the same memory layout on both sides."""
     torch.manual_seed(0)
-    made = Architecture(trunk=trunk, head="deeplabv3", output_stride=STRIDE, width=256)
+    made = Architecture(backbone=backbone, head="deeplabv3", output_stride=STRIDE, width=256)
     model = IncrementalDeepLab(made, setting.labels.head_sizes)
     network = model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     case = make_case(setting, like_photograph=False, device=device)
     image = case.image.contiguous(memory_format=torch.channels_last)
     mine, theirs = take_turns(
-        lambda: ours(case, network.coarse(image)),
+        lambda: ours(case, network.forward_low_res(image)),
         lambda: textbook(case, network(image)),
         rounds=rounds,
         device=device,
     )
-    equal, differing = same(case, ours(case, network.coarse(image)), network(image))
+    equal, differing = same(case, ours(case, network.forward_low_res(image)), network(image))
     return Row(
-        f"whole images with {trunk}, {sizes(setting)}",
+        f"whole images with {backbone}, {sizes(setting)}",
         theirs / mine,
         None,
         equal,
@@ -192,7 +192,7 @@ def memory(setting: Setting) -> Row:
 
 def sizes(setting: Setting) -> str:
     """A setting in words."""
-    return f"{setting.name} {setting.labels.channel_count} channels {setting.height}x{setting.width}"
+    return f"{setting.name} {setting.labels.num_channels} channels {setting.height}x{setting.width}"
 
 
 WAYS: dict[str, Callable[[Case], Judgement]] = {
@@ -248,9 +248,11 @@ def main() -> None:
             for setting in ((SMALL, VOC) if options.quick else (VOC, ADE))
             for like_photograph in (False, True)
         ]
-        trunk = "mobilenet_v2" if options.quick else "resnet50"
+        backbone = "mobilenet_v2" if options.quick else "resnet50"
         judged = (SMALL,) if options.quick else (VOC, ADE)
-        rows.extend(whole_images(setting, trunk=trunk, rounds=rounds // 2 + 2, device=device) for setting in judged)
+        rows.extend(
+            whole_images(setting, backbone=backbone, rounds=rounds // 2 + 2, device=device) for setting in judged
+        )
         rows.extend(memory(setting) for setting in ((VOC,) if options.quick else (VOC, ADE)))
     tell("Evaluation", rows, options.json)
 

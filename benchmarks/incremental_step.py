@@ -19,7 +19,7 @@ from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 from ssul.methods.ssul.frozen_teacher import fold_norms
 from ssul.methods.ssul.increment import prepare_increment
-from ssul.model.deeplab import Architecture, IncrementalDeepLab, seen_by_heads
+from ssul.model.deeplab import Architecture, IncrementalDeepLab, head_input
 
 THRESHOLD = 0.7
 CASES = {  # the classes that each step learned, the last one's too
@@ -36,7 +36,7 @@ GPU_TARGET, MEMORY_TARGET, GROWTH_TARGET = 4.0, 0.4, 1.3
 class Size:
     """How large the comparison is."""
 
-    trunk: str
+    backbone: str
     side: int
     batch: int
     rounds: int
@@ -51,23 +51,23 @@ def network(size: Size, labels: LabelSpace) -> IncrementalDeepLab:
     A class's logits lie around -8 with a spread of 2, as where it is not to be seen; every eighth class's around 0.
     """
     torch.manual_seed(0)
-    model = IncrementalDeepLab(Architecture(size.trunk, "deeplabv3", 16, 256), labels.head_sizes)
+    model = IncrementalDeepLab(Architecture(size.backbone, "deeplabv3", 16, 256), labels.head_sizes)
     pictures, _ = batch_of(size, labels, torch.device("cpu"))
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     with torch.no_grad():
         for norm in norms:
             norm.momentum = 1.0
-        seen = seen_by_heads(model.train().features(pictures))
+        seen = head_input(model.train().features(pictures))
         channel = 0
         for head in model.heads:
             head(seen)
         for head in model.eval().heads:
-            assert isinstance(head.score, nn.Conv2d)
-            assert head.score.bias is not None
+            assert isinstance(head.classifier, nn.Conv2d)
+            assert head.classifier.bias is not None
             spread, centre = torch.std_mean(head(seen), dim=(0, 2, 3))
             wanted = torch.tensor([0.0 if (channel + place) % 8 == 0 else -8.0 for place in range(len(centre))])
-            head.score.weight.mul_((2 / spread)[:, None, None, None])
-            head.score.bias.copy_((head.score.bias - centre) * 2 / spread + wanted)
+            head.classifier.weight.mul_((2 / spread)[:, None, None, None])
+            head.classifier.bias.copy_((head.classifier.bias - centre) * 2 / spread + wanted)
             channel += len(centre)
     return model
 
@@ -83,7 +83,7 @@ def batch_of(size: Size, labels: LabelSpace, device: torch.device) -> tuple[Tens
     """Noise, and a target as `encode` makes it: unknown, background, the newest classes, some void."""
     generator = torch.Generator().manual_seed(1)
     images = torch.randn(size.batch, 3, size.side, size.side, generator=generator)
-    values = torch.tensor([0, 1, *range(labels.channel_count - len(labels.groups[-1]), labels.channel_count), VOID])
+    values = torch.tensor([0, 1, *range(labels.num_channels - len(labels.groups[-1]), labels.num_channels), VOID])
     coarse = torch.randint(len(values), (size.batch, 1, 9, 9), generator=generator).float()
     chosen = functional.interpolate(coarse, size=(size.side, size.side), mode="nearest")[:, 0].long()
     return images.to(device), values.to(torch.uint8)[chosen].to(device)
@@ -97,14 +97,14 @@ class Textbook:
         self.teacher = copy.deepcopy(model).requires_grad_(False).eval()
         self.student = model
         model.grow(len(labels.groups[-1]))
-        model.transfer(parent=0)
+        model.init_head_from_unknown(parent=0)
         learning = (0, 1, len(labels.head_sizes) - 1)
         model.requires_grad_(False)
         for head in learning:
             for name, parameter in model.heads[head].named_parameters():
                 parameter.requires_grad_(not name.startswith("norm"))
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.classes = labels.channel_count
+        self.classes = labels.num_channels
 
     def gradients(self, images: Tensor, target: Tensor) -> list[Tensor]:
         """One iteration up to the gradients."""
@@ -188,7 +188,7 @@ def compare(name: str, size: Size, device: torch.device) -> list[Row]:
 
 
 def trunk_rows(size: Size, device: torch.device) -> list[Row]:
-    """What layout, folded norms, bf16 and compiling each give, for trunk and pyramid in evaluation."""
+    """What layout, folded norms, bf16 and compiling each give, for backbone and aspp in evaluation."""
     labels = labels_of(CASES["voc_15-1_last"])
     plain = network(size, labels).requires_grad_(False).to(device)
     images, _ = batch_of(size, labels, device)
@@ -213,13 +213,13 @@ def trunk_rows(size: Size, device: torch.device) -> list[Row]:
         variants |= {"... and bf16": half(last.features), "... and compiled": half(compiled)}
     rows = []
     with torch.no_grad():
-        expected = copy.deepcopy(plain).double().features(images.double()).pyramid
+        expected = copy.deepcopy(plain).double().features(images.double()).aspp
 
         def run_in_double(name: str) -> Tensor:
             variant = copy.deepcopy(plain).double()
             fold_norms(variant)
             layout = torch.channels_last if "channels_last" in name else torch.contiguous_format
-            found: Tensor = variant.to(memory_format=layout).features(images.double()).pyramid  # type: ignore[call-overload]
+            found: Tensor = variant.to(memory_format=layout).features(images.double()).aspp  # type: ignore[call-overload]
             return found
 
         for name, run in variants.items():
@@ -227,7 +227,7 @@ def trunk_rows(size: Size, device: torch.device) -> list[Row]:
             near: bool | None = None  # half precision differs
             if "..." not in name:
                 near = bool((run_in_double(name) - expected).norm() < 1e-9 * expected.norm())
-            rows.append(Row(f"trunk: {name}", other / mine, None, near, f"{mine:.3f} s against {other:.3f} s"))
+            rows.append(Row(f"backbone: {name}", other / mine, None, near, f"{mine:.3f} s against {other:.3f} s"))
     return rows
 
 
@@ -266,7 +266,7 @@ def memory(name: str, size: Size) -> Row:
     """Peak memory of a batch at which the weights do not decide, each side in a process of its own."""
     peaks = []
     for side in ("ours", "textbook"):
-        words = [sys.executable, "-m", "benchmarks.incremental_step", "--peak", side, name, size.trunk]
+        words = [sys.executable, "-m", "benchmarks.incremental_step", "--peak", side, name, size.backbone]
         words += [str(size.side), str(max(size.batch, MEMORY_BATCH))]
         peaks.append(float(subprocess.run(words, capture_output=True, text=True, check=True).stdout))
     mine, other = peaks
@@ -289,8 +289,8 @@ def main() -> None:
     given = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if given.peak:
-        side, name, trunk, pixels, batch = given.peak
-        print(peak(side, name, Size(trunk, int(pixels), int(batch), 1), device))
+        side, name, backbone, pixels, batch = given.peak
+        print(peak(side, name, Size(backbone, int(pixels), int(batch), 1), device))
         return
     size = QUICK if given.quick else GPU if device.type == "cuda" else FULL
     size = replace(size, rounds=given.rounds or size.rounds)
@@ -300,7 +300,7 @@ def main() -> None:
     rows += trunk_rows(size, device)
     if not given.quick:
         rows += [growth(size, device), memory("ade_100-5_last", size)]
-    tell(f"an incremental iteration: {size.trunk}, {size.side} px, batch {size.batch}, float32", rows, given.json)
+    tell(f"an incremental iteration: {size.backbone}, {size.side} px, batch {size.batch}, float32", rows, given.json)
 
 
 if __name__ == "__main__":

@@ -20,12 +20,12 @@ from torch import Tensor
 from torchvision.transforms import functional
 
 from benchmarks.measure import Row, arguments, tell
-from ssul.data.dataset import Picture, SegmentationDataset
-from ssul.data.image_cache import PictureCache
-from ssul.data.layout import Folders
-from ssul.data.random_crop import Window, draw_window
+from ssul.data.dataset import LabeledImage, SegmentationDataset
+from ssul.data.image_cache import ImageCache
+from ssul.data.layout import ImagePaths
+from ssul.data.random_crop import CropWindow, sample_crop_window
 from ssul.data.sampling import Item, SampleOrder, derive_seed
-from ssul.data.training_set import TrainingSamples, Variation
+from ssul.data.training_set import Augmentation, TrainingDataset
 from ssul.data.transforms import IMAGENET_MEAN, IMAGENET_STD, MEAN_COLOUR, normalise, resize_target
 from ssul.datasets.catalog import data_set
 from ssul.labels.ids import VOID
@@ -34,7 +34,7 @@ from ssul.labels.space import LabelSpace
 CROP = 513
 LABELS = LabelSpace((tuple(range(1, 16)), (16,), (17,)), unknown=True, activation="sigmoid")
 ANNOTATED = (17,)
-VARIATION = Variation(CROP, (0.5, 2.0))
+VARIATION = Augmentation(CROP, (0.5, 2.0))
 PILLOWS = Image.Resampling
 _FORMATS = ("JPEG", "PNG")
 
@@ -52,19 +52,19 @@ def main() -> None:
     count, rounds = (8, 3) if options.quick else (32, 9)
     rounds = options.rounds or rounds
     with tempfile.TemporaryDirectory() as drawn:
-        folders = Folders(options.root or Path(drawn), data_set("voc").train)
+        folders = ImagePaths(options.root or Path(drawn), data_set("voc").train)
         if options.root is None:
-            draw_pictures(folders, count)
+            draw_examples(folders, count)
         rows = measure(folders, pictures_in(folders, count), rounds)
     tell(f"training samples of {CROP} px, {count} pictures", rows, options.json)
 
 
-def measure(folders: Folders, ids: list[str], rounds: int) -> list[Row]:
+def measure(folders: ImagePaths, ids: list[str], rounds: int) -> list[Row]:
     """All rows; each call takes every picture once."""
     dataset = SegmentationDataset(folders, saliency=folders.saliency(ids[0]).exists())
     order = SampleOrder(tuple(Item(image_id, ANNOTATED) for image_id in ids), (), len(ids), seed=0, step=2)
-    samples = TrainingSamples(order, dataset, LABELS, VARIATION, iterations=1)
-    kept = TrainingSamples(order, dataset, LABELS, VARIATION, iterations=1, cache=PictureCache(2**40))
+    samples = TrainingDataset(order, dataset, LABELS, VARIATION, iterations=1)
+    kept = TrainingDataset(order, dataset, LABELS, VARIATION, iterations=1, cache=ImageCache(2**40))
     slots = range(len(ids))
     places = [order.item(0, slot).id for slot in slots]
     pictures = [dataset.read(image_id) for image_id in places]
@@ -74,7 +74,7 @@ def measure(folders: Folders, ids: list[str], rounds: int) -> list[Row]:
         return textbook(folders, places[slot], windows[slot], saliency=dataset.saliency)
 
     def plainly_decoded(slot: int) -> list[Tensor]:
-        paths = folders.all_of(places[slot], saliency=dataset.saliency)
+        paths = folders.files_of(places[slot], saliency=dataset.saliency)
         return [plain_image(paths[0]), *(plain_values(path) for path in paths[1:])]
 
     def whole(slot: int) -> tuple[Tensor, Tensor]:
@@ -124,31 +124,31 @@ def core_seconds(ours: Work, theirs: Work, slots: range, rounds: int) -> tuple[f
     return statistics.median(times[0][1:]), statistics.median(times[1][1:])
 
 
-def same_samples(ours: tuple[Tensor, Tensor], theirs: tuple[Tensor, Tensor], window: Window) -> bool:
+def same_samples(ours: tuple[Tensor, Tensor], theirs: tuple[Tensor, Tensor], window: CropWindow) -> bool:
     """Whether targets are equal, where either answer is not right, and images within two grey levels."""
     images = [one if one.is_floating_point() else normalise(one[None])[0] for one in (ours[0], theirs[0])]
     levels = (images[0] - images[1]).abs() * 255 * torch.tensor(IMAGENET_STD)[:, None, None]
     return bool(levels.max() < 2.01) and bool(((ours[1] == theirs[1]) | undecided(window)).all())
 
 
-def parts_of(picture: Picture) -> list[Tensor]:
+def parts_of(picture: LabeledImage) -> list[Tensor]:
     """Image, mask and, if there is one, saliency map."""
     return [part for part in (picture.image, picture.mask, picture.saliency) if part is not None]
 
 
-def window_of(order: SampleOrder, slot: int, height: int, width: int) -> Window:
+def window_of(order: SampleOrder, slot: int, height: int, width: int) -> CropWindow:
     """What the stream draws for a slot of the first iteration."""
     seed = derive_seed(order.seed, order.step, "augmentation", 0, slot)
     generator = torch.Generator().manual_seed(seed)
-    return draw_window(height, width, crop=VARIATION.crop, scale=VARIATION.scale, generator=generator)
+    return sample_crop_window(height, width, crop=VARIATION.crop, scale=VARIATION.scale, generator=generator)
 
 
 # --- the plain ways ---------------------------------------------------------------------------------------------------
 
 
-def textbook(folders: Folders, image_id: str, window: Window, *, saliency: bool) -> tuple[Tensor, Tensor]:
+def textbook(folders: ImagePaths, image_id: str, window: CropWindow, *, saliency: bool) -> tuple[Tensor, Tensor]:
     """A sample as most code makes it, float (3, S, S) and uint8 (S, S): the published code's transforms and order."""
-    image, *maps = (Image.open(path, formats=_FORMATS) for path in folders.all_of(image_id, saliency=saliency))
+    image, *maps = (Image.open(path, formats=_FORMATS) for path in folders.files_of(image_id, saliency=saliency))
     size = window.resized[::-1]
     photograph = crop(image.convert("RGB").resize(size, PILLOWS.BILINEAR), window, tuple(MEAN_COLOUR.tolist()))
     values, *salient = (np.array(crop(one.resize(size, PILLOWS.NEAREST), window, VOID)) for one in maps)
@@ -163,7 +163,7 @@ def textbook(folders: Folders, image_id: str, window: Window, *, saliency: bool)
     return pixels, torch.from_numpy(target)
 
 
-def undecided(window: Window) -> Tensor:
+def undecided(window: CropWindow) -> Tensor:
     """Where a crop's pixel lies exactly between two on disk, either of which is nearest: Pillow and torch differ."""
     rows, columns = (
         (2 * np.arange(new) + 1) * old % (2 * new) == 0 for old, new in zip(window.source, window.resized, strict=True)
@@ -172,7 +172,7 @@ def undecided(window: Window) -> Tensor:
     return torch.from_numpy(np.array(crop(Image.fromarray(either.astype(np.uint8)), window, 0))).bool()
 
 
-def crop(picture: Image.Image, window: Window, fill: int | tuple[int, ...]) -> Image.Image:
+def crop(picture: Image.Image, window: CropWindow, fill: int | tuple[int, ...]) -> Image.Image:
     """Pads on all sides that lack something, crops, and flips."""
     height, width = window.resized
     wide, high = max(0, window.side - width), max(0, window.side - height)
@@ -195,13 +195,13 @@ def plain_values(path: Path) -> Tensor:
         return torch.from_numpy(np.array(picture))
 
 
-def of_the_whole(image: Tensor, mask: Tensor, window: Window) -> tuple[Tensor, Tensor]:
+def of_the_whole(image: Tensor, mask: Tensor, window: CropWindow) -> tuple[Tensor, Tensor]:
     """Everything is resized, then cut, with the same kernels."""
     height, width = window.resized
-    all_of_it = Window(window.source, window.resized, 0, 0, max(height, width), flipped=False)
+    all_of_it = CropWindow(window.source, window.resized, 0, 0, max(height, width), flipped=False)
     resized = all_of_it.image(image)[:, :height, :width]
     labels = resize_target(mask, [height, width])
-    rest = Window(window.resized, window.resized, window.top, window.left, window.side, window.flipped)
+    rest = CropWindow(window.resized, window.resized, window.top, window.left, window.side, window.flipped)
     return rest.image(resized), rest.target(as_is, labels, fill=VOID)
 
 
@@ -213,7 +213,7 @@ def as_is(mask: Tensor) -> Tensor:
 # --- pictures ---------------------------------------------------------------------------------------------------------
 
 
-def pictures_in(folders: Folders, count: int) -> list[str]:
+def pictures_in(folders: ImagePaths, count: int) -> list[str]:
     """Some images that have a mask, in order of their names; with a saliency map if any has one."""
     masks = sorted(folders.mask("x").parent.glob("*.png"))
     ids = [mask.stem for mask in masks if folders.image(mask.stem).exists()]
@@ -224,7 +224,7 @@ def pictures_in(folders: Folders, count: int) -> list[str]:
     return found
 
 
-def draw_pictures(folders: Folders, count: int) -> None:
+def draw_examples(folders: ImagePaths, count: int) -> None:
     """Photographs of 500 x 375 with smooth content and noise, palette masks of blobs, saliency maps."""
     rows, columns = np.mgrid[:375, :500]
     for number in range(count):
@@ -242,7 +242,7 @@ def draw_pictures(folders: Folders, count: int) -> None:
         mask.putpalette([channel for value in range(256) for channel in (value, 255 - value, 128)])
         salient = Image.fromarray(np.where(waves[0] > 0.2, 255, 0).astype(np.uint8))
         name = f"drawn_{number}"
-        for path in folders.all_of(name, saliency=True):
+        for path in folders.files_of(name, saliency=True):
             path.parent.mkdir(parents=True, exist_ok=True)
         photograph.save(folders.image(name), quality=90)
         mask.save(folders.mask(name))

@@ -104,7 +104,7 @@ def made_up() -> list[str]:
         files = [
             "model.json",
             "training.json",
-            "trunk.safetensors",
+            "backbone.safetensors",
             *(f"head_{k}.safetensors" for k in range(3 + step)),
         ]
         names += [f"checkpoints/step_{step}/{file}" for file in files]

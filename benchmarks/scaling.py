@@ -20,10 +20,10 @@ from benchmarks.incremental_step import GPU, QUICK, Lean, Size, Textbook, batch_
 from benchmarks.measure import Row, arguments, seconds_of, take_turns, tell
 from ssul.inference.device import choose_device
 from ssul.labels.space import LabelSpace
-from ssul.methods.ssul.frozen_teacher import FrozenNetwork
+from ssul.methods.ssul.frozen_teacher import FrozenTeacher
 from ssul.methods.ssul.increment import learning_heads
 from ssul.model.deeplab import upsample
-from ssul.training.distributed import launch, share_of_host
+from ssul.training.distributed import fabric_settings, launch
 from ssul.training.loop import learn_step
 from ssul.training.losses import binary_cross_entropy
 
@@ -50,7 +50,7 @@ class NetworkAlone:
         """Draws the network after the step before, and grows it."""
         self.labels, self.old = labels_of(groups), labels_of(groups[:-1])
         self.model = network(size, self.old).to(device)
-        self.teacher = FrozenNetwork(self.model).to(device)
+        self.teacher = FrozenTeacher(self.model).to(device)
         self.model.grow(groups[-1])
         self.learning = learning_heads(self.labels)
         self.model.to(device).freeze_past(self.learning)
@@ -61,10 +61,10 @@ class NetworkAlone:
         self.model.zero_grad(set_to_none=True)
         features = self.teacher.features(images)
         with torch.no_grad():
-            scores = self.teacher.score(features)
-            for image, able in zip(scores, self.old.able_channels(scores, 0.7).cpu(), strict=True):
+            scores = self.teacher.classify(features)
+            for image, able in zip(scores, self.old.candidate_channels(scores, 0.7).cpu(), strict=True):
                 upsample(image[None, able.to(image.device)], images).max(dim=1)
-        logits = upsample(self.model.score(features, self.learning), images)
+        logits = upsample(self.model.classify(features, self.learning), images)
         torch.autograd.backward(binary_cross_entropy(logits, target))
 
 
@@ -125,11 +125,11 @@ def share(side: int) -> None:
     labels, old = labels_of((15, 1)), labels_of((15,))
     size = Size("resnet50", side, 4, 1)
     lean = Lean(network(Size("resnet50", side, 2, 1), old), old, labels.groups[-1])
-    fabric = choose_device("32", share_of_host())
+    fabric = choose_device("32", fabric_settings())
     rank, processes = launch(fabric, size.batch)
     images, target = batch_of(size, labels, torch.device("cpu"))
     batch = ((255 * images.sigmoid()).to(torch.uint8)[rank::processes], target[rank::processes])
-    groups = lean.objective.model.trainable_groups(0.01, trunk_ratio=1.0, slow_head=None, slow_ratio=1.0)
+    groups = lean.objective.model.parameter_groups(0.01, backbone_ratio=1.0, low_lr_head=None, low_lr_ratio=1.0)
     started, losses = 0.0, []
     for state in learn_step(
         lean.objective,
@@ -186,7 +186,7 @@ def main() -> None:
         rows += against_textbook(size, device)
     if device.type == "cpu":
         rows += processes(129 if given.quick else size.side)
-    tell(f"scaling of an incremental iteration: {size.trunk}, {size.side} px, batch {size.batch}", rows, given.json)
+    tell(f"scaling of an incremental iteration: {size.backbone}, {size.side} px, batch {size.batch}", rows, given.json)
 
 
 if __name__ == "__main__":

@@ -49,9 +49,9 @@ def scenario(architecture: Architecture, folder: Path, others: Path) -> None:
         if step:
             model, _ = load_checkpoint(folder / f"step_{step - 1}")
             start = 1 + len(labels.classes)
-            labels = labels.grown(range(start, start + INCREMENT))
+            labels = labels.with_step(range(start, start + INCREMENT))
             model.grow(INCREMENT)
-            model.transfer(labels.unknown_head)
+            model.init_head_from_unknown(labels.unknown_head)
             model = learn(model, labels)
         save_checkpoint(folder / f"step_{step}", model, {"labels": labels.describe()})
         torch.save(model.state_dict(), others / f"step_{step}.pt")
@@ -84,9 +84,9 @@ def bytes_under(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def measure(trunk: str, width: int) -> list[Row]:
+def measure(backbone: str, width: int) -> list[Row]:
     """The rows of one architecture."""
-    architecture = Architecture(trunk=trunk, head="deeplabv3", output_stride=16, width=width)
+    architecture = Architecture(backbone=backbone, head="deeplabv3", output_stride=16, width=width)
     with tempfile.TemporaryDirectory() as temporary:
         ours, textbook = Path(temporary) / "ours", Path(temporary) / "textbook"
         ours.mkdir()
@@ -96,7 +96,7 @@ def measure(trunk: str, width: int) -> list[Row]:
         whole = (textbook / f"step_{STEPS - 1}.pt").stat().st_size
         mine = cached_bytes(ours, [f"step_{step}" for step in range(STEPS)])
         theirs = cached_bytes(textbook, [f"step_{step}.pt" for step in range(STEPS)])
-    name, unit = f"{trunk}, {STEPS} steps in DVC's cache", "whole models"
+    name, unit = f"{backbone}, {STEPS} steps in DVC's cache", "whole models"
     return [
         Row(
             name,
@@ -114,8 +114,8 @@ def measure(trunk: str, width: int) -> list[Row]:
 def main() -> None:
     """Measures and prints."""
     options = arguments(__doc__ or "").parse_args()
-    trunks = {"mobilenet_v2": 64} if options.quick else {"resnet50": 256, "resnet101": 256}
-    rows = [row for trunk, width in trunks.items() for row in measure(trunk, width)]
+    backbones = {"mobilenet_v2": 64} if options.quick else {"resnet50": 256, "resnet101": 256}
+    rows = [row for backbone, width in backbones.items() for row in measure(backbone, width)]
     tell("Storage", rows, options.json)
 
 

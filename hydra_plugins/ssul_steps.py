@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from ssul.config.load import parse_custom_dataset
-from ssul.datasets.custom import data_set_of
+from ssul.datasets.custom import resolve_dataset
 from ssul.scenario.class_orders import published_orders
 from ssul.scenario.order import learning_order
 from ssul.scenario.scenario import Scenario, pipeline_steps
@@ -17,7 +17,7 @@ def steps(
 ) -> DictConfig:
     """The increments of a scenario, as dvc.yaml's `foreach` wants them."""
     own = None if described is None else parse_custom_dataset(OmegaConf.to_container(described))
-    data_set = data_set_of(data_set_name, own)
+    data_set = resolve_dataset(data_set_name, own)
     learned = learning_order(
         order if isinstance(order, str) else list(order),
         names=data_set.classes,

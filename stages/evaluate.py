@@ -11,25 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from ssul.config.load import load_params
-from ssul.config.paths import LAYOUT, picture_root
-from ssul.config.schema import Data, Settings
+from ssul.config.paths import LAYOUT, data_root
+from ssul.config.schema import DataParams, Params
 from ssul.data.dataset import SegmentationDataset
-from ssul.data.dataset_info import About
+from ssul.data.dataset_info import DatasetInfo
 from ssul.data.index import ImageIndex, IndexRow, require_unchanged
-from ssul.evaluation.evaluate import Judged, evaluate, total
-from ssul.evaluation.examples import choose_pictures, keeping
+from ssul.evaluation.evaluate import EvaluatedImage, evaluate, total
+from ssul.evaluation.examples import choose_examples, save_examples
 from ssul.evaluation.results import Results
 from ssul.evaluation.scores import Holdout, Scores, score, score_holdout
 from ssul.inference.device import choose_device
-from ssul.inference.trained_model import Learned
-from ssul.io.atomic import replaced_folder
+from ssul.inference.trained_model import TrainedModel
+from ssul.io.atomic import replace_dir
 from ssul.labels.space import LabelSpace
 from ssul.model.checkpoint import read_training
 from ssul.model.deeplab import IncrementalDeepLab
 from ssul.pipeline.progress import shown
 from ssul.pipeline.run import run
 from ssul.scenario.splits import Split
-from stages.pictures import training_pictures
+from stages.pictures import training_dataset
 
 Rows = tuple[dict[str, Any], ...]
 
@@ -48,16 +48,19 @@ def main(step: str) -> None:
     current = int(step)
     index = ImageIndex.read(LAYOUT.index("val"))
     images, held_out = validation_images(settings.data, index), held_out_images(settings.data, current)
-    learned = Learned.load(LAYOUT.checkpoint(current))
+    learned = TrainedModel.load(LAYOUT.checkpoint(current))
     model, labels = learned.model, learned.labels
     names = ("background", *learned.class_names)
     group_sizes = tuple(len(group) for group in labels.groups)
-    kept, palette = set(choose_pictures(index, settings.evaluation.pictures)), About.read(LAYOUT.about).palette
-    with replaced_folder(LAYOUT.evaluation(current)) as folder:
-        history, curves = carried_on(current, folder)
+    kept, palette = (
+        set(choose_examples(index, settings.evaluation.examples)),
+        DatasetInfo.read(LAYOUT.dataset_info).palette,
+    )
+    with replace_dir(LAYOUT.evaluation(current)) as folder:
+        history, curves = previous_results(current, folder)
         curve = read_training(LAYOUT.checkpoint(current))
         judged = judge(model, labels, images, settings, title=f"evaluate step {current}")
-        confusion = total(keeping(judged, kept, folder / "pictures", step=current, palette=palette), len(names))
+        confusion = total(save_examples(judged, kept, folder / "pictures", step=current, palette=palette), len(names))
         scores = score(confusion, group_sizes, names, history, has_background=index.values.background)
         if held_out.ids:
             judged = judge(model, labels, held_out, settings, title=f"evaluate step {current}, held out")
@@ -82,16 +85,16 @@ def main(step: str) -> None:
     tell(scores)
 
 
-def validation_images(data: Data, index: ImageIndex) -> Images:
+def validation_images(data: DataParams, index: ImageIndex) -> Images:
     """All validation images."""
-    dataset = SegmentationDataset.of(index, picture_root(data.root, LAYOUT), saliency=False)
+    dataset = SegmentationDataset.of(index, data_root(data.root, LAYOUT), saliency=False)
     return unchanged(dataset, index.rows)
 
 
-def held_out_images(data: Data, step: int) -> Images:
+def held_out_images(data: DataParams, step: int) -> Images:
     """The training images that this step and those before it would have trained on; perhaps none."""
     index, held_out = ImageIndex.read(LAYOUT.index("train")), set(Split.read(LAYOUT.split(step)).holdout)
-    images = unchanged(training_pictures(data, index), [row for row in index.rows if row.id in held_out])
+    images = unchanged(training_dataset(data, index), [row for row in index.rows if row.id in held_out])
     return replace(images, dataset=replace(images.dataset, saliency=False))  # no score looks at saliency
 
 
@@ -101,7 +104,7 @@ def unchanged(dataset: SegmentationDataset, rows: Sequence[IndexRow]) -> Images:
     return Images(dataset, [row.id for row in rows])
 
 
-def carried_on(step: int, folder: Path) -> tuple[Rows, Rows]:
+def previous_results(step: int, folder: Path) -> tuple[Rows, Rows]:
     """Copies the pictures of the step before into an evaluation folder.
 
     Returns:
@@ -118,8 +121,8 @@ def carried_on(step: int, folder: Path) -> tuple[Rows, Rows]:
 
 
 def judge(
-    model: IncrementalDeepLab, labels: LabelSpace, images: Images, settings: Settings, *, title: str
-) -> Iterator[Judged]:
+    model: IncrementalDeepLab, labels: LabelSpace, images: Images, settings: Params, *, title: str
+) -> Iterator[EvaluatedImage]:
     """Predicts images under a progress bar, by the protocol of the parameters."""
     judged = evaluate(
         model,

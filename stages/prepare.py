@@ -6,22 +6,22 @@ from itertools import chain, groupby
 from pathlib import Path
 
 from ssul.config.load import load_params
-from ssul.config.paths import LAYOUT, Layout, given_checkpoint, picture_root, project_root
-from ssul.config.schema import Data
-from ssul.data.dataset_info import About
+from ssul.config.paths import LAYOUT, Layout, data_root, given_checkpoint, project_root
+from ssul.config.schema import DataParams
+from ssul.data.dataset_info import DatasetInfo
 from ssul.data.index import ImageIndex, IndexRow
-from ssul.data.initial_checkpoint import Start
-from ssul.data.layout import Files, Folders
-from ssul.datasets.catalog import DataSet
-from ssul.datasets.custom import data_set_of, has_maps
+from ssul.data.initial_checkpoint import InitialCheckpoint
+from ssul.data.layout import ImagePaths, SplitFiles
+from ssul.datasets.catalog import DatasetSpec
+from ssul.datasets.custom import resolve_dataset, uses_saliency
 from ssul.datasets.download import how_to_get, missing_archives, obtain
-from ssul.datasets.scan import NAMED_AT_MOST, Fault, examine_images, refuse
-from ssul.datasets.scan_cache import Memo
+from ssul.datasets.scan import MAX_NAMED, ImageProblem, refuse, scan_images
+from ssul.datasets.scan_cache import ScanCache
 from ssul.datasets.shapes.world import draw_world
 from ssul.datasets.split_ids import split_ids
 from ssul.errors import UserError
-from ssul.io.atomic import replaced_folder, write_text
-from ssul.io.urls import is_address
+from ssul.io.atomic import replace_dir, write_text
+from ssul.io.urls import is_url
 from ssul.pipeline.progress import progress_bar, shown
 from ssul.pipeline.run import run
 
@@ -32,17 +32,17 @@ def main() -> None:
     """Writes data/drawn and data/index from the `data` parameters, and notes the checkpoint to start from."""
     settings = load_params(LAYOUT.params)
     data = settings.data
-    start = Start.of(given_checkpoint(settings.recipe.base.checkpoint))
-    data_set = data_set_of(data.name, data.described)
-    maps = has_maps(data, data_set)
-    root = picture_root(data.root, LAYOUT)
+    start = InitialCheckpoint.of(given_checkpoint(settings.recipe.base.checkpoint))
+    data_set = resolve_dataset(data.name, data.custom)
+    maps = uses_saliency(data, data_set)
+    root = data_root(data.root, LAYOUT)
     draw(data, data_set)
     complete(root, data_set, saliency=maps, download=data.download, mirror=mirror_place(data.mirror))
-    train, val = Folders(root, data_set.train), Folders(root, data_set.val)
+    train, val = ImagePaths(root, data_set.train), ImagePaths(root, data_set.val)
     train_ids, val_ids = split_ids(train, val, val_share=data_set.val_share, val_seed=data_set.val_seed)
     print(f"{data_set.name}: {len(train_ids)} training and {len(val_ids)} validation images", flush=True)
-    memo = Memo(MAIN.cache / "index.jsonl")
-    own = data.described is not None  # of the published data sets it is known that masks lie as pixels are stored
+    memo = ScanCache(MAIN.cache / "index.jsonl")
+    own = data.custom is not None  # of the published data sets it is known that masks lie as pixels are stored
     look = partial(examine, data_set=data_set, memo=memo, upright=own)
     found = {
         "train": look(train, train_ids, saliency=maps, title=f"index {data_set.name} train"),
@@ -70,18 +70,18 @@ def main() -> None:
             print(f"{split}: {len(unusable)} images cannot be used and are left out, as data.on_error=skip says")
         write_index(split, data_set, rows)
     skipped = {split: {fault.id: fault.what for fault in unusable} for split, (_, unusable) in found.items()}
-    start.write(LAYOUT.start)
-    About(data_set.palette, train_skipped=skipped["train"], val_skipped=skipped["val"]).write(LAYOUT.about)
+    start.write(LAYOUT.initial_checkpoint)
+    DatasetInfo(data_set.palette, train_skipped=skipped["train"], val_skipped=skipped["val"]).write(LAYOUT.dataset_info)
 
 
-def draw(data: Data, data_set: DataSet) -> None:
+def draw(data: DataParams, data_set: DatasetSpec) -> None:
     """Draws the world where data.root is null; otherwise leaves an empty folder, which DVC wants all the same."""
-    world = data.drawn
+    world = data.shapes
     if data.root is None and world is None:
         raise UserError(
             f"data.root is null, but {data_set.name} cannot be drawn: name its folder with -S data.root=FOLDER"
         )
-    with replaced_folder(LAYOUT.drawn) as folder:
+    with replace_dir(LAYOUT.drawn) as folder:
         if data.root is not None or world is None:
             return
         images = draw_world(
@@ -97,7 +97,7 @@ def draw(data: Data, data_set: DataSet) -> None:
             pass
 
 
-def complete(root: Path, data_set: DataSet, *, saliency: bool, download: bool, mirror: str | None) -> None:
+def complete(root: Path, data_set: DatasetSpec, *, saliency: bool, download: bool, mirror: str | None) -> None:
     """Downloads what is missing below the data root if that is wanted, and refuses if it is not."""
     unwanted = frozenset() if saliency else data_set.saliency_folders
     missing = missing_archives(root, data_set.archives, without=unwanted)
@@ -121,16 +121,23 @@ def complete(root: Path, data_set: DataSet, *, saliency: bool, download: bool, m
 
 def mirror_place(mirror: str | None) -> str | None:
     """Where the archives lie: an address, or a folder, relative ones against the project, as `data.root`."""
-    if mirror is None or is_address(mirror):
+    if mirror is None or is_url(mirror):
         return mirror
     return str(project_root() / Path(mirror).expanduser())
 
 
 def examine(
-    folders: Folders, ids: list[str], *, data_set: DataSet, saliency: bool, memo: Memo, upright: bool, title: str
-) -> tuple[list[IndexRow], list[Fault]]:
+    folders: ImagePaths,
+    ids: list[str],
+    *,
+    data_set: DatasetSpec,
+    saliency: bool,
+    memo: ScanCache,
+    upright: bool,
+    title: str,
+) -> tuple[list[IndexRow], list[ImageProblem]]:
     """Looks at the images of a split under a progress bar: what is known of them, and which cannot be used."""
-    found = examine_images(
+    found = scan_images(
         folders,
         ids,
         classes=len(data_set.classes),
@@ -140,10 +147,12 @@ def examine(
         upright=upright,
     )
     looked = list(shown(found, total=len(ids), title=title, unit="image"))
-    return [one for one in looked if isinstance(one, IndexRow)], [one for one in looked if isinstance(one, Fault)]
+    return [one for one in looked if isinstance(one, IndexRow)], [
+        one for one in looked if isinstance(one, ImageProblem)
+    ]
 
 
-def way_out(faults: list[Fault], *, skips: bool) -> str:
+def way_out(faults: list[ImageProblem], *, skips: bool) -> str:
     """What can be done about images that cannot be used; doing without saliency maps first where all lack just them.
 
     Args:
@@ -160,18 +169,18 @@ def way_out(faults: list[Fault], *, skips: bool) -> str:
     return told[0].upper() + told[1:]
 
 
-def list_faults(faults: list[Fault]) -> Path | None:
+def list_faults(faults: list[ImageProblem]) -> Path | None:
     """Writes down what is wrong with each image where the error message cannot name them all."""
-    if len(faults) <= NAMED_AT_MOST:
+    if len(faults) <= MAX_NAMED:
         return None
     path = MAIN.cache / "unusable_images.txt"
     write_text(path, "".join(f"{fault.id}: {fault.what}\n" for fault in faults))
     return path
 
 
-def write_index(split: str, data_set: DataSet, rows: list[IndexRow]) -> None:
+def write_index(split: str, data_set: DatasetSpec, rows: list[IndexRow]) -> None:
     """Writes the index of a split."""
-    files: Files = {"train": data_set.train, "val": data_set.val}[split]
+    files: SplitFiles = {"train": data_set.train, "val": data_set.val}[split]
     ImageIndex(
         data_set=data_set.name,
         class_names=data_set.classes,

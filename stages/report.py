@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ssul.config.load import load_params
-from ssul.config.naming import Subject
+from ssul.config.naming import RunName
 from ssul.config.paths import LAYOUT
-from ssul.config.schema import Settings
-from ssul.data.dataset_info import About
+from ssul.config.schema import Params
+from ssul.data.dataset_info import DatasetInfo
 from ssul.data.index import ImageIndex
 from ssul.evaluation.results import Results
-from ssul.io.atomic import replaced_folder, write_text
+from ssul.io.atomic import replace_dir, write_text
 from ssul.io.strict_json import read_json
 from ssul.memory.exemplars import read_exemplars
 from ssul.pipeline.run import run
@@ -28,8 +28,8 @@ from ssul.report.split_section import split_section
 from ssul.report.tables import markdown_steps, text_table
 from ssul.tracking import store, unsent
 from ssul.tracking.experiment import experiment_of
-from ssul.tracking.runs import DataNote, Finished, log_finished
-from stages.pictures import training_pictures
+from ssul.tracking.runs import DatasetRecord, FinishedRun, log_finished
+from stages.pictures import training_dataset
 
 LATER = "Log it later with `dvc repro --force --single-item report`"
 
@@ -45,9 +45,9 @@ def main(last: str) -> None:
     write_json(LAYOUT.metrics, final_metrics(results.rows[-1]))
     write_json(LAYOUT.class_iou, class_rows(results.rows[-1], learned))
     write_json(LAYOUT.training_curve, training_rows(results.training))
-    subject, summary = Subject.of(settings), read_summary()
-    val, about = ImageIndex.read(LAYOUT.index("val")), About.read(LAYOUT.about)
-    with replaced_folder(LAYOUT.figures) as folder:
+    subject, summary = RunName.of(settings), read_summary()
+    val, about = ImageIndex.read(LAYOUT.index("val")), DatasetInfo.read(LAYOUT.dataset_info)
+    with replace_dir(LAYOUT.figures) as folder:
         draw_all(
             folder,
             rows=results.rows,
@@ -79,7 +79,7 @@ def main(last: str) -> None:
     write_json(LAYOUT.reported, {"step": int(last)})
 
 
-def track(settings: Settings, results: Results, summary: Mapping[str, Any], last: int) -> None:
+def track(settings: Params, results: Results, summary: Mapping[str, Any], last: int) -> None:
     """Logs the run in MLflow; where that fails it is kept to be sent later, and the reports are whole all the same."""
     try:
         if not store.is_on():
@@ -106,7 +106,7 @@ def warn(error: store.TrackingError, way_out: str) -> None:
     print(f"warning: this run is not in MLflow: {error}. {way_out}", file=sys.stderr)
 
 
-def finished_of(settings: Settings, results: Results, summary: Mapping[str, Any], last: int) -> Finished:
+def finished_of(settings: Params, results: Results, summary: Mapping[str, Any], last: int) -> FinishedRun:
     """What MLflow is told of a run."""
     experiment = experiment_of(settings)
     digest = digest_of(LAYOUT.index("train"), LAYOUT.index("val"))
@@ -115,11 +115,11 @@ def finished_of(settings: Settings, results: Results, summary: Mapping[str, Any]
         "hardware": "; ".join(dict.fromkeys(curve["hardware"] for curve in results.training)),
     }
     tags["mlflow.note.content"] = description(experiment.name, results)
-    return Finished(
+    return FinishedRun(
         replace(experiment, tags=experiment.tags | {key: value for key, value in tags.items() if value}),
         results.rows,
         results.training,
-        DataNote(
+        DatasetRecord(
             name=results.data_set,
             digest=digest,
             source=settings.data.root or "drawn by the pipeline",
@@ -155,10 +155,10 @@ def digest_of(*files: Path) -> str:
     return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()[:16]
 
 
-def remembered(settings: Settings, last: int) -> list[ShownExemplar]:
+def remembered(settings: Params, last: int) -> list[ShownExemplar]:
     """The exemplars in memory during the last step, with what they show."""
     index = ImageIndex.read(LAYOUT.index("train"))
-    pictures = training_pictures(settings.data, index)
+    pictures = training_dataset(settings.data, index)
     exemplars = [
         ShownExemplar(
             pictures.folders.image(exemplar.id), tuple(index.class_name(class_id) for class_id in exemplar.classes)

@@ -4,18 +4,18 @@ import sys
 
 from ssul.config.load import load_params
 from ssul.config.paths import LAYOUT
-from ssul.config.schema import Settings
+from ssul.config.schema import Params
 from ssul.data.index import ImageIndex
 from ssul.data.sampling import derive_seed
 from ssul.inference.device import choose_device
-from ssul.inference.trained_model import Learned
+from ssul.inference.trained_model import TrainedModel
 from ssul.memory.candidates import with_annotated_classes, with_pseudo_classes
 from ssul.memory.exemplars import Exemplar, merge_candidates, read_exemplars, write_exemplars
 from ssul.memory.selection import choose
 from ssul.pipeline.progress import shown
 from ssul.pipeline.run import run
 from ssul.scenario.splits import Split
-from stages.pictures import training_pictures
+from stages.pictures import training_dataset
 
 
 def main(step: str) -> None:
@@ -39,14 +39,14 @@ def main(step: str) -> None:
     print(f"step {step}: {len(chosen)} exemplars in memory")
 
 
-def look(candidates: list[Exemplar], settings: Settings, index: ImageIndex, past: int) -> list[Exemplar]:
+def look(candidates: list[Exemplar], settings: Params, index: ImageIndex, past: int) -> list[Exemplar]:
     """Lets the network after step `past` say what else the candidates show."""
-    learned = Learned.load(LAYOUT.checkpoint(past))
+    learned = TrainedModel.load(LAYOUT.checkpoint(past))
     found = with_pseudo_classes(
         candidates,
         learned.model,
         learned.labels,
-        training_pictures(settings.data, index),
+        training_dataset(settings.data, index),
         fabric=choose_device(settings.recipe.precision),
         threshold=settings.method.pseudo_threshold,
     )

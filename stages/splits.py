@@ -6,7 +6,7 @@ from ssul.config.load import load_params
 from ssul.config.paths import LAYOUT
 from ssul.data.index import ImageIndex
 from ssul.errors import UserError
-from ssul.io.atomic import replaced_folder, write_text
+from ssul.io.atomic import replace_dir, write_text
 from ssul.memory.exemplars import write_exemplars
 from ssul.pipeline.run import run
 from ssul.report.split_section import summarise, text_summary
@@ -40,7 +40,7 @@ def main() -> None:
     )
     summary = summarise(splits, index.present, settings.setting)
     print(text_summary(summary))
-    with replaced_folder(LAYOUT.splits) as folder:
+    with replace_dir(LAYOUT.splits) as folder:
         for split in splits:
             split.write(folder / LAYOUT.split(split.step).name)
         write_text(folder / LAYOUT.split_summary.name, json.dumps(summary, indent=1) + "\n")

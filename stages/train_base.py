@@ -6,31 +6,31 @@ import torch
 
 from ssul.config.paths import LAYOUT, given_checkpoint, weights_file
 from ssul.data.index import ImageIndex
-from ssul.data.initial_checkpoint import Start
+from ssul.data.initial_checkpoint import InitialCheckpoint
 from ssul.data.sampling import Item, derive_seed
 from ssul.errors import UserError
-from ssul.inference.trained_model import Learned
+from ssul.inference.trained_model import TrainedModel
 from ssul.labels.space import LabelSpace
 from ssul.model.checkpoint import read_training, save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
-from ssul.pipeline.provenance import Inputs
+from ssul.pipeline.provenance import Provenance
 from ssul.pipeline.run import run
 from ssul.pipeline.train import Training, meaning_of, train
 from ssul.scenario.splits import Split
 from ssul.training.objective import Supervised
-from stages.pictures import training_pictures
+from stages.pictures import training_dataset
 
 
 def main() -> None:
     """Writes data/checkpoints/step_0 from the base step's split, or from the checkpoint that the parameters give."""
-    inputs = Inputs.read(0)
+    inputs = Provenance.read(0)
     settings = inputs.settings
     index = ImageIndex.read(LAYOUT.index("train"))
     split = Split.read(LAYOUT.split(0))
     labels = LabelSpace(split.groups, settings.method.unknown, settings.method.activation)
     architecture = Architecture(**settings.model.model_dump(exclude={"weights"}))
     weights, learning = settings.model.weights, settings.recipe.base
-    if Start.read(LAYOUT.start).digest is not None:
+    if InitialCheckpoint.read(LAYOUT.initial_checkpoint).digest is not None:
         take(given_checkpoint(learning.checkpoint), architecture, labels, split)
         return
     torch.manual_seed(derive_seed(settings.seed, "base"))
@@ -42,10 +42,10 @@ def main() -> None:
             split=split,
             new=[Item(image_id, split.new) for image_id in split.images],
             memory=[],
-            dataset=training_pictures(settings.data, index),
+            dataset=training_dataset(settings.data, index),
             rows=index.rows,
-            groups=model.trainable_groups(
-                learning.lr, trunk_ratio=learning.trunk_lr_ratio, slow_head=None, slow_ratio=1.0
+            groups=model.parameter_groups(
+                learning.lr, backbone_ratio=learning.backbone_lr_ratio, low_lr_head=None, low_lr_ratio=1.0
             ),
             learning=learning,
             inputs=inputs,
@@ -55,11 +55,11 @@ def main() -> None:
 
 def take(folder: Path | None, architecture: Architecture, labels: LabelSpace, split: Split) -> None:
     """Takes the base step's network from a checkpoint, if it is what the parameters speak of."""
-    if folder is None or Start.of(folder) != Start.read(LAYOUT.start):
+    if folder is None or InitialCheckpoint.of(folder) != InitialCheckpoint.read(LAYOUT.initial_checkpoint):
         raise UserError(
             "recipe.base.checkpoint has changed since it was noted: note it with `dvc repro --force prepare`"
         )
-    learned = Learned.load(folder)
+    learned = TrainedModel.load(folder)
     asked = (architecture, labels, list(split.class_names))
     found = (learned.model.architecture, learned.labels, list(learned.class_names))
     for what, one, other in zip(("network", "label space", "classes"), asked, found, strict=True):

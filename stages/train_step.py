@@ -5,27 +5,27 @@ import sys
 import torch
 
 from ssul.config.paths import LAYOUT
-from ssul.config.schema import Settings
+from ssul.config.schema import Params
 from ssul.data.index import ImageIndex
 from ssul.data.sampling import Item, derive_seed
 from ssul.errors import UserError
-from ssul.inference.trained_model import Learned
-from ssul.memory.exemplars import captured_again, read_exemplars
-from ssul.methods.build import increment_of
-from ssul.pipeline.provenance import Inputs
+from ssul.inference.trained_model import TrainedModel
+from ssul.memory.exemplars import add_current_annotation, read_exemplars
+from ssul.methods.build import build_objective
+from ssul.pipeline.provenance import Provenance
 from ssul.pipeline.run import run
 from ssul.pipeline.train import Training, train
 from ssul.scenario.splits import Split
-from stages.pictures import training_pictures
+from stages.pictures import training_dataset
 
 
 def main(step: str) -> None:
     """Writes data/checkpoints/step_K."""
-    inputs = Inputs.read(int(step))
+    inputs = Provenance.read(int(step))
     settings = inputs.settings
     index = ImageIndex.read(LAYOUT.index("train"))
     split = Split.read(LAYOUT.split(int(step)))
-    before = Learned.load(LAYOUT.checkpoint(split.step - 1))
+    before = TrainedModel.load(LAYOUT.checkpoint(split.step - 1))
     model, old = before.model, before.labels
     if (*old.groups, split.new) != split.groups:
         raise UserError(
@@ -34,8 +34,8 @@ def main(step: str) -> None:
         )
     method, learning = settings.method, settings.recipe.increment
     torch.manual_seed(derive_seed(settings.seed, "step", split.step))
-    objective = increment_of(method, model, old, split.new)
-    slow_head = objective.labels.background_head if method.freeze and objective.labels.unknown else None
+    objective = build_objective(method, model, old, split.new)
+    low_lr_head = objective.labels.background_head if method.freeze and objective.labels.unknown else None
     train(
         Training(
             objective=objective,
@@ -43,13 +43,13 @@ def main(step: str) -> None:
             split=split,
             new=[Item(image_id, split.new) for image_id in split.images],
             memory=rehearsed(split, settings),
-            dataset=training_pictures(settings.data, index),
+            dataset=training_dataset(settings.data, index),
             rows=index.rows,
-            groups=model.trainable_groups(
+            groups=model.parameter_groups(
                 learning.lr,
-                trunk_ratio=learning.trunk_lr_ratio,
-                slow_head=slow_head,
-                slow_ratio=method.background_lr_ratio,
+                backbone_ratio=learning.backbone_lr_ratio,
+                low_lr_head=low_lr_head,
+                low_lr_ratio=method.background_lr_ratio,
             ),
             learning=learning,
             inputs=inputs,
@@ -57,17 +57,17 @@ def main(step: str) -> None:
     )
 
 
-def rehearsed(split: Split, settings: Settings) -> list[Item]:
+def rehearsed(split: Split, settings: Params) -> list[Item]:
     """The exemplars of a step and how they are annotated."""
-    exemplars, faults = read_exemplars(LAYOUT.memory(split.step)), settings.method.faults
+    exemplars = read_exemplars(LAYOUT.memory(split.step))
     if settings.memory.annotation == "present":
-        exemplars = captured_again(exemplars, split.images, split.step)
+        exemplars = add_current_annotation(exemplars, split.images, split.step)
     everything = tuple(class_id for group in split.groups for class_id in group)
     return [
         Item(
             exemplar.id,
-            everything if faults.memory_annotation else exemplar.annotated(split.groups),
-            unshifted=faults.memory_labels,
+            everything if settings.method.published_bugs.memory_annotation else exemplar.annotated(split.groups),
+            without_unknown_shift=settings.method.published_bugs.memory_labels,
         )
         for exemplar in exemplars
     ]

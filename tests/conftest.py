@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from ssul.data.layout import Folders
+from ssul.data.layout import ImagePaths
 from ssul.datasets.catalog import data_set
 
 torch.set_num_threads(1)
@@ -24,10 +24,10 @@ settings.load_profile("same-examples")
 
 
 @dataclass(frozen=True)
-class PictureBook:
+class HandmadeDataset:
     """A data root whose pictures a test draws by hand, in VOC's layout unless the folders say another one."""
 
-    folders: Folders
+    folders: ImagePaths
 
     @property
     def root(self) -> Path:
@@ -58,6 +58,6 @@ class PictureBook:
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> PictureBook:
+def book(tmp_path: Path) -> HandmadeDataset:
     """An empty picture book."""
-    return PictureBook(Folders(tmp_path / "book", data_set("voc").train))
+    return HandmadeDataset(ImagePaths(tmp_path / "book", data_set("voc").train))

@@ -25,7 +25,7 @@ def test_torch_load_is_called_where_foreign_weights_are_read_and_never_unpickles
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func) in loaders
     ]
-    assert [name for name, _ in calls] == ["foreign.py"]
+    assert [name for name, _ in calls] == ["torch_files.py"]
     assert all(keywords["weights_only"] == "True" for _, keywords in calls)
 
 

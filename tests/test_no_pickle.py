@@ -84,7 +84,7 @@ def wrong(use: Use, module: str) -> list[str]:
         ("runs what it is given", name in RUNNERS or name.removeprefix("builtins.") in RUNNERS),
         ("runs a shell", name in SHELLS or use.given("shell", "False") != "False"),
         ("unpickles", "pickle" in last.lower() or other_loads),
-        ("is for ssul/model/foreign.py alone", name == "torch.load" and module != "ssul/model/foreign.py"),
+        ("is for ssul/model/torch_files.py alone", name == "torch.load" and module != "ssul/model/torch_files.py"),
         ("needs weights_only=True", name == "torch.load" and use.given("weights_only") != "True"),
         ("needs allow_pickle=False", name == "numpy.load" and use.given("allow_pickle") != "False"),
         ("must be yaml.safe_load", reads_yaml and last != "safe_load"),

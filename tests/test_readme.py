@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from dvc.utils.hydra import compose_and_dump
 from PIL import Image
-from ssul.cli.app.app import app
 from typer.testing import CliRunner
 
+from ssul.cli.app import app
 from ssul.config.load import load_params
 from ssul.report.tables import markdown_steps
 

@@ -3,20 +3,19 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from tqdm import tqdm
 
-from ssul.cli.app import FutureName, Root, app
 from ssul.cli.conf_files import known_data_set
+from ssul.cli.options import Root
 from ssul.errors import UserError
 from ssul.report.tables import percent
 from ssul.scenario.class_orders import published_orders
 from ssul.scenario.order import ScenarioName, learning_order
 
 
-@app.command("import-checkpoint")
 def import_checkpoint(
     file: Annotated[Path, typer.Argument(help="A checkpoint of SSUL's published code (.pth).")],
     scenario: Annotated[str, typer.Option(help="What it learned, like voc_15-1.")],
@@ -38,16 +37,17 @@ def import_checkpoint(
         raise UserError(f"--output-stride is {output_stride}: choose 8 or 16")
     groups = tuple(past.new for past in steps[: step + 1])
     model = import_file(file, groups, data_set.classes, output_stride=output_stride, out=out)
-    print(f"{out}: {model.architecture.head} over {model.architecture.trunk}, heads {list(model.head_sizes)}")
+    print(f"{out}: {model.architecture.head} over {model.architecture.backbone}, heads {list(model.head_sizes)}")
 
 
-@app.command()
 def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder, such as data/checkpoints/step_1.")],
     data_root: Annotated[Path, typer.Option(help="Where the data set lies.")],
     data_set: Annotated[str, typer.Option(help="Its name: voc, ade, shapes, or an own one of conf/data.")] = "voc",
     crop: Annotated[int | None, typer.Option(help="Judge the papers' centre crop of this side, not all.")] = None,
-    future: Annotated[FutureName, typer.Option(help="What pixels of later classes count as.")] = FutureName.IGNORE,
+    future: Annotated[
+        Literal["ignore", "background"], typer.Option(help="What pixels of later classes count as.")
+    ] = "ignore",
     precision: Annotated[str, typer.Option(help="32 or bf16.")] = "32",
     as_json: Annotated[bool, typer.Option("--json", help="JSON alone on stdout.")] = False,
     root: Root = Path(),
@@ -61,7 +61,7 @@ def evaluate(
         known_data_set(data_set, root),
         data_root,
         fabric=choose_device(precision),
-        future=future.value,
+        future=future,
         crop=crop,
         watch=lambda judged, count: iter(tqdm(judged, total=count, desc="evaluate", unit="image")),
     )

@@ -7,12 +7,12 @@ import yaml
 
 from ssul.config.load import parse_custom_dataset
 from ssul.config.paths import Layout
-from ssul.datasets.catalog import CATALOG, DataSet
-from ssul.datasets.custom import data_set_of
+from ssul.datasets.catalog import CATALOG, DatasetSpec
+from ssul.datasets.custom import resolve_dataset
 from ssul.errors import UserError
 
 
-def known_data_set(name: str, root: Path) -> DataSet:
+def known_data_set(name: str, root: Path) -> DatasetSpec:
     """A data set of the catalog, or an own one that conf/data describes.
 
     Raises:
@@ -20,8 +20,8 @@ def known_data_set(name: str, root: Path) -> DataSet:
     """
     path = Layout(root).data_sets / f"{name}.yaml"
     if name in CATALOG or not path.is_file():
-        return data_set_of(name, None)
-    return data_set_of(name, parse_custom_dataset(read_sections(path).get("described")))
+        return resolve_dataset(name, None)
+    return resolve_dataset(name, parse_custom_dataset(read_sections(path).get("custom")))
 
 
 def read_sections(path: Path) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from ssul.errors import UserError
 from ssul.labels.space import LabelSpace
 from ssul.model.checkpoint import save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
-from ssul.model.torch_files import UnreadableError, all_finite, is_state_dict, read_tensors
+from ssul.model.torch_files import TorchFileError, all_finite, is_state_dict, read_tensors
 
-_NAMED_AT_MOST = 6
+_MAX_NAMED = 6
 _RESNET_CHILDREN = {
     name: str(position)
     for position, name in enumerate(("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"))
@@ -21,7 +21,7 @@ _LAYER3_BLOCKS = {6: "resnet50", 23: "resnet101"}
 """How many blocks the third layer of a ResNet has."""
 
 
-def read_published(path: Path) -> dict[str, Tensor]:
+def load_published(path: Path) -> dict[str, Tensor]:
     """The tensors of a published checkpoint. No code in the file is run: only tensors and plain numbers are read.
 
     Raises:
@@ -31,7 +31,7 @@ def read_published(path: Path) -> dict[str, Tensor]:
         raise UserError(f"the checkpoint {path} is no file")
     try:
         content = read_tensors(path, numpy_numbers=True)
-    except UnreadableError as error:
+    except TorchFileError as error:
         raise UserError(
             f"the checkpoint {path} cannot be read as tensors alone ({error}): it is cut off, or holds code, which is "
             "not run"
@@ -71,7 +71,7 @@ def import_file(
         UserError: if the file is not what it should be; nothing is written then.
     """
     labels = LabelSpace(groups, unknown=True, activation="sigmoid")
-    model = import_published(read_published(path), labels.head_sizes, output_stride=output_stride)
+    model = import_published(load_published(path), labels.head_sizes, output_stride=output_stride)
     names = [class_names[class_id - 1] for class_id in labels.classes]
     save_checkpoint(out, model, {"labels": labels.describe(), "class_names": names})
     return model
@@ -83,7 +83,7 @@ def import_published(
     """Builds our network from a published one's tensors.
 
     Args:
-        state: as `read_published` returns it.
+        state: as `load_published` returns it.
         head_sizes: channels of each head that the scenario's step must have.
         output_stride: 8 or 16; the tensors do not tell.
 
@@ -134,14 +134,14 @@ def _head_sizes(state: Mapping[str, Tensor]) -> list[int]:
 def _architecture(state: Mapping[str, Tensor], output_stride: int) -> Architecture:
     if any(name.startswith(("backbone.low_level_features.", "backbone.high_level_features.")) for name in state):
         raise UserError(
-            "the checkpoint's trunk is the published code's MobileNetV2, which pads before each block's expansion: "
+            "the checkpoint's backbone is the published code's MobileNetV2, which pads before each block's expansion: "
             "torchvision's, which is ours, gives other features from the same weights, so it is not imported"
         )
     blocks = {int(match[1]) for name in state if (match := re.match(r"backbone\.layer3\.(\d+)\.", name))}
     if len(blocks) not in _LAYER3_BLOCKS:
-        raise UserError(f"the checkpoint's trunk is no ResNet-50 or ResNet-101: its layer3 has {len(blocks)} blocks")
+        raise UserError(f"the checkpoint's backbone is no ResNet-50 or ResNet-101: its layer3 has {len(blocks)} blocks")
     return Architecture(
-        trunk=_LAYER3_BLOCKS[len(blocks)],
+        backbone=_LAYER3_BLOCKS[len(blocks)],
         head="deeplabv3plus" if "classifier.project.0.weight" in state else "deeplabv3",
         output_stride=output_stride,
         width=256,
@@ -154,7 +154,7 @@ def _our_name(name: str) -> str | None:
     parts = name.split(".")
     match parts:
         case ["backbone", child, *rest] if child in _RESNET_CHILDREN:
-            return ".".join(["trunk", _RESNET_CHILDREN[child], *rest])
+            return ".".join(["backbone", _RESNET_CHILDREN[child], *rest])
         case ["classifier", "aspp", "convs", "4", place, *rest] if place in ("1", "2"):
             return ".".join(["aspp", "pooled", "1", str(int(place) - 1), *rest])
         case ["classifier", "aspp", "convs", branch, *rest]:
@@ -177,5 +177,5 @@ def _unwrapped(parts: Sequence[str]) -> list[str]:
 def _some(names: Sequence[str]) -> str:
     if not names:
         return ""
-    more = ", ..." if len(names) > _NAMED_AT_MOST else ""
-    return f" ({', '.join(names[:_NAMED_AT_MOST])}{more})"
+    more = ", ..." if len(names) > _MAX_NAMED else ""
+    return f" ({', '.join(names[:_MAX_NAMED])}{more})"

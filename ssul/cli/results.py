@@ -1,39 +1,40 @@
 """`ssul show` and `ssul table`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ssul.cli.app import Root, SettingName, app
-from ssul.config.naming import Subject
+from ssul.cli.options import Root
+from ssul.config.naming import RunName
 from ssul.config.paths import Layout
 from ssul.errors import UserError
 from ssul.io.atomic import write_text
-from ssul.io.strict_json import read_json, refuse_damaged
+from ssul.io.strict_json import check_consistent, read_json
 from ssul.report.rows import SHOWN
 from ssul.report.tables import text_table
+from ssul.scenario.scenario import Setting
+from ssul.tracking import unsent
 from ssul.tracking.collect import LoggedRun, finished_runs
 from ssul.tracking.experiment import decides
-from ssul.tracking.store import how_to_open
+from ssul.tracking.store import TrackingError, how_to_open
 
 
-@app.command()
 def show(root: Root = Path()) -> None:
     """Print the per-step table of the last run, where its report is, and how to open MLflow."""
     layout = Layout(root)
     what = {"what": "the table of the last run,", "way_out": "run `dvc repro` first"}
     rows = read_json(layout.miou_per_step, list[dict[str, float | str | None]], **what)
     lacking = not rows or any(not {"step", "learned", *SHOWN} <= row.keys() for row in rows)
-    refuse_damaged(layout.miou_per_step, {"it is no table of scores": lacking}, **what)
+    check_consistent(layout.miou_per_step, {"it is no table of scores": lacking}, **what)
     print(f"mean IoU and forgetting in percent\n\n{text_table(rows)}\n")
     print(f"report: {layout.page}\nMLflow: {how_to_open()}")
 
 
-@app.command()
 def table(
     scenario: Annotated[list[str] | None, typer.Option(help="Only these scenarios, like voc_15-1; repeat it.")] = None,
-    setting: Annotated[SettingName | None, typer.Option(help="Only this setting.")] = None,
+    setting: Annotated[Setting | None, typer.Option(help="Only this setting.")] = None,
     root: Root = Path(),
 ) -> None:
     """Put all runs in MLflow into one table of methods and scenarios: reports/results.md and results.png."""
@@ -49,7 +50,7 @@ def table(
 
     outcomes = [
         Outcome(
-            Subject(*(run.tags[key] for key in ("scenario", "setting", "method", "model"))),
+            RunName(*(run.tags[key] for key in ("scenario", "setting", "method", "model"))),
             run.params.get("seed", "0"),
             {**run.params, "data.digest": run.tags.get("data.digest", "")},
             {name: run.scores[f"miou_{name}"] for name in ("old", "new", "all") if f"miou_{name}" in run.scores},
@@ -71,3 +72,28 @@ def table(
     figure = f"![mean IoU of all classes]({layout.results_figure.name})"
     write_text(layout.results, f"# Results\n\n{told}\n\n{text}\n\n{figure}\n")
     print(f"{text}\n\n{layout.results}, {layout.results_figure}")
+
+
+def send() -> None:
+    """Send the finished experiments to MLflow that it could not take when they ended."""
+    waiting, stay = unsent.kept(), 0
+    for place in waiting:
+        try:
+            print(f"sent: {unsent.send(place)}")
+        except TrackingError as error:
+            stay += 1
+            print(f"not sent: {place}: {error}", file=sys.stderr)
+    print(f"{len(waiting) - stay} sent; MLflow: {how_to_open()}" if waiting else "nothing waits to be sent")
+    if stay:
+        raise UserError(f"{stay} of {len(waiting)} could not be sent and are kept")
+
+
+def fetch(
+    run: Annotated[str, typer.Argument(help="The id of a run in MLflow.")],
+    out: Annotated[Path, typer.Option(help="The folder to write its last checkpoint to.")],
+) -> None:
+    """Fetch the last checkpoint of a run from MLflow, for `ssul evaluate` or recipe.base.checkpoint."""
+    from ssul.tracking.fetch import fetch_checkpoint  # late: it brings torch
+
+    fetch_checkpoint(run, out)
+    print(out)

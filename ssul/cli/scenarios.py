@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import typer
 from tqdm import tqdm
 
-from ssul.cli.app import Root, SettingName, app
 from ssul.cli.conf_files import known_data_set, read_sections
+from ssul.cli.options import Root
 from ssul.config.paths import Layout
-from ssul.datasets.catalog import DataSet
-from ssul.datasets.mask_source import MaskStore, training_ids
-from ssul.datasets.scan import Fault, examine_masks, refuse
-from ssul.datasets.scan_cache import Memo
+from ssul.datasets.catalog import DatasetSpec
+from ssul.datasets.mask_source import MaskSource, training_ids
+from ssul.datasets.scan import ImageProblem, refuse, scan_masks
+from ssul.datasets.scan_cache import ScanCache
 from ssul.errors import UserError
 from ssul.report.split_section import summarise, text_summary
 from ssul.scenario.class_orders import published_orders
@@ -24,7 +24,6 @@ from ssul.scenario.scenario import Scenario, Setting
 from ssul.scenario.splits import make_splits
 
 
-@app.command()
 def scenarios(root: Root = Path()) -> None:
     """List the scenarios that `-S scenario=NAME` knows, with the number of classes of each step."""
     for path in sorted(Layout(root).scenarios.glob("*.yaml")):
@@ -36,14 +35,13 @@ def scenarios(root: Root = Path()) -> None:
             print(f"{path.stem:16} {' + '.join(map(str, sizes))}")
 
 
-@app.command()
 def splits(
     masks: Annotated[Path, typer.Option(help="The training masks: their folder, or a zip or tar archive of it.")],
     scenario: Annotated[str, typer.Option(help="Like voc_15-1, voc_15-1_b, ade_100-50; any base-increment will do.")],
     lists: Annotated[
         Path | None, typer.Option(help="The folder of the image lists, where the data set has any.")
     ] = None,
-    setting: Annotated[SettingName, typer.Option(help="Which images belong to a step.")] = SettingName.OVERLAPPED,
+    setting: Annotated[Setting, typer.Option(help="Which images belong to a step.")] = "overlapped",
     order: Annotated[
         str | None, typer.Option(help="All classes in learning order, by id or name, with commas.")
     ] = None,
@@ -57,15 +55,14 @@ def splits(
     words = [] if order is None else [word.strip() for word in order.split(",")]
     asked = [int(word) if word.isdecimal() else word for word in words] or name.order
     cut = name.scenario(learning_order(asked, names=data_set.classes, published=published_orders(data_set.name)))
-    kind: Setting = setting.value
-    present = present_classes(data_set, masks, lists, Memo(Layout(root).cache / "masks.jsonl"))
-    made = make_splits(present, cut, kind, names=data_set.classes, seed=seed)
+    present = present_classes(data_set, masks, lists, ScanCache(Layout(root).cache / "masks.jsonl"))
+    made = make_splits(present, cut, setting, names=data_set.classes, seed=seed)
     if as_json:
         steps = [{"step": split.step, "classes": split.new, "images": len(split.images)} for split in made]
         print(json.dumps({"scenario": scenario, "setting": setting, "steps": steps}))
         return
     print(f"{scenario}, {setting}: {len(present)} training images\n")
-    print(text_summary(summarise(made, present, kind)))
+    print(text_summary(summarise(made, present, setting)))
     if cut.remainder:
         print(f"\n{cut.remainder}")
 
@@ -97,22 +94,24 @@ def chosen_data(content: Mapping[str, Any]) -> str:
     return ""
 
 
-def present_classes(data_set: DataSet, masks: Path, lists: Path | None, memo: Memo) -> dict[str, tuple[int, ...]]:
+def present_classes(
+    data_set: DatasetSpec, masks: Path, lists: Path | None, memo: ScanCache
+) -> dict[str, tuple[int, ...]]:
     """Training image id -> ids of the classes that its mask shows, looked up where a mask was seen before.
 
     Raises:
         UserError: naming the masks that cannot be used.
     """
-    store = MaskStore.open(masks, data_set.train.mask)
+    store = MaskSource.open(masks, data_set.train.mask)
     ids = training_ids(store, lists, data_set)
-    found = examine_masks(
+    found = scan_masks(
         store.contents(ids),
         classes=len(data_set.classes),
         values=data_set.values,
         memo=memo,
     )
     looked = list(tqdm(found, total=len(ids), desc="look at masks", unit="mask", disable=not sys.stderr.isatty()))
-    faults = [one for one in looked if isinstance(one, Fault)]
+    faults = [one for one in looked if isinstance(one, ImageProblem)]
     if faults:
         refuse(faults, of=len(ids), where=masks, way_out="Mend these masks, or take their ids out of the image list")
-    return {one[0]: one[1].present for one in looked if not isinstance(one, Fault)}
+    return {one[0]: one[1].present for one in looked if not isinstance(one, ImageProblem)}

@@ -6,24 +6,24 @@ from pathlib import Path
 
 from lightning_fabric import Fabric
 
-from ssul.data.dataset import SegmentationDataset, mask_table
-from ssul.data.layout import Folders
-from ssul.datasets.catalog import DataSet
-from ssul.datasets.scan import Fault, examine_images, refuse
-from ssul.datasets.scan_cache import Memo
+from ssul.data.dataset import SegmentationDataset, mask_lookup_table
+from ssul.data.layout import ImagePaths
+from ssul.datasets.catalog import DatasetSpec
+from ssul.datasets.scan import ImageProblem, refuse, scan_images
+from ssul.datasets.scan_cache import ScanCache
 from ssul.datasets.split_ids import split_ids
 from ssul.errors import UserError
-from ssul.evaluation.evaluate import Judged, evaluate, total
+from ssul.evaluation.evaluate import EvaluatedImage, evaluate, total
 from ssul.evaluation.scores import Scores, score
-from ssul.inference.trained_model import Learned
+from ssul.inference.trained_model import TrainedModel
 from ssul.labels.space import Future
 
-Watch = Callable[[Iterator[Judged], int], Iterator[Judged]]
+Watch = Callable[[Iterator[EvaluatedImage], int], Iterator[EvaluatedImage]]
 """Passes judged images on, of which there are so many: a progress bar."""
 
 
 def evaluate_checkpoint(
-    folder: Path, data_set: DataSet, root: Path, *, fabric: Fabric, future: Future, crop: int | None, watch: Watch
+    folder: Path, data_set: DatasetSpec, root: Path, *, fabric: Fabric, future: Future, crop: int | None, watch: Watch
 ) -> Scores:
     """Scores a checkpoint on the validation images of a data set.
 
@@ -41,15 +41,15 @@ def evaluate_checkpoint(
     Raises:
         UserError: if the checkpoint cannot be opened or learned other classes, or an image cannot be used.
     """
-    learned = Learned.load(folder)
+    learned = TrainedModel.load(folder)
     labels, names = learned.labels, learned.class_names
     known = [data_set.classes[class_id - 1] for class_id in labels.classes if class_id <= len(data_set.classes)]
     if list(names) != known:
         raise UserError(f"the checkpoint {folder} knows {', '.join(names)}, which are not classes of {data_set.name}")
-    val = Folders(root, data_set.val)
-    _, ids = split_ids(Folders(root, data_set.train), val, val_share=data_set.val_share, val_seed=data_set.val_seed)
+    val = ImagePaths(root, data_set.val)
+    _, ids = split_ids(ImagePaths(root, data_set.train), val, val_share=data_set.val_share, val_seed=data_set.val_seed)
     _require_usable(val, ids, data_set)
-    dataset = SegmentationDataset(val, mask_table(data_set.values, len(data_set.classes)))
+    dataset = SegmentationDataset(val, mask_lookup_table(data_set.values, len(data_set.classes)))
     judged = watch(evaluate(learned.model, labels, dataset, ids, fabric=fabric, future=future, crop=crop), len(ids))
     sizes = [len(group) for group in labels.groups]
     counts = total(judged, 1 + len(labels.classes))
@@ -57,11 +57,11 @@ def evaluate_checkpoint(
     return replace(scores, average=None)
 
 
-def _require_usable(folders: Folders, ids: Sequence[str], data_set: DataSet) -> None:
+def _require_usable(folders: ImagePaths, ids: Sequence[str], data_set: DatasetSpec) -> None:
     """Looks at all images first, as the pipeline's index does: of a foreign mask value no score would tell."""
-    found = examine_images(
-        folders, ids, classes=len(data_set.classes), values=data_set.values, saliency=False, memo=Memo(None)
+    found = scan_images(
+        folders, ids, classes=len(data_set.classes), values=data_set.values, saliency=False, memo=ScanCache(None)
     )
-    faults = [one for one in found if isinstance(one, Fault)]
+    faults = [one for one in found if isinstance(one, ImageProblem)]
     if faults:
         refuse(faults, of=len(ids), where=folders.root, way_out="Mend the files, or take the ids out of the image list")

@@ -10,14 +10,14 @@ from pydantic import (
 )
 
 
-class Section(BaseModel):
+class StrictModel(BaseModel):
     """A part of params.yaml."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @field_validator("*", mode="before")
     @classmethod
-    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+    def _reject_bool_as_number(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuses true where 1 is meant: pydantic, which is to make numbers of text like 1e-5, would make 1 of true."""
         kind = cls.model_fields[str(info.field_name)].annotation
         if kind is not bool and get_origin(kind) is not Literal and _holds_truth(value):

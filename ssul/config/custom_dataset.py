@@ -11,11 +11,11 @@ from pydantic import (
     model_validator,
 )
 
-from ssul.config.base import Section
+from ssul.config.base import StrictModel
 from ssul.labels.ids import VOID
 
 Byte = Annotated[int, Field(ge=0, le=255)]
-MOST_CLASSES = VOID - 2
+MAX_CLASSES = VOID - 2
 """Targets are bytes: the values below void, less background and unknown."""
 
 
@@ -40,7 +40,7 @@ def _is_name(name: str) -> str:
 Name = Annotated[str, AfterValidator(_is_name)]
 
 
-class Place(Section):
+class SplitFilesParams(StrictModel):
     """Where the files of a split of an own data set lie below its root: templates with `{id}`, and an image list."""
 
     image: Template
@@ -49,26 +49,26 @@ class Place(Section):
     list: str | None = None
 
 
-class Described(Section):
-    """An own data set, in place of an entry of the catalog. See `ssul.labels.ids` and `ssul.datasets.catalog.DataSet`.
+class CustomDataset(StrictModel):
+    """An own data set, in place of an entry of the catalog. See `ssul.labels.ids` and `ssul.datasets.catalog.DatasetSpec`.
 
     classes: names, in the order of their values in the masks. palette: a colour for the background and for each class;
     null takes Pascal VOC's. Either `val` says where the validation split lies, or `val_share` how much of the training
     split is drawn for it.
     """
 
-    classes: Annotated[list[Name], Field(min_length=1, max_length=MOST_CLASSES)]
+    classes: Annotated[list[Name], Field(min_length=1, max_length=MAX_CLASSES)]
     palette: list[tuple[Byte, Byte, Byte]] | None = None
     background: bool = True
     first_value: Byte = 1
     void: Byte | None = VOID
-    train: Place
-    val: Place | None = None
+    train: SplitFilesParams
+    val: SplitFilesParams | None = None
     val_share: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     val_seed: int = 0
 
     @model_validator(mode="after")
-    def _hangs_together(self) -> "Described":
+    def _consistent(self) -> "CustomDataset":
         names = ["background", *self.classes]
         twice = sorted(name for name, times in Counter(names).items() if times > 1)
         values = [*([0] if self.background else []), *range(self.first_value, self.first_value + len(self.classes))]

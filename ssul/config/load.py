@@ -10,12 +10,12 @@ from pydantic import (
     ValidationError,
 )
 
-from ssul.config.custom_dataset import Described
-from ssul.config.schema import Settings
+from ssul.config.custom_dataset import CustomDataset
+from ssul.config.schema import Params
 from ssul.errors import UserError
 
 
-def parse_params(params: Any) -> Settings:
+def parse_params(params: Any) -> Params:
     """Validates composed parameters.
 
     Raises:
@@ -24,14 +24,14 @@ def parse_params(params: Any) -> Settings:
     if not isinstance(params, dict):
         raise UserError("params.yaml holds no parameters: restore it with `git checkout params.yaml`")
     try:
-        return Settings.model_validate(params)
+        return Params.model_validate(params)
     except ValidationError as error:
         faults = "; ".join(dict.fromkeys(_fault(detail, params) for detail in error.errors()))
         raise UserError(f"{faults}. Set parameters with `dvc exp run -S NAME=VALUE` or in conf/.") from None
 
 
-def parse_custom_dataset(described: Any) -> Described | None:
-    """Validates the description of an own data set (`data.described`).
+def parse_custom_dataset(described: Any) -> CustomDataset | None:
+    """Validates the description of an own data set (`data.custom`).
 
     Raises:
         UserError: one line that names every wrong parameter.
@@ -39,13 +39,13 @@ def parse_custom_dataset(described: Any) -> Described | None:
     if described is None:
         return None
     try:
-        return Described.model_validate(described)
+        return CustomDataset.model_validate(described)
     except ValidationError as error:
-        faults = "; ".join(dict.fromkeys(_fault(detail, described, ("data", "described")) for detail in error.errors()))
+        faults = "; ".join(dict.fromkeys(_fault(detail, described, ("data", "custom")) for detail in error.errors()))
         raise UserError(f"{faults}. Change it in conf/data/") from None
 
 
-def load_params(path: Path) -> Settings:
+def load_params(path: Path) -> Params:
     """Reads and validates a params.yaml.
 
     Raises:
@@ -98,7 +98,7 @@ def _named(part: Any) -> str:
 
 
 def _nearest(location: tuple[Any, ...]) -> str:
-    section: Any = Settings
+    section: Any = Params
     for part in location[:-1]:
         annotation = section.model_fields[part].annotation
         section = next(

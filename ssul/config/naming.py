@@ -2,20 +2,20 @@
 
 from dataclasses import dataclass
 
-from ssul.config.schema import Method, Settings
+from ssul.config.schema import MethodParams, Params
 
 SSUL_PARTS = ("unknown", "pseudo_labels", "freeze", "freeze_norm", "weight_transfer")
 
 
 @dataclass(frozen=True)
-class Subject:
+class RunName:
     """What a run is about, in the words that a person uses for it.
 
     Attributes:
         scenario: like voc_15-1.
         setting: overlapped, disjoint or partitioned.
         method: ssul, ssul-m (with a memory) or finetune.
-        model: the trunk.
+        model: the backbone.
     """
 
     scenario: str
@@ -24,9 +24,9 @@ class Subject:
     model: str
 
     @classmethod
-    def of(cls, settings: Settings) -> "Subject":
+    def of(cls, settings: Params) -> "RunName":
         """The subject of a run with these parameters; what overrides changed is in it."""
-        return cls(_scenario_of(settings), settings.setting, _method_of(settings), settings.model.trunk)
+        return cls(_scenario_of(settings), settings.setting, _method_of(settings), settings.model.backbone)
 
     def __str__(self) -> str:
         return f"{self.method} {self.scenario} {self.setting} {self.model}"
@@ -37,7 +37,7 @@ class Subject:
         return f"{name} seed {seed}" if seed else name
 
 
-def _scenario_of(settings: Settings) -> str:
+def _scenario_of(settings: Params) -> str:
     """The scenario by its arithmetic, as the named ones are named: an override makes another scenario."""
     scenario = settings.scenario
     task = f"{scenario.base_classes}-{scenario.increment}" if scenario.last else "offline"
@@ -45,7 +45,7 @@ def _scenario_of(settings: Settings) -> str:
     return f"{settings.data.name}_{task}" + ("" if order == "natural" else f"_{order}")
 
 
-def _method_of(settings: Settings) -> str:
+def _method_of(settings: Params) -> str:
     """The method, -m with a memory, the switches that differ from what its name promises, and known faults."""
     method = settings.method
     whole = method.name == "ssul"
@@ -56,8 +56,8 @@ def _method_of(settings: Settings) -> str:
     return f"{method.name}{memory}{told}{_faults_of(method)}"
 
 
-def _faults_of(method: Method) -> str:
-    faults = method.faults.model_dump() | {"selection": method.selection == "published"}
+def _faults_of(method: MethodParams) -> str:
+    faults = method.published_bugs.model_dump() | {"selection": method.selection == "published"}
     if all(faults.values()):
         return " as published"
     some = [name for name, holds in faults.items() if holds]

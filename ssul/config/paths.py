@@ -79,14 +79,14 @@ class Layout:
         return self.root / "data" / "index" / f"{split}.json"
 
     @property
-    def about(self) -> Path:
+    def dataset_info(self) -> Path:
         """Colours of the data set and what was left out of it: for evaluations and the report, never for a training."""
-        return self.root / "data" / "index" / "about.json"
+        return self.root / "data" / "index" / "info.json"
 
     @property
-    def start(self) -> Path:
+    def initial_checkpoint(self) -> Path:
         """What the scenario starts from."""
-        return self.root / "data" / "index" / "start.json"
+        return self.root / "data" / "index" / "initial_checkpoint.json"
 
     @property
     def splits(self) -> Path:
@@ -173,12 +173,12 @@ class Layout:
 def project_root() -> Path:
     """The project's main folder, also from inside a queue or --temp experiment, which runs in a copy elsewhere.
 
-    Data sets, weights and the MLflow store lie there; outputs belong to the folder that the stage runs in.
+    DataParams sets, weights and the MLflow store lie there; outputs belong to the folder that the stage runs in.
     """
     return Path(os.environ.get("DVC_ROOT", "."))
 
 
-def picture_root(data_root: str | None, layout: Layout) -> Path:
+def data_root(data_root: str | None, layout: Layout) -> Path:
     """Where the pictures lie: `data.root`, relative paths against the project, or the drawn world for null."""
     return layout.drawn if data_root is None else project_root() / Path(data_root).expanduser()
 

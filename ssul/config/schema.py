@@ -8,29 +8,29 @@ from pydantic import (
     model_validator,
 )
 
-from ssul.config.base import Section
-from ssul.config.custom_dataset import Described
+from ssul.config.base import StrictModel
+from ssul.config.custom_dataset import CustomDataset
 from ssul.scenario.scenario import Setting
 
-MOST_PIXELS_A_SIDE = 8192
+MAX_SIDE = 8192
 """Of crops and drawn pictures: no photograph that is read has a longer shorter side."""
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Rate = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveRate = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Scale = Annotated[float, Field(gt=0.0, le=16.0)]
-Count = Annotated[int, Field(ge=1)]
+PositiveInt = Annotated[int, Field(ge=1)]
 
 
-class Drawn(Section):
+class ShapesParams(StrictModel):
     """How the embedded data set is drawn; only `shapes` is drawn."""
 
     seed: int
-    train: Count
-    val: Count
-    height: Annotated[int, Field(ge=32, le=MOST_PIXELS_A_SIDE)]
-    width: Annotated[int, Field(ge=32, le=MOST_PIXELS_A_SIDE)]
+    train: PositiveInt
+    val: PositiveInt
+    height: Annotated[int, Field(ge=32, le=MAX_SIDE)]
+    width: Annotated[int, Field(ge=32, le=MAX_SIDE)]
 
 
-class Data(Section):
+class DataParams(StrictModel):
     """Which data set, and where: `root` is absolute or relative to the project; null means the drawn one.
 
     download: whether what is missing below root is downloaded. mirror: the address or folder of the archives, in place
@@ -48,34 +48,34 @@ class Data(Section):
     holdout: Annotated[float, Field(ge=0.0, lt=1.0)]
     holdout_seed: int
     rehearsal_capacity: Annotated[int, Field(ge=0)]
-    drawn: Drawn | None
-    described: Described | None
+    shapes: ShapesParams | None
+    custom: CustomDataset | None
 
     @model_validator(mode="after")
-    def _hangs_together(self) -> "Data":
-        if self.drawn is not None and self.described is not None:
+    def _consistent(self) -> "DataParams":
+        if self.shapes is not None and self.custom is not None:
             raise ValueError(
-                "drawn and described exclude each other, for only shapes is drawn: set drawn to null and root to the "
+                "shapes and custom exclude each other, for only shapes is drawn: set shapes to null and root to the "
                 "folder of the described data set"
             )
         return self
 
 
-class ScenarioSettings(Section):
+class ScenarioParams(StrictModel):
     """The arithmetic over the class order; `steps` and `last` follow from it and only shape the pipeline."""
 
     name: str
-    base_classes: Count
-    increment: Count
+    base_classes: PositiveInt
+    increment: PositiveInt
     order: str | list[int | str]
     steps: dict[str, dict[str, int]]
     last: Annotated[int, Field(ge=0)]
 
 
-class Model(Section):
-    """The network. `weights`: imagenet (torchvision's), none, or a file with the trunk's torchvision state dict."""
+class ModelParams(StrictModel):
+    """The network. `weights`: imagenet (torchvision's), none, or a file with the backbone's torchvision state dict."""
 
-    trunk: Literal["small", "mobilenet_v2", "resnet50", "resnet101"]
+    backbone: Literal["small", "mobilenet_v2", "resnet50", "resnet101"]
     head: Literal["deeplabv3", "deeplabv3plus"]
     classifier: Literal["conv3x3", "conv1x1"]
     separable: bool
@@ -84,13 +84,13 @@ class Model(Section):
     width: Annotated[int, Field(ge=8, le=8192)]
 
 
-class Mib(Section):
+class MibParams(StrictModel):
     """MiB's settings. distillation: the weight of the unbiased distillation."""
 
     distillation: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
-class Plop(Section):
+class PlopParams(StrictModel):
     """PLOP's settings, see `ssul.methods.plop.increment`."""
 
     pod: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
@@ -98,7 +98,7 @@ class Plop(Section):
     entropy: Literal["exact", "published"]
 
 
-class Faults(Section):
+class PublishedBugs(StrictModel):
     """Known faults of SSUL's published code, to measure what they cost.
 
     memory_labels: memory images are not shifted by the unknown channel. memory_annotation: they are annotated with all
@@ -110,10 +110,10 @@ class Faults(Section):
     padding: bool
 
 
-class Method(Section):
+class MethodParams(StrictModel):
     """Which method, and its settings. SSUL's parts are switches; fine-tuning is all of them off with loss ce.
 
-    loss, unknown, selection and faults.padding also decide the base step; the rest acts from step 1 on.
+    loss, unknown, selection and published_bugs.padding also decide the base step; the rest acts from step 1 on.
     selection: which weights a step leaves, the `last`, the best on held-out training images (`holdout`), or the best
     on validation images (`published`, a fault).
     """
@@ -122,18 +122,18 @@ class Method(Section):
     loss: Literal["bce", "ce", "focal"]
     unknown: bool
     pseudo_labels: bool
-    pseudo_threshold: Share
+    pseudo_threshold: Fraction
     freeze: bool
     freeze_norm: bool
     weight_transfer: bool
-    background_lr_ratio: Rate
+    background_lr_ratio: PositiveRate
     selection: Literal["last", "holdout", "published"]
-    mib: Mib | None
-    plop: Plop | None
-    faults: Faults
+    mib: MibParams | None
+    plop: PlopParams | None
+    published_bugs: PublishedBugs
 
     @model_validator(mode="after")
-    def _hangs_together(self) -> "Method":
+    def _consistent(self) -> "MethodParams":
         for name in ("mib", "plop"):
             if self.name == name and (self.unknown or self.loss != "ce" or getattr(self, name) is None):
                 raise ValueError(f"{name} needs method.loss=ce, method.unknown=false and method.{name}.*")
@@ -145,10 +145,10 @@ class Method(Section):
         return "sigmoid" if self.loss == "bce" else "softmax"
 
 
-class Memory(Section):
+class MemoryParams(StrictModel):
     """The exemplar memory; capacity 0 is none. (Never call a parameter `size`: DVC's run cache overlooks it).
 
-    annotation: see `ssul.memory.exemplars.captured_again`.
+    annotation: see `ssul.memory.exemplars.add_current_annotation`.
     """
 
     capacity: Annotated[int, Field(ge=0)]
@@ -156,38 +156,38 @@ class Memory(Section):
     annotation: Literal["present", "captured"]
 
 
-class Learning(Section):
-    """The optimiser's settings of the base step or of the increments. lr is the heads' rate, the trunk's is a ratio.
+class Optimisation(StrictModel):
+    """The optimiser's settings of the base step or of the increments. lr is the heads' rate, the backbone's is a ratio.
 
     schedule: see `ssul.training.schedule`.
     """
 
-    epochs: Count
+    epochs: PositiveInt
     batch: Annotated[int, Field(ge=2, le=65536)]
     schedule: Literal["poly", "warm_poly", "step"]
-    lr: Rate
-    trunk_lr_ratio: Rate
-    momentum: Share
+    lr: PositiveRate
+    backbone_lr_ratio: PositiveRate
+    momentum: Fraction
     weight_decay: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
-class BaseLearning(Learning):
+class BaseOptimisation(Optimisation):
     """The base step's. checkpoint: a checkpoint folder to start the scenario from, in place of training; or null."""
 
     checkpoint: str | None
 
 
-class Recipe(Section):
+class RecipeParams(StrictModel):
     """How it is trained: crop in pixels, scale the range of random resizing, precision of the arithmetic."""
 
-    crop: Annotated[int, Field(ge=32, le=MOST_PIXELS_A_SIDE)]
+    crop: Annotated[int, Field(ge=32, le=MAX_SIDE)]
     scale: tuple[Scale, Scale]
     precision: Annotated[Literal["32", "bf16"], BeforeValidator(str)]
-    base: BaseLearning
-    increment: Learning
+    base: BaseOptimisation
+    increment: Optimisation
 
 
-class Evaluation(Section):
+class EvaluationParams(StrictModel):
     """How predictions are scored and how many are kept as pictures.
 
     protocol: `full`, images at their full size, or `crop`, the papers': the short side resized to `crop` pixels and the
@@ -195,20 +195,20 @@ class Evaluation(Section):
     """
 
     protocol: Literal["full", "crop"]
-    crop: Annotated[int, Field(ge=32, le=MOST_PIXELS_A_SIDE)]
+    crop: Annotated[int, Field(ge=32, le=MAX_SIDE)]
     future: Literal["ignore", "background"]
-    pictures: Annotated[int, Field(ge=0)]
+    examples: Annotated[int, Field(ge=0)]
 
 
-class Settings(Section):
+class Params(StrictModel):
     """All of params.yaml."""
 
     seed: int
     setting: Setting
-    data: Data
-    scenario: ScenarioSettings
-    model: Model
-    method: Method
-    memory: Memory
-    recipe: Recipe
-    evaluation: Evaluation
+    data: DataParams
+    scenario: ScenarioParams
+    model: ModelParams
+    method: MethodParams
+    memory: MemoryParams
+    recipe: RecipeParams
+    evaluation: EvaluationParams

@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 from ssul.data.decoding import decode_rgb, decode_values
-from ssul.data.image_files import UnusablePictureError
+from ssul.data.image_files import UnreadableImageError
 from ssul.data.index import ImageIndex
-from ssul.data.layout import Folders, MaskValues
+from ssul.data.layout import ImagePaths, MaskEncoding
 from ssul.errors import UserError
 from ssul.labels.ids import VOID
 
 
 @dataclass(frozen=True)
-class Picture:
+class LabeledImage:
     """One image with what is known of it.
 
     Attributes:
@@ -41,16 +41,16 @@ class SegmentationDataset:
         saliency: whether `read` brings saliency maps.
     """
 
-    folders: Folders
+    folders: ImagePaths
     table: Tensor | None = None
     saliency: bool = False
 
     @classmethod
     def of(cls, index: ImageIndex, root: Path, *, saliency: bool) -> "SegmentationDataset":
         """The pictures of an indexed split below a data root."""
-        return cls(Folders(root, index.files), mask_table(index.values, len(index.class_names)), saliency)
+        return cls(ImagePaths(root, index.files), mask_lookup_table(index.values, len(index.class_names)), saliency)
 
-    def read(self, image_id: str) -> Picture:
+    def read(self, image_id: str) -> LabeledImage:
         """Opens one image, its mask and, if asked for, its saliency map.
 
         Raises:
@@ -60,9 +60,9 @@ class SegmentationDataset:
             mask, image = decode_values(self.folders.mask(image_id), "mask"), decode_rgb(self.folders.image(image_id))
             salient = self._saliency(image_id)
             if not mask.shape == image.shape[1:] == (mask if salient is None else salient).shape:
-                raise UnusablePictureError("image, mask and saliency map are not of one size")
-            return Picture(image_id, image, mask if self.table is None else self.table[mask.long()], salient)
-        except (OSError, UnusablePictureError) as error:
+                raise UnreadableImageError("image, mask and saliency map are not of one size")
+            return LabeledImage(image_id, image, mask if self.table is None else self.table[mask.long()], salient)
+        except (OSError, UnreadableImageError) as error:
             raise UserError(
                 f"{image_id} below {self.folders.root} cannot be read ({error}): mend or bring back its files, or "
                 "index anew with `dvc repro --force prepare`"
@@ -74,9 +74,9 @@ class SegmentationDataset:
         return decode_values(self.folders.saliency(image_id), "saliency map")
 
 
-def mask_table(values: MaskValues, classes: int) -> Tensor | None:
+def mask_lookup_table(values: MaskEncoding, classes: int) -> Tensor | None:
     """The data set id of each mask value, uint8 (256,); None where the values are the ids."""
-    if values == MaskValues():
+    if values == MaskEncoding():
         return None
     table = torch.full((256,), VOID, dtype=torch.uint8)
     for value, class_id in values.ids(classes).items():

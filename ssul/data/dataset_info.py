@@ -14,7 +14,7 @@ from ssul.labels.colours import Colour
 
 
 @dataclass(frozen=True)
-class About:
+class DatasetInfo:
     """The colours of a data set, and its images that were left out.
 
     Attributes:
@@ -32,7 +32,7 @@ class About:
         write_text(path, json.dumps(asdict(self)) + "\n")
 
     @classmethod
-    def read(cls, path: Path) -> "About":
+    def read(cls, path: Path) -> "DatasetInfo":
         """Reads what `write` wrote.
 
         Raises:

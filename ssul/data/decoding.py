@@ -30,9 +30,9 @@ def decode_rgb(path: Path) -> Tensor:
 
     Raises:
         OSError: if the file is gone.
-        UnusablePictureError: if it cannot be decoded, or must not be (see `ssul.data.image_files`).
+        UnreadableImageError: if it cannot be decoded, or must not be (see `ssul.data.image_files`).
     """
-    pixels.open_picture(path, "image").close()  # judges the header
+    pixels.open_image(path, "image").close()  # judges the header
     content = path.read_bytes()
     if content.startswith(_JPEG) and _jpeg_colours(content) in (1, 3):
         try:
@@ -53,9 +53,9 @@ def decode_values(path: Path, what: str) -> Tensor:
         uint8 (H, W).
 
     Raises:
-        OSError, UnusablePictureError: see `decode_rgb`.
+        OSError, UnreadableImageError: see `decode_rgb`.
     """
-    pixels.open_picture(path, what).close()
+    pixels.open_image(path, what).close()
     content = path.read_bytes()
     if content.startswith(_PNG) and content[_DEPTH] == 8 and content[_COLOURS] in (_GREY, _PALETTE):
         try:

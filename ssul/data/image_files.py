@@ -2,7 +2,7 @@
 
 - JPEG and PNG alone. Pillow knows dozens of other formats and looks at the content, not at the name: an EPS file called
   `photo.jpg` would be handed to Ghostscript, which runs the program in it.
-- No more pixels than `MOST_PIXELS` and no more bytes than `MOST_BYTES`: a file of some kilobytes may claim gigabytes.
+- No more pixels than `MAX_PIXELS` and no more bytes than `MAX_BYTES`: a file of some kilobytes may claim gigabytes.
 - A photograph is grey, RGB, CMYK or has a palette, with 8 bits a channel (PNG's 16-bit colours are halved by Pillow,
   which keeps them right). 16-bit grey is refused: Pillow cuts off all that is brighter than 255, silently. What is
   under transparent pixels counts, as for every published loader.
@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
-MOST_PIXELS = 1 << 26
+MAX_PIXELS = 1 << 26
 """8192 x 8192. Below the number from which Pillow warns, and above every photograph that a network is shown whole."""
-MOST_BYTES = 1 << 28
-"""Of one file: what `MOST_PIXELS` take as RGB where nothing is compressed, and room for notes."""
+MAX_BYTES = 1 << 28
+"""Of one file: what `MAX_PIXELS` take as RGB where nothing is compressed, and room for notes."""
 _PHOTOGRAPHS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 _BROKEN = (OSError, SyntaxError, ValueError, OverflowError, TypeError, LookupError, struct.error, zlib.error)
 """What Pillow raises for damaged files, as far as is known."""
@@ -36,11 +36,11 @@ _TURNED, _AS_STORED = range(5, 9), 1
 """EXIF orientations: those that swap width and height; the one that changes nothing."""
 
 
-class UnusablePictureError(Exception):
+class UnreadableImageError(Exception):
     """What is wrong with a file, in words that fit behind its name or kind."""
 
 
-def open_picture(source: Path | bytes, what: str) -> ImageFile:
+def open_image(source: Path | bytes, what: str) -> ImageFile:
     """Opens a picture and judges its header; nothing is decoded yet.
 
     Args:
@@ -48,54 +48,54 @@ def open_picture(source: Path | bytes, what: str) -> ImageFile:
         what: it is, for the message: `image`, `mask`, `saliency map`.
 
     Raises:
-        UnusablePictureError: if it is no picture, or one that is refused.
+        UnreadableImageError: if it is no picture, or one that is refused.
         OSError: if the file cannot be read.
     """
     if isinstance(source, Path) and not source.is_file() and source.exists():
-        raise UnusablePictureError(f"unreadable {what} (no regular file)")  # a pipe would be waited for without end
+        raise UnreadableImageError(f"unreadable {what} (no regular file)")  # a pipe would be waited for without end
     size = len(source) if isinstance(source, bytes) else source.stat().st_size
-    if size > MOST_BYTES:
-        raise UnusablePictureError(f"its {what} is a file of {size} bytes, at most {MOST_BYTES} are read")
+    if size > MAX_BYTES:
+        raise UnreadableImageError(f"its {what} is a file of {size} bytes, at most {MAX_BYTES} are read")
     try:
         picture = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=("JPEG", "PNG"))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # the latter where warnings are errors
-        raise UnusablePictureError(f"its {what} has more than {MOST_PIXELS} pixels, which are not decoded") from None
+        raise UnreadableImageError(f"its {what} has more than {MAX_PIXELS} pixels, which are not decoded") from None
     except UnidentifiedImageError:  # its message holds an address in memory
-        raise UnusablePictureError(f"unreadable {what} (not a JPEG or PNG picture)") from None
+        raise UnreadableImageError(f"unreadable {what} (not a JPEG or PNG picture)") from None
     except _BROKEN as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's; Pillow gives no number
             raise
-        raise UnusablePictureError(f"unreadable {what} ({error})") from None
+        raise UnreadableImageError(f"unreadable {what} ({error})") from None
     _judge(picture, what)
     return picture
 
 
 def _judge(picture: ImageFile, what: str) -> None:
     width, height = picture.size
-    if width * height > MOST_PIXELS:
-        raise UnusablePictureError(
-            f"its {what} claims {width}x{height} pixels, which are not decoded: at most {MOST_PIXELS} are "
+    if width * height > MAX_PIXELS:
+        raise UnreadableImageError(
+            f"its {what} claims {width}x{height} pixels, which are not decoded: at most {MAX_PIXELS} are "
             "(8192x8192); make it smaller"
         )
     if what == "image":
         if picture.mode not in _PHOTOGRAPHS:
-            raise UnusablePictureError(
+            raise UnreadableImageError(
                 f"its image has the mode {picture.mode}: 8 bits a channel are read, grey or colours"
             )
         return
     if picture.mode not in ("P", "L"):
-        raise UnusablePictureError(f"a {what} must be an 8-bit palette or grey picture, this one is {picture.mode}")
+        raise UnreadableImageError(f"a {what} must be an 8-bit palette or grey picture, this one is {picture.mode}")
     if picture.format != "PNG":
-        raise UnusablePictureError(f"a {what} must be a PNG, this one is a {picture.format}, which changes its values")
+        raise UnreadableImageError(f"a {what} must be a PNG, this one is a {picture.format}, which changes its values")
     if picture.mode == "L" and any(tile[3] != "L" for tile in picture.tile):
-        raise UnusablePictureError(f"a {what} must be an 8-bit palette or grey picture, this one has fewer bits")
+        raise UnreadableImageError(f"a {what} must be an 8-bit palette or grey picture, this one has fewer bits")
 
 
 def decoded(picture: Image.Image, what: str) -> Image.Image:
     """Decodes an opened picture, whole: one that is cut off has a whole header.
 
     Raises:
-        UnusablePictureError: if it is cut off or damaged.
+        UnreadableImageError: if it is cut off or damaged.
     """
     try:
         picture.load()
@@ -108,19 +108,19 @@ def decoded(picture: Image.Image, what: str) -> Image.Image:
         LookupError,
         Image.DecompressionBombError,
     ) as error:
-        raise UnusablePictureError(f"unreadable {what} ({error})") from None
+        raise UnreadableImageError(f"unreadable {what} ({error})") from None
     return picture
 
 
 def rgb(source: Path | bytes) -> NDArray[np.uint8]:
-    """A photograph, uint8 (H, W, 3); raises as `open_picture` and `decoded`."""
-    with open_picture(source, "image") as picture:
+    """A photograph, uint8 (H, W, 3); raises as `open_image` and `decoded`."""
+    with open_image(source, "image") as picture:
         return np.array(decoded(picture, "image").convert("RGB"))
 
 
 def values(source: Path | bytes, what: str) -> NDArray[np.uint8]:
-    """The values of a mask or saliency map, uint8 (H, W); raises as `open_picture` and `decoded`."""
-    with open_picture(source, what) as picture:
+    """The values of a mask or saliency map, uint8 (H, W); raises as `open_image` and `decoded`."""
+    with open_image(source, what) as picture:
         return np.array(decoded(picture, what))
 
 

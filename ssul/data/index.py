@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ssul.data.layout import Files, Folders, MaskValues, odd_id, stays_below
+from ssul.data.layout import ImagePaths, MaskEncoding, SplitFiles, invalid_id_reason, is_inside
 from ssul.errors import UserError
 from ssul.io.atomic import write_text
-from ssul.io.strict_json import read_json, refuse_damaged
+from ssul.io.strict_json import check_consistent, read_json
 from ssul.labels.ids import BACKGROUND_ID
 
 
@@ -59,8 +59,8 @@ class ImageIndex:
 
     data_set: str
     class_names: tuple[str, ...]
-    files: Files
-    values: MaskValues
+    files: SplitFiles
+    values: MaskEncoding
     rows: tuple[IndexRow, ...]
 
     @property
@@ -103,7 +103,7 @@ class ImageIndex:
             "its files do not lie below the data root by their ids": not _lie_below(stored.files),
         }
         faults |= {fault: True for row in rows if (fault := _fault(row, classes)) is not None}
-        refuse_damaged(path, faults, **told)
+        check_consistent(path, faults, **told)
         return cls(stored.data_set, stored.class_names, stored.files, stored.values, rows)
 
 
@@ -113,12 +113,12 @@ class _Stored:
 
     data_set: str
     class_names: tuple[str, ...]
-    files: Files
-    values: MaskValues
+    files: SplitFiles
+    values: MaskEncoding
     rows: tuple[tuple[str, int, int, dict[int, int], int, int, str], ...]
 
 
-def _fit(values: MaskValues, classes: int) -> bool:
+def _fit(values: MaskEncoding, classes: int) -> bool:
     """Whether every class, the background and void have a value of their own in a byte."""
     known = values.ids(classes)
     return len(known) == classes + values.background + (values.void is not None) and all(
@@ -126,14 +126,14 @@ def _fit(values: MaskValues, classes: int) -> bool:
     )
 
 
-def _lie_below(files: Files) -> bool:
+def _lie_below(files: SplitFiles) -> bool:
     templates = (files.image, files.mask, *([] if files.saliency is None else [files.saliency]))
-    return all(template.count("{id}") == 1 and stays_below(template) for template in templates)
+    return all(template.count("{id}") == 1 and is_inside(template) for template in templates)
 
 
 def _fault(row: IndexRow, classes: int) -> str | None:
     """What cannot be true of an image; a count that is wrong would choose other images and say nothing."""
-    if (odd := odd_id(row.id)) is not None:
+    if (odd := invalid_id_reason(row.id)) is not None:
         return f"an image is named {row.id!r}, which {odd}"
     if not row.pixels.keys() <= set(range(classes + 1)):
         return f"{row.id} shows a class that is not in 0..{classes}"
@@ -144,7 +144,7 @@ def _fault(row: IndexRow, classes: int) -> str | None:
     return None
 
 
-def require_unchanged(rows: Iterable[IndexRow], folders: Folders, *, saliency: bool) -> None:
+def require_unchanged(rows: Iterable[IndexRow], folders: ImagePaths, *, saliency: bool) -> None:
     """Refuses early, before a training, if files are gone or of another size than when they were indexed.
 
     Args:
@@ -156,7 +156,7 @@ def require_unchanged(rows: Iterable[IndexRow], folders: Folders, *, saliency: b
         UserError: naming the first such file.
     """
     for row in rows:
-        paths = folders.all_of(row.id, saliency=saliency)
+        paths = folders.files_of(row.id, saliency=saliency)
         for path in paths:
             if not path.is_file():
                 raise UserError(

@@ -17,30 +17,30 @@ _WAY_OUT = "run `dvc repro prepare`"
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialCheckpoint:
     """What a scenario starts from.
 
     Attributes:
-        digest: of the checkpoint, see `folder_digest`; None where the base step is trained.
+        digest: of the checkpoint, see `checkpoint_digest`; None where the base step is trained.
     """
 
     digest: str | None
 
     @classmethod
-    def of(cls, checkpoint: Path | None) -> "Start":
+    def of(cls, checkpoint: Path | None) -> "InitialCheckpoint":
         """What stands in a checkpoint folder now.
 
         Raises:
             UserError: if there is none.
         """
-        return cls(None if checkpoint is None else folder_digest(checkpoint))
+        return cls(None if checkpoint is None else checkpoint_digest(checkpoint))
 
     def write(self, path: Path) -> None:
         """Writes the note as JSON."""
         write_text(path, json.dumps(asdict(self)) + "\n")
 
     @classmethod
-    def read(cls, path: Path) -> "Start":
+    def read(cls, path: Path) -> "InitialCheckpoint":
         """Reads what `write` wrote.
 
         Raises:
@@ -49,7 +49,7 @@ class Start:
         return read_json(path, cls, what="the note of the checkpoint to start from,", way_out=_WAY_OUT)
 
 
-def folder_digest(folder: Path) -> str:
+def checkpoint_digest(folder: Path) -> str:
     """SHA-256 over the names and contents of a checkpoint folder's files, how it was learned left out.
 
     Raises:

@@ -1,7 +1,5 @@
 """Where the files of an image lie below a data root, and what the values in masks mean."""
 
-import functools
-import os
 import re
 import unicodedata
 from collections import Counter
@@ -9,13 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ssul.datasets.split_ids import Named
 from ssul.errors import UserError
 from ssul.labels.ids import BACKGROUND_ID, VOID
 
 
 @dataclass(frozen=True)
-class Files:
+class SplitFiles:
     """Where the files of a split lie below the data root, as templates in which `{id}` stands for the image id.
 
     Attributes:
@@ -34,7 +31,7 @@ class Files:
 
 
 @dataclass(frozen=True)
-class MaskValues:
+class MaskEncoding:
     """What the values in the mask files mean.
 
     Attributes:
@@ -61,7 +58,7 @@ _PLACE = "{id}"
 
 
 @dataclass(frozen=True)
-class Folders:
+class ImagePaths:
     """The files of a split below a data root.
 
     Attributes:
@@ -70,7 +67,7 @@ class Folders:
     """
 
     root: Path
-    files: Files
+    files: SplitFiles
 
     def image(self, image_id: str) -> Path:
         """The photograph."""
@@ -90,32 +87,24 @@ class Folders:
             raise ValueError("this split has no saliency maps")
         return self._file(self.files.saliency, image_id)
 
-    def all_of(self, image_id: str, *, saliency: bool) -> tuple[Path, ...]:
+    def files_of(self, image_id: str, *, saliency: bool) -> tuple[Path, ...]:
         """Image, mask and, if asked for, saliency map."""
         both = (self.image(image_id), self.mask(image_id))
         return (*both, self.saliency(image_id)) if saliency else both
 
     def read_list(self) -> list[str] | None:
-        """The ids of the split's image list; None if it has none (see `Files.list`). Raises as `read_image_list`."""
+        """The ids of the split's image list; None if it has none (see `SplitFiles.list`). Raises as `read_image_list`."""
         if self.files.list is None:
             return None
         path = self.root / self.files.list
         return None if self.files.list_may_lack and not path.exists() else read_image_list(path)
 
-    def found(self) -> list[str]:
+    def list_masks(self) -> list[str]:
         """The ids of all masks that lie in the split's place, sorted; ids may hold folders (`town/street_7`)."""
         before, after = self.files.mask.split(_PLACE)
         top = self.root / PurePosixPath(before).parent if not before.endswith("/") else self.root / before
         paths = (path.relative_to(self.root).as_posix() for path in top.rglob(f"*{Path(after).suffix}"))
         return sorted(masks_by_id(paths, self.files.mask))
-
-    def named(self) -> "Named":
-        """The images that the split's list names or, without one, all that are found; raises as `read_list`."""
-        listed = self.read_list()
-        # Links of folders are followed, those of files are not: masks of one content may well share it.
-        folder = functools.cache(os.path.realpath)
-        masks = ((one, self.mask(one)) for one in (self.found() if listed is None else listed))
-        return Named({one: f"{folder(mask.parent)}/{mask.name}" for one, mask in masks}, listed is not None)
 
     def _file(self, template: str, image_id: str) -> Path:
         return self.root / template.replace(_PLACE, image_id)
@@ -126,23 +115,23 @@ def masks_by_id(names: Iterable[str], template: str, *, above: str = "") -> dict
 
     Args:
         names: paths of files, joined by `/`.
-        template: as in `ssul.data.layout.Files`.
+        template: as in `ssul.data.layout.SplitFiles`.
         above: a regular expression of what stands before the template in a path.
 
     Raises:
-        UserError: if a mask's name makes no image id, see `odd_id`.
+        UserError: if a mask's name makes no image id, see `invalid_id_reason`.
     """
     before, after = PurePosixPath(template).as_posix().split(_PLACE)
     pattern = re.compile(f"{above}{re.escape(before)}(.+){re.escape(after)}", re.DOTALL)
     own = (name for name in names if not _added_by_a_mac(PurePosixPath(name).name))
     found = {match[1]: name for name in own if (match := pattern.fullmatch(name))}
     for image_id, name in found.items():
-        if (odd := odd_id(image_id)) is not None:
+        if (odd := invalid_id_reason(image_id)) is not None:
             raise UserError(f"the mask {name!r} cannot be used, for its name {odd}: give it and its image another name")
     return found
 
 
-def odd_id(image_id: str) -> str | None:
+def invalid_id_reason(image_id: str) -> str | None:
     """What makes a text no image id, in words; None if it is one.
 
     An id is a line of an image list, a part of a path below the data root, and UTF-8 in JSON.
@@ -152,12 +141,12 @@ def odd_id(image_id: str) -> str | None:
         return "is not UTF-8"
     if kinds & {"Cc", "Zl", "Zp"}:
         return "holds a line break or another control character"
-    if not image_id.strip() or not stays_below(image_id):
+    if not image_id.strip() or not is_inside(image_id):
         return "is empty, or leads out of the data root"
     return None
 
 
-def stays_below(path: str) -> bool:
+def is_inside(path: str) -> bool:
     """Whether a relative path, or a template of paths, leads nowhere out of the folder that it starts from."""
     return not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
 
@@ -183,10 +172,10 @@ def read_image_list(path: Path) -> list[str]:
     twice = [image_id for image_id, times in Counter(ids).items() if times > 1]
     if twice:
         raise UserError(f"the image list {path} names images twice: {', '.join(twice[:8])}")
-    outside = [one for one in ids if not stays_below(one)]
+    outside = [one for one in ids if not is_inside(one)]
     if outside:
         raise UserError(f"the image list {path} names files outside data.root: {', '.join(outside[:8])}")
-    odd = [repr(one) for one in ids if odd_id(one) is not None]
+    odd = [repr(one) for one in ids if invalid_id_reason(one) is not None]
     if odd:
         raise UserError(f"the image list {path} names images with control characters: {', '.join(odd[:8])}")
     return ids

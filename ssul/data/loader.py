@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from ssul.data.dataset import SegmentationDataset
-from ssul.data.image_cache import PictureCache, cache_bytes
+from ssul.data.image_cache import ImageCache, cache_bytes
 from ssul.data.sampling import SampleOrder
-from ssul.data.training_set import TrainingSamples, Variation
+from ssul.data.training_set import Augmentation, TrainingDataset
 from ssul.errors import UserError
 from ssul.labels.space import LabelSpace
 
 
-class TrainingBatches(DataLoader[Any]):
+class TrainingLoader(DataLoader[Any]):
     """Batches of samples. What people and machines do to a loading process is raised here as it was raised there."""
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:  # type: ignore[override]  # one is made for each iteration
@@ -36,7 +36,7 @@ class TrainingBatches(DataLoader[Any]):
 class _Caught(Dataset[tuple[Tensor, Tensor] | Exception]):
     """The samples, or why there is none: PyTorch hands on an exception's traceback as text, no error number with it."""
 
-    def __init__(self, samples: TrainingSamples) -> None:
+    def __init__(self, samples: TrainingDataset) -> None:
         self.samples = samples
 
     def __len__(self) -> int:
@@ -54,35 +54,35 @@ def _batched(samples: list[tuple[Tensor, Tensor] | Exception]) -> Any:
     return errors[0] if errors else default_collate(samples)
 
 
-def training_batches(
+def training_loader(
     order: SampleOrder,
     dataset: SegmentationDataset,
     labels: LabelSpace,
-    variation: Variation,
+    augmentation: Augmentation,
     *,
     iterations: int,
     workers: int,
     share: tuple[int, int] = (0, 1),
     first: int = 0,
-) -> TrainingBatches:
+) -> TrainingLoader:
     """The batches of one step: uint8 images (B, 3, S, S) and uint8 targets (B, S, S) with S = crop.
 
     Args:
         order: which image when.
         dataset: where the pictures are.
         labels: the label space after this step.
-        variation: how pictures are varied.
+        augmentation: how pictures are varied.
         iterations: number of batches of the whole step.
         workers: processes that load; does not change what is loaded.
-        share: (rank, processes): which slots of each batch this of several training processes loads, see `slots_of`.
+        share: (rank, processes): which slots of each batch this of several training processes loads, see `rank_slots`.
         first: the iteration (from 0) to begin with, where those before it are done.
 
     Raises:
         UserError: if there are more processes than slots in a batch.
     """
-    cache = PictureCache(cache_bytes(workers))
-    samples = TrainingSamples(order, dataset, labels, variation, iterations, share=share, cache=cache)
-    return TrainingBatches(
+    cache = ImageCache(cache_bytes(workers))
+    samples = TrainingDataset(order, dataset, labels, augmentation, iterations, share=share, cache=cache)
+    return TrainingLoader(
         _Caught(samples),
         collate_fn=_batched,
         batch_size=len(samples.slots),
@@ -95,7 +95,7 @@ def training_batches(
 
 
 def _leave_signals(worker: int) -> None:
-    """Ctrl-C and SIGTERM are the training's, which may want another batch before it ends; see `interruptible`."""
+    """Ctrl-C and SIGTERM are the training's, which may want another batch before it ends; see `stop_on_signal`."""
     del worker
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

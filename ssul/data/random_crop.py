@@ -18,7 +18,7 @@ from ssul.data.transforms import MEAN_COLOUR
 
 
 @dataclass(frozen=True)
-class Window:
+class CropWindow:
     """A square cut out of a resized picture.
 
     Attributes:
@@ -103,9 +103,9 @@ class Window:
         return max(0, self.left), min(self.resized[1], self.left + self.side)
 
 
-def draw_window(
+def sample_crop_window(
     height: int, width: int, *, crop: int, scale: tuple[float, float], generator: torch.Generator
-) -> Window:
+) -> CropWindow:
     """Draws a factor, a place and whether to flip.
 
     The draws are those of torchvision's RandomCrop(pad_if_needed=True) and RandomHorizontalFlip after one factor. An
@@ -120,7 +120,7 @@ def draw_window(
     factor = scale[0] + (scale[1] - scale[0]) * torch.rand((), generator=generator).item()
     resized = (max(1, round(height * factor)), max(1, round(width * factor)))
     top, left = (_corner(length, crop, generator) for length in resized)
-    return Window((height, width), resized, top, left, crop, bool(torch.rand(1, generator=generator) < 0.5))
+    return CropWindow((height, width), resized, top, left, crop, bool(torch.rand(1, generator=generator) < 0.5))
 
 
 def _corner(length: int, crop: int, generator: torch.Generator) -> int:

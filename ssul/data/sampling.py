@@ -22,12 +22,12 @@ class Item:
     Attributes:
         id: its name in the image list.
         annotated: the data set ids that are annotated in it.
-        unshifted: whether its target is encoded as the published code's memory, see `LabelSpace.encode_unshifted`.
+        without_unknown_shift: whether its target is encoded as the published code's memory, see `LabelSpace.encode_without_unknown_shift`.
     """
 
     id: str
     annotated: tuple[int, ...]
-    unshifted: bool = False
+    without_unknown_shift: bool = False
 
 
 def derive_seed(*parts: object) -> int:
@@ -61,8 +61,8 @@ class SampleOrder:
         return self._draw("memory", self.memory, iteration * (self.batch - fresh) + slot - fresh)
 
     def dropout_seeds(self, iteration: int, share: tuple[int, int] = (0, 1)) -> list[int]:
-        """A seed for the dropout of each sample that one of several processes has in a batch, see `slots_of`."""
-        slots = slots_of(self.batch, share)
+        """A seed for the dropout of each sample that one of several processes has in a batch, see `rank_slots`."""
+        slots = rank_slots(self.batch, share)
         return [derive_seed(self.seed, self.step, "dropout", iteration, slot) for slot in slots]
 
     def _draw(self, source: str, items: Sequence[Item], position: int) -> Item:
@@ -77,7 +77,7 @@ def _shuffle(seed: int, step: int, source: str, round_: int, count: int) -> Tens
     return torch.randperm(count, generator=generator)
 
 
-def slots_of(batch: int, share: tuple[int, int]) -> range:
+def rank_slots(batch: int, share: tuple[int, int]) -> range:
     """The slots of every batch that one of several training processes loads: its rank and every `processes`-th on.
 
     So the shares differ by one slot at most, and each has its part of the new images and of the memory.

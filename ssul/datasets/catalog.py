@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from ssul.data.layout import Files, MaskValues
+from ssul.data.layout import MaskEncoding, SplitFiles
 from ssul.errors import UserError
 from ssul.labels.colours import Colour, voc_colours
 from ssul.labels.ids import BACKGROUND_ID
 
 
 @dataclass(frozen=True)
-class Part:
+class ArchiveFolder:
     """A folder of an archive and the folder below the data root that it becomes.
 
     Attributes:
@@ -48,11 +48,11 @@ class Archive:
     name: str
     url: str
     hash: str | None
-    parts: tuple[Part, ...]
+    parts: tuple[ArchiveFolder, ...]
 
 
 @dataclass(frozen=True)
-class DataSet:
+class DatasetSpec:
     """What a data set is.
 
     Attributes:
@@ -70,9 +70,9 @@ class DataSet:
     name: str
     classes: tuple[str, ...]
     palette: tuple[Colour, ...]
-    train: Files
-    val: Files
-    values: MaskValues = field(default_factory=MaskValues)
+    train: SplitFiles
+    val: SplitFiles
+    values: MaskEncoding = field(default_factory=MaskEncoding)
     val_share: float | None = None
     val_seed: int = 0
     archives: tuple[Archive, ...] = ()
@@ -126,8 +126,8 @@ _ADE20K_CLASSES = """
 _SSUL_RELEASE = "https://github.com/clovaai/SSUL/releases/download/preparation"
 
 
-def _voc_files(image_list: str) -> Files:
-    return Files(
+def _voc_files(image_list: str) -> SplitFiles:
+    return SplitFiles(
         image="JPEGImages/{id}.jpg",
         mask="SegmentationClassAug/{id}.png",
         saliency="saliency_map/{id}.png" if image_list == "train_aug" else None,
@@ -136,19 +136,19 @@ def _voc_files(image_list: str) -> Files:
     )
 
 
-def _ade20k_files(split: str) -> Files:
-    return Files(image=f"images/{split}/{{id}}.jpg", mask=f"annotations/{split}/{{id}}.png")
+def _ade20k_files(split: str) -> SplitFiles:
+    return SplitFiles(image=f"images/{split}/{{id}}.jpg", mask=f"annotations/{split}/{{id}}.png")
 
 
 _DATA_SETS = (
-    DataSet(
+    DatasetSpec(
         name="shapes",
         classes=("ball", "star", "house", "fish", "heart", "flower", "mushroom", "moon", "kite", "gem"),
         palette=_SHAPES_PALETTE,
         train=_voc_files("train_aug"),
         val=_voc_files("val"),
     ),
-    DataSet(
+    DatasetSpec(
         name="voc",
         classes=tuple(_VOC_CLASSES.split()),
         palette=voc_colours(21),
@@ -160,8 +160,10 @@ _DATA_SETS = (
                 url="http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
                 hash="md5:6cd6e144f989b92b3379bac3b3de84fd",
                 parts=(
-                    Part("VOCdevkit/VOC2012/JPEGImages", "JPEGImages", 17125, suffix=".jpg"),
-                    Part("VOCdevkit/VOC2012/ImageSets/Segmentation", "ImageSets/Segmentation", 3, suffix=".txt"),
+                    ArchiveFolder("VOCdevkit/VOC2012/JPEGImages", "JPEGImages", 17125, suffix=".jpg"),
+                    ArchiveFolder(
+                        "VOCdevkit/VOC2012/ImageSets/Segmentation", "ImageSets/Segmentation", 3, suffix=".txt"
+                    ),
                 ),
             ),
             Archive(
@@ -169,7 +171,7 @@ _DATA_SETS = (
                 url=f"{_SSUL_RELEASE}/SegmentationClassAug.zip",
                 hash=None,
                 parts=(
-                    Part(
+                    ArchiveFolder(
                         "SegmentationClassAug",
                         "SegmentationClassAug",
                         12031,  # 10582 of train_aug and 1449 of val
@@ -183,11 +185,11 @@ _DATA_SETS = (
                 name="saliency_map.zip",
                 url=f"{_SSUL_RELEASE}/saliency_map.zip",
                 hash=None,
-                parts=(Part("saliency_map", "saliency_map", 10582, at_least=True, suffix=".png"),),
+                parts=(ArchiveFolder("saliency_map", "saliency_map", 10582, at_least=True, suffix=".png"),),
             ),
         ),
     ),
-    DataSet(
+    DatasetSpec(
         name="ade",
         classes=tuple(name.strip() for name in _ADE20K_CLASSES.split(",")),
         palette=voc_colours(151),
@@ -199,7 +201,7 @@ _DATA_SETS = (
                 url="http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip",
                 hash="md5:7328b3957e407ddae1d3cbf487f149ef",
                 parts=tuple(
-                    Part(
+                    ArchiveFolder(
                         f"ADEChallengeData2016/{kind}/{split}",
                         f"{kind}/{split}",
                         files,
@@ -214,10 +216,10 @@ _DATA_SETS = (
     ),
 )
 
-CATALOG: Mapping[str, DataSet] = MappingProxyType({data_set.name: data_set for data_set in _DATA_SETS})
+CATALOG: Mapping[str, DatasetSpec] = MappingProxyType({data_set.name: data_set for data_set in _DATA_SETS})
 
 
-def data_set(name: str) -> DataSet:
+def data_set(name: str) -> DatasetSpec:
     """The data set of a name.
 
     Raises:
@@ -228,5 +230,5 @@ def data_set(name: str) -> DataSet:
     except KeyError:
         raise UserError(
             f"data.name is '{name}', which is not in the catalog: choose {', '.join(CATALOG)}, or describe an own "
-            "data set (data.described, see the README)"
+            "data set (data.custom, see the README)"
         ) from None

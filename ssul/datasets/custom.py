@@ -1,20 +1,20 @@
 """The dataset that the parameters name: one of the catalog, or a custom one that they describe."""
 
-from ssul.config.custom_dataset import Described, Place
-from ssul.config.schema import Data
-from ssul.data.layout import Files, MaskValues
+from ssul.config.custom_dataset import CustomDataset, SplitFilesParams
+from ssul.config.schema import DataParams
+from ssul.data.layout import MaskEncoding, SplitFiles
 from ssul.datasets import catalog
-from ssul.datasets.catalog import CATALOG, DataSet
+from ssul.datasets.catalog import CATALOG, DatasetSpec
 from ssul.errors import UserError
 from ssul.labels.colours import voc_colours
 
 
-def data_set_of(name: str, described: Described | None) -> DataSet:
+def resolve_dataset(name: str, described: CustomDataset | None) -> DatasetSpec:
     """The data set of a name.
 
     Args:
         name: `data.name`.
-        described: `data.described`, or None for a data set of the catalog.
+        described: `data.custom`, or None for a data set of the catalog.
 
     Raises:
         UserError: if the catalog has no such data set, or has one that is described anew.
@@ -22,23 +22,21 @@ def data_set_of(name: str, described: Described | None) -> DataSet:
     if described is None:
         return catalog.data_set(name)
     if name in CATALOG:
-        raise UserError(
-            f"data.name is '{name}', which the catalog has: give the data set of data.described another name"
-        )
+        raise UserError(f"data.name is '{name}', which the catalog has: give the data set of data.custom another name")
     train = _files(described.train)
-    return DataSet(
+    return DatasetSpec(
         name=name,
         classes=tuple(described.classes),
         palette=tuple(described.palette or voc_colours(1 + len(described.classes))),
         train=train,
         val=train if described.val is None else _files(described.val),
-        values=MaskValues(described.background, described.first_value, described.void),
+        values=MaskEncoding(described.background, described.first_value, described.void),
         val_share=described.val_share,
         val_seed=described.val_seed,
     )
 
 
-def has_maps(data: Data, data_set: DataSet) -> bool:
+def uses_saliency(data: DataParams, data_set: DatasetSpec) -> bool:
     """Whether training images are read with saliency maps.
 
     Raises:
@@ -54,5 +52,5 @@ def has_maps(data: Data, data_set: DataSet) -> bool:
     return True
 
 
-def _files(place: Place) -> Files:
-    return Files(place.image, place.mask, place.saliency, place.list)
+def _files(place: SplitFilesParams) -> SplitFiles:
+    return SplitFiles(place.image, place.mask, place.saliency, place.list)

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from ssul.datasets.catalog import Archive, Part
-from ssul.datasets.unpack import BadArchiveError, as_size, missing_parts, require_room, unpack
+from ssul.datasets.catalog import Archive, ArchiveFolder
+from ssul.datasets.unpack import BadArchiveError, format_bytes, missing_parts, require_disk_space, unpack
 from ssul.errors import UserError
 from ssul.io.atomic import write_text
-from ssul.io.urls import is_address, without_password
+from ssul.io.urls import is_url, redact_password
 
 if TYPE_CHECKING:
     from requests import Response
@@ -46,7 +46,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long to wait for a server.
 
     Attributes:
@@ -60,7 +60,7 @@ class Patience:
     pauses: tuple[float, ...] = (1.0, 5.0, 15.0)
 
 
-PATIENCE = Patience()
+PATIENCE = RetryPolicy()
 
 
 def missing_archives(root: Path, archives: Sequence[Archive], *, without: Collection[str] = ()) -> list[Archive]:
@@ -92,7 +92,7 @@ def how_to_get(
         without: folders below the root that are not wanted.
     """
     missing = missing_archives(root, archives, without=without)
-    addresses = " and ".join(without_password(str(_address(archive, mirror))) for archive in missing)
+    addresses = " and ".join(redact_password(str(_address(archive, mirror))) for archive in missing)
     published = f" (published at {' and '.join(archive.url for archive in missing)})" if mirror else ""
     folders = ", ".join(
         f"{part.folder} ({part.inside} of {archive.name})"
@@ -112,7 +112,7 @@ def obtain(
     downloads: Path,
     mirror: str | None,
     without: Collection[str] = (),
-    patience: Patience = PATIENCE,
+    patience: RetryPolicy = PATIENCE,
 ) -> Generator[Progress, None, None]:
     """Downloads and unpacks what is missing below `root`; what is there is not touched.
 
@@ -143,7 +143,7 @@ def obtain(
     _require_writable(downloads, "the folder for downloads", by_hand())
     for archive in missing:
         try:
-            yield from _obtain_one(archive, root, _Shelf(downloads, archive.name), mirror, without, patience)
+            yield from _obtain_one(archive, root, DownloadPaths(downloads, archive.name), mirror, without, patience)
         except _UnreachableError as error:
             raise UserError(f"{error}. {by_hand()}") from error
         except OSError as error:  # the network's, the archive's and the data root's are told where they happen
@@ -154,7 +154,12 @@ def obtain(
 
 
 def _obtain_one(
-    archive: Archive, root: Path, shelf: "_Shelf", mirror: str | None, without: Collection[str], patience: Patience
+    archive: Archive,
+    root: Path,
+    shelf: "DownloadPaths",
+    mirror: str | None,
+    without: Collection[str],
+    patience: RetryPolicy,
 ) -> Iterator[Progress]:
     from filelock import FileLock, Timeout
 
@@ -173,13 +178,18 @@ def _obtain_one(
 
 
 def _fetch_and_unpack(
-    archive: Archive, root: Path, parts: Sequence[Part], shelf: "_Shelf", address: str | Path, patience: Patience
+    archive: Archive,
+    root: Path,
+    parts: Sequence[ArchiveFolder],
+    shelf: "DownloadPaths",
+    address: str | Path,
+    patience: RetryPolicy,
 ) -> Iterator[Progress]:
     path, origin = shelf.source(address)
     try:
         if isinstance(address, str) and not path.exists():
             yield from _download(address, shelf, patience)
-            yield from _checked(shelf.part, archive, told_as=without_password(address))
+            yield from _checked(shelf.part, archive, told_as=redact_password(address))
             shelf.part.replace(path)
         else:
             yield from _checked(path, archive, told_as=str(path))
@@ -187,7 +197,9 @@ def _fetch_and_unpack(
             yield Progress(f"unpack {archive.name}", done, total, "file")
     except BadArchiveError as error:
         raise UserError(f"{error}. {shelf.put_away(origin)}") from error
-    if origin is not _Origin.BY_HAND:  # with a mirror in a folder, what an earlier download had begun is of no use now
+    if (
+        origin is not _Origin.BY_HAND
+    ):  # with a mirror in a folder, what an earlier download had resume_offset is of no use now
         shelf.clear()
 
 
@@ -230,7 +242,7 @@ def _address(archive: Archive, mirror: str | None) -> str | Path:
     """
     if mirror is None:
         return _as_file(archive.url)
-    base = _as_file(mirror) if is_address(mirror) else Path(mirror).expanduser()
+    base = _as_file(mirror) if is_url(mirror) else Path(mirror).expanduser()
     if isinstance(base, Path):
         return base / archive.name
     parts = urlsplit(base)
@@ -245,7 +257,7 @@ def _as_file(address: str) -> str | Path:
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
         return Path(unquote(parts.path))
     raise UserError(
-        f"'{without_password(address)}' is no address that can be read: give https://…, http://…, file:///FOLDER or a "
+        f"'{redact_password(address)}' is no address that can be read: give https://…, http://…, file:///FOLDER or a "
         "folder as mirror"
     )
 
@@ -260,7 +272,7 @@ class _Origin(Enum):
 
 
 @dataclass(frozen=True)
-class _Note:
+class PartialDownload:
     """What a part file is the beginning of.
 
     Attributes:
@@ -275,7 +287,7 @@ class _Note:
 
 
 @dataclass(frozen=True)
-class _Shelf:
+class DownloadPaths:
     """What lies in the downloads folder of one archive."""
 
     folder: Path
@@ -304,7 +316,9 @@ class _Shelf:
             UserError: if it should be on a mirror that is a folder, and is not.
         """
         if self.file.is_file():
-            if self.part.exists():  # a download was begun, then somebody had enough of it and put the file there
+            if (
+                self.part.exists()
+            ):  # a download was resume_offset, then somebody had enough of it and put the file there
                 self.part.unlink()
                 self.note.unlink(missing_ok=True)
             return self.file, _Origin.DOWNLOAD if self.note.exists() else _Origin.BY_HAND
@@ -329,19 +343,19 @@ class _Shelf:
         for path in (self.part, self.file, self.note):
             path.unlink(missing_ok=True)
 
-    def begin(self, note: _Note) -> None:
+    def begin(self, note: PartialDownload) -> None:
         """Forgets what has come so far. The part file is emptied first: a note never stands for another's bytes."""
         self.part.write_bytes(b"")
         write_text(self.note, json.dumps(asdict(note)))
 
-    def begun(self, address: str) -> tuple[_Note | None, int]:
+    def resume_offset(self, address: str) -> tuple[PartialDownload | None, int]:
         """The note and the number of bytes that have come, if more of the same can be added to them."""
         try:
-            note = _Note(**json.loads(self.note.read_text(encoding="utf-8")))
+            note = PartialDownload(**json.loads(self.note.read_text(encoding="utf-8")))
             size = self.part.stat().st_size
         except (FileNotFoundError, ValueError, TypeError):
             return None, 0
-        resumable = note.address == without_password(address) and note.validator is not None and size > 0
+        resumable = note.address == redact_password(address) and note.validator is not None and size > 0
         return (note, size) if resumable else (None, 0)
 
 
@@ -356,9 +370,9 @@ class _CutError(Exception):
     """An attempt ended early; another may bring the rest."""
 
 
-def _download(address: str, shelf: _Shelf, patience: Patience) -> Iterator[Progress]:
+def _download(address: str, shelf: DownloadPaths, patience: RetryPolicy) -> Iterator[Progress]:
     """Completes the part file, in as many attempts as it takes."""
-    farthest, vain = shelf.begun(address)[1], 0
+    farthest, vain = shelf.resume_offset(address)[1], 0
     while True:
         arrived = 0
         try:
@@ -370,22 +384,22 @@ def _download(address: str, shelf: _Shelf, patience: Patience) -> Iterator[Progr
             vain = 1 if arrived >= farthest + _ENOUGH else vain + 1
             farthest = max(farthest, arrived)
             if vain > len(patience.pauses):
-                kept = shelf.begun(address)[1]
-                what_next = f"; {as_size(kept)} have come, and another run goes on from there" if kept else ""
-                raise _UnreachableError(f"cannot fetch {without_password(address)}: {cut}{what_next}") from cut
+                kept = shelf.resume_offset(address)[1]
+                what_next = f"; {format_bytes(kept)} have come, and another run goes on from there" if kept else ""
+                raise _UnreachableError(f"cannot fetch {redact_password(address)}: {cut}{what_next}") from cut
             time.sleep(patience.pauses[vain - 1])
 
 
-def _attempt(address: str, shelf: _Shelf, patience: Patience) -> Iterator[tuple[int, int | None]]:
+def _attempt(address: str, shelf: DownloadPaths, patience: RetryPolicy) -> Iterator[tuple[int, int | None]]:
     """Adds to the part file what is still to come, or begins it anew; yields the bytes that have come, and in all."""
-    note, offset = shelf.begun(address)
+    note, offset = shelf.resume_offset(address)
     if note and note.total == offset:
         yield offset, offset
         return
     with _asked(address, note, offset, patience) as response:
         if response.status_code == 200:
             total = _number(response.headers.get("Content-Length"))
-            note, offset = _Note(without_password(address), _validator(response), total), 0
+            note, offset = PartialDownload(redact_password(address), _validator(response), total), 0
             shelf.begin(note)
         elif note is None or response.status_code not in (206, 416):
             raise _refusal(address, response)
@@ -397,7 +411,7 @@ def _attempt(address: str, shelf: _Shelf, patience: Patience) -> Iterator[tuple[
             raise _CutError("it has other content than before")
         total = _whole(response) if note.total is None else note.total
         yield offset, total
-        require_room(shelf.folder, (total or offset) - offset, what=f"downloading {shelf.name}")
+        require_disk_space(shelf.folder, (total or offset) - offset, what=f"downloading {shelf.name}")
         with shelf.part.open("ab") as file:
             for chunk in _body(response, patience):
                 file.write(chunk)
@@ -405,10 +419,10 @@ def _attempt(address: str, shelf: _Shelf, patience: Patience) -> Iterator[tuple[
                 offset += len(chunk)
                 yield offset, total
     if total is not None and offset != total:
-        raise _CutError(f"the connection ended after {as_size(offset)} of {as_size(total)}")
+        raise _CutError(f"the connection ended after {format_bytes(offset)} of {format_bytes(total)}")
 
 
-def _asked(address: str, note: _Note | None, offset: int, patience: Patience) -> "Response":
+def _asked(address: str, note: PartialDownload | None, offset: int, patience: RetryPolicy) -> "Response":
     """The server's answer, its body still to be read; asks for the rest only if the content is still the same."""
     import requests
 
@@ -420,10 +434,10 @@ def _asked(address: str, note: _Note | None, offset: int, patience: Patience) ->
     except (requests.ConnectionError, requests.Timeout) as error:
         raise _CutError(_cause(error)) from error
     except requests.RequestException as error:
-        raise _UnreachableError(f"cannot fetch {without_password(address)}: {_cause(error)}") from error
+        raise _UnreachableError(f"cannot fetch {redact_password(address)}: {_cause(error)}") from error
 
 
-def _body(response: "Response", patience: Patience) -> Iterator[bytes]:
+def _body(response: "Response", patience: RetryPolicy) -> Iterator[bytes]:
     from urllib3.exceptions import HTTPError, ReadTimeoutError
 
     while True:
@@ -444,7 +458,7 @@ def _validator(response: "Response") -> str | None:
     return response.headers.get("Last-Modified") if etag.startswith("W/") else etag
 
 
-def _goes_on(response: "Response", note: _Note, offset: int) -> bool:
+def _goes_on(response: "Response", note: PartialDownload, offset: int) -> bool:
     """Whether a partial answer is the rest of the very content that the note speaks of."""
     return (
         response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
@@ -462,7 +476,7 @@ def _refusal(address: str, response: "Response") -> Exception:
     told = f"it answers {response.status_code} {response.reason}"
     if response.status_code in _PASSING:
         return _CutError(told)
-    return _UnreachableError(f"cannot fetch {without_password(address)}: {told}")
+    return _UnreachableError(f"cannot fetch {redact_password(address)}: {told}")
 
 
 def _number(text: str | None) -> int | None:
@@ -473,4 +487,4 @@ def _cause(error: BaseException) -> str:
     """What lies at the bottom of an error of the network, in one line."""
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
-    return without_password(" ".join(str(getattr(error, "strerror", None) or error).split())) or type(error).__name__
+    return redact_password(" ".join(str(getattr(error, "strerror", None) or error).split())) or type(error).__name__

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from ssul.data.image_files import MOST_BYTES
-from ssul.data.layout import Files, masks_by_id, read_image_list
-from ssul.datasets.catalog import DataSet
-from ssul.datasets.split_ids import Named, draw_validation, tell_apart
+from ssul.data.image_files import MAX_BYTES
+from ssul.data.layout import SplitFiles, masks_by_id, read_image_list
+from ssul.datasets.catalog import DatasetSpec
+from ssul.datasets.split_ids import SplitIds, random_validation_split, resolve_overlap
 from ssul.errors import UserError
 
 _UNREADABLE = (
@@ -32,7 +32,7 @@ _UNREADABLE = (
 
 
 @dataclass(frozen=True)
-class MaskStore:
+class MaskSource:
     """The training masks of a data set in a folder, a zip or a tar archive.
 
     Attributes:
@@ -46,7 +46,7 @@ class MaskStore:
     read: Callable[[str], bytes]
 
     @classmethod
-    def open(cls, path: Path, template: str) -> "MaskStore":
+    def open(cls, path: Path, template: str) -> "MaskSource":
         """Finds the masks.
 
         Args:
@@ -84,7 +84,7 @@ class MaskStore:
             yield image_id, content
 
 
-def training_ids(store: MaskStore, lists: Path | None, data_set: DataSet) -> list[str]:
+def training_ids(store: MaskSource, lists: Path | None, data_set: DatasetSpec) -> list[str]:
     """The ids of the training images; see `ssul.datasets.split_ids.split_ids`.
 
     Args:
@@ -105,14 +105,14 @@ def training_ids(store: MaskStore, lists: Path | None, data_set: DataSet) -> lis
             )
     ids = sorted(store.names) if listed is None else listed
     if data_set.val_share is not None:
-        return draw_validation(ids, data_set.val_share, data_set.val_seed)[0]
+        return random_validation_split(ids, data_set.val_share, data_set.val_seed)[0]
     if listed is not None:
         return ids
-    train = Named({image_id: _place(data_set.train, image_id) for image_id in ids}, listed=False)
-    return tell_apart(train, _validation(train, lists, data_set))[0]
+    train = SplitIds({image_id: _place(data_set.train, image_id) for image_id in ids}, listed=False)
+    return resolve_overlap(train, _validation(train, lists, data_set))[0]
 
 
-def _listed(files: Files, lists: Path | None) -> list[str] | None:
+def _listed(files: SplitFiles, lists: Path | None) -> list[str] | None:
     """The ids of a split's image list; None if the split has none."""
     if files.list is None:
         return None
@@ -124,16 +124,16 @@ def _listed(files: Files, lists: Path | None) -> list[str] | None:
     return None if files.list_may_lack and not path.exists() else read_image_list(path)
 
 
-def _validation(train: Named, lists: Path | None, data_set: DataSet) -> Named:
+def _validation(train: SplitIds, lists: Path | None, data_set: DatasetSpec) -> SplitIds:
     """The validation images, as far as they could be among those that train."""
     val = data_set.val
     shared = masks_by_id(train.masks.values(), val.mask)
     if not shared or (val.list is None and len(shared) == len(train.masks) and val.mask != data_set.train.mask):
-        return Named({}, listed=False)  # elsewhere, or all around the training masks and so none of them
+        return SplitIds({}, listed=False)  # elsewhere, or all around the training masks and so none of them
     ids = _listed(val, lists)
     if ids is None:
-        return Named(shared, listed=False)
-    return Named({image_id: _place(val, image_id) for image_id in ids}, listed=True)
+        return SplitIds(shared, listed=False)
+    return SplitIds({image_id: _place(val, image_id) for image_id in ids}, listed=True)
 
 
 def _lists_needed(name: str) -> UserError:
@@ -143,7 +143,7 @@ def _lists_needed(name: str) -> UserError:
     )
 
 
-def _place(files: Files, image_id: str) -> str:
+def _place(files: SplitFiles, image_id: str) -> str:
     return files.mask.replace("{id}", image_id)
 
 
@@ -161,8 +161,8 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 def _small(name: str, size: int) -> bool:
     """True of a mask that may be read into memory; an archive of some kilobytes may hold gigabytes."""
-    if size > MOST_BYTES:
-        raise OSError(f"{name} has {size} bytes, at most {MOST_BYTES} are read")
+    if size > MAX_BYTES:
+        raise OSError(f"{name} has {size} bytes, at most {MAX_BYTES} are read")
     return True
 
 

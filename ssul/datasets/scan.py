@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ssul.data.image_files import MOST_BYTES, UnusablePictureError, decoded, is_ambiguous, is_turned, open_picture
+from ssul.data.image_files import MAX_BYTES, UnreadableImageError, decoded, is_ambiguous, is_turned, open_image
 from ssul.data.index import IndexRow
-from ssul.data.layout import Folders, MaskValues
-from ssul.datasets.scan_cache import Memo, Shown
+from ssul.data.layout import ImagePaths, MaskEncoding
+from ssul.datasets.scan_cache import MaskStatistics, ScanCache
 from ssul.errors import UserError
 from ssul.labels.ids import VOID
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
-NAMED_AT_MOST = 8
-AHEAD_AT_MOST = 64
+MAX_NAMED = 8
+MAX_AHEAD = 64
 """How many images are under way at once: few enough for the memory, and for an interrupt to wait for them."""
 _FINDINGS = 2
 """Raise this whenever other things than before are found out, or refused, about the same content (`_shown` and what
@@ -30,7 +30,7 @@ _FINDINGS = 2
 
 
 @dataclass(frozen=True)
-class Fault:
+class ImageProblem:
     """What is wrong with one image.
 
     Attributes:
@@ -44,20 +44,20 @@ class Fault:
     lacks_map: bool = False
 
 
-class _NoMapError(UnusablePictureError):
+class _NoMapError(UnreadableImageError):
     """There is no saliency map."""
 
 
-def examine_images(
-    folders: Folders,
+def scan_images(
+    folders: ImagePaths,
     ids: Sequence[str],
     *,
     classes: int,
-    values: MaskValues,
+    values: MaskEncoding,
     saliency: bool,
-    memo: Memo,
+    memo: ScanCache,
     upright: bool = False,
-) -> Iterator[IndexRow | Fault]:
+) -> Iterator[IndexRow | ImageProblem]:
     """Looks at every image once, on all cores, and yields its row, or what is wrong with it, in order.
 
     Args:
@@ -71,37 +71,37 @@ def examine_images(
             lies (see `ssul.data.image_files`); published masks belong to the pixels as they are stored.
     """
 
-    def examine(image_id: str) -> IndexRow | Fault:
+    def examine(image_id: str) -> IndexRow | ImageProblem:
         try:
             return _row(folders, image_id, classes, values, saliency, memo, upright)
-        except UnusablePictureError as fault:
-            return Fault(image_id, str(fault), lacks_map=isinstance(fault, _NoMapError))
+        except UnreadableImageError as fault:
+            return ImageProblem(image_id, str(fault), lacks_map=isinstance(fault, _NoMapError))
 
     return _on_all_cores(examine, ids)
 
 
-def examine_masks(
-    masks: Iterable[tuple[str, bytes]], *, classes: int, values: MaskValues, memo: Memo
-) -> Iterator[tuple[str, Shown] | Fault]:
+def scan_masks(
+    masks: Iterable[tuple[str, bytes]], *, classes: int, values: MaskEncoding, memo: ScanCache
+) -> Iterator[tuple[str, MaskStatistics] | ImageProblem]:
     """Looks at masks alone.
 
     Args:
         masks: image ids with the content of their mask files.
-        classes, values, memo: as in `examine_images`.
+        classes, values, memo: as in `scan_images`.
     """
 
-    def examine(named: tuple[str, bytes]) -> tuple[str, Shown] | Fault:
+    def examine(named: tuple[str, bytes]) -> tuple[str, MaskStatistics] | ImageProblem:
         image_id, content = named
         try:
             key = _key(hashlib.sha256(content), classes, values)
             return image_id, memo.ask(key, lambda: _shown(_values(content, "mask"), classes, values))
-        except UnusablePictureError as fault:
-            return Fault(image_id, str(fault))
+        except UnreadableImageError as fault:
+            return ImageProblem(image_id, str(fault))
 
     return _on_all_cores(examine, masks)
 
 
-def refuse(faults: Sequence[Fault], *, of: int, where: Path, way_out: str, listed: Path | None = None) -> None:
+def refuse(faults: Sequence[ImageProblem], *, of: int, where: Path, way_out: str, listed: Path | None = None) -> None:
     """Ends with an error that names the faulty images.
 
     Args:
@@ -114,8 +114,8 @@ def refuse(faults: Sequence[Fault], *, of: int, where: Path, way_out: str, liste
     Raises:
         UserError: always.
     """
-    named = "; ".join(f"{fault.id}: {fault.what}" for fault in faults[:NAMED_AT_MOST])
-    more = f"; and {len(faults) - NAMED_AT_MOST} more" if len(faults) > NAMED_AT_MOST else ""
+    named = "; ".join(f"{fault.id}: {fault.what}" for fault in faults[:MAX_NAMED])
+    more = f"; and {len(faults) - MAX_NAMED} more" if len(faults) > MAX_NAMED else ""
     more += f", all listed in {listed}" if listed else ""
     raise UserError(f"{len(faults)} of {of} images of {where} cannot be used: {named}{more}. {way_out}")
 
@@ -126,7 +126,7 @@ def _on_all_cores(examine: Callable[[Item], Answer], items: Iterable[Item]) -> I
     try:
         for item in items:
             under_way.append(pool.submit(examine, item))
-            if len(under_way) >= AHEAD_AT_MOST:
+            if len(under_way) >= MAX_AHEAD:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()
@@ -135,12 +135,12 @@ def _on_all_cores(examine: Callable[[Item], Answer], items: Iterable[Item]) -> I
 
 
 def _row(
-    folders: Folders,
+    folders: ImagePaths,
     image_id: str,
     classes: int,
-    values: MaskValues,
+    values: MaskEncoding,
     saliency: bool,
-    memo: Memo,
+    memo: ScanCache,
     upright: bool,
 ) -> IndexRow:
     image = _content(folders.image(image_id), "image", folders.root)
@@ -150,21 +150,21 @@ def _row(
     digest.update(mask)
     digest.update(salient)
 
-    def find_out() -> Shown:
+    def find_out() -> MaskStatistics:
         photograph = _decoded(image, "image")
         labels = _values(mask, "mask")
         if labels.shape != (photograph.height, photograph.width):
             height, width = labels.shape
             told = f"the image is {photograph.width}x{photograph.height}, its mask {width}x{height} pixels"
             turned = " as they are stored (an EXIF tag turns the image for viewers; store it turned)"
-            raise UnusablePictureError(told + (turned if is_turned(photograph) else ""))
+            raise UnreadableImageError(told + (turned if is_turned(photograph) else ""))
         if upright and is_ambiguous(photograph):
-            raise UnusablePictureError(
+            raise UnreadableImageError(
                 "an EXIF tag turns or mirrors the image for viewers, and nobody can tell whether its mask is turned "
                 "too: store the image as it is to be seen, without the tag"
             )
         if saliency and _values(salient, "saliency map").shape != labels.shape:
-            raise UnusablePictureError("its saliency map has another size than its mask")
+            raise UnreadableImageError("its saliency map has another size than its mask")
         return _shown(labels, classes, values)
 
     shown = memo.ask(_key(digest, classes, values, saliency, len(image), len(mask), len(salient), upright), find_out)
@@ -176,19 +176,19 @@ def _key(digest: "hashlib._Hash", *circumstances: object) -> str:
     return hashlib.sha256(repr((_FINDINGS, digest.hexdigest(), *circumstances)).encode()).hexdigest()[:32]
 
 
-def _shown(labels: NDArray[np.uint8], classes: int, values: MaskValues) -> Shown:
+def _shown(labels: NDArray[np.uint8], classes: int, values: MaskEncoding) -> MaskStatistics:
     meaning = values.ids(classes)
     counts = np.bincount(labels.ravel(), minlength=256)
     found = {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
     foreign = [value for value in found if value not in meaning]
     if foreign:
         or_void = "" if values.void is None else f" and {values.void} (void)"
-        raise UnusablePictureError(
+        raise UnreadableImageError(
             f"its mask holds {foreign}, valid are {_runs(meaning.keys() - {values.void})}{or_void}"
         )
     pixels = {meaning[value]: count for value, count in found.items()}
     void = pixels.pop(VOID, 0)
-    return Shown(labels.shape[0], labels.shape[1], dict(sorted(pixels.items())), void)
+    return MaskStatistics(labels.shape[0], labels.shape[1], dict(sorted(pixels.items())), void)
 
 
 def _runs(values: Iterable[int | None]) -> str:
@@ -202,7 +202,7 @@ def _runs(values: Iterable[int | None]) -> str:
     return ", ".join(f"{run[0]}..{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
 
 
-def _map(folders: Folders, image_id: str) -> bytes:
+def _map(folders: ImagePaths, image_id: str) -> bytes:
     path = folders.saliency(image_id)
     if not path.exists():
         raise _NoMapError(f"no saliency map at {path.relative_to(folders.root)}")
@@ -212,14 +212,14 @@ def _map(folders: Folders, image_id: str) -> bytes:
 def _content(path: Path, what: str, root: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
-            raise UnusablePictureError(f"unreadable {what} (no regular file)")  # a pipe would be waited for without end
-        if path.stat().st_size > MOST_BYTES:
-            raise UnusablePictureError(f"its {what} is a file of more than {MOST_BYTES} bytes, which is not read")
+            raise UnreadableImageError(f"unreadable {what} (no regular file)")  # a pipe would be waited for without end
+        if path.stat().st_size > MAX_BYTES:
+            raise UnreadableImageError(f"its {what} is a file of more than {MAX_BYTES} bytes, which is not read")
         return path.read_bytes()
     except FileNotFoundError:
-        raise UnusablePictureError(f"no {what} at {path.relative_to(root)}") from None
+        raise UnreadableImageError(f"no {what} at {path.relative_to(root)}") from None
     except OSError as error:  # its message holds the whole path
-        raise UnusablePictureError(f"unreadable {what} ({error.strerror or type(error).__name__})") from None
+        raise UnreadableImageError(f"unreadable {what} ({error.strerror or type(error).__name__})") from None
 
 
 def _values(content: bytes, what: str) -> NDArray[np.uint8]:
@@ -227,4 +227,4 @@ def _values(content: bytes, what: str) -> NDArray[np.uint8]:
 
 
 def _decoded(content: bytes, what: str) -> Image.Image:
-    return decoded(open_picture(content, what), what)
+    return decoded(open_image(content, what), what)

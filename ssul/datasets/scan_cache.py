@@ -10,7 +10,7 @@ from ssul.labels.ids import BACKGROUND_ID
 
 
 @dataclass(frozen=True)
-class Shown:
+class MaskStatistics:
     """What a mask shows: its size and its pixels, as in `IndexRow`."""
 
     height: int
@@ -25,7 +25,7 @@ class Shown:
 
 
 @dataclass
-class Memo:
+class ScanCache:
     """What was found out about file contents, kept on disk, so that a killed or repeated pass decodes nothing twice.
 
     A line of JSON for each content: [key, height, width, pixels, void]. Lines are only appended, each in one write, so
@@ -36,7 +36,7 @@ class Memo:
     """
 
     path: Path | None
-    known: dict[str, Shown] = field(default_factory=dict)
+    known: dict[str, MaskStatistics] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.path is None or not self.path.is_file():
@@ -44,11 +44,13 @@ class Memo:
         for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 key, height, width, pixels, void = json.loads(line)
-                self.known[key] = Shown(height, width, {int(value): count for value, count in pixels.items()}, void)
+                self.known[key] = MaskStatistics(
+                    height, width, {int(value): count for value, count in pixels.items()}, void
+                )
             except (ValueError, TypeError, AttributeError):
                 continue
 
-    def ask(self, key: str, find_out: Callable[[], Shown]) -> Shown:
+    def ask(self, key: str, find_out: Callable[[], MaskStatistics]) -> MaskStatistics:
         """What is known under a key, or what `find_out` returns, which is then known."""
         if key not in self.known:
             self.known[key] = shown = find_out()

@@ -19,14 +19,14 @@ from posixpath import dirname, join, normpath
 from typing import IO
 
 from ssul.data.layout import read_image_list
-from ssul.datasets.catalog import Archive, Part
+from ssul.datasets.catalog import Archive, ArchiveFolder
 from ssul.errors import UserError
 
 _CHUNK = 1 << 20
 _BLOCK = 4096
 """Bytes that a file system gives out at once, so that a small file takes more than its size."""
 _LONGEST_LINK = 4096
-_NAMED_AT_MOST = 8
+_MAX_NAMED = 8
 _DRIVE = re.compile(r"[A-Za-z]:")
 _UNREADABLE = (
     tarfile.TarError,
@@ -61,7 +61,7 @@ class _Member:
     open: Callable[[], IO[bytes] | None]
 
 
-def missing_parts(root: Path, archive: Archive, *, without: Collection[str] = ()) -> list[Part]:
+def missing_parts(root: Path, archive: Archive, *, without: Collection[str] = ()) -> list[ArchiveFolder]:
     """The parts of an archive whose folder is not below `root`, or is empty.
 
     Args:
@@ -72,7 +72,7 @@ def missing_parts(root: Path, archive: Archive, *, without: Collection[str] = ()
     return [part for part in archive.parts if part.folder not in without and not _holds_files(root / part.folder)]
 
 
-def unpack(path: Path, root: Path, parts: Sequence[Part]) -> Iterator[tuple[int, int]]:
+def unpack(path: Path, root: Path, parts: Sequence[ArchiveFolder]) -> Iterator[tuple[int, int]]:
     """Unpacks parts of a zip or tar archive into folders below `root`; what else the archive holds is left out.
 
     Hidden files (`.DS_Store`) and links are neither unpacked nor counted. A link would not mean the same after its
@@ -99,7 +99,7 @@ def unpack(path: Path, root: Path, parts: Sequence[Part]) -> Iterator[tuple[int,
         _require_partners(wanted, path, root)
         _require_listed(wanted, path, root)
         sizes = [member.size for members in wanted.values() for member in members]
-        require_room(root, sum(-(-size // _BLOCK) * _BLOCK for size in sizes), what=f"unpacking {path.name}")
+        require_disk_space(root, sum(-(-size // _BLOCK) * _BLOCK for size in sizes), what=f"unpacking {path.name}")
         yield 0, len(sizes)
         filled = {part: stack.enter_context(_incomplete(root / part.folder)) for part in parts}
         done = 0
@@ -116,9 +116,11 @@ def unpack(path: Path, root: Path, parts: Sequence[Part]) -> Iterator[tuple[int,
 # --- what is in the archive -------------------------------------------------------------------------------------------
 
 
-def _wanted(members: Iterator[_Member], path: Path, parts: Sequence[Part]) -> Mapping[Part, Sequence[_Member]]:
+def _wanted(
+    members: Iterator[_Member], path: Path, parts: Sequence[ArchiveFolder]
+) -> Mapping[ArchiveFolder, Sequence[_Member]]:
     """The files of each part, counted, after every member of the archive was judged."""
-    found: dict[Part, dict[str, _Member]] = {part: {} for part in parts}
+    found: dict[ArchiveFolder, dict[str, _Member]] = {part: {} for part in parts}
     for member in members:
         for part in parts:
             prefix = _prefix(part)
@@ -136,7 +138,7 @@ def _wanted(members: Iterator[_Member], path: Path, parts: Sequence[Part]) -> Ma
     return {part: list(files.values()) for part, files in found.items()}
 
 
-def _require_partners(wanted: Mapping[Part, Sequence[_Member]], path: Path, root: Path) -> None:
+def _require_partners(wanted: Mapping[ArchiveFolder, Sequence[_Member]], path: Path, root: Path) -> None:
     """Compares the names of parts that belong together, such as images and masks."""
     unpacked = {part.folder: _stems(part, members) for part, members in wanted.items()}
     for part in wanted:
@@ -147,18 +149,18 @@ def _require_partners(wanted: Mapping[Part, Sequence[_Member]], path: Path, root
             if alone := sorted(ours - unpacked[part.partners]):
                 raise BadArchiveError(
                     f"{path} is not the published archive: {len(alone)} files of {part.folder} have no partner in its "
-                    f"{part.partners}: {', '.join(alone[:_NAMED_AT_MOST])}"
+                    f"{part.partners}: {', '.join(alone[:_MAX_NAMED])}"
                 )
         elif len(there := _stems_below(root / part.partners)) >= len(ours) and (alone := sorted(ours - there)):
             # Fewer would be somebody's choice from the data set, which archives need not fit.
             raise UserError(
                 f"{path} does not fit what is there: {len(alone)} of its {len(ours)} files for {part.folder} have no "
-                f"partner in {root / part.partners}: {', '.join(alone[:_NAMED_AT_MOST])}. Put the published archive "
+                f"partner in {root / part.partners}: {', '.join(alone[:_MAX_NAMED])}. Put the published archive "
                 "in its place, or bring that folder as it is published"
             )
 
 
-def _require_listed(wanted: Mapping[Part, Sequence[_Member]], path: Path, root: Path) -> None:
+def _require_listed(wanted: Mapping[ArchiveFolder, Sequence[_Member]], path: Path, root: Path) -> None:
     """Compares parts with the image list that they must cover, if it is there."""
     for part, members in wanted.items():
         if part.covers is None or not (root / part.covers).is_file():
@@ -168,13 +170,13 @@ def _require_listed(wanted: Mapping[Part, Sequence[_Member]], path: Path, root: 
         if lacking:
             raise UserError(
                 f"{path} lacks {len(lacking)} of the {len(listed)} images of {root / part.covers}: "
-                f"{', '.join(lacking[:_NAMED_AT_MOST])}. Of the {part.files} files that are published "
+                f"{', '.join(lacking[:_MAX_NAMED])}. Of the {part.files} files that are published "
                 f"{len(listed)} are for these and {part.files - len(listed)} for training: put the published archive "
                 "in its place, or the published list"
             )
 
 
-def _stems(part: Part, members: Sequence[_Member]) -> set[str]:
+def _stems(part: ArchiveFolder, members: Sequence[_Member]) -> set[str]:
     return {member.name.removeprefix(_prefix(part)).rpartition(".")[0] for member in members}
 
 
@@ -183,11 +185,11 @@ def _stems_below(folder: Path) -> set[str]:
         return {path.relative_to(folder).as_posix().rpartition(".")[0] for path in folder.rglob("*.*")}
 
 
-def _prefix(part: Part) -> str:
+def _prefix(part: ArchiveFolder) -> str:
     return f"{part.inside.strip('/')}/"
 
 
-def _counts(name: str, part: Part) -> bool:
+def _counts(name: str, part: ArchiveFolder) -> bool:
     """Whether a file, by its path in the part's folder, is one of the part's: no hidden one, and of the right kind."""
     hidden = any(component.startswith(".") for component in name.split("/"))
     return not hidden and (part.suffix is None or name.lower().endswith(part.suffix))
@@ -261,7 +263,7 @@ def _reading(path: Path) -> Iterator[None]:
 # --- what is on the disk ----------------------------------------------------------------------------------------------
 
 
-def require_room(folder: Path, needed: int, *, what: str) -> None:
+def require_disk_space(folder: Path, needed: int, *, what: str) -> None:
     """Refuses to start what the disk has no room for.
 
     Args:
@@ -278,12 +280,12 @@ def require_room(folder: Path, needed: int, *, what: str) -> None:
         raise UserError(f"cannot tell how much room is in {folder}: {error.strerror}") from error
     if needed > free:
         raise UserError(
-            f"{what} needs {as_size(needed)} in {folder}, {as_size(free)} are free: make room there, or let it "
+            f"{what} needs {format_bytes(needed)} in {folder}, {format_bytes(free)} are free: make room there, or let it "
             "lie on another disk"
         )
 
 
-def as_size(count: float) -> str:
+def format_bytes(count: float) -> str:
     """A number of bytes for people: `512 B`, `1.9 GB`."""
     if count < 1000:
         return f"{count:.0f} B"

@@ -7,7 +7,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from ssul.data.dataset import Picture, SegmentationDataset
+from ssul.data.dataset import LabeledImage, SegmentationDataset
 from ssul.data.transforms import centre_crop, normalise
 from ssul.inference.confusion import ConfusionMatrix
 from ssul.inference.predict import predict
@@ -16,7 +16,7 @@ from ssul.model.deeplab import IncrementalDeepLab
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedImage:
     """One image with its prediction.
 
     Attributes:
@@ -25,7 +25,7 @@ class Judged:
         confusion: of this image alone; likewise.
     """
 
-    picture: Picture
+    picture: LabeledImage
     prediction: Tensor
     confusion: ConfusionMatrix
 
@@ -39,7 +39,7 @@ def evaluate(
     fabric: Fabric,
     future: Future,
     crop: int | None = None,
-) -> Iterator[Judged]:
+) -> Iterator[EvaluatedImage]:
     """Predicts images one by one and yields each with its counts.
 
     Args:
@@ -51,18 +51,18 @@ def evaluate(
             their full size.
     """
     network = fabric.setup_module(model.to(memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
-    network.mark_forward_method("coarse")
+    network.mark_forward_method("forward_low_res")
     classes = 1 + len(labels.classes)
     for image_id in ids:
         picture = _as_judged(dataset.read(image_id), crop)
         with torch.inference_mode():
             inputs = normalise(fabric.to_device(picture.image[None])).contiguous(memory_format=torch.channels_last)
-            positions = predict(labels, network.coarse(inputs), inputs)[0]
-            truth = labels.encode_truth(fabric.to_device(picture.mask), future)
-        yield Judged(picture, labels.decode(positions), ConfusionMatrix.of(truth, positions, classes))
+            positions = predict(labels, network.forward_low_res(inputs), inputs)[0]
+            truth = labels.encode_ground_truth(fabric.to_device(picture.mask), future)
+        yield EvaluatedImage(picture, labels.decode(positions), ConfusionMatrix.of(truth, positions, classes))
 
 
-def total(judged: Iterable[Judged], classes: int) -> ConfusionMatrix:
+def total(judged: Iterable[EvaluatedImage], classes: int) -> ConfusionMatrix:
     """The counts of all images together, for `classes` classes (background included)."""
     counts = ConfusionMatrix.empty(classes)
     for one in judged:
@@ -70,7 +70,7 @@ def total(judged: Iterable[Judged], classes: int) -> ConfusionMatrix:
     return counts.cpu()
 
 
-def _as_judged(picture: Picture, crop: int | None) -> Picture:
+def _as_judged(picture: LabeledImage, crop: int | None) -> LabeledImage:
     if crop is None:
         return picture
     image, mask = centre_crop(picture.image, picture.mask, crop)

@@ -7,13 +7,13 @@ from PIL import Image
 from torch import Tensor
 
 from ssul.data.index import ImageIndex
-from ssul.evaluation.evaluate import Judged
+from ssul.evaluation.evaluate import EvaluatedImage
 from ssul.labels.colours import Colour, id_colours
 
 _JPEG_QUALITY = 95
 
 
-def choose_pictures(index: ImageIndex, count: int) -> list[str]:
+def choose_examples(index: ImageIndex, count: int) -> list[str]:
     """Which validation images are kept as pictures: greedily those that show most classes not yet shown often.
 
     The choice depends on the index alone, so that all steps and all experiments show the same pictures.
@@ -29,9 +29,9 @@ def choose_pictures(index: ImageIndex, count: int) -> list[str]:
     return chosen
 
 
-def keeping(
-    judged: Iterable[Judged], ids: Collection[str], folder: Path, *, step: int, palette: Sequence[Colour]
-) -> Iterator[Judged]:
+def save_examples(
+    judged: Iterable[EvaluatedImage], ids: Collection[str], folder: Path, *, step: int, palette: Sequence[Colour]
+) -> Iterator[EvaluatedImage]:
     """Passes predictions on, and keeps those of some images as pictures.
 
     Args:
@@ -60,7 +60,7 @@ def save_labels(path: Path, labels: Tensor, palette: Sequence[Colour]) -> None:
     picture.save(path)
 
 
-def _keep(judged: Judged, place: Path, step: int, palette: Sequence[Colour]) -> None:
+def _keep(judged: EvaluatedImage, place: Path, step: int, palette: Sequence[Colour]) -> None:
     place.mkdir(parents=True, exist_ok=True)
     pixels = judged.picture.image.permute(1, 2, 0).contiguous()  # (H, W, 3)
     Image.fromarray(pixels.numpy()).save(place / "image.jpg", quality=_JPEG_QUALITY)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ssul.evaluation.scores import Scores
-from ssul.io.strict_json import read_json, refuse_damaged
+from ssul.io.strict_json import check_consistent, read_json
 
 
 @dataclass(frozen=True)
@@ -64,5 +64,5 @@ class Results:
             != [len(names)] * len(names),
             "a number of pixels is below 0": any(count < 0 for row in results.confusion for count in row),
         }
-        refuse_damaged(path, faults, **told)
+        check_consistent(path, faults, **told)
         return results

@@ -20,7 +20,7 @@ def choose_device(precision: str, processes: Mapping[str, Any] | None = None) ->
 
     Args:
         precision: 32 or bf16; it changes results, so it is a parameter.
-        processes: see `ssul.training.distributed.share_of_host`; None for one device.
+        processes: see `ssul.training.distributed.fabric_settings`; None for one device.
 
     Raises:
         UserError: if the device is not there or cannot compute in this precision.
@@ -46,7 +46,7 @@ def hardware(fabric: Fabric) -> str:
     return f"{several}{fabric.device.type.upper()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def memory_in_use(fabric: Fabric) -> float:
+def peak_memory_gib(fabric: Fabric) -> float:
     """The most memory that was in use so far, in GiB: the GPU's, or this process's."""
     if fabric.device.type == "cuda":
         return torch.cuda.max_memory_allocated(fabric.device) / 2**30

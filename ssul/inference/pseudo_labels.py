@@ -7,7 +7,7 @@ from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import upsample
 
 
-def complete_upsampled(old: LabelSpace, target: Tensor, old_logits: Tensor, threshold: float) -> Tensor:
+def add_pseudo_labels_low_res(old: LabelSpace, target: Tensor, old_logits: Tensor, threshold: float) -> Tensor:
     """`old.complete` of the logits at the target's resolution, of which never all are held at once.
 
     An up-sampled value lies between the values that it is interpolated from. So with sigmoids a channel that reaches
@@ -16,14 +16,14 @@ def complete_upsampled(old: LabelSpace, target: Tensor, old_logits: Tensor, thre
 
     Args:
         old: the label space of the step before.
-        target: uint8 (B, H, W), as `LabelSpace.encode` makes it, of the grown label space.
-        old_logits: float (B, K, h, w), K = old.channel_count, at the resolution of the features.
+        target: uint8 (B, H, W), as `LabelSpace.encode` makes it, of the with_step label space.
+        old_logits: float (B, K, h, w), K = old.num_channels, at the resolution of the features.
         threshold: see `LabelSpace.pseudo_labels`.
 
     Returns:
         uint8 (B, H, W).
     """
-    able = old.able_channels(old_logits, threshold).cpu()  # the one time that the device is waited for
+    able = old.candidate_channels(old_logits, threshold).cpu()  # the one time that the device is waited for
     completed = []
     for place, channels in enumerate(able):
         one, logits = target[place : place + 1], old_logits[place : place + 1]
@@ -32,6 +32,8 @@ def complete_upsampled(old: LabelSpace, target: Tensor, old_logits: Tensor, thre
             continue
         chosen = None if channels.all() else channels.nonzero()[:, 0].to(target.device)
         completed.append(
-            old.complete(one, upsample(logits if chosen is None else logits[:, chosen], one), threshold, chosen)
+            old.add_pseudo_labels(
+                one, upsample(logits if chosen is None else logits[:, chosen], one), threshold, chosen
+            )
         )
     return torch.cat(completed)

@@ -10,7 +10,7 @@ from ssul.model.deeplab import IncrementalDeepLab
 
 
 @dataclass(frozen=True)
-class Learned:
+class TrainedModel:
     """What was learned after a step.
 
     Attributes:
@@ -24,7 +24,7 @@ class Learned:
     class_names: tuple[str, ...]
 
     @classmethod
-    def load(cls, folder: Path) -> "Learned":
+    def load(cls, folder: Path) -> "TrainedModel":
         """Opens a checkpoint folder.
 
         Raises:
@@ -32,7 +32,7 @@ class Learned:
                 would be put down to other classes.
         """
         model, meaning = load_checkpoint(folder)
-        labels = LabelSpace.from_description(meaning.get("labels"))
+        labels = LabelSpace.from_dict(meaning.get("labels"))
         names = meaning.get("class_names")
         if model.head_sizes != labels.head_sizes:
             raise UserError(

@@ -1,1 +1,1 @@
-"""Files and locks: whole or not at all, strict, one process at a time."""
+"""SplitFiles and locks: whole or not at all, strict, one process at a time."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 @contextmanager
-def replaced_file(path: Path) -> Iterator[Path]:
+def replace_file(path: Path) -> Iterator[Path]:
     """Yields a temporary path that takes `path`'s place when the block ends well, and is removed when it does not."""
     temporary = _beside(path)
     try:
@@ -27,7 +27,7 @@ def replaced_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replaced_folder(path: Path) -> Iterator[Path]:
+def replace_dir(path: Path) -> Iterator[Path]:
     """Yields a fresh temporary folder that takes `path`'s place when the block ends well, and is removed otherwise.
 
     A folder cannot be replaced at once. Who dies between two moves leaves nothing there, never a part of the old one.
@@ -50,7 +50,7 @@ def replaced_folder(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file whole or not at all."""
-    with replaced_file(path) as temporary:
+    with replace_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ from ssul.io.atomic import write_text
 
 
 @contextmanager
-def exclusive(lock: Path, busy: Callable[[str], None]) -> Iterator[None]:
+def file_lock(lock: Path, busy: Callable[[str], None]) -> Iterator[None]:
     """Holds a lock while the block runs; the kernel lets it go however the process dies.
 
     Args:

@@ -59,7 +59,7 @@ def parse_json(content: bytes, kind: type[Kind]) -> Kind:
     return found
 
 
-def refuse_damaged(path: Path, faults: Mapping[str, bool], *, what: str, way_out: str) -> None:
+def check_consistent(path: Path, faults: Mapping[str, bool], *, what: str, way_out: str) -> None:
     """Refuses what was read, where its parts do not fit together.
 
     Args:

@@ -5,11 +5,11 @@ import re
 _SCHEME = re.compile(r"file:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
-def is_address(text: str) -> bool:
+def is_url(text: str) -> bool:
     """Whether the text is an address (`https://…`, `file:///…`) and no path."""
     return _SCHEME.match(text) is not None
 
 
-def without_password(text: str) -> str:
+def redact_password(text: str) -> str:
     """The text, in which every address has lost its `user:password@`."""
     return re.sub(r"//[^/?#\s]*@", "//", text)

@@ -56,7 +56,7 @@ class LabelSpace:
         return self.background_channel + 1
 
     @property
-    def channel_count(self) -> int:
+    def num_channels(self) -> int:
         """Number of channels of the logits."""
         return self.first_class_channel + len(self.classes)
 
@@ -88,12 +88,12 @@ class LabelSpace:
         starts = [0, *itertools.accumulate(self.head_sizes)]
         return [channel for head in sorted(heads) for channel in range(starts[head], starts[head + 1])]
 
-    def grown(self, new: Sequence[int]) -> "LabelSpace":
+    def with_step(self, new: Sequence[int]) -> "LabelSpace":
         """The label space after one more step."""
         return LabelSpace((*self.groups, tuple(new)), self.unknown, self.activation)
 
     def describe(self) -> dict[str, Any]:
-        """The label space as JSON, for a checkpoint; `from_description` reads it."""
+        """The label space as JSON, for a checkpoint; `from_dict` reads it."""
         return {
             "groups": [list(group) for group in self.groups],
             "unknown": self.unknown,
@@ -101,7 +101,7 @@ class LabelSpace:
         }
 
     @classmethod
-    def from_description(cls, description: Any) -> "LabelSpace":
+    def from_dict(cls, description: Any) -> "LabelSpace":
         """Reads what `describe` made.
 
         Raises:
@@ -156,7 +156,7 @@ class LabelSpace:
             target *= ~(background if saliency is None else background & saliency.bool())  # to channel 0
         return target
 
-    def encode_unshifted(self, mask: Tensor, annotated: Collection[int]) -> Tensor:
+    def encode_without_unknown_shift(self, mask: Tensor, annotated: Collection[int]) -> Tensor:
         """A memory image's target as the published code makes it: without the shift by the unknown channel.
 
         So each label trains the channel before its own, and the background trains the unknown one; saliency is not
@@ -176,8 +176,8 @@ class LabelSpace:
         """
         return self.background_channel if saliency or not self.unknown else 0
 
-    def encode_step_truth(self, mask: Tensor, new: Collection[int]) -> Tensor:
-        """A validation mask as `encode_truth`, but every class outside `new` counts as background."""
+    def encode_step_ground_truth(self, mask: Tensor, new: Collection[int]) -> Tensor:
+        """A validation mask as `encode_ground_truth`, but every class outside `new` counts as background."""
         table = torch.full((256,), 0, dtype=torch.uint8)
         table[VOID] = VOID
         for position, class_id in enumerate(self.classes, start=1):
@@ -185,7 +185,7 @@ class LabelSpace:
                 table[class_id] = position
         return table.to(mask.device)[mask.long()]
 
-    def encode_truth(self, mask: Tensor, future: Future = "ignore") -> Tensor:
+    def encode_ground_truth(self, mask: Tensor, future: Future = "ignore") -> Tensor:
         """Turns a validation mask into rows of a confusion matrix over [background, classes...].
 
         Classes that are not learned yet are left out (`ignore`, as the published code does) or count as background.
@@ -203,11 +203,11 @@ class LabelSpace:
             table[class_id] = position
         return table.to(mask.device)[mask.long()]
 
-    def able_channels(self, logits: Tensor, threshold: float) -> Tensor:
+    def candidate_channels(self, logits: Tensor, threshold: float) -> Tensor:
         """Which channels may decide a pseudo-label, for each image; with a softmax all, for it couples them.
 
         Args:
-            logits: float (B, K, h, w) with K = channel_count, at any resolution from which scores are interpolated.
+            logits: float (B, K, h, w) with K = num_channels, at any resolution from which scores are interpolated.
             threshold: see `pseudo_labels`.
 
         Returns:
@@ -221,7 +221,7 @@ class LabelSpace:
         """What this label space's network is sure of: the arg-max class where its score reaches the threshold.
 
         Args:
-            logits: float (B, K, H, W) with K = channel_count.
+            logits: float (B, K, H, W) with K = num_channels.
             threshold: score in 0..1 (tau of the paper, 0.7). With sigmoids it is compared on the logits.
             channels: int64 (K,): the channel that each logit stands for, if `logits` holds only the able ones.
 
@@ -239,15 +239,17 @@ class LabelSpace:
         known = sure & (channel >= self.first_class_channel)
         return torch.where(known, channel, VOID).to(torch.uint8)
 
-    def complete(self, target: Tensor, old_logits: Tensor, threshold: float, channels: Tensor | None = None) -> Tensor:
+    def add_pseudo_labels(
+        self, target: Tensor, old_logits: Tensor, threshold: float, channels: Tensor | None = None
+    ) -> Tensor:
         """Fills a later step's target with this label space's pseudo-labels (SSUL, equation 3).
 
         Annotated and void pixels stay; unknown and background pixels where the old model is sure take its class.
         Old channels keep their numbers when a network grows, so that both label spaces agree on them.
 
         Args:
-            target: uint8 (B, H, W), as `encode` makes it, of the grown label space.
-            old_logits: float (B, K, H, W), the old network's, K = this label space's channel_count.
+            target: uint8 (B, H, W), as `encode` makes it, of the with_step label space.
+            old_logits: float (B, K, H, W), the old network's, K = this label space's num_channels.
             threshold, channels: see `pseudo_labels`.
 
         Returns:
@@ -260,7 +262,7 @@ class LabelSpace:
         """Scores over [background, classes...]: the unknown's score counts as background (SSUL, section 3.4).
 
         Args:
-            logits: float (B, channel_count, H, W), or of some of the classes: (B, first_class_channel + n, H, W).
+            logits: float (B, num_channels, H, W), or of some of the classes: (B, first_class_channel + n, H, W).
 
         Returns:
             float (B, 1 + len(classes), H, W), or (B, 1 + n, H, W); sigmoid scores of background and unknown add up to
@@ -275,9 +277,9 @@ class LabelSpace:
         """The predicted position in [background, classes...] of each pixel, uint8 (B, H, W)."""
         first = self.first_class_channel
         best, position = logits[:, first:].max(dim=1)
-        return self.class_or_background(logits[:, :first], best, position + 1)
+        return self.argmax_with_background(logits[:, :first], best, position + 1)
 
-    def class_or_background(self, front: Tensor, best: Tensor, position: Tensor) -> Tensor:
+    def argmax_with_background(self, front: Tensor, best: Tensor, position: Tensor) -> Tensor:
         """The end of a prediction: the class that is best of all classes, or the background where it scores no less.
 
         The order of the classes is that of their logits, so that scores are needed of the best alone, whatever the
@@ -302,7 +304,7 @@ class LabelSpace:
         """Turns positions in [background, classes...] back into data set ids; VOID stays.
 
         Args:
-            positions: uint8, any shape, as `predict` and `encode_truth` make them.
+            positions: uint8, any shape, as `predict` and `encode_ground_truth` make them.
         """
         table = torch.full((256,), VOID, dtype=torch.uint8)
         table[0] = BACKGROUND_ID

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ssul.io.atomic import write_text
-from ssul.io.strict_json import read_json, refuse_damaged
+from ssul.io.strict_json import check_consistent, read_json
 
 
 @dataclass(frozen=True)
@@ -15,12 +15,12 @@ class Exemplar:
 
     Attributes:
         id: its name in the image list.
-        captured_steps: the steps whose annotation it carries; their classes are annotated in it, no others.
+        annotated_steps: the steps whose annotation it carries; their classes are annotated in it, no others.
         classes: ids of the classes that it shows as far as is known: annotated or pseudo-labelled.
     """
 
     id: str
-    captured_steps: tuple[int, ...]
+    annotated_steps: tuple[int, ...]
     classes: tuple[int, ...]
 
     def annotated(self, groups: Sequence[Sequence[int]]) -> tuple[int, ...]:
@@ -29,7 +29,7 @@ class Exemplar:
         Args:
             groups: the class ids that each step learned.
         """
-        return tuple(class_id for step in self.captured_steps for class_id in groups[step])
+        return tuple(class_id for step in self.annotated_steps for class_id in groups[step])
 
 
 def merge_candidates(memory: Sequence[Exemplar], images: Sequence[str], step: int) -> list[Exemplar]:
@@ -43,13 +43,13 @@ def merge_candidates(memory: Sequence[Exemplar], images: Sequence[str], step: in
     Returns:
         Candidates in a fixed order, with no classes yet: what they show is the caller's to find out.
     """
-    captured: dict[str, tuple[int, ...]] = {exemplar.id: exemplar.captured_steps for exemplar in memory}
+    captured: dict[str, tuple[int, ...]] = {exemplar.id: exemplar.annotated_steps for exemplar in memory}
     for image_id in images:
         captured[image_id] = (*captured.get(image_id, ()), step)
     return [Exemplar(image_id, steps, ()) for image_id, steps in captured.items()]
 
 
-def captured_again(memory: Sequence[Exemplar], images: Collection[str], step: int) -> list[Exemplar]:
+def add_current_annotation(memory: Sequence[Exemplar], images: Collection[str], step: int) -> list[Exemplar]:
     """A memory as it is rehearsed: an exemplar that is also among a step's own images carries its annotation too.
 
     The step gives this annotation anyway. Without it the same object would be a new class in one half of a batch and
@@ -61,7 +61,7 @@ def captured_again(memory: Sequence[Exemplar], images: Collection[str], step: in
         step: the step that rehearses.
     """
     return [
-        replace(exemplar, captured_steps=(*exemplar.captured_steps, step)) if exemplar.id in images else exemplar
+        replace(exemplar, annotated_steps=(*exemplar.annotated_steps, step)) if exemplar.id in images else exemplar
         for exemplar in memory
     ]
 
@@ -69,7 +69,7 @@ def captured_again(memory: Sequence[Exemplar], images: Collection[str], step: in
 def write_exemplars(path: Path, exemplars: Sequence[Exemplar]) -> None:
     """Writes a memory as JSON, one exemplar a line."""
     rows = ",\n".join(
-        json.dumps({"id": exemplar.id, "captured_steps": exemplar.captured_steps, "classes": exemplar.classes})
+        json.dumps({"id": exemplar.id, "annotated_steps": exemplar.annotated_steps, "classes": exemplar.classes})
         for exemplar in exemplars
     )
     write_text(path, f"[\n{rows}\n]\n" if rows else "[]\n")
@@ -83,10 +83,10 @@ def read_exemplars(path: Path) -> list[Exemplar]:
     """
     told = {"what": "the exemplar memory", "way_out": "run `dvc repro`"}
     exemplars = read_json(path, tuple[Exemplar, ...], **told)
-    numbers = [number for one in exemplars for number in (*one.captured_steps, *one.classes)]
+    numbers = [number for one in exemplars for number in (*one.annotated_steps, *one.classes)]
     faults = {
         "an image is there twice": len({one.id for one in exemplars}) < len(exemplars),
         "a step or a class is below 0": min(numbers, default=0) < 0,
     }
-    refuse_damaged(path, faults, **told)
+    check_consistent(path, faults, **told)
     return list(exemplars)

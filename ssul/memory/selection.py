@@ -27,21 +27,21 @@ def choose(
             taking the first unused candidate that shows the class, until the memory is full or nothing is left to
             take. `random`: every candidate is equally likely.
     """
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     pool = [candidate for candidate in candidates if set(candidate.classes) & set(classes)]
-    chance.shuffle(pool)
+    rng.shuffle(pool)
     if strategy == "random":
         return pool[:capacity]
-    return _go_round(pool, classes, capacity, chance)
+    return _round_robin(pool, classes, capacity, rng)
 
 
-def _go_round(pool: Sequence[Exemplar], classes: Sequence[int], capacity: int, chance: random.Random) -> list[Exemplar]:
+def _round_robin(pool: Sequence[Exemplar], classes: Sequence[int], capacity: int, rng: random.Random) -> list[Exemplar]:
     queues = {
         class_id: [candidate for candidate in reversed(pool) if class_id in candidate.classes] for class_id in classes
     }
     chosen: dict[str, Exemplar] = {}
     while len(chosen) < min(capacity, len(pool)):  # the published code never ends where candidates run out
-        for class_id in chance.sample(list(classes), len(classes)):
+        for class_id in rng.sample(list(classes), len(classes)):
             queue = queues[class_id]
             while queue and queue[-1].id in chosen:
                 queue.pop()

@@ -1,6 +1,6 @@
-"""Method name to training objective."""
+"""MethodParams name to training objective."""
 
-from ssul.config.schema import Method
+from ssul.config.schema import MethodParams
 from ssul.labels.space import LabelSpace
 from ssul.methods.mib import increment as mib
 from ssul.methods.plop import increment as plop
@@ -9,7 +9,9 @@ from ssul.model.deeplab import IncrementalDeepLab
 from ssul.training.objective import Objective
 
 
-def increment_of(method: Method, model: IncrementalDeepLab, old: LabelSpace, new: tuple[int, ...]) -> Objective:
+def build_objective(
+    method: MethodParams, model: IncrementalDeepLab, old: LabelSpace, new: tuple[int, ...]
+) -> Objective:
     """Grows the network by the new classes and returns what the method minimises.
 
     Args:

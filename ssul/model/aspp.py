@@ -1,4 +1,4 @@
-"""Atrous spatial pyramid pooling (DeepLabV3, arXiv 1706.05587, section 3.3)."""
+"""Atrous spatial aspp pooling (DeepLabV3, arXiv 1706.05587, section 3.3)."""
 
 import torch
 from torch import Tensor, nn
@@ -7,10 +7,10 @@ RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
 """Dilation rates by output stride."""
 
 
-class Aspp(nn.Module):
+class ASPP(nn.Module):
     """Five parallel views of the features (1x1, three dilated 3x3, image pooling), concatenated and projected.
 
-    torchvision's own fixes its dropout at 0.5 inside; here dropout belongs to the caller, because a frozen pyramid is
+    torchvision's own fixes its dropout at 0.5 inside; here dropout belongs to the caller, because a frozen aspp is
     shared between a student that drops and a teacher that does not.
     """
 

@@ -9,16 +9,16 @@ from ssul.errors import UserError
 from ssul.model.weights import NO_WEIGHTS, _load_weights
 
 NORM_MOMENTUM = 0.01
-"""BatchNorm momentum of the trunk (the published code's)."""
+"""BatchNorm momentum of the backbone (the published code's)."""
 _TRUNK_CHANNELS = {"small": 128, "mobilenet_v2": 320, "resnet50": 2048, "resnet101": 2048}
 _LOW_LEVEL_CHANNELS = {"small": 48, "mobilenet_v2": 24, "resnet50": 256, "resnet101": 256}
 _STAGE_ENDS = {"small": (2, 3, 4, 5), "mobilenet_v2": (3, 6, 13, 17)}
 _RESNET_STAGE_ENDS = (4, 5, 6, 7)
-"""Which children of a trunk end its four stages; the first of them gives the early features of V3+."""
+"""Which children of a backbone end its four stages; the first of them gives the early features of V3+."""
 
 
-class SmallTrunk(nn.Sequential):
-    """A trunk for small drawn pictures: a stem and four residual stages, 128 channels, trained from nothing."""
+class SmallBackbone(nn.Sequential):
+    """A backbone for small drawn pictures: a stem and four residual stages, 128 channels, trained from nothing."""
 
     def __init__(self, output_stride: int) -> None:
         """Builds it for output stride 8 or 16."""
@@ -56,23 +56,23 @@ def _conv_norm(channels: int, out: int, *, stride: int = 1, dilation: int = 1, k
     return nn.Sequential(conv, nn.BatchNorm2d(out))
 
 
-def trunk_channels(name: str) -> int:
-    """How many channels a trunk's features have."""
+def backbone_channels(name: str) -> int:
+    """How many channels a backbone's features have."""
     return _TRUNK_CHANNELS[name]
 
 
 def low_level_channels(name: str) -> int:
-    """How many channels a trunk's early features have (at a quarter of the resolution)."""
+    """How many channels a backbone's early features have (at a quarter of the resolution)."""
     return _LOW_LEVEL_CHANNELS[name]
 
 
 class Stages(NamedTuple):
-    """What a trunk makes of images, stage by stage.
+    """What a backbone makes of images, stage by stage.
 
     Attributes:
         before_activation: the outputs of the four stages, before the ReLU that ends them where there is one.
         low: the first stage's output, for V3+.
-        last: the trunk's output.
+        last: the backbone's output.
     """
 
     before_activation: list[Tensor]
@@ -80,19 +80,19 @@ class Stages(NamedTuple):
     last: Tensor
 
 
-def run_stages(name: str, trunk: nn.Module, images: Tensor) -> Stages:
-    """Runs a trunk of `build_trunk` and keeps what its stages give.
+def forward_stages(name: str, backbone: nn.Module, images: Tensor) -> Stages:
+    """Runs a backbone of `build_backbone` and keeps what its stages give.
 
     Args:
-        name: of the trunk.
-        trunk: the trunk.
+        name: of the backbone.
+        backbone: the backbone.
         images: normalised, float (B, 3, H, W).
     """
     ends = _STAGE_ENDS.get(name, _RESNET_STAGE_ENDS)
     before_activation: list[Tensor] = []
     outputs: list[Tensor] = []
     x = images
-    for position, child in enumerate(trunk.children()):
+    for position, child in enumerate(backbone.children()):
         if position not in ends:
             x = child(x)
             continue
@@ -117,8 +117,8 @@ def _last_relu(name: str, stage: nn.Module) -> nn.Module | None:
     return relu
 
 
-def build_trunk(name: str, output_stride: int, weights: str = NO_WEIGHTS) -> nn.Module:
-    """Builds a trunk: images (B, 3, H, W) -> features (B, trunk_channels, H / output_stride, W / output_stride).
+def build_backbone(name: str, output_stride: int, weights: str = NO_WEIGHTS) -> nn.Module:
+    """Builds a backbone: images (B, 3, H, W) -> features (B, backbone_channels, H / output_stride, W / output_stride).
 
     Args:
         name: small, mobilenet_v2, resnet50 or resnet101.
@@ -130,16 +130,16 @@ def build_trunk(name: str, output_stride: int, weights: str = NO_WEIGHTS) -> nn.
     """
     if name == "small":
         if weights != NO_WEIGHTS:
-            raise UserError(f"model.weights is '{weights}', but there are none for the trunk 'small': choose none")
-        trunk: nn.Module = SmallTrunk(output_stride)
+            raise UserError(f"model.weights is '{weights}', but there are none for the backbone 'small': choose none")
+        backbone: nn.Module = SmallBackbone(output_stride)
     elif name == "mobilenet_v2":
-        trunk = _mobilenet(output_stride, weights)
+        backbone = _mobilenet(output_stride, weights)
     else:
-        trunk = _resnet(name, output_stride, weights)
-    for module in trunk.modules():
+        backbone = _resnet(name, output_stride, weights)
+    for module in backbone.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = NORM_MOMENTUM if name != "small" else 0.1
-    return trunk
+    return backbone
 
 
 def _resnet(name: str, output_stride: int, weights: str) -> nn.Module:

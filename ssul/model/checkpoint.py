@@ -1,7 +1,7 @@
 """Checkpoints: folders that describe themselves and hold no code.
 
     model.json           format, architecture, head sizes, what the channels mean, and a digest of each other part
-    trunk.safetensors    trunk and pyramid, and with V3+ the projection of early features
+    backbone.safetensors    backbone and aspp, and with V3+ the projection of early features
     head_0.safetensors   one file a head
     training.json        how it was learned, for a person to look at; a checkpoint is one without it
 
@@ -26,14 +26,14 @@ from safetensors.torch import load_file
 from torch import nn
 
 from ssul.errors import UserError
-from ssul.io.atomic import replaced_folder
-from ssul.io.strict_json import read_json, refuse_damaged
+from ssul.io.atomic import replace_dir
+from ssul.io.strict_json import check_consistent, read_json
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.model.tensor_files import save_tensors
 from ssul.model.torch_files import all_finite
 
 FORMAT = 1
-_MOST, _WIDEST = 255, 2**20
+_MAX_CHANNELS, _MAX_WIDTH = 255, 2**20
 """Heads and their channels: as many as a byte can tell apart. Width: so that no product of sizes overflows."""
 _DTYPES = {"F32": torch.float32, "I64": torch.int64}
 """Those of a network's tensors, by the names that safetensors has for them."""
@@ -56,7 +56,7 @@ def save_checkpoint(
         "head_sizes": model.head_sizes,
         "meaning": meaning,
     }
-    with replaced_folder(folder) as temporary:
+    with replace_dir(folder) as temporary:
         for name, part in _parts(model).items():
             save_tensors(temporary / f"{name}.safetensors", part.state_dict())
         description["digests"] = {path.name: _digest(path) for path in sorted(temporary.iterdir())}
@@ -88,7 +88,7 @@ def load_checkpoint(folder: Path) -> tuple[IncrementalDeepLab, dict[str, Any]]:
     path = folder / "model.json"
     if not path.exists():
         raise UserError(f"the checkpoint {folder} is missing: train the step before with `dvc repro`")
-    described = _describes(path)
+    described = _read_description(path)
     try:
         with torch.device("meta"):  # no memory, whatever sizes are told
             model = IncrementalDeepLab(Architecture(**asdict(described.architecture)), described.head_sizes)
@@ -96,7 +96,7 @@ def load_checkpoint(folder: Path) -> tuple[IncrementalDeepLab, dict[str, Any]]:
         raise UserError(f"{path} does not describe a checkpoint ({type(error).__name__}: {error})") from None
     parts = {folder / f"{name}.safetensors": part for name, part in _parts(model).items()}
     for place, part in parts.items():
-        _require_fitting(place, part, described.digests)
+        _check_tensors(place, part, described.digests)
     model.to_empty(device="cpu")
     for place, part in parts.items():
         _load_part(place, part)
@@ -107,10 +107,10 @@ def load_checkpoint(folder: Path) -> tuple[IncrementalDeepLab, dict[str, Any]]:
 class _Architecture:
     """`Architecture` with the values that it may have."""
 
-    trunk: Literal["small", "mobilenet_v2", "resnet50", "resnet101"]
+    backbone: Literal["small", "mobilenet_v2", "resnet50", "resnet101"]
     head: Literal["deeplabv3", "deeplabv3plus"]
     output_stride: Literal[8, 16]
-    width: Annotated[int, Field(ge=1, le=_WIDEST)]
+    width: Annotated[int, Field(ge=1, le=_MAX_WIDTH)]
     classifier: Literal["conv3x3", "conv1x1"] = "conv3x3"
     separable: bool = False
 
@@ -121,12 +121,14 @@ class _Description:
 
     format: Literal[1]
     architecture: _Architecture
-    head_sizes: Annotated[tuple[Annotated[int, Field(ge=1, le=_MOST)], ...], Field(min_length=1, max_length=_MOST)]
+    head_sizes: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=_MAX_CHANNELS)], ...], Field(min_length=1, max_length=_MAX_CHANNELS)
+    ]
     meaning: dict[str, Any]
     digests: dict[str, str]
 
 
-def _describes(path: Path) -> _Description:
+def _read_description(path: Path) -> _Description:
     told = {"what": "the description of a checkpoint", "way_out": "bring the folder whole from where it was made"}
     content = read_json(path, dict[str, Any], **told)
     if "format" in content and (content["format"] != FORMAT or content["format"] is True):
@@ -136,17 +138,17 @@ def _describes(path: Path) -> _Description:
     network = content.get("architecture")
     foreign = content.keys() - {one.name for one in fields(_Description)}
     foreign |= network.keys() - {one.name for one in fields(_Architecture)} if isinstance(network, dict) else set()
-    refuse_damaged(path, {f"nobody knows {', '.join(sorted(foreign))[:200]}": bool(foreign)}, **told)
+    check_consistent(path, {f"nobody knows {', '.join(sorted(foreign))[:200]}": bool(foreign)}, **told)
     return read_json(path, _Description, **told)
 
 
 def _parts(model: IncrementalDeepLab) -> dict[str, nn.Module]:
     heads = {f"head_{index}": head for index, head in enumerate(model.heads)}
-    body = {"trunk": model.trunk, "aspp": model.aspp} | ({"low": model.low} if model.architecture.is_plus else {})
-    return {"trunk": nn.ModuleDict(body), **heads}
+    body = {"backbone": model.backbone, "aspp": model.aspp} | ({"low": model.low} if model.architecture.is_plus else {})
+    return {"backbone": nn.ModuleDict(body), **heads}
 
 
-def _require_fitting(path: Path, part: nn.Module, digests: Mapping[str, str]) -> None:
+def _check_tensors(path: Path, part: nn.Module, digests: Mapping[str, str]) -> None:
     """Refuses a file whose tensors are not those of a part, before there is memory for them."""
     if not path.is_file():
         raise UserError(f"the checkpoint is incomplete: {path} is missing")
@@ -156,13 +158,13 @@ def _require_fitting(path: Path, part: nn.Module, digests: Mapping[str, str]) ->
             found = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 (it is no dict)
             shapes = {key: (list(one.get_shape()), _DTYPES.get(one.get_dtype())) for key, one in found.items()}
     except (SafetensorError, OSError, RuntimeError, ValueError) as error:
-        raise _broken(path, str(error)) from None
+        raise _corrupt(path, str(error)) from None
     lost, foreign = sorted(expected.keys() - shapes.keys()), sorted(shapes.keys() - expected.keys())
     other = sorted(key for key in expected.keys() & shapes.keys() if expected[key] != shapes[key])
     if lost or foreign or other:
         told = [(lost, "missing"), (foreign, "left over"), (other, "of another shape or type")]
         words = [f"{len(keys)} tensors are {what} ({', '.join(keys[:3])[:200]}, ...)" for keys, what in told if keys]
-        raise _broken(path, "; ".join(words))
+        raise _corrupt(path, "; ".join(words))
     if digests.get(path.name) != _digest(path):
         raise UserError(
             f"{path} is not the part that this checkpoint was saved with (its digest in model.json is another one): it "
@@ -175,12 +177,12 @@ def _load_part(path: Path, part: nn.Module) -> None:
         state = load_file(path)
         part.load_state_dict(state)
     except (SafetensorError, OSError, RuntimeError) as error:
-        raise _broken(path, str(error)) from None
+        raise _corrupt(path, str(error)) from None
     if not all_finite(state):
         raise UserError(f"{path} holds weights that are NaN or infinite: its training went wrong; take another one")
 
 
-def _broken(path: Path, why: str) -> UserError:
+def _corrupt(path: Path, why: str) -> UserError:
     return UserError(f"{path} does not hold the weights that model.json promises: {' '.join(why.split())}")
 
 

@@ -14,7 +14,7 @@ class SampleDropout(nn.Module):
     training does not depend on the number of processes and can go on from any iteration. Devices draw differently.
 
     Attributes:
-        p: the share that is dropped.
+        p: the share that is apply_dropout.
         seeds: one for each sample of the batches to come; None draws from torch's random state, as `nn.Dropout`.
     """
 
@@ -25,7 +25,7 @@ class SampleDropout(nn.Module):
         self.seeds: Sequence[int] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) -> the same, values dropped and the others grown by 1 / (1 - p); as it is in evaluation.
+        """(B, C, h, w) -> the same, values apply_dropout and the others with_step by 1 / (1 - p); as it is in evaluation.
 
         Raises:
             ValueError: if there are not as many seeds as samples.

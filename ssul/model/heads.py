@@ -23,16 +23,16 @@ class Head(nn.Module):
         if width is not None:
             self.conv = convolution(channels, width, kernel=3, separable=separable)
             self.norm = nn.BatchNorm2d(width)
-        self.score = nn.Conv2d(channels if width is None else width, classes, 1)
+        self.classifier = nn.Conv2d(channels if width is None else width, classes, 1)
         self._hidden = width is not None
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, h, w) -> logits (B, classes, h, w)."""
         hidden = torch.relu(self.norm(self.conv(x))) if self._hidden else x
-        return self.score(hidden)  # type: ignore[no-any-return]
+        return self.classifier(hidden)  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def inherit(self, parent: "Head", channel: int = 0) -> None:
+    def copy_from(self, parent: "Head", channel: int = 0) -> None:
         """Starts as a copy of one channel of another head, its score repeated for each class (SSUL's weight transfer).
 
         Convolution, norm (statistics included) and score are copied, not shared.
@@ -40,21 +40,21 @@ class Head(nn.Module):
         if self._hidden:
             self.conv.load_state_dict(parent.conv.state_dict())
             self.norm.load_state_dict(parent.norm.state_dict())
-        self.score.weight.copy_(parent.score.weight[channel].expand_as(self.score.weight))
-        assert self.score.bias is not None
-        assert parent.score.bias is not None
-        self.score.bias.copy_(parent.score.bias[channel].expand_as(self.score.bias))
+        self.classifier.weight.copy_(parent.classifier.weight[channel].expand_as(self.classifier.weight))
+        assert self.classifier.bias is not None
+        assert parent.classifier.bias is not None
+        self.classifier.bias.copy_(parent.classifier.bias[channel].expand_as(self.classifier.bias))
 
     @torch.no_grad()
-    def share(self, parent: "Head", channel: int) -> None:
+    def split_probability_of(self, parent: "Head", channel: int) -> None:
         """Takes even shares of the probability of one channel of another head (MiB, section 3.3).
 
         The n new classes and that channel start with equal logits whose probabilities add up to what the channel's
         was: each one's bias is the old one less log(n + 1).
         """
-        self.inherit(parent, channel)
-        assert self.score.bias is not None
-        assert parent.score.bias is not None
-        less = math.log(self.score.out_channels + 1)
-        self.score.bias -= less
-        parent.score.bias[channel] -= less
+        self.copy_from(parent, channel)
+        assert self.classifier.bias is not None
+        assert parent.classifier.bias is not None
+        less = math.log(self.classifier.out_channels + 1)
+        self.classifier.bias -= less
+        parent.classifier.bias[channel] -= less

@@ -21,7 +21,7 @@ _ARCHIVE = b"PK\x03\x04"
 _DTYPES = (*_FLOATS, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool)
 
 
-class UnreadableError(Exception):
+class TorchFileError(Exception):
     """A file is cut off, is none of PyTorch's, or holds code, which is not run; or it cannot be downloaded."""
 
 
@@ -35,25 +35,25 @@ def read_tensors(path: Path, *, numpy_numbers: bool = False) -> Any:
     Every tensor is plain, and all together have no more values than the file has room for: one may claim any size.
 
     Raises:
-        UnreadableError: with the name of the reader's error, or what is refused.
+        TorchFileError: with the name of the reader's error, or what is refused.
     """
     if path.exists() and not path.is_file():  # a pipe would be waited for without end
-        raise UnreadableError("it is no regular file")
+        raise TorchFileError("it is no regular file")
     try:
         with path.open("rb") as file:
             is_archive = file.read(len(_ARCHIVE)) == _ARCHIVE
         if is_archive and _is_compressed(path):
-            raise UnreadableError("it is compressed, and may become of any size")
+            raise TorchFileError("it is compressed, and may become of any size")
         with torch.serialization.safe_globals(_numpy_scalars() if numpy_numbers else []):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except UnreadableError:
+    except TorchFileError:
         raise
     except Exception as error:  # whatever a broken or foreign file makes these readers raise
-        raise UnreadableError(type(error).__name__) from None
+        raise TorchFileError(type(error).__name__) from None
     tensors = list(_tensors_in(content))
     # an old format believes whatever size is told, without a value behind it
     if not all(map(_is_plain, tensors)) or _memory_of(tensors) > path.stat().st_size:
-        raise UnreadableError("a tensor of a foreign kind, or one that claims more values than the file holds")
+        raise TorchFileError("a tensor of a foreign kind, or one that claims more values than the file holds")
     return content
 
 
@@ -65,16 +65,16 @@ def is_state_dict(content: object) -> bool:
 
 
 def download_imagenet(name: str) -> Mapping[str, Tensor]:
-    """Torchvision's weights of a trunk, which it keeps; the file must have the hash that its name tells.
+    """Torchvision's weights of a backbone, which it keeps; the file must have the hash that its name tells.
 
     Raises:
-        UnreadableError: if there is no network, or something else comes.
+        TorchFileError: if there is no network, or something else comes.
     """
     try:
         weights = models.get_model_weights(name)["IMAGENET1K_V1"]  # the papers'; DEFAULT may move
         state: Mapping[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except Exception as error:
-        raise UnreadableError(str(error) or type(error).__name__) from None
+        raise TorchFileError(str(error) or type(error).__name__) from None
     return state
 
 

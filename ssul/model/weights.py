@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ssul.errors import UserError
-from ssul.model.torch_files import UnreadableError, all_finite, download_imagenet, is_state_dict, read_tensors
+from ssul.model.torch_files import TorchFileError, all_finite, download_imagenet, is_state_dict, read_tensors
 
 IMAGENET, NO_WEIGHTS = "imagenet", "none"
 
@@ -30,7 +30,7 @@ def _load_weights(net: nn.Module, name: str, weights: str) -> None:
 def _imagenet_weights(name: str) -> Mapping[str, Tensor]:
     try:
         return download_imagenet(name)
-    except UnreadableError as error:
+    except TorchFileError as error:
         raise UserError(
             f"model.weights is 'imagenet', but torchvision's weights of {name} cannot be had ({error}): try again, "
             "name a file with -S model.weights=FILE, or start from nothing with -S model.weights=none"
@@ -42,8 +42,8 @@ def _read_weights(path: Path) -> Mapping[str, Tensor]:
         raise UserError(f"model.weights is '{path}', which is no file: choose imagenet, none, or an existing file")
     try:
         state = load_file(path) if path.suffix == ".safetensors" else read_tensors(path)
-    except (UnreadableError, SafetensorError, OSError) as error:
-        told = error if isinstance(error, UnreadableError) else type(error).__name__
+    except (TorchFileError, SafetensorError, OSError) as error:
+        told = error if isinstance(error, TorchFileError) else type(error).__name__
         raise UserError(f"model.weights '{path}' is not a readable state dict ({told})") from None
     if not is_state_dict(state):
         raise UserError(f"model.weights '{path}' holds a {type(state).__name__}, not a state dict")

@@ -8,7 +8,7 @@ from torch import distributed
 _LOWER = "lower recipe.base.batch, recipe.increment.batch or recipe.crop"
 
 
-def explained(error: BaseException) -> str | None:
+def explain(error: BaseException) -> str | None:
     """What happened and the way out, in one line; None where an error is not the machine's."""
     told, number = " ".join(str(error).split()), error.errno if isinstance(error, OSError) else None
     if isinstance(error, torch.OutOfMemoryError) or "CUDA error: out of memory" in told:

@@ -16,12 +16,12 @@ import yaml
 import ssul
 from ssul.config.load import load_params
 from ssul.config.paths import LAYOUT
-from ssul.config.schema import Settings
+from ssul.config.schema import Params
 from ssul.errors import UserError
 
 
 @dataclass(frozen=True)
-class Inputs:
+class Provenance:
     """The inputs of one training.
 
     Attributes:
@@ -33,13 +33,13 @@ class Inputs:
     """
 
     step: int
-    settings: Settings
+    settings: Params
     listed: Mapping[str, Any]
     files: Mapping[str, Path]
     digests: Mapping[str, str]
 
     @classmethod
-    def read(cls, step: int) -> "Inputs":
+    def read(cls, step: int) -> "Provenance":
         """What is there now; the first that a training does, so that nothing is read that is not noted here.
 
         Raises:
@@ -93,7 +93,9 @@ def _digests(files: Mapping[str, Path]) -> dict[str, str]:
 def _data(step: int) -> dict[str, Path]:
     found = [LAYOUT.index("train"), LAYOUT.index("val"), LAYOUT.split(step)]
     # of the network before, model.json alone: it holds a digest of each part
-    found += [LAYOUT.start] if step == 0 else [LAYOUT.memory(step), LAYOUT.checkpoint(step - 1) / "model.json"]
+    found += (
+        [LAYOUT.initial_checkpoint] if step == 0 else [LAYOUT.memory(step), LAYOUT.checkpoint(step - 1) / "model.json"]
+    )
     return {str(path): path for path in found}
 
 

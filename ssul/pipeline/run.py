@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ssul.config.paths import LAYOUT
 from ssul.errors import UserError
-from ssul.io.locks import exclusive
-from ssul.pipeline.failures import explained
+from ssul.io.locks import file_lock
+from ssul.pipeline.failures import explain
 
 
 def run(stage: Callable[..., None], *arguments: str, alone: bool = True) -> None:
@@ -17,11 +17,11 @@ def run(stage: Callable[..., None], *arguments: str, alone: bool = True) -> None
     Args:
         stage: its main.
         arguments: for it.
-        alone: whether to be `alone_at` it; trainings see to that themselves.
+        alone: whether to be `stage_lock` it; trainings see to that themselves.
     """
     name = "_".join([Path(stage.__code__.co_filename).stem, *arguments])
     try:
-        with alone_at(name) if alone else nullcontext():
+        with stage_lock(name) if alone else nullcontext():
             stage(*arguments)
     except UserError as error:
         if str(error):  # of several processes that fail alike the first one tells
@@ -31,14 +31,14 @@ def run(stage: Callable[..., None], *arguments: str, alone: bool = True) -> None
         print("error: interrupted", file=sys.stderr)
         raise SystemExit(130) from None
     except (RuntimeError, OSError, MemoryError) as error:
-        reason = explained(error)
+        reason = explain(error)
         if reason is None:
             raise
         print(f"error: {reason}", file=sys.stderr)
         raise SystemExit(1) from None
 
 
-def alone_at(stage: str) -> AbstractContextManager[None]:
+def stage_lock(stage: str) -> AbstractContextManager[None]:
     """Waits for a process at the same stage in this folder, left over from a command that was killed.
 
     It would write to the same place, perhaps the results of other parameters.
@@ -48,4 +48,4 @@ def alone_at(stage: str) -> AbstractContextManager[None]:
         told = f"{stage} runs already in this folder ({holder}), left from an earlier command: waiting for it to end"
         print(f"{told}; to end it, kill that process", file=sys.stderr, flush=True)
 
-    return exclusive(LAYOUT.stage_lock(stage), busy)
+    return file_lock(LAYOUT.stage_lock(stage), busy)

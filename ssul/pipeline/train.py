@@ -9,33 +9,33 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from ssul.config.paths import LAYOUT, Layout, picture_root, project_root
-from ssul.config.schema import Learning, Settings
+from ssul.config.paths import LAYOUT, Layout, data_root, project_root
+from ssul.config.schema import Optimisation, Params
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex, IndexRow, require_unchanged
-from ssul.data.loader import TrainingBatches, loader_workers, training_batches
+from ssul.data.loader import TrainingLoader, loader_workers, training_loader
 from ssul.data.sampling import Item, SampleOrder
-from ssul.data.training_set import Variation
+from ssul.data.training_set import Augmentation
 from ssul.data.transforms import normalise
 from ssul.errors import UserError
-from ssul.inference.device import choose_device, hardware, memory_in_use
+from ssul.inference.device import choose_device, hardware, peak_memory_gib
 from ssul.labels.space import LabelSpace
 from ssul.model.checkpoint import save_checkpoint
 from ssul.pipeline.progress import progress_bar, shown
-from ssul.pipeline.provenance import Inputs
-from ssul.pipeline.run import alone_at
+from ssul.pipeline.provenance import Provenance
+from ssul.pipeline.run import stage_lock
 from ssul.scenario.scenario import Step, belongs
 from ssul.scenario.splits import Split
-from ssul.tracking.live import live_curve
-from ssul.training.distributed import agreed, any_of, is_first, launch, share_of_host
-from ssul.training.history import Curve
+from ssul.tracking.live import live_logger
+from ssul.training.distributed import any_rank, fabric_settings, is_rank_zero, launch, same_on_all_ranks
+from ssul.training.history import TrainingHistory
 from ssul.training.loop import DivergedError, Progress, iteration_count, learn_step
 from ssul.training.objective import Batch, Objective
-from ssul.training.resume import KeptState, fingerprint
-from ssul.training.selection import BestWeights, Snapshot, judge_step, published_interval
+from ssul.training.resume import StateFile, fingerprint
+from ssul.training.selection import BestWeights, LastFiniteWeights, published_interval, step_miou
 from ssul.training.session import Course, libraries
-from ssul.training.shutdown import interruptible
-from ssul.training.state import UnfitStateError
+from ssul.training.shutdown import stop_on_signal
+from ssul.training.state import StateMismatchError
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,11 @@ class Training:
     dataset: SegmentationDataset
     rows: Sequence[IndexRow]
     groups: list[dict[str, Any]]
-    learning: Learning
-    inputs: Inputs
+    learning: Optimisation
+    inputs: Provenance
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> Params:
         """All parameters."""
         return self.inputs.settings
 
@@ -77,10 +77,10 @@ class Training:
         )
 
     @property
-    def variation(self) -> Variation:
+    def augmentation(self) -> Augmentation:
         """How pictures are varied."""
         recipe = self.settings.recipe
-        return Variation(recipe.crop, recipe.scale, self.settings.method.faults.padding)
+        return Augmentation(recipe.crop, recipe.scale, self.settings.method.published_bugs.padding)
 
     @property
     def iterations(self) -> int:
@@ -92,7 +92,7 @@ class Training:
         """Of all that decides what is learned: whoever finds it again may go on with the training."""
         settings, groups = self.settings, [(group["name"], group["lr"]) for group in self.groups]
         network, labels = self.objective.model.architecture, self.objective.labels
-        told = (self.made_from, self.order, self.variation, self.learning, groups, network, labels, libraries())
+        told = (self.made_from, self.order, self.augmentation, self.learning, groups, network, labels, libraries())
         judged = (settings.recipe.precision, settings.method.selection, self.dataset.saliency)
         files = sorted(self.inputs.digests.items())
         return fingerprint([*told, *judged, *files], self.objective.state_dict())
@@ -103,7 +103,7 @@ def train(training: Training) -> None:
     step, dataset = training.split.step, training.dataset
     wanted = {item.id for item in (*training.new, *training.memory)} | set(training.split.holdout)
     require_unchanged([row for row in training.rows if row.id in wanted], dataset.folders, saliency=dataset.saliency)
-    fabric = choose_device(training.settings.recipe.precision, share_of_host())
+    fabric = choose_device(training.settings.recipe.precision, fabric_settings())
     with held(training) as kept:
         share = launch(fabric, training.learning.batch)  # from here on the first process alone tells and writes
         if fabric.is_global_zero:
@@ -117,32 +117,32 @@ def train(training: Training) -> None:
 
 
 @contextmanager
-def held(training: Training) -> Iterator[KeptState]:
+def held(training: Training) -> Iterator[StateFile]:
     """Holds a training and its place in this folder; of several processes the first one does so for all."""
     place, step = (Layout(project_root()).trainings, training.fingerprint), training.split.step
-    if not is_first():
-        yield KeptState(*place)
+    if not is_rank_zero():
+        yield StateFile(*place)
         return
     tell = partial(print, f"step {step}:", flush=True)
     # in this order: an orphan that trains the same hears that somebody waits; any other is waited for too
-    with KeptState.held(*place, tell) as kept, alone_at(f"the training of step {step}"):
+    with StateFile.held(*place, tell) as kept, stage_lock(f"the training of step {step}"):
         yield kept
 
 
-def learn(training: Training, fabric: Fabric, share: tuple[int, int], kept: KeptState) -> Curve:
+def learn(training: Training, fabric: Fabric, share: tuple[int, int], kept: StateFile) -> TrainingHistory:
     """Learns from the beginning, or from what was kept, to the end; returns how it went."""
     objective, split, order, learning = training.objective, training.split, training.order, training.learning
     load = partial(
-        training_batches,
+        training_loader,
         dataset=training.dataset,
         labels=objective.labels,
-        variation=training.variation,
+        augmentation=training.augmentation,
         workers=loader_workers(fabric.world_size),
     )
     one_pass = iteration_count(len(order.new), epochs=1, batch=learning.batch)
     # the new images alone; every process looks at all of them
-    survey(objective, load(replace(order, memory=()), iterations=one_pass), fabric, split.step)
-    curve = Curve(
+    calibrate(objective, load(replace(order, memory=()), iterations=one_pass), fabric, split.step)
+    curve = TrainingHistory(
         split.step,
         split.new_names,
         hardware(fabric),
@@ -153,7 +153,7 @@ def learn(training: Training, fabric: Fabric, share: tuple[int, int], kept: Kept
     best = best_weights(training)
     course = Course(kept, curve, best, silent=not fabric.is_global_zero)
     begin = course.take_up()
-    first = agreed(fabric, 0 if begin is None else begin.iteration, "a state to go on from")
+    first = same_on_all_ranks(fabric, 0 if begin is None else begin.iteration, "a state to go on from")
     try:
         progress = learn_step(
             objective,
@@ -167,9 +167,9 @@ def learn(training: Training, fabric: Fabric, share: tuple[int, int], kept: Kept
             seeds=partial(order.dropout_seeds, share=share),
             begin=begin,
         )
-    except UnfitStateError as error:
+    except StateMismatchError as error:
         raise UserError(f"{kept.path('safetensors')} is the state of another training ({error}): delete it") from None
-    snapshot = Snapshot(objective.model, first)
+    snapshot = LastFiniteWeights(objective.model, first)
     try:
         follow(progress, course, snapshot, fabric, first)
     except DivergedError as error:
@@ -183,14 +183,16 @@ def learn(training: Training, fabric: Fabric, share: tuple[int, int], kept: Kept
     return curve
 
 
-def follow(progress: Iterator[Progress], course: Course, snapshot: Snapshot, fabric: Fabric, first: int) -> None:
+def follow(
+    progress: Iterator[Progress], course: Course, snapshot: LastFiniteWeights, fabric: Fabric, first: int
+) -> None:
     """Follows a training from an iteration on: shows it, saves it now and then, and ends it when asked to."""
     curve, told = course.curve, fabric.is_global_zero
     title = f"train step {curve.step}"
     with (
         progress_bar(total=curve.iterations, title=title, unit="it", silent=not told, done=first) as bar,
-        live_curve(curve.step) if told else nullcontext() as live,
-        interruptible() as wish,
+        live_logger(curve.step) if told else nullcontext() as live,
+        stop_on_signal() as wish,
     ):
         for state in progress:
             bar.update()
@@ -200,13 +202,13 @@ def follow(progress: Iterator[Progress], course: Course, snapshot: Snapshot, fab
             )
             point = curve.add(state)
             if point is not None and live is not None:
-                speed = {"images_per_second": state.images_per_second, "memory_gib": memory_in_use(fabric)}
+                speed = {"images_per_second": state.images_per_second, "memory_gib": peak_memory_gib(fabric)}
                 live.show(point | speed)
             snapshot.take(state.iteration)
             if course.best is not None:
                 course.best.offer(state.iteration)
-            ended = any_of(fabric, wish.by is not None)
-            saved = told and (ended or course.is_due(state)) and course.save(state)
+            ended = any_rank(fabric, wish.by is not None)
+            saved = told and (ended or course.save_due(state)) and course.save(state)
             if ended:
                 by = wish.by or signal.SIGTERM  # it was another process that was asked
                 way_on = "the same command goes on" if saved else "nothing later than the state before is kept"
@@ -216,7 +218,7 @@ def follow(progress: Iterator[Progress], course: Course, snapshot: Snapshot, fab
 
 
 def keep_last_good(
-    error: DivergedError, objective: Objective, snapshot: Snapshot, order: SampleOrder, split: Split
+    error: DivergedError, objective: Objective, snapshot: LastFiniteWeights, order: SampleOrder, split: Split
 ) -> str:
     """Saves the last weights from when all was well; returns what to tell."""
     images = ", ".join(order.item(error.iteration, slot).id for slot in range(order.batch))
@@ -251,7 +253,7 @@ def announce(training: Training, fabric: Fabric) -> None:
 class _OnDevice:
     """Loaded batches, normalised, on the device."""
 
-    batches: TrainingBatches
+    batches: TrainingLoader
     fabric: Fabric
 
     def __iter__(self) -> Iterator[Batch]:
@@ -259,14 +261,14 @@ class _OnDevice:
             yield normalise(self.fabric.to_device(images)), self.fabric.to_device(target)
 
 
-def survey(objective: Objective, batches: TrainingBatches, fabric: Fabric, step: int) -> None:
+def calibrate(objective: Objective, batches: TrainingLoader, fabric: Fabric, step: int) -> None:
     """Lets a method look at the step's images before the training, under a progress bar where it does."""
     objective.to(fabric.device)
-    looked = objective.survey(_OnDevice(batches, fabric))
+    looked = objective.calibrate(_OnDevice(batches, fabric))
     first = next(looked, None)
     if first is not None:
         silent = not fabric.is_global_zero
-        for _ in shown(looked, total=None, title=f"survey step {step}", unit="batch", silent=silent):
+        for _ in shown(looked, total=None, title=f"calibrate step {step}", unit="batch", silent=silent):
             pass
 
 
@@ -279,7 +281,7 @@ def best_weights(training: Training) -> BestWeights | None:
     step = Step(split.step, split.new, split.old)
     if how == "published":
         index = ImageIndex.read(LAYOUT.index("val"))
-        dataset = SegmentationDataset.of(index, picture_root(settings.data.root, LAYOUT), saliency=False)
+        dataset = SegmentationDataset.of(index, data_root(settings.data.root, LAYOUT), saliency=False)
         ids = [row.id for row in index.rows if belongs(row.present, step, "overlapped")]
     else:
         present = ImageIndex.read(LAYOUT.index("train")).present
@@ -290,7 +292,7 @@ def best_weights(training: Training) -> BestWeights | None:
             "hold some out with -S data.holdout=0.1, or keep the last weights with -S method.selection=last"
         )
     judge = partial(
-        judge_step, objective.model, objective.labels, dataset, ids, new=split.new, with_background=split.step == 0
+        step_miou, objective.model, objective.labels, dataset, ids, new=split.new, with_background=split.step == 0
     )
     every = published_interval(training.iterations) if how == "published" else max(1, training.iterations // 10)
-    return BestWeights(objective.model, judge, every=every, untrained=how == "published")
+    return BestWeights(objective.model, judge, every=every, include_initial=how == "published")

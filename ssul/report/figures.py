@@ -8,7 +8,7 @@ from ssul.data.index import ImageIndex
 from ssul.labels.colours import Colour
 from ssul.report.curves import draw_curves
 from ssul.report.heatmaps import draw_class_iou, draw_confusion
-from ssul.report.images import draw_pictures
+from ssul.report.images import draw_examples
 
 
 def draw_all(
@@ -37,5 +37,5 @@ def draw_all(
     draw_confusion(folder / "confusion.png", confusion, list(rows[-1]["iou"]), [len(group) for group in learned])
     kept = sorted(place for place in pictures.iterdir() if place.is_dir()) if pictures.is_dir() else []
     if kept:
-        draw_pictures(folder / "pictures.png", kept, learned, index, palette)
+        draw_examples(folder / "pictures.png", kept, learned, index, palette)
     return sorted(path.name for path in folder.glob("*.png"))

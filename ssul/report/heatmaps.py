@@ -14,7 +14,7 @@ from ssul.report.style import GREY, INK, PALE, sheet, short, title
 from ssul.report.tables import UNDEFINED
 
 SHADES = LinearSegmentedColormap.from_list("ssul", ["#eef4f5", "#a8d5cf", "#4a9fb5", "#27608f", "#1f2a5c"])
-_MOST_CLASSES_CONFUSED = 40  # more rows and columns than these nobody reads
+_MAX_CLASSES = 40  # more rows and columns than these nobody reads
 
 
 # --- class by class --------------------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], names: Sequen
             axes.axvline(position, color=PALE, linewidth=1.0)
 
 
-def most_confused(shares: NDArray[np.float64], most: int = _MOST_CLASSES_CONFUSED) -> list[int]:
+def most_confused(shares: NDArray[np.float64], most: int = _MAX_CLASSES) -> list[int]:
     """The classes of the largest shares off the diagonal, at most `most`, ascending.
 
     Args:

@@ -18,13 +18,13 @@ from ssul.labels.colours import VOID_COLOUR, Colour
 from ssul.labels.ids import VOID
 from ssul.report.style import GREY, PALE, note, sheet, short, title
 
-_MOST_STEPS_SHOWN = 5
+_MAX_STEPS = 5
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 
-def draw_pictures(
+def draw_examples(
     path: Path,
     places: Sequence[Path],
     learned: Sequence[Sequence[str]],
@@ -72,7 +72,7 @@ def draw_pictures(
         _legend(figure, colours, learned, void=VOID in shown)
 
 
-def shown_steps(count: int, most: int = _MOST_STEPS_SHOWN) -> list[int]:
+def shown_steps(count: int, most: int = _MAX_STEPS) -> list[int]:
     """Which of `count` steps are shown: all, or the first, the last and evenly spread ones between."""
     if count <= most:
         return list(range(count))
@@ -125,7 +125,7 @@ def _unit(colour: Colour) -> tuple[float, ...]:
     return tuple(channel / 255 for channel in colour)
 
 
-_MOST_EXEMPLARS_SHOWN = 48
+_MAX_EXEMPLARS = 48
 _ACROSS = 8
 _SIDE = 160  # pixels of a thumbnail
 _CHARACTERS = 20  # in a line below it
@@ -151,7 +151,7 @@ def draw_memory(path: Path, exemplars: Sequence[ShownExemplar]) -> None:
         path: of the PNG.
         exemplars: at least one.
     """
-    shown = [exemplars[place] for place in _even(len(exemplars), _MOST_EXEMPLARS_SHOWN)]
+    shown = [exemplars[place] for place in _even(len(exemplars), _MAX_EXEMPLARS)]
     across = min(_ACROSS, len(shown))
     down = math.ceil(len(shown) / across)
     with sheet(path, 1.35 * across, 1.65 * down) as figure:

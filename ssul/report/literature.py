@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import NamedTuple
 
-from ssul.config.naming import Subject
+from ssul.config.naming import RunName
 from ssul.report.markdown import markdown, markdown_table
 from ssul.report.published_results import Published, published
 from ssul.report.style import GREY, INK, PALE, note, sheet
@@ -15,7 +15,7 @@ from ssul.report.tables import UNDEFINED
 SCORES = ("old", "new", "all")
 _TOLD = (
     *("seed", "data.name", "scenario.name", "scenario.base_classes", "scenario.increment", "scenario.last"),
-    "evaluation.pictures",
+    "evaluation.examples",
 )
 _COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6b7280"]  # Okabe and Ito's
 
@@ -31,7 +31,7 @@ class Outcome:
         scores: `old`, `new` and `all` after the last step, in 0..1; undefined ones are missing.
     """
 
-    subject: Subject
+    subject: RunName
     seed: str
     params: Mapping[str, str]
     scores: Mapping[str, float]
@@ -62,7 +62,7 @@ class Row:
 
     Attributes:
         method: in words; with the parameters in which it differs from other lines of the same method.
-        setting, model: as in `Subject`.
+        setting, model: as in `RunName`.
         data_set: its name.
         cells: by scenario.
     """
@@ -108,7 +108,7 @@ def collect(outcomes: Iterable[Outcome], *, decides: Callable[[str], bool]) -> l
         line.setdefault(subject.scenario, {}).setdefault(outcome.seed, outcome)
     rows = [
         Row(
-            f"{line.kind[3]}{_differing(line, [other for other in lines if other.kind == line.kind])}",
+            f"{line.kind[3]}{_distinguishing_params(line, [other for other in lines if other.kind == line.kind])}",
             setting=line.kind[1],
             model=line.kind[2],
             data_set=line.kind[0],
@@ -185,7 +185,7 @@ def _told(key: str, value: str) -> bool:
     return key in _TOLD or (key == "scenario.order" and not value.startswith("["))
 
 
-def _differing(line: _Line, peers: Sequence[_Line]) -> str:
+def _distinguishing_params(line: _Line, peers: Sequence[_Line]) -> str:
     """The parameters in which a line differs from another of the same kind, in brackets; nothing if none does."""
     told = [
         f"{key}={value}" for key, value in line.params if any(dict(peer.params).get(key) != value for peer in peers)

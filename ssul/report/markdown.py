@@ -10,7 +10,7 @@ def figure(name: str, words: str, figures: Collection[str]) -> str:
     return f"![{words}](figures/{name})" if name in figures else ""
 
 
-def folded(title: str, content: str) -> str:
+def details(title: str, content: str) -> str:
     """What a reader unfolds to see."""
     return f"<details>\n<summary>{title}</summary>\n\n{content}\n\n</details>"
 

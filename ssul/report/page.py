@@ -3,15 +3,15 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ssul.config.naming import Subject
+from ssul.config.naming import RunName
 from ssul.evaluation.results import Results
-from ssul.report.markdown import count, figure, folded, markdown, paragraphs
+from ssul.report.markdown import count, details, figure, markdown, paragraphs
 from ssul.report.rows import WITHOUT_BACKGROUND, absent_classes, learned_classes, per_step
 from ssul.report.tables import UNDEFINED, markdown_classes, markdown_holdout, markdown_steps, percent
 
 
 def write_page(
-    subject: Subject,
+    subject: RunName,
     results: Results,
     *,
     capacity: int,
@@ -35,7 +35,7 @@ def write_page(
     """
     learned = learned_classes(results.names, results.group_sizes)
     text = paragraphs(
-        f"# {subject.method} on {markdown(subject.scenario)}, {subject.setting} (trunk {markdown(subject.model)})",
+        f"# {subject.method} on {markdown(subject.scenario)}, {subject.setting} (backbone {markdown(subject.model)})",
         _introduction(results, capacity),
         "## After each step",
         "Mean IoU and forgetting, in percent.",
@@ -47,7 +47,7 @@ def write_page(
         "## Class by class",
         _absent(results),
         figure("class_iou.png", "IoU of each class after each step", figures),
-        folded("The same numbers as a table (IoU, percent)", markdown_classes(results.rows, learned)),
+        details("The same numbers as a table (IoU, percent)", markdown_classes(results.rows, learned)),
         figure("confusion.png", "which class was taken for which after the last step", figures),
         _pictures(results.data_set, figures),
         _learned_from(figures),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ssul.report.markdown import count, folded, markdown, paragraphs
+from ssul.report.markdown import count, details, markdown, paragraphs
 from ssul.report.tables import markdown_split_classes, markdown_split_steps
 from ssul.scenario.scenario import Setting
 from ssul.scenario.splits import Split
@@ -77,7 +77,7 @@ _SETTINGS = {
     "partitioned": "each image belongs to one of the classes that it shows, drawn at random, and so to one step alone; "
     "the image's classes of other steps are not annotated",
 }
-_NAMED_AT_MOST = 8
+_MAX_NAMED = 8
 
 
 def split_section(
@@ -94,7 +94,7 @@ def split_section(
         f"Setting **{summary['setting']}**: {_SETTINGS[summary['setting']]}.",
         markdown_split_steps(steps),
         _no_step(summary["no_step"], steps[-1]["held_out"], summary["images"]),
-        folded("The training images of each class", markdown_split_classes(steps)),
+        details("The training images of each class", markdown_split_classes(steps)),
         _skipped(train_skipped, val_skipped),
     )
 
@@ -116,8 +116,8 @@ def _skipped(train: Mapping[str, str], val: Mapping[str, str]) -> str:
     reasons = [*train.items(), *val.items()]
     if not reasons:
         return ""
-    named = "; ".join(f"{markdown(image_id)}: {markdown(what)}" for image_id, what in reasons[:_NAMED_AT_MOST])
-    more = len(reasons) - _NAMED_AT_MOST
+    named = "; ".join(f"{markdown(image_id)}: {markdown(what)}" for image_id, what in reasons[:_MAX_NAMED])
+    more = len(reasons) - _MAX_NAMED
     return (
         f"{len(train)} training and {count(len(val), 'validation image')} could not be used and were left out "
         f"(`data.on_error=skip`): {named}{f'; and {more} more' if more > 0 else ''}."

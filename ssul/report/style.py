@@ -9,7 +9,7 @@ import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ssul.io.atomic import replaced_file
+from ssul.io.atomic import replace_file
 
 INK, GREY, PALE, FAINT = "#22262e", "#6b7280", "#b6bcc6", "#e5e7eb"
 STYLE: dict[str, Any] = {
@@ -40,7 +40,7 @@ def sheet(path: Path, width: float, height: float) -> Iterator[Figure]:
     with matplotlib.style.context(["default", STYLE]):
         figure = Figure(figsize=(width, height))
         yield figure
-        with replaced_file(path) as temporary:
+        with replace_file(path) as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})
 
 

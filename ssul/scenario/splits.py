@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ssul.errors import UserError
 from ssul.io.atomic import write_text
-from ssul.io.strict_json import read_json, refuse_damaged
+from ssul.io.strict_json import check_consistent, read_json
 from ssul.scenario.scenario import Scenario, Setting, step_images
 
 
@@ -70,7 +70,7 @@ class Split:
             "class_names does not fit the groups": len(split.class_names) != len(classes),
             "it holds no image, or one twice": not 0 < len(split.images) == len(set(split.images)),
         }
-        refuse_damaged(path, faults, **told)
+        check_consistent(path, faults, **told)
         return split
 
 
@@ -99,11 +99,13 @@ def make_splits(
         UserError: if a step has no image to train on.
     """
     splits = []
-    kept_back: dict[str, None] = {}  # a set with an order
+    held_out_ids: dict[str, None] = {}  # a set with an order
     for step in scenario.steps:
         belonging = step_images(present, step, setting, seed)
         images = [image_id for image_id in belonging if not is_held_out(image_id, holdout, holdout_seed)]
-        kept_back |= dict.fromkeys(image_id for image_id in belonging if is_held_out(image_id, holdout, holdout_seed))
+        held_out_ids |= dict.fromkeys(
+            image_id for image_id in belonging if is_held_out(image_id, holdout, holdout_seed)
+        )
         if not images:
             new = ", ".join(names[class_id - 1] for class_id in step.new)
             if belonging:
@@ -121,7 +123,7 @@ def make_splits(
                 groups=tuple(past.new for past in scenario.steps[: step.index + 1]),
                 class_names=tuple(names[class_id - 1] for class_id in step.seen),
                 images=tuple(images),
-                holdout=tuple(kept_back),
+                holdout=tuple(held_out_ids),
             )
         )
     return splits

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssul.config.naming import Subject
+from ssul.config.naming import RunName
 from ssul.config.paths import LAYOUT
-from ssul.config.schema import Settings
-
+from ssul.config.schema import Params
 
 # Parameters that say where something lies or how it gets there, or whose whole effect (on_error) the index holds: the
 # same experiment elsewhere is the same.
-_WHERE_NOT_WHAT = ("data.root", "data.download", "data.mirror", "data.on_error", "recipe.base.checkpoint")
+LOCATION_PARAMS = ("data.root", "data.download", "data.mirror", "data.on_error", "recipe.base.checkpoint")
 _CODE = ("ssul", "stages", "conf", "dvc.yaml", "hydra_plugins")  # what a commit must hold for it to say what ran
 
 Scalar = str | int | float | bool | None
@@ -40,14 +39,14 @@ class Experiment:
     params: dict[str, Scalar]
 
 
-def experiment_of(settings: Settings) -> Experiment:
+def experiment_of(settings: Params) -> Experiment:
     """The experiment of this working folder, whose data must have been indexed."""
     # scenario.steps follows from the other parameters and would be a parameter for each step
     params = flatten(settings.model_dump(mode="json", exclude={"scenario": {"steps"}}))
-    index = [*(LAYOUT.index(split) for split in ("train", "val")), LAYOUT.start]
-    subject = Subject.of(settings)
+    index = [*(LAYOUT.index(split) for split in ("train", "val")), LAYOUT.initial_checkpoint]
+    subject = RunName.of(settings)
     return Experiment(
-        fingerprint(params, LAYOUT.code, index), subject.run_name(settings.seed), vars(subject) | origin(), params
+        fingerprint(params, LAYOUT.code, index), subject.run_name(settings.seed), vars(subject) | source_tags(), params
     )
 
 
@@ -64,7 +63,7 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
 
 def decides(name: str) -> bool:
     """Whether a parameter, by its dotted name, decides a result; others say where something lies."""
-    return name not in _WHERE_NOT_WHAT
+    return name not in LOCATION_PARAMS
 
 
 def fingerprint(params: Mapping[str, Scalar], code: Iterable[Path], index: Iterable[Path]) -> str:
@@ -83,7 +82,7 @@ def fingerprint(params: Mapping[str, Scalar], code: Iterable[Path], index: Itera
     return hashlib.sha256(json.dumps([what, digests], sort_keys=True).encode()).hexdigest()
 
 
-def origin() -> dict[str, str]:
+def source_tags() -> dict[str, str]:
     """Tags: the DVC experiment, the git commit, whether the code differs from it, and who; as far as they are known."""
     commit = os.environ.get("DVC_EXP_BASELINE_REV") or _git("rev-parse", "HEAD")
     changed = _git("status", "--porcelain", "--", *_CODE)

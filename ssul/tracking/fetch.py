@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ssul.errors import UserError
-from ssul.io.atomic import replaced_folder
+from ssul.io.atomic import replace_dir
 from ssul.model.checkpoint import load_checkpoint
 from ssul.model.deeplab import IncrementalDeepLab
 from ssul.tracking.store import opened
@@ -28,7 +28,7 @@ def fetch_checkpoint(run_id: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         with opened() as store:
             store.client.download_artifacts(run_id, "checkpoint", temporary)
-        with replaced_folder(folder) as fresh:
+        with replace_dir(folder) as fresh:
             shutil.copytree(Path(temporary) / "checkpoint", fresh, dirs_exist_ok=True)
 
 

@@ -12,7 +12,7 @@ from ssul.config.paths import LAYOUT
 from ssul.io.atomic import write_text
 from ssul.scenario.splits import Split
 from ssul.tracking.experiment import Experiment, experiment_of
-from ssul.tracking.live import trouble_of
+from ssul.tracking.live import error_file
 from ssul.tracking.metrics import curve_points
 from ssul.tracking.runs import add_points, child_name, describe
 from ssul.tracking.store import TrackingError, opened
@@ -73,11 +73,11 @@ def main(step: str, journal: str) -> None:
     try:
         follow(lines, experiment_of(load_params(LAYOUT.params)), split.step, split.new_names, training_lives)
     except TrackingError as error:
-        write_text(trouble_of(lines), str(error))
+        write_text(error_file(lines), str(error))
         if training_lives(0):
             return
     lines.unlink(missing_ok=True)
-    trouble_of(lines).unlink(missing_ok=True)
+    error_file(lines).unlink(missing_ok=True)
 
 
 def training_lives(seconds: float) -> bool:

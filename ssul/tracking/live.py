@@ -21,7 +21,7 @@ _PATIENCE = 30.0  # seconds; a shorter step is over before MLflow is open
 _A_DAY = 24 * 60 * 60  # seconds; a training that goes on writes more often
 
 
-class LiveCurve:
+class LiveLogger:
     """The journal of a step's training, and who reads it."""
 
     def __init__(self, step: int, journal: Path) -> None:
@@ -59,13 +59,13 @@ class LiveCurve:
         if reader is not None and lives:
             reader.returncode = 0  # nobody waits for it; it removes the journal
         else:
-            for path in (self.journal, trouble_of(self.journal)):
+            for path in (self.journal, error_file(self.journal)):
                 with suppress(OSError):
                     path.unlink()
 
     def _look_for_trouble(self) -> None:
         try:
-            self._warn_once(trouble_of(self.journal).read_text(encoding="utf-8"))
+            self._warn_once(error_file(self.journal).read_text(encoding="utf-8"))
         except OSError:  # it told none
             if self._reader is not None and self._reader.poll():
                 self._warn_once(f"its process ended with code {self._reader.returncode}")
@@ -77,14 +77,14 @@ class LiveCurve:
 
 
 @contextmanager
-def live_curve(step: int) -> Iterator[LiveCurve]:
+def live_logger(step: int) -> Iterator[LiveLogger]:
     """The live curve of a step's training; a block that ends well ends it well."""
     journal = Layout(project_root()).live / f"step_{step}.{os.getpid()}.jsonl"
-    curve = LiveCurve(step, journal)
+    curve = LiveLogger(step, journal)
     with suppress(OSError):  # `show` will tell
         journal.parent.mkdir(parents=True, exist_ok=True)
         journal.write_text("", encoding="utf-8")
-        trouble_of(journal).unlink(missing_ok=True)
+        error_file(journal).unlink(missing_ok=True)
         for old in journal.parent.iterdir():  # of trainings that were killed
             if time.time() - old.stat().st_mtime > _A_DAY:
                 old.unlink(missing_ok=True)
@@ -95,7 +95,7 @@ def live_curve(step: int) -> Iterator[LiveCurve]:
         curve.close()
 
 
-def trouble_of(journal: Path) -> Path:
+def error_file(journal: Path) -> Path:
     """Where the reader of a journal says why it gave up."""
     return journal.with_suffix(".trouble")
 

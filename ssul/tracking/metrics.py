@@ -20,11 +20,11 @@ _METRICS = {
 _LONGEST_NAME = 250  # MLflow's limit
 _DIGITS = 6  # far below any difference that means something, and MLflow's columns stay narrow
 
-Point = tuple[str, int, float]
+MetricPoint = tuple[str, int, float]
 """Metric, step, value."""
 
 
-def metric_points(rows: Sequence[Mapping[str, Any]]) -> list[Point]:
+def metric_points(rows: Sequence[Mapping[str, Any]]) -> list[MetricPoint]:
     """All defined numbers of the rows as (metric, step, value in 0..1); per class they are named `iou/CLASS`.
 
     Args:
@@ -43,7 +43,7 @@ def metric_points(rows: Sequence[Mapping[str, Any]]) -> list[Point]:
     return points
 
 
-def curve_points(points: Iterable[Mapping[str, float]]) -> list[Point]:
+def curve_points(points: Iterable[Mapping[str, float]]) -> list[MetricPoint]:
     """The points of a training curve, at step = iteration."""
     return [
         (key, int(point["iteration"]), float(value))

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ssul.io.atomic import replaced_folder
-from ssul.io.urls import without_password
+from ssul.io.atomic import replace_dir
+from ssul.io.urls import redact_password
 from ssul.tracking.experiment import Experiment
-from ssul.tracking.metrics import Point, curve_points, metric_points
+from ssul.tracking.metrics import MetricPoint, curve_points, metric_points
 from ssul.tracking.store import Store, opened
 
 _METRICS_A_BATCH, _PARAMS_A_BATCH = 1000, 100  # MLflow's own limits
@@ -23,7 +23,7 @@ _LONGEST_VALUE = 6000
 
 
 @dataclass(frozen=True)
-class DataNote:
+class DatasetRecord:
     """What MLflow shows of the data.
 
     Attributes:
@@ -40,7 +40,7 @@ class DataNote:
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedRun:
     """All that is known of a finished experiment.
 
     Attributes:
@@ -55,13 +55,13 @@ class Finished:
     experiment: Experiment
     rows: tuple[dict[str, Any], ...]
     curves: tuple[dict[str, Any], ...]
-    data: DataNote
+    data: DatasetRecord
     artifacts: dict[str, Path]
     ended: int = field(default_factory=lambda: int(time.time() * 1000))
 
     def write(self, folder: Path) -> None:
         """Writes everything, artifacts too, into a folder, whole or not at all."""
-        with replaced_folder(folder) as temporary:
+        with replace_dir(folder) as temporary:
             for place, path in self.artifacts.items():
                 (temporary / "artifacts" / place).parent.mkdir(parents=True, exist_ok=True)
                 _copy(path, temporary / "artifacts" / place)
@@ -69,20 +69,20 @@ class Finished:
             (temporary / "run.json").write_text(json.dumps(content), encoding="utf-8")
 
     @classmethod
-    def read(cls, folder: Path) -> "Finished":
+    def read(cls, folder: Path) -> "FinishedRun":
         """Reads what `write` wrote."""
         content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         return cls(
             Experiment(**content["experiment"]),
             tuple(content["rows"]),
             tuple(content["curves"]),
-            DataNote(**content["data"]),
+            DatasetRecord(**content["data"]),
             {place: folder / "artifacts" / place for place in content["artifacts"]},
             content["ended"],
         )
 
 
-def log_finished(finished: Finished) -> str:
+def log_finished(finished: FinishedRun) -> str:
     """Logs a finished experiment, or completes its run, and returns the id of the run.
 
     Raises:
@@ -117,7 +117,7 @@ def describe(store: Store, run_id: str, experiment: Experiment) -> None:
 
     there = store.client.get_run(run_id).data.params
     fresh = [
-        Param(key, without_password(str(value))[:_LONGEST_VALUE])
+        Param(key, redact_password(str(value))[:_LONGEST_VALUE])
         for key, value in experiment.params.items()
         if key not in there
     ]
@@ -127,25 +127,25 @@ def describe(store: Store, run_id: str, experiment: Experiment) -> None:
         store.client.log_batch(run_id, params=fresh[start : start + _PARAMS_A_BATCH])
 
 
-def add_points(store: Store, run_id: str, points: Sequence[Point]) -> None:
+def add_points(store: Store, run_id: str, points: Sequence[MetricPoint]) -> None:
     """Adds the points that a run does not hold yet: of each metric and step the first one stays."""
     from mlflow.entities import Metric
 
-    there = {(key, step) for key, step, _ in held_points(store, run_id, {key for key, _, _ in points})}
+    there = {(key, step) for key, step, _ in logged_metrics(store, run_id, {key for key, _, _ in points})}
     now = int(time.time() * 1000)
     fresh = [Metric(key, value, now, step) for key, step, value in points if (key, step) not in there]
     for start in range(0, len(fresh), _METRICS_A_BATCH):
         store.client.log_batch(run_id, metrics=fresh[start : start + _METRICS_A_BATCH])
 
 
-def held_points(store: Store, run_id: str, keys: Iterable[str]) -> list[Point]:
+def logged_metrics(store: Store, run_id: str, keys: Iterable[str]) -> list[MetricPoint]:
     """All points that a run holds of some metrics."""
     known = set(store.client.get_run(run_id).data.metrics)
     histories = (store.client.get_metric_history(run_id, key) for key in sorted(known & set(keys)))
     return [(point.key, point.step, point.value) for history in histories for point in history]
 
 
-def _run_for(store: Store, finished: Finished) -> str:
+def _run_for(store: Store, finished: FinishedRun) -> str:
     """The run of an experiment, unless it holds other numbers than this one's: then a new one in its place."""
     experiment = finished.experiment
     run_id = store.find_or_create(experiment.fingerprint, experiment.name)
@@ -168,13 +168,13 @@ def _log_curve(store: Store, parent: str, curve: dict[str, Any]) -> None:
     store.client.set_terminated(child, "FINISHED")
 
 
-def _agrees(store: Store, run_id: str, points: Sequence[Point]) -> bool:
+def _agrees(store: Store, run_id: str, points: Sequence[MetricPoint]) -> bool:
     expected = {(key, step): value for key, step, value in points}
-    held = held_points(store, run_id, {key for key, _ in expected})
+    held = logged_metrics(store, run_id, {key for key, _ in expected})
     return all(expected.get((key, step)) == value for key, step, value in held)
 
 
-def _note_data(store: Store, run_id: str, data: DataNote) -> None:
+def _note_data(store: Store, run_id: str, data: DatasetRecord) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     if store.client.get_run(run_id).inputs.dataset_inputs:
@@ -183,7 +183,7 @@ def _note_data(store: Store, run_id: str, data: DataNote) -> None:
         data.name,
         data.digest,
         "local",
-        json.dumps({"uri": without_password(data.source)}),
+        json.dumps({"uri": redact_password(data.source)}),
         profile=json.dumps(data.profile),
     )
     store.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])

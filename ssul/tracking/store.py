@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ssul.config.paths import project_root
-from ssul.io.urls import without_password
+from ssul.io.urls import redact_password
 from ssul.tracking.view import page_tags
 
 EXPERIMENT = "ssul"
@@ -110,7 +110,7 @@ def how_to_open() -> str:
     uri = store_uri()
     if _sqlite_file(uri) == _default_database():
         return OPEN_COMMAND
-    return without_password(
+    return redact_password(
         uri if uri.startswith("http") else f"MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri {uri}"
     )
 
@@ -132,8 +132,8 @@ def opened() -> Iterator[Store]:
     except ImportError as error:
         raise TrackingError(f"{error}: install ssul[pipeline] to have MLflow, or set {SWITCH}=off") from None
     except Exception as error:  # mlflow passes on what its many backends raise; none of it may cost a finished run
-        reason = without_password(" ".join(str(error).split()))[:300] or type(error).__name__
-        raise TrackingError(without_password(f"the MLflow store {uri} cannot be used: {reason}")) from None
+        reason = redact_password(" ".join(str(error).split()))[:300] or type(error).__name__
+        raise TrackingError(redact_password(f"the MLflow store {uri} cannot be used: {reason}")) from None
 
 
 def _open(uri: str) -> Store:

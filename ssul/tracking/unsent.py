@@ -1,21 +1,21 @@
-"""Finished experiments that MLflow could not take: kept on disk, whole, until it can."""
+"""FinishedRun experiments that MLflow could not take: kept on disk, whole, until it can."""
 
 import shutil
 from pathlib import Path
 
 from ssul.config.paths import Layout, project_root
-from ssul.tracking.runs import Finished, log_finished
+from ssul.tracking.runs import FinishedRun, log_finished
 from ssul.tracking.store import TrackingError
 
 
-def keep(finished: Finished) -> Path:
+def keep(finished: FinishedRun) -> Path:
     """Keeps an experiment; one of the same fingerprint is replaced. Returns where."""
     place = _place_of(finished)
     finished.write(place)
     return place
 
 
-def forget(finished: Finished) -> None:
+def forget(finished: FinishedRun) -> None:
     """Forgets what is kept of an experiment that has been logged meanwhile."""
     shutil.rmtree(_place_of(finished), ignore_errors=True)
 
@@ -33,7 +33,7 @@ def send(place: Path) -> str:
         TrackingError: if it cannot be sent; it stays.
     """
     try:
-        finished = Finished.read(place)
+        finished = FinishedRun.read(place)
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise TrackingError(f"{place} cannot be read ({type(error).__name__}: {error}); remove it") from None
     log_finished(finished)
@@ -41,5 +41,5 @@ def send(place: Path) -> str:
     return finished.experiment.name
 
 
-def _place_of(finished: Finished) -> Path:
+def _place_of(finished: FinishedRun) -> Path:
     return Layout(project_root()).unsent / finished.experiment.fingerprint[:16]

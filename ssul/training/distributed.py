@@ -23,7 +23,7 @@ _LAST_WORDS = (
 )
 
 
-def share_of_host() -> dict[str, Any]:
+def fabric_settings() -> dict[str, Any]:
     """Fabric's settings for the processes of this training: SSUL_DEVICES on this host, or those that torchrun started.
 
     Raises:
@@ -41,7 +41,7 @@ def share_of_host() -> dict[str, Any]:
     return {"devices": devices, "num_nodes": hosts, "strategy": strategy}
 
 
-def is_first() -> bool:
+def is_rank_zero() -> bool:
     """Whether this is the training's first process, or the one that is going to start the others."""
     return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0) == 0
 
@@ -52,7 +52,7 @@ def launch(fabric: Fabric, batch: int) -> tuple[int, int]:
     The others run the same command from its beginning, so that nothing may have been written yet.
 
     Args:
-        fabric: made with `share_of_host`.
+        fabric: made with `fabric_settings`.
         batch: samples of a batch, of all processes together.
 
     Returns:
@@ -76,7 +76,7 @@ def launch(fabric: Fabric, batch: int) -> tuple[int, int]:
     return fabric.global_rank, fabric.world_size
 
 
-def any_of(fabric: Fabric, flag: bool) -> bool:
+def any_rank(fabric: Fabric, flag: bool) -> bool:
     """Whether a flag is set in any process; all call it together."""
     if fabric.world_size == 1:
         return flag
@@ -84,7 +84,7 @@ def any_of(fabric: Fabric, flag: bool) -> bool:
     return bool(count)
 
 
-def agreed(fabric: Fabric, value: int, what: str) -> int:
+def same_on_all_ranks(fabric: Fabric, value: int, what: str) -> int:
     """A number on which all processes agree; all call it together.
 
     Args:
@@ -95,7 +95,7 @@ def agreed(fabric: Fabric, value: int, what: str) -> int:
     Raises:
         UserError: if they do not.
     """
-    if any_of(fabric, value != fabric.broadcast(value)):
+    if any_rank(fabric, value != fabric.broadcast(value)):
         raise UserError(
             f"the hosts of this training do not see the same {what}: let them share the project's folder data/cache, "
             "or delete data/cache/trainings"
@@ -103,7 +103,7 @@ def agreed(fabric: Fabric, value: int, what: str) -> int:
     return value
 
 
-def share_norms(objective: nn.Module, fabric: Fabric) -> None:
+def convert_to_sync_batchnorm(objective: nn.Module, fabric: Fabric) -> None:
     """Lets norms that learn see the samples of all processes, in place (SyncBatchNorm); frozen ones need not.
 
     Args:

@@ -11,8 +11,8 @@ _POINTS = 100  # at most, whatever the number of iterations
 
 
 @dataclass
-class Curve:
-    """The curve of one step; each point is the mean over a stretch of iterations of the same length.
+class TrainingHistory:
+    """The curve of one step; each point is the mean over a window of iterations of the same length.
 
     The same training draws the same curve: what depends on the machine's speed is no part of it.
 
@@ -22,8 +22,8 @@ class Curve:
         hardware: what trained it.
         images, exemplars: how many there were.
         iterations: how many there will be.
-        points: `iteration` (the last of the stretch), `loss`, `lr` and what else the method tells.
-        stretch: loss and what else the method tells of each iteration since the last point.
+        points: `iteration` (the last of the window), `loss`, `lr` and what else the method tells.
+        window: loss and what else the method tells of each iteration since the last point.
     """
 
     step: int
@@ -33,24 +33,24 @@ class Curve:
     exemplars: int
     iterations: int
     points: list[dict[str, float]] = field(default_factory=list)
-    stretch: list[dict[str, float]] = field(default_factory=list, repr=False)
+    window: list[dict[str, float]] = field(default_factory=list, repr=False)
 
     def add(self, progress: Progress) -> dict[str, float] | None:
         """Takes an iteration; returns the point that it completes, if it completes one."""
-        self.stretch.append({"loss": progress.loss} | progress.parts)
+        self.window.append({"loss": progress.loss} | progress.parts)
         length = math.ceil(self.iterations / _POINTS)
-        if len(self.stretch) < length and progress.iteration < self.iterations:
+        if len(self.window) < length and progress.iteration < self.iterations:
             return None
-        means = {name: _mean([one[name] for one in self.stretch]) for name in self.stretch[0]}
+        means = {name: _mean([one[name] for one in self.window]) for name in self.window[0]}
         point = {"iteration": progress.iteration, "loss": means.pop("loss"), "lr": progress.lr} | means
-        self.stretch = []
+        self.window = []
         self.points.append(point)
         return point
 
     def describe(self) -> dict[str, Any]:
         """The curve as JSON, for a checkpoint."""
         content = asdict(self)
-        del content["stretch"]
+        del content["window"]
         return content
 
 

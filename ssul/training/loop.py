@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ssul.data.transforms import normalise
 from ssul.errors import UserError
 from ssul.model.dropout import SampleDropout
-from ssul.training.distributed import share_norms
+from ssul.training.distributed import convert_to_sync_batchnorm
 from ssul.training.objective import Loss
 from ssul.training.schedule import SCHEDULES, ScheduleName
 from ssul.training.state import TrainingState, capture, restore
@@ -98,7 +98,7 @@ def learn_step(
         begin: the state of the same training to go on from; None begins it.
 
     Raises:
-        UnfitStateError: if the state is another training's.
+        StateMismatchError: if the state is another training's.
         UserError: if the norms cannot learn from so few samples, or from other processes'.
         DivergedError: if the loss is not finite; the weights are as they were before this iteration, though the norms'
             statistics have seen its batch.
@@ -108,7 +108,7 @@ def learn_step(
     )
     initial = [group["lr"] for group in sgd.param_groups]
     objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the convolutions' quicker layout
-    share_norms(objective.train(), fabric)
+    convert_to_sync_batchnorm(objective.train(), fabric)
     wrapped, optimizer = fabric.setup(objective, sgd)
     wrapped.train()
     dropouts = [module for module in objective.modules() if isinstance(module, SampleDropout)]

@@ -32,12 +32,12 @@ class Objective(nn.Module):
     """What one step of a method minimises; holds the network that learns and the meaning of its channels."""
 
     def __init__(self, model: IncrementalDeepLab, labels: LabelSpace) -> None:
-        """Takes the network as it enters the step, already grown."""
+        """Takes the network as it enters the step, already with_step."""
         super().__init__()
         self.model = model
         self.labels = labels
 
-    def survey(self, batches: Iterable[Batch]) -> Iterator[int]:
+    def calibrate(self, batches: Iterable[Batch]) -> Iterator[int]:
         """Looks at the step's images before the training, where a method wants to; yields after each batch.
 
         Args:
@@ -66,10 +66,10 @@ class Supervised(Objective):
 
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """See `Objective.forward`."""
-        return Loss(pixel_loss(self.loss, self.model(images), target), label_shares(target, target, self.labels))
+        return Loss(pixel_loss(self.loss, self.model(images), target), label_statistics(target, target, self.labels))
 
 
-class Taught(Objective):
+class TeacherStudentObjective(Objective):
     """A step in which the network after the step before teaches.
 
     Attributes:
@@ -90,7 +90,7 @@ class Taught(Objective):
         return teacher.to(images.device)
 
 
-def label_shares(target: Tensor, completed: Tensor, labels: LabelSpace) -> dict[str, Tensor]:
+def label_statistics(target: Tensor, completed: Tensor, labels: LabelSpace) -> dict[str, Tensor]:
     """Shares of a batch's pixels, void ones left out, that are worth watching.
 
     Args:

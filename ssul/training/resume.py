@@ -27,8 +27,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ssul.errors import UserError
-from ssul.io.atomic import replaced_file
-from ssul.io.locks import exclusive
+from ssul.io.atomic import replace_file
+from ssul.io.locks import file_lock
 from ssul.io.strict_json import parse_json
 from ssul.model.tensor_files import save_tensors
 
@@ -57,7 +57,7 @@ def fingerprint(told: Iterable[object], weights: Mapping[str, Tensor]) -> str:
 
 
 @dataclass(frozen=True)
-class Saved:
+class TrainerState:
     """A state as it was saved.
 
     Attributes:
@@ -69,7 +69,7 @@ class Saved:
     notes: dict[str, Any]
 
 
-class KeptState:
+class StateFile:
     """The file of one training's state. Make it with `held`, where the training may save; to read, at any time."""
 
     def __init__(self, folder: Path, fingerprint: str, *, every: float | None = None) -> None:
@@ -80,7 +80,7 @@ class KeptState:
 
     @classmethod
     @contextmanager
-    def held(cls, folder: Path, fingerprint: str, tell: Callable[[str], None]) -> Iterator["KeptState"]:
+    def held(cls, folder: Path, fingerprint: str, tell: Callable[[str], None]) -> Iterator["StateFile"]:
         """Holds a training for this process, and waits as long as another one holds it.
 
         Args:
@@ -97,7 +97,7 @@ class KeptState:
             kept.path("wanted").touch()
             tell(f"the same training runs already ({holder}): waiting for it, to take over what it has learned")
 
-        with exclusive(kept.path("lock"), busy):
+        with file_lock(kept.path("lock"), busy):
             prune(folder)
             try:
                 yield kept
@@ -108,7 +108,7 @@ class KeptState:
         """The file of this training with a suffix."""
         return self.folder / f"{self._fingerprint}.{suffix}"
 
-    def read(self) -> Saved | None:
+    def read(self) -> TrainerState | None:
         """What was saved last; None where nothing was.
 
         Raises:
@@ -120,7 +120,7 @@ class KeptState:
         try:
             with safe_open(path, framework="pt") as content:
                 notes = parse_json(content.metadata()["notes"].encode(), dict[str, Any])
-                return Saved({name: content.get_tensor(name) for name in content.keys()}, notes)  # noqa: SIM118
+                return TrainerState({name: content.get_tensor(name) for name in content.keys()}, notes)  # noqa: SIM118
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"the state {path} of a training is damaged ({error}): delete it") from None
 
@@ -128,11 +128,11 @@ class KeptState:
         """Whether anything was saved."""
         return self.path("safetensors").exists()
 
-    def is_due(self) -> bool:
+    def save_due(self) -> bool:
         """Whether the time to save has come."""
         return time.monotonic() - self._saved_at >= self._every
 
-    def save(self, state: Saved) -> None:
+    def save(self, state: TrainerState) -> None:
         """Replaces what was saved, at once or not at all; what the disk holds survives a loss of power.
 
         Raises:
@@ -140,7 +140,7 @@ class KeptState:
         """
         try:
             self.path("done").unlink(missing_ok=True)
-            with replaced_file(self.path("safetensors")) as temporary:
+            with replace_file(self.path("safetensors")) as temporary:
                 save_tensors(temporary, state.tensors, json.dumps(state.notes))
                 with temporary.open("rb") as written:
                     os.fsync(written.fileno())

@@ -13,7 +13,7 @@ from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
 
 
-class Snapshot:
+class LastFiniteWeights:
     """The weights of a while ago, from when all was well.
 
     Attributes:
@@ -49,15 +49,15 @@ class BestWeights:
         model: the network that learns.
         judge: its score now.
         every: iterations between two judgements.
-        untrained: whether the weights before the first judgement count, with a score below all others: so a training
+        include_initial: whether the weights before the first judgement count, with a score below all others: so a training
             that is never judged leaves the network as it was (the published code's way). Without, the last weights are
             judged too.
     """
 
-    def __init__(self, model: nn.Module, judge: Callable[[], float], *, every: int, untrained: bool) -> None:
-        self.model, self.judge, self.every, self.untrained = model, judge, every, untrained
+    def __init__(self, model: nn.Module, judge: Callable[[], float], *, every: int, include_initial: bool) -> None:
+        self.model, self.judge, self.every, self.include_initial = model, judge, every, include_initial
         self.score = -1.0
-        self.state = _copied(model) if untrained else None
+        self.state = _copied(model) if include_initial else None
 
     def offer(self, iteration: int) -> None:
         """Judges the network where it is due, after an iteration (from 1)."""
@@ -66,14 +66,14 @@ class BestWeights:
 
     def restore(self) -> None:
         """Gives the network the best weights, at the end of the training."""
-        if not self.untrained:
+        if not self.include_initial:
             self._judge()
         assert self.state is not None
         self.model.load_state_dict(self.state)
 
     def __str__(self) -> str:
         if self.score < 0:
-            return f"none were judged in fewer than {self.every} iterations: the untrained weights are kept"
+            return f"none were judged in fewer than {self.every} iterations: the include_initial weights are kept"
         return f"the weights with the best score, {100 * self.score:.1f}, are kept"
 
     def _judge(self) -> None:
@@ -87,7 +87,7 @@ def published_interval(iterations: int) -> int:
     return max(100, iterations // 100)
 
 
-def judge_step(
+def step_miou(
     model: IncrementalDeepLab,
     labels: LabelSpace,
     dataset: SegmentationDataset,
@@ -116,8 +116,8 @@ def judge_step(
         picture = dataset.read(image_id)
         with torch.no_grad():
             inputs = normalise(picture.image[None].to(device)).contiguous(memory_format=torch.channels_last)
-            positions = predict(labels, model.coarse(inputs), inputs)[0]
-        truth = labels.encode_step_truth(picture.mask.to(device), new)
+            positions = predict(labels, model.forward_low_res(inputs), inputs)[0]
+        truth = labels.encode_step_ground_truth(picture.mask.to(device), new)
         counts = ConfusionMatrix.of(truth, positions, classes) + counts  # in this order: they stay on the device
     model.train()
     iou = counts.iou()

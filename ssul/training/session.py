@@ -8,9 +8,9 @@ import torch
 import torchvision
 
 from ssul.errors import UserError
-from ssul.training.history import Curve
+from ssul.training.history import TrainingHistory
 from ssul.training.loop import Progress
-from ssul.training.resume import KeptState, Saved
+from ssul.training.resume import StateFile, TrainerState
 from ssul.training.selection import BestWeights
 from ssul.training.state import TrainingState
 
@@ -35,8 +35,8 @@ class Course:
         silent: whether another process of this training tells.
     """
 
-    kept: KeptState
-    curve: Curve
+    kept: StateFile
+    curve: TrainingHistory
     best: BestWeights | None
     silent: bool = False
 
@@ -53,7 +53,7 @@ class Course:
         rest = {name: one for name, one in saved.tensors.items() if not name.startswith(_BEST)}
         try:
             state = TrainingState(saved.notes["iteration"], rest)
-            self.curve.points[:], self.curve.stretch[:] = saved.notes["points"], saved.notes["stretch"]
+            self.curve.points[:], self.curve.window[:] = saved.notes["points"], saved.notes["window"]
             if self.best is not None:
                 self.best.score, self.best.state = saved.notes["score"], best or None
             begun_on = saved.notes["hardware"]
@@ -68,10 +68,10 @@ class Course:
         self.tell(f"goes on after iteration {state.iteration} of {end}" + (f" ({'; '.join(notes)})" if notes else ""))
         return state
 
-    def is_due(self, progress: Progress) -> bool:
+    def save_due(self, progress: Progress) -> bool:
         """Whether to save now: in time, and the end of a long training or for who waits; a checkpoint may get lost."""
         ends = progress.iteration == progress.iterations
-        return self.kept.is_due() or (ends and (self.kept.exists() or self.kept.is_wanted()))
+        return self.kept.save_due() or (ends and (self.kept.exists() or self.kept.is_wanted()))
 
     def save(self, progress: Progress) -> bool:
         """Saves where it stands now; a disk that will not take it is told of, and ends no training.
@@ -85,11 +85,13 @@ class Course:
             "iteration": state.iteration,
             "hardware": self.curve.hardware,
             "points": self.curve.points,
-            "stretch": self.curve.stretch,
+            "window": self.curve.window,
             "score": None if best is None else best.score,
         }
         try:
-            self.kept.save(Saved({**state.tensors, **{_BEST + name: one for name, one in weights.items()}}, notes))
+            self.kept.save(
+                TrainerState({**state.tensors, **{_BEST + name: one for name, one in weights.items()}}, notes)
+            )
         except OSError as error:
             before = "the one before is kept" if self.kept.exists() else "none is kept"
             self.tell(f"the state after iteration {state.iteration} cannot be saved ({error}): {before}")

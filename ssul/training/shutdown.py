@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_ONE_WISH = 1.0  # seconds: SLURM tells every process, and torchrun those that it has started once more
+DEBOUNCE_SECONDS = 1.0  # seconds: SLURM tells every process, and torchrun those that it has started once more
 
 
-class Interruption:
+class StopRequest:
     """What a training was asked.
 
     Attributes:
@@ -24,18 +24,18 @@ class Interruption:
         del frame
         if self.by is None:
             self.by, self._since = signal.Signals(number), time.monotonic()
-        elif time.monotonic() - self._since > _ONE_WISH:
+        elif time.monotonic() - self._since > DEBOUNCE_SECONDS:
             raise KeyboardInterrupt
 
 
 @contextmanager
-def interruptible() -> Iterator[Interruption]:
+def stop_on_signal() -> Iterator[StopRequest]:
     """Takes SIGINT and SIGTERM as wishes while the block runs; call it from the main thread.
 
     Whoever started this process so that it ignores one of them, as a shell does for what runs in its background, is
     obeyed.
     """
-    asked = Interruption()
+    asked = StopRequest()
     before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
     heard = [one for one, handler in before.items() if handler is not signal.SIG_IGN]
     for one in heard:

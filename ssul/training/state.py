@@ -15,7 +15,7 @@ _LEARNED, _MOMENTUM, _BUFFER = "learned.", "momentum.", "momentum_buffer"
 _RANDOM, _CUDA_RANDOM = "random.cpu", "random.cuda"
 
 
-class UnfitStateError(Exception):
+class StateMismatchError(Exception):
     """A state does not belong to this training; says why in one line."""
 
 
@@ -49,18 +49,18 @@ def restore(state: TrainingState, objective: nn.Module, optimizer: torch.optim.O
     """Brings a training, made as it was before its first iteration and moved to its device, to a state of it.
 
     Raises:
-        UnfitStateError: if it is the state of another training; nothing has changed then.
+        StateMismatchError: if it is the state of another training; nothing has changed then.
     """
     changing, optimised, tensors = _changing(objective), _optimised(objective, optimizer), state.tensors
     needed = {_LEARNED + name: tensor for name, tensor in changing.items()} | {_RANDOM: torch.get_rng_state()}
     known = needed | {_MOMENTUM + name: parameter for name, parameter in optimised.items()}
     if missing := needed.keys() - tensors.keys():
-        raise UnfitStateError(f"{min(missing)} is missing")
+        raise StateMismatchError(f"{min(missing)} is missing")
     for name in sorted(tensors.keys() - {_CUDA_RANDOM}):
         if name not in known:
-            raise UnfitStateError(f"{name} is unknown")
+            raise StateMismatchError(f"{name} is unknown")
         if (tensors[name].shape, tensors[name].dtype) != (known[name].shape, known[name].dtype):
-            raise UnfitStateError(f"{name} has another shape or type")
+            raise StateMismatchError(f"{name} has another shape or type")
     for name, tensor in changing.items():
         tensor.detach().copy_(tensors[_LEARNED + name])
     for name, parameter in optimised.items():

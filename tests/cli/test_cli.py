@@ -22,9 +22,9 @@ from ssul.evaluation.scores import Scores
 from ssul.scenario.class_orders import published_orders
 from ssul.tracking import unsent
 from ssul.tracking.experiment import Experiment
-from ssul.tracking.runs import DataNote, Finished, log_finished
+from ssul.tracking.runs import DatasetRecord, FinishedRun, log_finished
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 SHARED = PROJECT.parent / "shared"
 MASKS = {  # classes of VOC that each shows; 20 is a tvmonitor, 15 a person
     "a": [1, 15],
@@ -166,7 +166,7 @@ def test_show_of_a_damaged_table_says_what_to_do(ssul: Command, tmp_path: Path, 
 
 
 def test_the_command_ends_with_code_1_and_one_line(tmp_path: Path) -> None:
-    code = "import sys; from ssul.cli import main; sys.argv[1:] = ['show']; main()"
+    code = "import sys; from ssul.cli.app import main; sys.argv[1:] = ['show']; main()"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stdout == ""
@@ -282,7 +282,7 @@ def town_masks(path: Path) -> Path:
 
 
 def test_an_own_data_set_is_the_one_that_conf_describes(ssul: Command, tmp_path: Path) -> None:
-    root = town_root(tmp_path / "project", {"name": "town", "described": TOWN})
+    root = town_root(tmp_path / "project", {"name": "town", "custom": TOWN})
     words = ("splits", "--masks", town_masks(tmp_path / "masks.zip"), "--root", root)
     said = ssul(*words, "--scenario", "town_1-1", "--order", "road,house,tree", "--json")
     assert steps_of(said) == [
@@ -294,7 +294,7 @@ def test_an_own_data_set_is_the_one_that_conf_describes(ssul: Command, tmp_path:
 
 
 def test_a_scenario_of_an_own_data_set_is_listed_beside_the_others(ssul: Command, tmp_path: Path) -> None:
-    root = town_root(tmp_path / "project", {"name": "town", "described": TOWN})
+    root = town_root(tmp_path / "project", {"name": "town", "custom": TOWN})
     (root / "conf" / "scenario").mkdir()
     for name, data, base in (("voc_19-1", "voc", 19), ("my_quick_one", "town", 2)):
         content = {
@@ -309,7 +309,7 @@ def test_a_scenario_of_an_own_data_set_is_listed_beside_the_others(ssul: Command
 
 
 def test_the_fault_of_a_description_is_told_in_one_line(ssul: Command, tmp_path: Path) -> None:
-    root = town_root(tmp_path / "project", {"name": "town", "described": {**TOWN, "void": 1}})
+    root = town_root(tmp_path / "project", {"name": "town", "custom": {**TOWN, "void": 1}})
     said = ssul("splits", "--masks", tmp_path, "--root", root, "--scenario", "town_1-1")
     assert "void is 1, which is also the value of" in said.error
 
@@ -443,12 +443,12 @@ def in_store(store: Path, ssul: Command, monkeypatch: pytest.MonkeyPatch) -> Com
     return ssul
 
 
-def finished_run(method: str, score: float) -> Finished:
+def finished_run(method: str, score: float) -> FinishedRun:
     names = [field.name for field in fields(Scores) if field.type == float | None]
     row = {"step": 0, "iou": {}, "holdout": None} | dict.fromkeys(names, score)
     tags = {"scenario": "voc_15-1", "setting": "overlapped", "method": method, "model": "resnet101"}
     experiment = Experiment(fingerprint=method, name=method, tags=tags, params={"seed": 0})
-    return Finished(experiment, (row,), (), DataNote("voc", "0123", "somewhere", {}), {})
+    return FinishedRun(experiment, (row,), (), DatasetRecord("voc", "0123", "somewhere", {}), {})
 
 
 def test_all_runs_of_the_store_become_one_table_and_a_figure(tmp_path: Path, in_store: Command) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision import models
 
-from ssul.cli.published_checkpoint import import_published, read_published
+from ssul.cli.published_checkpoint import import_published, load_published
 from ssul.errors import UserError
 from ssul.model.checkpoint import load_checkpoint, save_checkpoint
 
@@ -68,13 +68,13 @@ class Published(nn.Module):
     """A ResNet without its end under `backbone`, and `classifier`."""
 
     def __init__(
-        self, *, plus: bool = False, output_stride: int = 16, trunk: str = "resnet50", heads: tuple[int, ...] = HEADS
+        self, *, plus: bool = False, output_stride: int = 16, backbone: str = "resnet50", heads: tuple[int, ...] = HEADS
     ) -> None:
         super().__init__()
         dilated, rates = {16: ([False, False, True], (6, 12, 18)), 8: ([False, True, True], (12, 24, 36))}[
             output_stride
         ]
-        net = getattr(models, trunk)(replace_stride_with_dilation=dilated)
+        net = getattr(models, backbone)(replace_stride_with_dilation=dilated)
         self.backbone = nn.Sequential(OrderedDict(list(net.named_children())[:-2]))
         self.classifier = _PublishedClassifier(rates, heads, plus)
 
@@ -129,7 +129,7 @@ def v3() -> dict[str, Tensor]:
 @pytest.mark.parametrize("plus", [False, True], ids=["v3", "v3+"])
 def test_an_imported_network_gives_the_published_ones_logits(tmp_path: Path, plus: bool, output_stride: int) -> None:
     theirs = published(plus=plus, output_stride=output_stride)
-    state = read_published(write(tmp_path / "best.pth", theirs.state_dict()))
+    state = load_published(write(tmp_path / "best.pth", theirs.state_dict()))
     ours = import_published(state, HEADS, output_stride=output_stride)
     images = torch.randn(1, 3, 65, 81, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
@@ -144,7 +144,7 @@ def test_an_imported_network_gives_the_published_ones_logits(tmp_path: Path, plu
 
 @pytest.mark.slow
 def test_an_imported_resnet101_gives_the_published_ones_logits() -> None:
-    theirs = published(trunk="resnet101")
+    theirs = published(backbone="resnet101")
     ours = import_published(theirs.state_dict(), HEADS, output_stride=16)
     images = torch.randn(1, 3, 65, 81)
     with torch.no_grad():
@@ -184,7 +184,7 @@ def test_separable_convolutions_are_imported(v3: dict[str, Tensor]) -> None:
 def test_names_behind_module_are_the_same_names(v3: dict[str, Tensor], tmp_path: Path, save: dict[str, bool]) -> None:
     path = tmp_path / "best.pth"
     torch.save({"model_state": {f"module.{name}": tensor for name, tensor in v3.items()}}, path, **save)
-    state = read_published(path)
+    state = load_published(path)
     assert state.keys() == v3.keys()
     assert all(torch.equal(tensor, v3[name]) for name, tensor in state.items())
 
@@ -192,7 +192,7 @@ def test_names_behind_module_are_the_same_names(v3: dict[str, Tensor], tmp_path:
 @pytest.mark.parametrize("kind", [np.float64, np.float32, float])
 def test_the_best_score_may_be_a_number_of_numpy(tmp_path: Path, kind: Callable[[float], object]) -> None:
     path = write(tmp_path / "best.pth", {"a": torch.ones(2)}, best_score=kind(0.25))
-    assert list(read_published(path)) == ["a"]
+    assert list(load_published(path)) == ["a"]
 
 
 @pytest.mark.parametrize("module", ["numpy.core.multiarray", "numpy._core.multiarray"])
@@ -206,7 +206,7 @@ def test_numpys_module_may_have_its_old_name_or_its_new_one(tmp_path: Path, modu
     for name in names:
         written = written.replace(name, f"c{module}\n".encode())
     path.write_bytes(written)
-    assert torch.equal(read_published(path)["a"], torch.ones(2))
+    assert torch.equal(load_published(path)["a"], torch.ones(2))
 
 
 def test_an_imported_network_is_a_checkpoint_like_any_other(v3: dict[str, Tensor], tmp_path: Path) -> None:
@@ -231,11 +231,11 @@ def uninitialised(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("lost", "ours"),
     [
-        ("backbone.layer1.0.conv1.weight", "trunk.4.0.conv1.weight"),
-        ("backbone.bn1.running_mean", "trunk.1.running_mean"),
+        ("backbone.layer1.0.conv1.weight", "backbone.4.0.conv1.weight"),
+        ("backbone.bn1.running_mean", "backbone.1.running_mean"),
         ("classifier.aspp.convs.4.2.bias", "aspp.pooled.1.1.bias"),
         ("classifier.aspp.project.1.num_batches_tracked", "aspp.project.1.num_batches_tracked"),
-        ("classifier.head.2.3.bias", "heads.2.score.bias"),
+        ("classifier.head.2.3.bias", "heads.2.classifier.bias"),
     ],
 )
 def test_a_missing_tensor_is_named(v3: dict[str, Tensor], lost: str, ours: str) -> None:
@@ -254,7 +254,7 @@ def test_a_missing_tensor_is_named(v3: dict[str, Tensor], lost: str, ours: str) 
         "classifier.aspp.convs.5.0.weight",
         "classifier.head.0.4.weight",
         "teacher.weight",
-        "trunk.0.weight",  # our own names are none of theirs
+        "backbone.0.weight",  # our own names are none of theirs
         "heads.0.conv.weight",
         "classifier.head.0.0.body.weight",  # would be a second one for the same place
     ],
@@ -328,14 +328,14 @@ def test_code_in_a_file_is_refused_and_does_not_run(tmp_path: Path, place: str) 
     marker = tmp_path / "the code ran"
     path = write(tmp_path / "best.pth", {"a": torch.ones(1)}, **{place: _Touches(marker)})
     with pytest.raises(UserError, match=r"best\.pth cannot be read as tensors alone.*code, which is not run"):
-        read_published(path)
+        load_published(path)
     assert not marker.exists()
 
 
 def test_reading_allows_numpys_numbers_for_its_own_file_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "best.pth", {"a": torch.ones(1)})
     before = set(torch.serialization.get_safe_globals())
-    read_published(path)
+    load_published(path)
     assert set(torch.serialization.get_safe_globals()) == before
     with pytest.raises(Exception, match="Unsupported"):
         torch.load(path, weights_only=True)
@@ -346,7 +346,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, length: int) -> None:
     path = write(tmp_path / "best.pth", {"a": torch.ones(1000)})
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(UserError, match=r"best\.pth cannot be read as tensors alone.*cut off"):
-        read_published(path)
+        load_published(path)
 
 
 @pytest.mark.parametrize(
@@ -357,16 +357,16 @@ def test_a_truncated_file_is_refused(tmp_path: Path, length: int) -> None:
 def test_a_file_without_a_model_state_is_refused(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "best.pth")
     with pytest.raises(UserError, match=r"best\.pth holds no model_state"):
-        read_published(tmp_path / "best.pth")
+        load_published(tmp_path / "best.pth")
 
 
 def test_a_name_with_and_without_module_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "best.pth", {"a": torch.ones(1), "module.a": torch.zeros(1)})
     with pytest.raises(UserError, match="a is there twice"):
-        read_published(path)
+        load_published(path)
 
 
 @pytest.mark.parametrize("name", ["nowhere.pth", "."])
 def test_what_is_no_file_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="is no file"):
-        read_published(tmp_path / name)
+        load_published(tmp_path / name)

@@ -8,15 +8,15 @@ import pytest
 from lightning_fabric import Fabric
 
 from ssul.cli.score_checkpoint import evaluate_checkpoint
-from ssul.data.layout import Files
-from ssul.datasets.catalog import DataSet
+from ssul.data.layout import SplitFiles
+from ssul.datasets.catalog import DatasetSpec
 from ssul.errors import UserError
 from ssul.evaluation.scores import Scores
 from ssul.model.checkpoint import save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 
 if TYPE_CHECKING:
-    from tests.conftest import PictureBook
+    from tests.conftest import HandmadeDataset
 
 LABELS = {"groups": [[1, 2]], "unknown": True, "activation": "sigmoid"}
 
@@ -28,10 +28,10 @@ def checkpoint(tmp_path: Path) -> Path:
     return tmp_path / "step_0"
 
 
-def scored(checkpoint: Path, book: "PictureBook") -> Scores:
+def scored(checkpoint: Path, book: "HandmadeDataset") -> Scores:
     files = book.folders.files
-    val = Files(files.image, files.mask, list="ImageSets/Segmentation/val.txt")
-    toy = DataSet("toy", ("ball", "star"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)), train=files, val=val)
+    val = SplitFiles(files.image, files.mask, list="ImageSets/Segmentation/val.txt")
+    toy = DatasetSpec("toy", ("ball", "star"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)), train=files, val=val)
     return evaluate_checkpoint(
         checkpoint,
         toy,
@@ -44,19 +44,19 @@ def scored(checkpoint: Path, book: "PictureBook") -> Scores:
 
 
 @pytest.fixture
-def pictures(book: "PictureBook") -> "PictureBook":
+def pictures(book: "HandmadeDataset") -> "HandmadeDataset":
     for name in ("a", "b"):
         book.add(name, np.arange(32 * 32).reshape(32, 32) % 3)
     book.list_images("val", ["b"])
     return book
 
 
-def test_a_checkpoint_has_scores_of_its_classes(checkpoint: Path, pictures: "PictureBook") -> None:
+def test_a_checkpoint_has_scores_of_its_classes(checkpoint: Path, pictures: "HandmadeDataset") -> None:
     assert list(scored(checkpoint, pictures).iou) == ["background", "ball", "star"]
 
 
 def test_a_foreign_value_in_a_mask_is_refused_and_not_left_out_of_the_score(
-    checkpoint: Path, pictures: "PictureBook"
+    checkpoint: Path, pictures: "HandmadeDataset"
 ) -> None:
     pictures.add("b", np.full((32, 32), 7))
     with pytest.raises(UserError, match=r"1 of 1 images .* b: its mask holds \[7\]"):

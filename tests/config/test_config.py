@@ -11,16 +11,16 @@ import pytest
 import yaml
 from dvc.utils.hydra import compose_and_dump
 
-from ssul.config.custom_dataset import MOST_CLASSES
+from ssul.config.custom_dataset import MAX_CLASSES
 from ssul.config.load import load_params, parse_custom_dataset, parse_params
-from ssul.config.schema import Settings
+from ssul.config.schema import Params
 from ssul.datasets import catalog
 from ssul.errors import UserError
 from ssul.scenario.class_orders import published_orders
 from ssul.scenario.order import ScenarioName, learning_order
 from ssul.scenario.scenario import Scenario
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
 Compose = Callable[..., dict[str, Any]]
 
@@ -73,8 +73,8 @@ def with_value(params: dict[str, Any], name: str, value: object) -> dict[str, An
     [
         ("sede", "seed", "seed, setting, data, scenario, model, method, memory, recipe, evaluation"),
         ("method.pseudo_label", "method.pseudo_labels", "unknown, pseudo_labels, pseudo_threshold, freeze"),
-        ("recipe.base.epoch", "recipe.base.epochs", "epochs, batch, schedule, lr, trunk_lr_ratio"),
-        ("data.drawn.hight", "data.drawn.height", "seed, train, val, height, width"),
+        ("recipe.base.epoch", "recipe.base.epochs", "epochs, batch, schedule, lr, backbone_lr_ratio"),
+        ("data.shapes.hight", "data.shapes.height", "seed, train, val, height, width"),
         ("data.mirrors", "data.mirror", "name, root, download, mirror, on_error, saliency, holdout"),
     ],
 )
@@ -110,12 +110,12 @@ def test_a_strange_name_is_told_in_one_short_line(params: dict[str, Any], name: 
         ("data.on_error", "ignore", "'refuse' or 'skip'"),
         ("data.holdout", 1.0, "less than 1"),
         ("data.holdout", -0.1, "greater than or equal to 0"),
-        ("data.described", "town", "dictionary"),
+        ("data.custom", "town", "dictionary"),
         ("scenario.order", 5, "choose natural, a published letter, or a list of names or ids"),
         ("scenario.order", [1, [2]], "choose natural, a published letter, or a list of names or ids"),
         ("scenario.order", [1, 2.5], "choose natural, a published letter, or a list of names or ids"),
         ("scenario.order", None, "choose natural, a published letter, or a list of names or ids"),
-        ("model.trunk", "vgg16", "'resnet50'"),
+        ("model.backbone", "vgg16", "'resnet50'"),
         ("model.output_stride", 32, "8 or 16"),
         ("model.width", 64.5, "valid integer"),
         ("method.loss", "hinge", "'bce', 'ce' or 'focal'"),
@@ -198,31 +198,31 @@ OWN: dict[str, Any] = {
 }
 PLACE = OWN["train"]
 DESCRIBED_FAULTS = [
-    ({"classes": []}, "parameter data.described.classes is []: list should have at least 1 item"),
-    ({"classes": ["a", 2]}, "parameter data.described.classes.1 is 2: input should be a valid string"),
+    ({"classes": []}, "parameter data.custom.classes is []: list should have at least 1 item"),
+    ({"classes": ["a", 2]}, "parameter data.custom.classes.1 is 2: input should be a valid string"),
     ({"classes": ["a", "b", "a", "c", "b"]}, "classes are named twice, or like the background: a, b"),
     ({"classes": ["a", "background"]}, "classes are named twice, or like the background: background"),
     ({"palette": [[0, 0, 0]] * 3}, "palette has 3 colours, not 4 (background and each class)"),
-    ({"palette": [[0, 0, 0]] * 3 + [[0, 0, 256]]}, "parameter data.described.palette.3.2 is 256: "),
+    ({"palette": [[0, 0, 0]] * 3 + [[0, 0, 256]]}, "parameter data.custom.palette.3.2 is 256: "),
     ({"val": PLACE}, "choose either val (where the validation split lies) or val_share"),
     ({"val_share": None}, "choose either val (where the validation split lies) or val_share"),
-    ({"val_share": 0.0}, "parameter data.described.val_share is 0.0: input should be greater than 0"),
-    ({"val_share": 1.0}, "parameter data.described.val_share is 1.0: input should be less than 1"),
+    ({"val_share": 0.0}, "parameter data.custom.val_share is 0.0: input should be greater than 0"),
+    ({"val_share": 1.0}, "parameter data.custom.val_share is 1.0: input should be less than 1"),
     ({"first_value": 0}, "0 (background) and 0.. (classes) overlap: first_value must be 1 or more"),
     ({"first_value": 254}, "the classes take the values up to 256, a mask holds 0..255"),
-    ({"first_value": -1}, "parameter data.described.first_value is -1: input should be greater than or equal to 0"),
+    ({"first_value": -1}, "parameter data.custom.first_value is -1: input should be greater than or equal to 0"),
     ({"void": 2}, "void is 2, which is also the value of the background or of a class"),
     ({"void": 0}, "void is 0, which is also the value of the background or of a class"),
-    ({"void": 256}, "parameter data.described.void is 256: input should be less than or equal to 255"),
-    ({"train": {"image": "photos/{id}.jpg"}}, "parameter data.described.train.mask is missing"),
+    ({"void": 256}, "parameter data.custom.void is 256: input should be less than or equal to 255"),
+    ({"train": {"image": "photos/{id}.jpg"}}, "parameter data.custom.train.mask is missing"),
     ({"train": {**PLACE, "mask": "masks"}}, "train.mask is 'masks': a file template must hold {id} once"),
     ({"train": {**PLACE, "mask": "{id}/{id}.png"}}, "'{id}/{id}.png': a file template must hold {id} once"),
     ({"train": {**PLACE, "mask": "/masks/{id}.png"}}, "'/masks/{id}.png': a file template must stay below data.root"),
     ({"train": {**PLACE, "image": "../{id}.png"}}, "'../{id}.png': a file template must stay below data.root"),
-    ({"clases": 1}, "unknown parameter data.described.clases (did you mean data.described.classes?), valid here: "),
+    ({"clases": 1}, "unknown parameter data.custom.clases (did you mean data.custom.classes?), valid here: "),
     (
         {"train": {**PLACE, "masks": "m"}},
-        "unknown parameter data.described.train.masks (did you mean data.described.train.mask?), valid here: image",
+        "unknown parameter data.custom.train.masks (did you mean data.custom.train.mask?), valid here: image",
     ),
 ]
 
@@ -235,10 +235,10 @@ def test_each_fault_of_a_description_is_told_in_one_line(
     with pytest.raises(UserError) as alone:
         parse_custom_dataset(described)
     with pytest.raises(UserError) as among_all:
-        parse_params(with_value(params, "data.described", described))
+        parse_params(with_value(params, "data.custom", described))
     for refusal in (alone, among_all):
         assert words in str(refusal.value)
-        assert "data.described" in str(refusal.value)
+        assert "data.custom" in str(refusal.value)
         assert "\n" not in str(refusal.value)
     assert "conf/data/" in str(alone.value)
 
@@ -250,9 +250,9 @@ def test_all_faults_of_a_description_are_told_at_once() -> None:
         assert words in str(refusal.value)
 
 
-@pytest.mark.parametrize("described", [{}, [], "town", 3])
+@pytest.mark.parametrize("custom", [{}, [], "town", 3])
 def test_a_description_that_is_none_is_refused(described: object) -> None:
-    with pytest.raises(UserError, match=r"parameter data\.described"):
+    with pytest.raises(UserError, match=r"parameter data\.custom"):
         parse_custom_dataset(described)
 
 
@@ -275,14 +275,14 @@ def test_a_description_is_optional_and_so_is_most_of_it() -> None:
     ],
 )
 def test_253_classes_fit_into_a_mask(values: dict[str, Any]) -> None:
-    classes = [f"class {number}" for number in range(1, 1 + MOST_CLASSES)]
+    classes = [f"class {number}" for number in range(1, 1 + MAX_CLASSES)]
     own = parse_custom_dataset({**OWN, "classes": classes, **values})
     assert own is not None
     assert len(own.classes) == 253
 
 
 def test_254_classes_are_refused_in_words() -> None:
-    with pytest.raises(UserError, match=r"data\.described\.classes .*at most 253 items") as refusal:
+    with pytest.raises(UserError, match=r"data\.custom\.classes .*at most 253 items") as refusal:
         parse_custom_dataset({**OWN, "classes": [f"class {number}" for number in range(254)]})
     assert "\n" not in str(refusal.value)
     assert len(str(refusal.value)) < 500  # the 254 names are none of the message's business
@@ -323,7 +323,7 @@ def test_the_committed_parameters_are_what_conf_composes(compose_text: Callable[
     assert compose_text() in (committed.stdout, (ROOT / "params.yaml").read_text(encoding="utf-8"))
 
 
-def scenario_of(settings: Settings) -> Scenario:
+def scenario_of(settings: Params) -> Scenario:
     data_set = catalog.data_set(settings.data.name)
     order = learning_order(settings.scenario.order, names=data_set.classes, published=published_orders(data_set.name))
     return Scenario(order, settings.scenario.base_classes, settings.scenario.increment)
@@ -362,7 +362,7 @@ def test_every_scenario_composes_with_what_belongs_to_it(compose: Compose, name:
     # it brings its data set, network and recipe
     brought = {"shapes": ("small", 96, "maps"), "voc": ("resnet101", 513, "maps"), "ade": ("resnet101", 513, "none")}
     assert (settings.scenario.name, settings.data.name) == (name, said.data_set)
-    assert (settings.model.trunk, settings.recipe.crop, settings.data.saliency) == brought[said.data_set]
+    assert (settings.model.backbone, settings.recipe.crop, settings.data.saliency) == brought[said.data_set]
     # and the pipeline has its steps
     steps = scenario_of(settings).steps
     assert settings.scenario.last == len(steps) - 1
@@ -389,22 +389,22 @@ def test_an_own_data_set_composes_with_steps_over_its_own_classes(tmp_path: Path
         "holdout": 0.0,
         "holdout_seed": 0,
         "rehearsal_capacity": 9,
-        "drawn": None,
-        "described": OWN,
+        "shapes": None,
+        "custom": OWN,
     }
     (tmp_path / "conf" / "data" / "town.yaml").write_text(yaml.safe_dump(head | rest), encoding="utf-8")
     output = tmp_path / "params.yaml"
     overrides = ["data=town", "scenario.base_classes=1", "scenario.increment=1", "scenario.order=[road,1,tree]"]
     compose_and_dump(output, str(tmp_path / "conf"), None, "config", str(ROOT), overrides)
     settings = load_params(output)
-    assert settings.data.described == parse_custom_dataset(OWN)
+    assert settings.data.custom == parse_custom_dataset(OWN)
     assert settings.scenario.order == ["road", 1, "tree"]
     assert (list(settings.scenario.steps), settings.scenario.last) == (["1", "2"], 2)
 
 
 def test_a_choice_wins_over_what_the_scenario_brings(compose: Compose) -> None:
     settings = parse_params(compose("scenario=voc_15-5", "model=small", "recipe=shapes", "recipe.base.epochs=1"))
-    assert (settings.data.name, settings.model.trunk) == ("voc", "small")
+    assert (settings.data.name, settings.model.backbone) == ("voc", "small")
     assert (settings.recipe.crop, settings.recipe.base.epochs, settings.recipe.increment.epochs) == (96, 1, 12)
 
 
@@ -427,8 +427,8 @@ def test_one_place_has_one_writing() -> None:
 
 
 def test_an_own_data_set_that_is_also_drawn_is_refused_in_words(params: dict[str, Any]) -> None:
-    params["data"] |= {"name": "town", "described": OWN}
-    with pytest.raises(UserError, match=r"parameter data: drawn and described exclude each other.*set drawn to null"):
+    params["data"] |= {"name": "town", "custom": OWN}
+    with pytest.raises(UserError, match=r"parameter data: shapes and custom exclude each other.*set shapes to null"):
         parse_params(params)
 
 
@@ -444,21 +444,21 @@ def test_ssul_has_every_part_on_and_no_fault(compose: Compose) -> None:
     method = parse_params(compose("method=ssul")).method
     assert all(value for _, value in method if isinstance(value, bool))
     assert (method.loss, method.pseudo_threshold, method.selection) == ("bce", 0.7, "last")
-    assert not any(method.faults.model_dump().values())
+    assert not any(method.published_bugs.model_dump().values())
 
 
 def test_published_ssul_is_ssul_with_every_fault(compose: Compose) -> None:
     right, published = (parse_params(compose(f"method={name}")).method for name in ("ssul", "ssul_published"))
-    assert all(published.faults.model_dump().values())
+    assert all(published.published_bugs.model_dump().values())
     assert published.selection == "published"
-    assert published.model_copy(update={"faults": right.faults, "selection": right.selection}) == right
+    assert published.model_copy(update={"published_bugs": right.published_bugs, "selection": right.selection}) == right
 
 
 @pytest.mark.parametrize("name", ["finetune", "mib", "plop"])
 def test_the_softmax_methods_share_their_base_step_and_have_no_fault(compose: Compose, name: str) -> None:
     method = parse_params(compose(f"method={name}")).method
     assert (method.loss, method.unknown, method.selection, method.activation) == ("ce", False, "last", "softmax")
-    assert not any(method.faults.model_dump().values())
+    assert not any(method.published_bugs.model_dump().values())
 
 
 def test_mib_and_plop_bring_the_papers_weights_for_voc(compose: Compose) -> None:
@@ -470,7 +470,7 @@ def test_mib_and_plop_bring_the_papers_weights_for_voc(compose: Compose) -> None
 
 
 @pytest.mark.parametrize(
-    ("recipe", "epochs", "batch", "rates", "trunk", "schedule", "crop"),
+    ("recipe", "epochs", "batch", "rates", "backbone", "schedule", "crop"),
     [
         ("voc", (50, 50), 32, (0.01, 0.01), 0.1, "poly", 513),
         ("ade", (100, 100), 24, (0.01, 0.05), 0.1, "warm_poly", 513),
@@ -486,7 +486,7 @@ def test_each_papers_recipe_has_its_settings(
     epochs: tuple[int, int],
     batch: int,
     rates: tuple[float, float],
-    trunk: float,
+    backbone: float,
     schedule: str,
     crop: int,
 ) -> None:
@@ -496,7 +496,7 @@ def test_each_papers_recipe_has_its_settings(
     assert tuple(learning.epochs for learning in both) == epochs
     assert tuple(learning.lr for learning in both) == rates
     for learning in both:
-        assert (learning.batch, learning.trunk_lr_ratio, learning.schedule) == (batch, trunk, schedule)
+        assert (learning.batch, learning.backbone_lr_ratio, learning.schedule) == (batch, backbone, schedule)
         assert (learning.momentum, learning.weight_decay) == (0.9, 1e-4)
 
 

@@ -5,18 +5,18 @@ from pathlib import Path
 import yaml
 
 from ssul.config.load import parse_params
-from ssul.config.naming import SSUL_PARTS, Subject
+from ssul.config.naming import SSUL_PARTS, RunName
 
 PROJECT = Path(__file__).parents[2]
 
 
-def subject(**changes: object) -> Subject:
+def subject(**changes: object) -> RunName:
     params = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
     params |= {"setting": "overlapped"}
     for name, value in changes.items():
         section, _, key = name.partition("__")
         params[section][key] = value
-    return Subject.of(parse_params(params))
+    return RunName.of(parse_params(params))
 
 
 def subject_of(**changes: object) -> str:
@@ -62,6 +62,6 @@ def test_the_faults_of_the_published_code_are_in_the_name() -> None:
 
 
 def test_a_list_of_runs_shows_the_name_in_words_and_a_seed_that_is_not_0() -> None:
-    made = Subject("voc_15-1", "overlapped", "ssul-m", "resnet101")
+    made = RunName("voc_15-1", "overlapped", "ssul-m", "resnet101")
     assert made.run_name(0) == "ssul-m voc 15-1 overlapped resnet101"
     assert made.run_name(2) == "ssul-m voc 15-1 overlapped resnet101 seed 2"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ssul.config.paths import Layout, picture_root, project_root, weights_file
+from ssul.config.paths import Layout, data_root, project_root, weights_file
 
 
 @pytest.fixture
@@ -28,16 +28,16 @@ def test_without_dvc_the_project_is_the_current_folder(monkeypatch: pytest.Monke
 
 
 def test_a_relative_data_root_lies_in_the_project(project: Path) -> None:
-    assert picture_root("data/voc", Layout()) == project / "data" / "voc"
+    assert data_root("data/voc", Layout()) == project / "data" / "voc"
 
 
 def test_an_absolute_data_root_is_taken_as_it_is(project: Path, tmp_path: Path) -> None:
-    assert picture_root(str(tmp_path / "elsewhere"), Layout()) == tmp_path / "elsewhere"
+    assert data_root(str(tmp_path / "elsewhere"), Layout()) == tmp_path / "elsewhere"
 
 
 def test_the_drawn_world_lies_in_the_folder_of_the_experiment(project: Path) -> None:
-    assert picture_root(None, Layout()) == Path("data/drawn")
-    assert picture_root(None, Layout(Path("/copy"))) == Path("/copy/data/drawn")
+    assert data_root(None, Layout()) == Path("data/drawn")
+    assert data_root(None, Layout(Path("/copy"))) == Path("/copy/data/drawn")
 
 
 def test_what_is_kept_between_runs_lies_in_the_project_and_not_in_the_folder_of_the_experiment(project: Path) -> None:
@@ -51,9 +51,9 @@ def test_own_data_sets_and_scenarios_are_those_of_the_folder_of_the_experiment()
 
 
 def test_a_weights_file_is_found_in_the_project(project: Path) -> None:
-    (project / "trunk.pth").touch()
-    assert weights_file("trunk.pth") == str(project / "trunk.pth")
-    assert weights_file(str(project / "trunk.pth")) == str(project / "trunk.pth")
+    (project / "backbone.pth").touch()
+    assert weights_file("backbone.pth") == str(project / "backbone.pth")
+    assert weights_file(str(project / "backbone.pth")) == str(project / "backbone.pth")
 
 
 @pytest.mark.parametrize("weights", ["imagenet", "none", "missing.pth"])

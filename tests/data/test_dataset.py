@@ -10,14 +10,14 @@ from PIL import Image
 
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex
-from ssul.data.layout import Files, Folders, MaskValues
-from ssul.datasets.scan import examine_masks
-from ssul.datasets.scan_cache import Memo, Shown
+from ssul.data.layout import ImagePaths, MaskEncoding, SplitFiles
+from ssul.datasets.scan import scan_masks
+from ssul.datasets.scan_cache import MaskStatistics, ScanCache
 from ssul.errors import UserError
 from ssul.labels.ids import VOID
 
 if TYPE_CHECKING:
-    from tests.conftest import PictureBook
+    from tests.conftest import HandmadeDataset
 
 MASK = [[0, 1, 255], [2, 0, 1]]
 SALIENCY = [[0, 255, 0], [255, 0, 255]]
@@ -25,7 +25,7 @@ KINDS = ["image", "mask", "saliency"]
 
 
 @pytest.fixture
-def dataset(book: "PictureBook") -> SegmentationDataset:
+def dataset(book: "HandmadeDataset") -> SegmentationDataset:
     book.add("a", MASK, saliency=SALIENCY, image=np.arange(18).reshape(2, 3, 3) * 14)
     return SegmentationDataset(book.folders, saliency=True)
 
@@ -63,15 +63,15 @@ def test_a_photograph_in_other_colours_becomes_rgb(dataset: SegmentationDataset,
     assert (image[0].int() - 77).abs().max() <= 2
 
 
-def of(root: Path, values: MaskValues, files: Files, *, saliency: bool = False) -> SegmentationDataset:
+def of(root: Path, values: MaskEncoding, files: SplitFiles, *, saliency: bool = False) -> SegmentationDataset:
     index = ImageIndex("toy", ("ball", "star"), files, values, ())
     return SegmentationDataset.of(index, root, saliency=saliency)
 
 
-def test_the_index_says_where_the_files_lie(book: "PictureBook") -> None:
-    files = Files("photos/{id}.png", "masks/{id}_gt.png", "salient/{id}.png")
-    type(book)(Folders(book.root, files)).add("town/a", MASK, saliency=SALIENCY)
-    picture = of(book.root, MaskValues(), files, saliency=True).read("town/a")
+def test_the_index_says_where_the_files_lie(book: "HandmadeDataset") -> None:
+    files = SplitFiles("photos/{id}.png", "masks/{id}_gt.png", "salient/{id}.png")
+    type(book)(ImagePaths(book.root, files)).add("town/a", MASK, saliency=SALIENCY)
+    picture = of(book.root, MaskEncoding(), files, saliency=True).read("town/a")
     assert picture.mask.tolist() == MASK
     assert picture.saliency is not None
     assert picture.saliency.tolist() == SALIENCY
@@ -80,14 +80,14 @@ def test_the_index_says_where_the_files_lie(book: "PictureBook") -> None:
 @pytest.mark.parametrize(
     ("values", "ids"),
     [
-        (MaskValues(), MASK),
-        (MaskValues(background=False, void=0), [[VOID, 1, VOID], [2, VOID, 1]]),  # 255 is foreign: void too
-        (MaskValues(background=False, first=0), [[1, 2, VOID], [VOID, 1, 2]]),
-        (MaskValues(first=2, void=1), [[0, VOID, VOID], [1, 0, VOID]]),
+        (MaskEncoding(), MASK),
+        (MaskEncoding(background=False, void=0), [[VOID, 1, VOID], [2, VOID, 1]]),  # 255 is foreign: void too
+        (MaskEncoding(background=False, first=0), [[1, 2, VOID], [VOID, 1, 2]]),
+        (MaskEncoding(first=2, void=1), [[0, VOID, VOID], [1, 0, VOID]]),
     ],
 )
 def test_values_are_read_as_the_ids_that_they_mean(
-    book: "PictureBook", values: MaskValues, ids: list[list[int]]
+    book: "HandmadeDataset", values: MaskEncoding, ids: list[list[int]]
 ) -> None:
     book.add("a", MASK)
     mask = of(book.root, values, book.folders.files).read("a").mask
@@ -98,19 +98,21 @@ def test_values_are_read_as_the_ids_that_they_mean(
 @pytest.mark.parametrize(
     "values",
     [
-        MaskValues(),
-        MaskValues(void=None),
-        MaskValues(first=7, void=3),
-        MaskValues(background=False, void=0),
-        MaskValues(background=False, first=0),
+        MaskEncoding(),
+        MaskEncoding(void=None),
+        MaskEncoding(first=7, void=3),
+        MaskEncoding(background=False, void=0),
+        MaskEncoding(background=False, first=0),
     ],
 )
-def test_a_mask_is_read_with_the_meaning_that_it_was_indexed_with(book: "PictureBook", values: MaskValues) -> None:
+def test_a_mask_is_read_with_the_meaning_that_it_was_indexed_with(
+    book: "HandmadeDataset", values: MaskEncoding
+) -> None:
     raw = np.random.default_rng(0).choice(list(values.ids(2)), (9, 11))
     book.add("a", raw)
     content = book.folders.mask("a").read_bytes()
-    ((_, shown),) = examine_masks([("a", content)], classes=2, values=values, memo=Memo(None))
-    assert isinstance(shown, Shown)
+    ((_, shown),) = scan_masks([("a", content)], classes=2, values=values, memo=ScanCache(None))
+    assert isinstance(shown, MaskStatistics)
     mask = of(book.root, values, book.folders.files).read("a").mask
     read = {class_id: int((mask == class_id).sum()) for class_id in (0, 1, 2) if (mask == class_id).any()}
     assert (read, int((mask == VOID).sum())) == (shown.pixels, shown.void)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ssul.data import image_files as pixels
 from ssul.data.decoding import decode_rgb, decode_values
-from ssul.data.image_files import UnusablePictureError
+from ssul.data.image_files import UnreadableImageError
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "voc_2007"
 
@@ -165,7 +165,7 @@ def mask_values(path: Path) -> Tensor:
 def test_colours_and_other_depths_are_no_values(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "a.png"
     (Image.new("I;16", (9, 7), 300) if mode == "I;16" else photograph().convert(mode)).save(path)
-    with pytest.raises(UnusablePictureError, match=f"must be an 8-bit palette or grey picture, this one is {mode}"):
+    with pytest.raises(UnreadableImageError, match=f"must be an 8-bit palette or grey picture, this one is {mode}"):
         mask_values(path)
 
 
@@ -173,7 +173,7 @@ def test_colours_and_other_depths_are_no_values(tmp_path: Path, mode: str) -> No
 def test_other_formats_are_no_photographs_whatever_their_name(tmp_path: Path, kind: str) -> None:
     photograph().save(tmp_path / f"a.{kind}")
     path = (tmp_path / f"a.{kind}").rename(tmp_path / "a.jpg")
-    with pytest.raises(UnusablePictureError, match="not a JPEG or PNG picture"):
+    with pytest.raises(UnreadableImageError, match="not a JPEG or PNG picture"):
         decode_rgb(path)
 
 
@@ -185,7 +185,7 @@ def test_a_file_that_is_gone_is_named(tmp_path: Path, decode: Callable[[Path], T
 
 def assert_unreadable(path: Path) -> None:
     for decode, what in ((decode_rgb, "image"), (mask_values, "mask")):
-        with pytest.raises(UnusablePictureError, match=f"unreadable {what}"):
+        with pytest.raises(UnreadableImageError, match=f"unreadable {what}"):
             decode(path)
 
 
@@ -203,7 +203,7 @@ def test_truncated_files_are_refused(tmp_path: Path, kept: float, kind: str) -> 
     (photograph() if kind == "jpg" else values()).save(path)
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content))])
-    with pytest.raises(UnusablePictureError, match="unreadable"):
+    with pytest.raises(UnreadableImageError, match="unreadable"):
         decode_rgb(path) if kind == "jpg" else mask_values(path)
 
 

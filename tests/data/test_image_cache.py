@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssul.data.dataset import Picture
-from ssul.data.image_cache import CACHE_VARIABLE, PictureCache, cache_bytes
+from ssul.data.dataset import LabeledImage
+from ssul.data.image_cache import CACHE_VARIABLE, ImageCache, cache_bytes
 from ssul.errors import UserError
 
 SIDE = 10
@@ -19,71 +19,71 @@ class Reader:
     def __init__(self) -> None:
         self.read: list[str] = []
 
-    def __call__(self, image_id: str) -> Picture:
+    def __call__(self, image_id: str) -> LabeledImage:
         self.read.append(image_id)
         return made(image_id)
 
 
-def made(image_id: str) -> Picture:
+def made(image_id: str) -> LabeledImage:
     values = torch.full((SIDE, SIDE), sum(map(ord, image_id)) % 256, dtype=torch.uint8)
-    return Picture(image_id, values.expand(3, -1, -1), values, values)
+    return LabeledImage(image_id, values.expand(3, -1, -1), values, values)
 
 
-def asked(cache: PictureCache, names: str, *, lasting: str = "") -> list[str]:
+def asked(cache: ImageCache, names: str, *, pinned: str = "") -> list[str]:
     """Asks for pictures in turn and says which were read."""
     reader = Reader()
     for name in names:
-        assert cache.get(name, reader, lasting=name in lasting).id == name
+        assert cache.get(name, reader, pinned=name in pinned).id == name
     return reader.read
 
 
 def test_a_picture_is_read_once() -> None:
-    assert asked(PictureCache(9 * ONE), "abab") == ["a", "b"]
+    assert asked(ImageCache(9 * ONE), "abab") == ["a", "b"]
 
 
 def test_the_one_not_asked_for_the_longest_goes() -> None:
-    cache = PictureCache(2 * ONE)
+    cache = ImageCache(2 * ONE)
     assert asked(cache, "abac") == ["a", "b", "c"]
     assert asked(cache, "a") == []
     assert asked(cache, "b") == ["b"]
 
 
 def test_exemplars_stay_while_new_images_pass() -> None:
-    cache = PictureCache(3 * ONE)
-    asked(cache, "xy", lasting="xy")
+    cache = ImageCache(3 * ONE)
+    asked(cache, "xy", pinned="xy")
     assert asked(cache, "abcdef") == list("abcdef")
-    assert asked(cache, "xy", lasting="xy") == []
+    assert asked(cache, "xy", pinned="xy") == []
     assert asked(cache, "f") == []  # and the rest of the place is for the others
 
 
 def test_exemplars_take_the_place_of_new_images_and_of_older_exemplars() -> None:
-    cache = PictureCache(2 * ONE)
+    cache = ImageCache(2 * ONE)
     asked(cache, "ab")
-    assert asked(cache, "xyz", lasting="xyz") == ["x", "y", "z"]
-    assert asked(cache, "zy", lasting="xyz") == []
+    assert asked(cache, "xyz", pinned="xyz") == ["x", "y", "z"]
+    assert asked(cache, "zy", pinned="xyz") == []
     assert asked(cache, "a") == ["a"]
-    assert asked(cache, "y", lasting="xyz") == []
+    assert asked(cache, "y", pinned="xyz") == []
 
 
 def test_an_image_may_come_as_an_exemplar_and_as_a_new_one() -> None:
-    cache = PictureCache(2 * ONE)
-    asked(cache, "x", lasting="x")
+    cache = ImageCache(2 * ONE)
+    asked(cache, "x", pinned="x")
     assert asked(cache, "x") == []
     assert (len(cache), cache.used) == (1, ONE)
 
 
 @pytest.mark.parametrize("limit", [0, ONE - 1])
 def test_what_does_not_fit_is_read_each_time(limit: int) -> None:
-    cache = PictureCache(limit)
-    assert asked(cache, "aa", lasting="a") == ["a", "a"]
+    cache = ImageCache(limit)
+    assert asked(cache, "aa", pinned="a") == ["a", "a"]
     assert (len(cache), cache.used) == (0, 0)
 
 
 @given(st.text("abcdefgh", max_size=60), st.sets(st.sampled_from("abcdefgh")), st.integers(0, 9 * ONE))
-def test_the_limit_holds_and_the_content_is_the_files(names: str, lasting: set[str], limit: int) -> None:
-    cache = PictureCache(limit)
+def test_the_limit_holds_and_the_content_is_the_files(names: str, pinned: set[str], limit: int) -> None:
+    cache = ImageCache(limit)
     for name in names:
-        picture = cache.get(name, made, lasting=name in lasting)
+        picture = cache.get(name, made, pinned=name in pinned)
         assert torch.equal(picture.image, made(name).image)
         assert torch.equal(picture.mask, made(name).mask)
         assert cache.used == len(cache) * ONE <= limit

@@ -14,15 +14,15 @@ from PIL import ExifTags, Image
 
 from ssul.data import image_files as pixels
 from ssul.data.dataset import SegmentationDataset
-from ssul.data.image_files import UnusablePictureError
+from ssul.data.image_files import UnreadableImageError
 from ssul.data.index import IndexRow
-from ssul.data.layout import MaskValues
-from ssul.datasets.scan import Fault, examine_images
-from ssul.datasets.scan_cache import Memo
+from ssul.data.layout import MaskEncoding
+from ssul.datasets.scan import ImageProblem, scan_images
+from ssul.datasets.scan_cache import ScanCache
 from ssul.errors import UserError
 
 if TYPE_CHECKING:
-    from tests.conftest import PictureBook
+    from tests.conftest import HandmadeDataset
 
 MASK = [[0, 1, 1, 2], [255, 2, 0, 0], [0, 0, 2, 1]]
 
@@ -45,11 +45,11 @@ def claiming(width: int, height: int, *, depth: int = 8) -> bytes:
     )
 
 
-def examined(book: "PictureBook", *, upright: bool = False) -> IndexRow | str:
-    (found,) = examine_images(
-        book.folders, ["a"], classes=3, values=MaskValues(), saliency=False, memo=Memo(None), upright=upright
+def examined(book: "HandmadeDataset", *, upright: bool = False) -> IndexRow | str:
+    (found,) = scan_images(
+        book.folders, ["a"], classes=3, values=MaskEncoding(), saliency=False, memo=ScanCache(None), upright=upright
     )
-    return found.what if isinstance(found, Fault) else found
+    return found.what if isinstance(found, ImageProblem) else found
 
 
 # --- sizes ------------------------------------------------------------------------------------------------------------
@@ -59,13 +59,13 @@ def examined(book: "PictureBook", *, upright: bool = False) -> IndexRow | str:
 @pytest.mark.parametrize("what", ["image", "mask"])
 def test_a_decompression_bomb_is_refused_before_a_pixel_is_decoded(what: str, width: int, height: int) -> None:
     began = time.monotonic()
-    with pytest.raises(UnusablePictureError, match=f"its {what} .*pixels, which are not decoded"):
-        pixels.open_picture(claiming(width, height), what)
+    with pytest.raises(UnreadableImageError, match=f"its {what} .*pixels, which are not decoded"):
+        pixels.open_image(claiming(width, height), what)
     assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize("kind", ["image", "mask"])
-def test_a_decompression_bomb_in_a_data_set_is_told_by_name(book: "PictureBook", kind: str) -> None:
+def test_a_decompression_bomb_in_a_data_set_is_told_by_name(book: "HandmadeDataset", kind: str) -> None:
     book.add("a", MASK)
     getattr(book.folders, kind)("a").write_bytes(claiming(20_000, 20_000))
     told = examined(book)
@@ -75,21 +75,21 @@ def test_a_decompression_bomb_in_a_data_set_is_told_by_name(book: "PictureBook",
         SegmentationDataset(book.folders).read("a")
 
 
-def test_a_file_of_too_many_bytes_is_not_read(book: "PictureBook", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_too_many_bytes_is_not_read(book: "HandmadeDataset", monkeypatch: pytest.MonkeyPatch) -> None:
     book.add("a", MASK)
     with book.folders.image("a").open("r+b") as file:
-        file.truncate(pixels.MOST_BYTES + 1)  # a hole on the disk
+        file.truncate(pixels.MAX_BYTES + 1)  # a hole on the disk
     image, read = book.folders.image("a"), Path.read_bytes
     monkeypatch.setattr(
         Path, "read_bytes", lambda path: pytest.fail(f"{path} is read") if path == image else read(path)
     )
-    assert examined(book) == f"its image is a file of more than {pixels.MOST_BYTES} bytes, which is not read"
+    assert examined(book) == f"its image is a file of more than {pixels.MAX_BYTES} bytes, which is not read"
     with pytest.raises(UserError, match="at most"):
         SegmentationDataset(book.folders).read("a")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1)])
-def test_a_picture_may_be_a_pixel_thin(book: "PictureBook", size: tuple[int, int]) -> None:
+def test_a_picture_may_be_a_pixel_thin(book: "HandmadeDataset", size: tuple[int, int]) -> None:
     mask = np.full(size, 2)
     book.add("a", mask)
     row = examined(book)
@@ -105,14 +105,14 @@ def test_a_picture_may_be_a_pixel_thin(book: "PictureBook", size: tuple[int, int
 def test_other_formats_than_jpeg_and_png_are_refused_whatever_their_name(kind: str) -> None:
     """Pillow would hand an EPS file to Ghostscript, which runs the program in it."""
     content = file_of(Image.new("RGB", (4, 4)), kind)
-    with pytest.raises(UnusablePictureError, match="not a JPEG or PNG picture"):
-        pixels.open_picture(content, "image")
+    with pytest.raises(UnreadableImageError, match="not a JPEG or PNG picture"):
+        pixels.open_image(content, "image")
 
 
 def test_sixteen_bits_of_grey_are_refused_because_they_would_be_cut_off_at_255() -> None:
     bright = Image.fromarray(np.array([[0, 255, 256, 65535]], dtype=np.uint16))
     assert np.array(bright.convert("RGB"))[0, :, 0].tolist() == [0, 255, 255, 255]  # why
-    with pytest.raises(UnusablePictureError, match="mode I;16: 8 bits a channel"):
+    with pytest.raises(UnreadableImageError, match="mode I;16: 8 bits a channel"):
         pixels.rgb(file_of(bright))
 
 
@@ -142,7 +142,7 @@ def test_what_lies_under_transparent_pixels_counts() -> None:
 @pytest.mark.parametrize("depth", [2, 4])
 def test_masks_of_grey_with_fewer_bits_are_refused_because_pillow_changes_their_values(depth: int) -> None:
     """Of 4 bits 15 would be read as 255, which is void."""
-    with pytest.raises(UnusablePictureError, match="8-bit palette or grey picture, this one has fewer bits"):
+    with pytest.raises(UnreadableImageError, match="8-bit palette or grey picture, this one has fewer bits"):
         pixels.values(claiming(4, 4, depth=depth), "mask")
 
 
@@ -155,7 +155,7 @@ def test_masks_with_a_palette_of_fewer_colours_keep_their_values(bits: int) -> N
 
 
 def test_a_mask_that_is_a_jpeg_is_refused_because_its_values_are_blurred() -> None:
-    with pytest.raises(UnusablePictureError, match="a mask must be a PNG, this one is a JPEG"):
+    with pytest.raises(UnreadableImageError, match="a mask must be a PNG, this one is a JPEG"):
         pixels.values(file_of(Image.new("L", (8, 8)), "JPEG"), "mask")
 
 
@@ -167,7 +167,7 @@ def test_transparency_changes_no_value_of_a_mask() -> None:
 
 @pytest.mark.parametrize("kind", ["image", "mask", "saliency"])
 @pytest.mark.parametrize("read", ["read", "index"])
-def test_a_pipe_in_place_of_a_picture_is_not_waited_for(book: "PictureBook", kind: str, read: str) -> None:
+def test_a_pipe_in_place_of_a_picture_is_not_waited_for(book: "HandmadeDataset", kind: str, read: str) -> None:
     book.add("a", MASK, saliency=np.zeros((3, 4)))
     path = getattr(book.folders, kind)("a")
     path.unlink()
@@ -176,13 +176,15 @@ def test_a_pipe_in_place_of_a_picture_is_not_waited_for(book: "PictureBook", kin
         with pytest.raises(UserError, match="no regular file"):
             SegmentationDataset(book.folders, saliency=True).read("a")
     else:
-        (found,) = examine_images(book.folders, ["a"], classes=3, values=MaskValues(), saliency=True, memo=Memo(None))
-        assert isinstance(found, Fault)
+        (found,) = scan_images(
+            book.folders, ["a"], classes=3, values=MaskEncoding(), saliency=True, memo=ScanCache(None)
+        )
+        assert isinstance(found, ImageProblem)
         assert "no regular file" in found.what
 
 
 @pytest.mark.parametrize("kind", ["image", "mask", "saliency"])
-def test_a_picture_that_changed_its_size_after_it_was_indexed_is_refused(book: "PictureBook", kind: str) -> None:
+def test_a_picture_that_changed_its_size_after_it_was_indexed_is_refused(book: "HandmadeDataset", kind: str) -> None:
     book.add("a", MASK, saliency=np.zeros((3, 4)))
     path = getattr(book.folders, kind)("a")
     Image.open(path).resize((5, 3)).save(path)
@@ -190,7 +192,7 @@ def test_a_picture_that_changed_its_size_after_it_was_indexed_is_refused(book: "
         SegmentationDataset(book.folders, saliency=True).read("a")
 
 
-def test_a_mask_that_became_coloured_after_it_was_indexed_is_refused(book: "PictureBook") -> None:
+def test_a_mask_that_became_coloured_after_it_was_indexed_is_refused(book: "HandmadeDataset") -> None:
     book.add("a", MASK)
     Image.new("RGB", (4, 3)).save(book.folders.mask("a"))
     with pytest.raises(UserError, match="8-bit palette or grey picture, this one is RGB"):
@@ -200,7 +202,7 @@ def test_a_mask_that_became_coloured_after_it_was_indexed_is_refused(book: "Pict
 # --- turned by EXIF ---------------------------------------------------------------------------------------------------
 
 
-def add_turned(book: "PictureBook", orientation: int, *, size: tuple[int, int], mask: tuple[int, int]) -> None:
+def add_turned(book: "HandmadeDataset", orientation: int, *, size: tuple[int, int], mask: tuple[int, int]) -> None:
     """Sizes are (height, width), of the photograph as it is stored and of its mask."""
     book.add("a", np.zeros(mask))
     exif = Image.Exif()
@@ -210,7 +212,7 @@ def add_turned(book: "PictureBook", orientation: int, *, size: tuple[int, int], 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_mask_of_a_published_data_set_belongs_to_the_pixels_as_they_are_stored(
-    book: "PictureBook", orientation: int
+    book: "HandmadeDataset", orientation: int
 ) -> None:
     add_turned(book, orientation, size=(6, 4), mask=(6, 4))
     assert isinstance(examined(book), IndexRow)
@@ -219,7 +221,7 @@ def test_a_mask_of_a_published_data_set_belongs_to_the_pixels_as_they_are_stored
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
 def test_a_mask_that_was_drawn_on_the_turned_photograph_is_refused_with_the_reason(
-    book: "PictureBook", orientation: int
+    book: "HandmadeDataset", orientation: int
 ) -> None:
     add_turned(book, orientation, size=(6, 4), mask=(4, 6))
     assert examined(book) == (
@@ -240,7 +242,7 @@ def test_a_mask_that_was_drawn_on_the_turned_photograph_is_refused_with_the_reas
     ],
 )
 def test_where_no_size_tells_how_the_mask_of_own_data_lies_it_is_refused(
-    book: "PictureBook", orientation: int, size: tuple[int, int], refused: bool
+    book: "HandmadeDataset", orientation: int, size: tuple[int, int], refused: bool
 ) -> None:
     add_turned(book, orientation, size=size, mask=size)
     told = examined(book, upright=True)
@@ -248,6 +250,6 @@ def test_where_no_size_tells_how_the_mask_of_own_data_lies_it_is_refused(
 
 
 @pytest.mark.parametrize("value", [0, 9, 65535])
-def test_an_exif_tag_that_means_nothing_turns_nothing(book: "PictureBook", value: int) -> None:
+def test_an_exif_tag_that_means_nothing_turns_nothing(book: "HandmadeDataset", value: int) -> None:
     add_turned(book, value, size=(4, 4), mask=(4, 4))
     assert isinstance(examined(book, upright=True), IndexRow)

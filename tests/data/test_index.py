@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssul.data.index import ImageIndex, IndexRow, require_unchanged
-from ssul.data.layout import Files, MaskValues, odd_id
-from ssul.datasets.scan import examine_images
-from ssul.datasets.scan_cache import Memo
+from ssul.data.layout import MaskEncoding, SplitFiles, invalid_id_reason
+from ssul.datasets.scan import scan_images
+from ssul.datasets.scan_cache import ScanCache
 from ssul.errors import UserError
 
 if TYPE_CHECKING:
-    from tests.conftest import PictureBook
+    from tests.conftest import HandmadeDataset
 
 MASK = [[0, 0, 1, 3], [255, 3, 3, 255], [0, 1, 3, 255]]
 SALIENCY = np.zeros((3, 4))
@@ -28,19 +28,19 @@ ROWS = (
 INDEX = ImageIndex(
     data_set="toy",
     class_names=("ball", "star", "hat"),
-    files=Files("photos/{id}.jpg", "masks/{id}.png", "salient/{id}.png", "lists/train.txt", list_may_lack=True),
-    values=MaskValues(background=False, first=0, void=None),
+    files=SplitFiles("photos/{id}.jpg", "masks/{id}.png", "salient/{id}.png", "lists/train.txt", list_may_lack=True),
+    values=MaskEncoding(background=False, first=0, void=None),
     rows=ROWS,
 )
 
 
 def index_of(*rows: IndexRow) -> ImageIndex:
     classes = tuple(f"class {number}" for number in range(253))
-    return ImageIndex("toy", classes, Files("photos/{id}.jpg", "masks/{id}.png"), MaskValues(), rows)
+    return ImageIndex("toy", classes, SplitFiles("photos/{id}.jpg", "masks/{id}.png"), MaskEncoding(), rows)
 
 
-def indexed(book: "PictureBook", *ids: str, saliency: bool = False) -> list[IndexRow]:
-    found = examine_images(book.folders, ids, classes=3, values=MaskValues(), saliency=saliency, memo=Memo(None))
+def indexed(book: "HandmadeDataset", *ids: str, saliency: bool = False) -> list[IndexRow]:
+    found = scan_images(book.folders, ids, classes=3, values=MaskEncoding(), saliency=saliency, memo=ScanCache(None))
     return [row for row in found if isinstance(row, IndexRow)]
 
 
@@ -75,7 +75,7 @@ def rows(draw: st.DrawFn) -> IndexRow:
 
 
 def is_id(name: str) -> bool:
-    return odd_id(name) is None
+    return invalid_id_reason(name) is None
 
 
 @given(st.lists(rows(), max_size=5, unique_by=lambda row: row.id))
@@ -109,7 +109,7 @@ def test_a_missing_index_is_refused_with_the_stage_that_makes_it(tmp_path: Path)
 
 
 @pytest.mark.parametrize("kind", ["image", "mask", "saliency"])
-def test_a_file_that_is_gone_is_found_before_training(book: "PictureBook", kind: str) -> None:
+def test_a_file_that_is_gone_is_found_before_training(book: "HandmadeDataset", kind: str) -> None:
     book.add("a", MASK, saliency=SALIENCY)
     book.add("b", MASK, saliency=SALIENCY)
     known = indexed(book, "a", "b", saliency=True)
@@ -121,14 +121,14 @@ def test_a_file_that_is_gone_is_found_before_training(book: "PictureBook", kind:
         require_unchanged(known, book.folders, saliency=True)
 
 
-def test_a_saliency_map_that_is_not_used_need_not_be_there(book: "PictureBook") -> None:
+def test_a_saliency_map_that_is_not_used_need_not_be_there(book: "HandmadeDataset") -> None:
     book.add("a", MASK, saliency=SALIENCY)
     known = indexed(book, "a")
     book.folders.saliency("a").unlink()
     require_unchanged(known, book.folders, saliency=False)
 
 
-def test_a_file_that_changed_is_found_before_training(book: "PictureBook") -> None:
+def test_a_file_that_changed_is_found_before_training(book: "HandmadeDataset") -> None:
     book.add("a", MASK)
     known = indexed(book, "a")
     book.add("a", [[0, 1, 2, 3] * 30] * 90)

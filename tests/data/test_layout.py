@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssul.data.layout import Files, Folders, read_image_list
+from ssul.data.layout import ImagePaths, SplitFiles, read_image_list
 from ssul.datasets.catalog import data_set
-from ssul.datasets.split_ids import draw_validation, split_ids
+from ssul.datasets.split_ids import random_validation_split, split_ids
 from ssul.errors import UserError
 
 if TYPE_CHECKING:
-    from tests.conftest import PictureBook
+    from tests.conftest import HandmadeDataset
 
 VOC = data_set("voc")
-FLAT = Files("photos/{id}.jpg", "masks/{id}.png")
+FLAT = SplitFiles("photos/{id}.jpg", "masks/{id}.png")
 
 
-def folders(root: Path, mask: str = FLAT.mask, listed: str | None = None) -> Folders:
-    return Folders(root, Files(FLAT.image, mask, list=listed))
+def folders(root: Path, mask: str = FLAT.mask, listed: str | None = None) -> ImagePaths:
+    return ImagePaths(root, SplitFiles(FLAT.image, mask, list=listed))
 
 
 def touch(root: Path, *names: str) -> None:
@@ -35,7 +35,7 @@ def write_list(path: Path, ids: Sequence[str]) -> Path:
     return path
 
 
-def splits(train: Folders, val: Folders) -> tuple[list[str], list[str]]:
+def splits(train: ImagePaths, val: ImagePaths) -> tuple[list[str], list[str]]:
     return split_ids(train, val, val_share=None, val_seed=0)
 
 
@@ -43,7 +43,7 @@ def splits(train: Folders, val: Folders) -> tuple[list[str], list[str]]:
 
 
 def test_files_lie_where_voc_and_its_augmented_masks_have_them() -> None:
-    voc = Folders(Path("/voc"), VOC.train)
+    voc = ImagePaths(Path("/voc"), VOC.train)
     assert voc.image("2007_000032") == Path("/voc/JPEGImages/2007_000032.jpg")
     assert voc.mask("2007_000032") == Path("/voc/SegmentationClassAug/2007_000032.png")
     assert voc.saliency("2007_000032") == Path("/voc/saliency_map/2007_000032.png")
@@ -51,23 +51,23 @@ def test_files_lie_where_voc_and_its_augmented_masks_have_them() -> None:
 
 def test_files_lie_where_ade20k_has_them() -> None:
     ade = data_set("ade")
-    assert Folders(Path("/ade"), ade.train).image("ADE_train_1") == Path("/ade/images/training/ADE_train_1.jpg")
-    assert Folders(Path("/ade"), ade.val).mask("ADE_val_1") == Path("/ade/annotations/validation/ADE_val_1.png")
+    assert ImagePaths(Path("/ade"), ade.train).image("ADE_train_1") == Path("/ade/images/training/ADE_train_1.jpg")
+    assert ImagePaths(Path("/ade"), ade.val).mask("ADE_val_1") == Path("/ade/annotations/validation/ADE_val_1.png")
 
 
 def test_an_id_may_hold_folders_and_stand_anywhere_in_a_name() -> None:
-    place = Folders(Path("/own"), Files("photos/{id}_cam.png", "masks/mask_{id}.png", "salient/{id}/map.png"))
-    assert place.all_of("town/street_7", saliency=True) == (
+    place = ImagePaths(Path("/own"), SplitFiles("photos/{id}_cam.png", "masks/mask_{id}.png", "salient/{id}/map.png"))
+    assert place.files_of("town/street_7", saliency=True) == (
         Path("/own/photos/town/street_7_cam.png"),
         Path("/own/masks/mask_town/street_7.png"),
         Path("/own/salient/town/street_7/map.png"),
     )
-    assert len(place.all_of("a", saliency=False)) == 2
+    assert len(place.files_of("a", saliency=False)) == 2
 
 
 def test_a_split_without_saliency_maps_has_no_place_for_them() -> None:
     with pytest.raises(ValueError, match="no saliency maps"):
-        Folders(Path("/voc"), VOC.val).saliency("a")
+        ImagePaths(Path("/voc"), VOC.val).saliency("a")
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ def test_the_ids_are_read_off_the_masks_that_are_there(
     tmp_path: Path, template: str, files: list[str], ids: list[str]
 ) -> None:
     touch(tmp_path, *files)
-    assert folders(tmp_path, template).found() == ids
+    assert folders(tmp_path, template).list_masks() == ids
 
 
 def test_no_folder_holds_no_masks(tmp_path: Path) -> None:
-    assert folders(tmp_path, "nowhere/{id}.png").found() == []
+    assert folders(tmp_path, "nowhere/{id}.png").list_masks() == []
 
 
 id_parts = st.text("abcXYZ019_-. é", min_size=1, max_size=6).filter(
@@ -109,13 +109,13 @@ def test_every_mask_is_found_under_the_id_that_it_was_written_for(
 ) -> None:
     place = folders(tmp_path_factory.mktemp("masks"), template)
     touch(place.root, *(place.mask(image_id).relative_to(place.root).as_posix() for image_id in ids))
-    assert place.found() == sorted(ids)
+    assert place.list_masks() == sorted(ids)
 
 
 # --- lists ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_list_is_read_in_its_order(book: "PictureBook") -> None:
+def test_a_list_is_read_in_its_order(book: "HandmadeDataset") -> None:
     book.list_images("train_aug", ["b", "a", "c"])
     assert book.folders.read_list() == ["b", "a", "c"]
 
@@ -128,10 +128,10 @@ def test_a_split_that_has_no_list_reads_none(tmp_path: Path) -> None:
     assert folders(tmp_path).read_list() is None
 
 
-def test_a_missing_list_is_refused_unless_it_may_lack(book: "PictureBook") -> None:
+def test_a_missing_list_is_refused_unless_it_may_lack(book: "HandmadeDataset") -> None:
     assert book.folders.read_list() is None  # VOC itself has no train_aug.txt
     with pytest.raises(UserError, match=r"image list .*val\.txt is missing: it must hold one image id a line"):
-        Folders(book.root, VOC.val).read_list()
+        ImagePaths(book.root, VOC.val).read_list()
 
 
 def test_an_empty_list_is_refused(tmp_path: Path) -> None:
@@ -170,10 +170,12 @@ def test_both_splits_are_their_lists(tmp_path: Path) -> None:
     assert splits(folders(tmp_path, listed="train.txt"), folders(tmp_path, listed="val.txt")) == (["c", "a"], ["b"])
 
 
-def test_without_vocs_train_list_its_training_images_are_the_masks_that_val_does_not_name(book: "PictureBook") -> None:
+def test_without_vocs_train_list_its_training_images_are_the_masks_that_val_does_not_name(
+    book: "HandmadeDataset",
+) -> None:
     touch(book.root, *(f"SegmentationClassAug/{name}.png" for name in "dbca"))
     book.list_images("val", ["b", "c"])
-    train, val = book.folders, Folders(book.root, VOC.val)
+    train, val = book.folders, ImagePaths(book.root, VOC.val)
     assert splits(train, val) == (["a", "d"], ["b", "c"])
     book.list_images("train_aug", ["d"])
     assert splits(train, val) == (["d"], ["b", "c"])
@@ -208,7 +210,7 @@ def test_images_in_both_lists_are_refused_by_name(tmp_path: Path) -> None:
     write_list(tmp_path / "train.txt", ["a", "b", "c"])
     write_list(tmp_path / "val.txt", ["d", "c", "b"])
     told = r"2 images are in the training and in the validation list: b, c\. Take them out of one of the lists"
-    with pytest.raises(UserError, match=rf"{told}, or .*data\.described\.val_share"):
+    with pytest.raises(UserError, match=rf"{told}, or .*data\.custom\.val_share"):
         splits(folders(tmp_path, listed="train.txt"), folders(tmp_path, listed="val.txt"))
 
 
@@ -235,7 +237,7 @@ def test_two_places_without_lists_that_are_one_are_refused_without_a_word_of_hav
         splits(folders(tmp_path), folders(tmp_path, "./masks/{id}.png"))
     told = str(refused.value)
     assert told.startswith("2 images are in the training and in the validation split: a, b. Give a split an image list")
-    assert "data.described.val_share" in told
+    assert "data.custom.val_share" in told
 
 
 def test_lists_that_name_the_same_mask_by_different_ids_are_refused(tmp_path: Path) -> None:
@@ -299,7 +301,7 @@ def test_the_draw_does_not_depend_on_the_order_of_the_images(tmp_path: Path) -> 
 
 @given(st.integers(2, 60), st.floats(0.1, 0.9), st.integers(0, 5))
 def test_a_new_image_moves_one_other_at_most(count: int, share: float, seed: int) -> None:
-    before, after = (set(draw_validation(IDS[:size], share, seed)[1]) for size in (count, count + 1))
+    before, after = (set(random_validation_split(IDS[:size], share, seed)[1]) for size in (count, count + 1))
     assert len((before ^ after) - {IDS[count]}) <= 1
 
 

@@ -14,7 +14,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
 
-from ssul.data.random_crop import Window, draw_window
+from ssul.data.random_crop import CropWindow, sample_crop_window
 from ssul.data.transforms import MEAN_COLOUR, resize_target
 from ssul.labels.ids import VOID
 
@@ -64,11 +64,11 @@ def of_the_whole(
     return image.as_subclass(Tensor), target.as_subclass(Tensor)
 
 
-def drawn(height: int, width: int, seed: int, *, crop: int, scale: tuple[float, float]) -> Window:
-    return draw_window(height, width, crop=crop, scale=scale, generator=torch.Generator().manual_seed(seed))
+def drawn(height: int, width: int, seed: int, *, crop: int, scale: tuple[float, float]) -> CropWindow:
+    return sample_crop_window(height, width, crop=crop, scale=scale, generator=torch.Generator().manual_seed(seed))
 
 
-def sampled(window: Window, target: Tensor, fill: int = VOID) -> Tensor:
+def sampled(window: CropWindow, target: Tensor, fill: int = VOID) -> Tensor:
     return window.target(lambda mask: mask, target, fill=fill)
 
 
@@ -152,8 +152,8 @@ def test_what_a_window_shows_does_not_depend_on_where_the_rest_is_cut_off() -> N
     """The same place, once in the corner, so that nearly all is left out, and once in a crop of the whole."""
     image, target = noise(90, 120, 0)
     resized = (151, 201)
-    corner = Window((90, 120), resized, 0, 0, 40, flipped=False)
-    everything = Window((90, 120), resized, 0, 0, 201, flipped=False)
+    corner = CropWindow((90, 120), resized, 0, 0, 40, flipped=False)
+    everything = CropWindow((90, 120), resized, 0, 0, 201, flipped=False)
     assert levels_apart(corner.image(image), everything.image(image)[:, :40, :40]) <= 1
     assert torch.equal(sampled(corner, target), sampled(everything, target)[:40, :40])
 

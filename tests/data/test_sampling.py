@@ -15,19 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ssul.data.dataset import Picture, SegmentationDataset
-from ssul.data.image_cache import PictureCache
-from ssul.data.loader import training_batches
-from ssul.data.random_crop import draw_window
-from ssul.data.sampling import Item, SampleOrder, derive_seed, slots_of
-from ssul.data.training_set import TrainingSamples, Variation
+from ssul.data.dataset import LabeledImage, SegmentationDataset
+from ssul.data.image_cache import ImageCache
+from ssul.data.loader import training_loader
+from ssul.data.random_crop import sample_crop_window
+from ssul.data.sampling import Item, SampleOrder, derive_seed, rank_slots
+from ssul.data.training_set import Augmentation, TrainingDataset
 from ssul.errors import UserError
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
-from ssul.pipeline.failures import explained
 
 if TYPE_CHECKING:
-    from tests.conftest import PictureBook
+    from tests.conftest import HandmadeDataset
 
 PROJECT = Path(__file__).parents[2]
 LABELS = LabelSpace(((1,), (2,)), unknown=True, activation="sigmoid")
@@ -160,7 +159,7 @@ SALIENCY = np.kron([[255, 255, 255], [0, 0, 0]], np.ones((12, 12)))
 
 
 @pytest.fixture
-def dataset(book: "PictureBook") -> SegmentationDataset:
+def dataset(book: "HandmadeDataset") -> SegmentationDataset:
     """Images new0..new3 and memory0..memory2, all different."""
     for number, name in enumerate([*(f"new{n}" for n in range(4)), *(f"memory{n}" for n in range(3))]):
         photograph = np.random.default_rng(number).integers(0, 256, (24, 36, 3))
@@ -171,15 +170,15 @@ def dataset(book: "PictureBook") -> SegmentationDataset:
 def loaded(
     dataset: SegmentationDataset, order: SampleOrder, workers: int = 0, share: tuple[int, int] = (0, 1), first: int = 0
 ) -> list[tuple[Tensor, Tensor]]:
-    variation = Variation(32, (0.5, 2.0))
-    batches = training_batches(
-        order, dataset, LABELS, variation, iterations=3, workers=workers, share=share, first=first
+    augmentation = Augmentation(32, (0.5, 2.0))
+    batches = training_loader(
+        order, dataset, LABELS, augmentation, iterations=3, workers=workers, share=share, first=first
     )
     return [(images, targets) for images, targets in batches]
 
 
-def samples_at(dataset: SegmentationDataset, order: SampleOrder, scale: tuple[float, float]) -> TrainingSamples:
-    return TrainingSamples(order, dataset, LABELS, Variation(36, scale), iterations=3)
+def samples_at(dataset: SegmentationDataset, order: SampleOrder, scale: tuple[float, float]) -> TrainingDataset:
+    return TrainingDataset(order, dataset, LABELS, Augmentation(36, scale), iterations=3)
 
 
 MIXED = SampleOrder(items("new", 4), items("memory", 3), batch=3, seed=5, step=1)
@@ -219,7 +218,7 @@ def test_workers_do_not_change_what_is_loaded(dataset: SegmentationDataset) -> N
 
 
 def test_a_sample_can_be_asked_alone(dataset: SegmentationDataset) -> None:
-    samples = TrainingSamples(MIXED, dataset, LABELS, Variation(32, (0.5, 2.0)), iterations=3)
+    samples = TrainingDataset(MIXED, dataset, LABELS, Augmentation(32, (0.5, 2.0)), iterations=3)
     assert len(samples) == 9
     images, targets = loaded(dataset, MIXED)[2]
     image, target = samples[7]  # iteration 2, slot 1
@@ -247,7 +246,7 @@ def test_a_sample_is_the_window_of_the_picture_and_of_its_encoded_mask(dataset: 
         item = MIXED.item(iteration, slot)
         picture = dataset.read(item.id)
         generator = torch.Generator().manual_seed(derive_seed(5, 1, "augmentation", iteration, slot))
-        window = draw_window(24, 36, crop=36, scale=(0.5, 2.0), generator=generator)
+        window = sample_crop_window(24, 36, crop=36, scale=(0.5, 2.0), generator=generator)
         encoded = LABELS.encode(picture.mask, picture.saliency, item.annotated)
         image, target = samples[position]
         assert torch.equal(image, window.image(picture.image))
@@ -313,7 +312,7 @@ class Failing(SegmentationDataset):
     error: type[Exception] = OSError
     number: int = 0
 
-    def read(self, image_id: str) -> Picture:
+    def read(self, image_id: str) -> LabeledImage:
         raise self.error(self.number, "said so")
 
 
@@ -323,21 +322,21 @@ def test_an_error_of_the_machine_keeps_its_number(dataset: SegmentationDataset, 
     with pytest.raises(OSError, match="said so") as told:
         loaded(failing, MIXED, workers)
     assert told.value.errno == errno.EMFILE
-    assert "ulimit" in str(explained(told.value))
+    assert "ulimit" in str(explain(told.value))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_fault_of_ours_keeps_its_traceback(dataset: SegmentationDataset, workers: int) -> None:
     with pytest.raises(ValueError, match="said so") as told:
         loaded(Failing(dataset.folders, error=ValueError), MIXED, workers)
-    assert explained(told.value) is None
+    assert explain(told.value) is None
     assert workers == 0 or "in read" in str(told.value)
 
 
 HELD = """
 import builtins
-from ssul.data.stream import TrainingBatches, _leave_signals
-builtins.held = iter(TrainingBatches(range(9), num_workers=1, worker_init_fn=_leave_signals))
+from ssul.data.stream import TrainingLoader, _leave_signals
+builtins.held = iter(TrainingLoader(range(9), num_workers=1, worker_init_fn=_leave_signals))
 print(next(builtins.held))
 """
 
@@ -351,8 +350,8 @@ def test_a_process_that_ends_while_it_loads_does_not_wait_for_loaders_that_obey_
 
 
 def test_pictures_that_are_kept_are_read_once_and_change_no_sample(dataset: SegmentationDataset) -> None:
-    kept = TrainingSamples(MIXED, dataset, LABELS, Variation(36, (0.5, 2.0)), 9, cache=PictureCache(10**6))
-    fresh = TrainingSamples(MIXED, dataset, LABELS, Variation(36, (0.5, 2.0)), 9)
+    kept = TrainingDataset(MIXED, dataset, LABELS, Augmentation(36, (0.5, 2.0)), 9, cache=ImageCache(10**6))
+    fresh = TrainingDataset(MIXED, dataset, LABELS, Augmentation(36, (0.5, 2.0)), 9)
     for position in [*range(27), *range(27)]:
         assert all(torch.equal(one, other) for one, other in zip(kept[position], fresh[position], strict=True))
     assert len(kept.cache) == 7
@@ -363,8 +362,8 @@ def test_pictures_that_are_kept_are_read_once_and_change_no_sample(dataset: Segm
 
 def test_exemplars_are_kept_rather_than_new_images(dataset: SegmentationDataset) -> None:
     picture_bytes = 5 * 24 * 36
-    samples = TrainingSamples(
-        MIXED, dataset, LABELS, Variation(36, (0.5, 2.0)), 9, cache=PictureCache(3 * picture_bytes)
+    samples = TrainingDataset(
+        MIXED, dataset, LABELS, Augmentation(36, (0.5, 2.0)), 9, cache=ImageCache(3 * picture_bytes)
     )
     _ = [samples[position] for position in range(27)]
     for number in range(3):
@@ -391,9 +390,9 @@ def test_the_processes_together_load_the_whole_batch(
 def test_shares_are_disjoint_complete_and_even(batch: int, processes: int) -> None:
     if batch < processes:
         with pytest.raises(UserError, match=f"a batch of {batch} cannot be shared by {processes} processes"):
-            slots_of(batch, (0, processes))
+            rank_slots(batch, (0, processes))
         return
-    shares = [slots_of(batch, (rank, processes)) for rank in range(processes)]
+    shares = [rank_slots(batch, (rank, processes)) for rank in range(processes)]
     assert sorted(slot for share in shares for slot in share) == list(range(batch))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
@@ -401,7 +400,7 @@ def test_shares_are_disjoint_complete_and_even(batch: int, processes: int) -> No
 @pytest.mark.parametrize("share", [(2, 2), (-1, 2), (0, 0)])
 def test_a_rank_that_is_none_is_refused(share: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="there is no rank"):
-        slots_of(8, share)
+        rank_slots(8, share)
 
 
 def test_a_samples_dropout_seed_is_its_own_in_whichever_process_it_is() -> None:
@@ -418,8 +417,8 @@ def test_a_samples_dropout_seed_is_its_own_in_whichever_process_it_is() -> None:
 def padded(dataset: SegmentationDataset, labels: LabelSpace, item: Item, *, pads_background: bool) -> Tensor:
     """The target of a 24 x 36 image in a crop of 36 x 36."""
     order = SampleOrder((item,), (), batch=2, seed=0, step=1)
-    variation = Variation(36, (1.0, 1.0), pads_background)
-    _, target = TrainingSamples(order, dataset, labels, variation, iterations=1)[0]
+    augmentation = Augmentation(36, (1.0, 1.0), pads_background)
+    _, target = TrainingDataset(order, dataset, labels, augmentation, iterations=1)[0]
     return target
 
 
@@ -427,7 +426,7 @@ PLAIN = LabelSpace(((1,), (2,)), unknown=False, activation="softmax")
 
 
 @pytest.mark.parametrize(
-    ("labels", "unshifted", "saliency", "channel"),
+    ("labels", "without_unknown_shift", "saliency", "channel"),
     [
         pytest.param(LABELS, False, True, 1, id="the background's channel"),
         pytest.param(LABELS, False, False, 0, id="the unknown's, where there is no saliency"),
@@ -437,10 +436,10 @@ PLAIN = LabelSpace(((1,), (2,)), unknown=False, activation="softmax")
     ],
 )
 def test_padding_may_be_labelled_background_and_nothing_else_changes(
-    dataset: SegmentationDataset, labels: LabelSpace, unshifted: bool, saliency: bool, channel: int
+    dataset: SegmentationDataset, labels: LabelSpace, without_unknown_shift: bool, saliency: bool, channel: int
 ) -> None:
     dataset = SegmentationDataset(dataset.folders, saliency=saliency)
-    item = Item("new0", (1,), unshifted=unshifted)
+    item = Item("new0", (1,), without_unknown_shift=without_unknown_shift)
     right = padded(dataset, labels, item, pads_background=False)
     wrong = padded(dataset, labels, item, pads_background=True)
     padding = (right == VOID).all(dim=1)  # whole rows
@@ -451,8 +450,10 @@ def test_padding_may_be_labelled_background_and_nothing_else_changes(
 
 
 def test_memory_that_is_not_shifted_is_so_beside_new_images_that_are(dataset: SegmentationDataset) -> None:
-    order = SampleOrder((Item("new0", (2,)),), (Item("memory0", (1,), unshifted=True),), batch=2, seed=0, step=1)
-    samples = TrainingSamples(order, dataset, LABELS, Variation(36, (1.0, 1.0)), iterations=1)
+    order = SampleOrder(
+        (Item("new0", (2,)),), (Item("memory0", (1,), without_unknown_shift=True),), batch=2, seed=0, step=1
+    )
+    samples = TrainingDataset(order, dataset, LABELS, Augmentation(36, (1.0, 1.0)), iterations=1)
     (_, fresh), (_, remembered) = samples[0], samples[1]
     assert set(fresh.unique().tolist()) == {0, 1, LABELS.channel_of(2), VOID}
     assert set(remembered.unique().tolist()) == {0, LABELS.channel_of(1) - 1, VOID}

@@ -2,9 +2,9 @@
 
 import pytest
 
-from ssul.config.custom_dataset import MOST_CLASSES
-from ssul.data.layout import MaskValues
-from ssul.datasets.catalog import CATALOG, DataSet, data_set
+from ssul.config.custom_dataset import MAX_CLASSES
+from ssul.data.layout import MaskEncoding
+from ssul.datasets.catalog import CATALOG, DatasetSpec, data_set
 from ssul.errors import UserError
 from ssul.labels.colours import VOID_COLOUR, voc_colours
 from ssul.scenario.class_orders import published_orders
@@ -15,19 +15,19 @@ DATA_SETS = pytest.mark.parametrize("known", CATALOG.values(), ids=CATALOG)
 
 
 @DATA_SETS
-def test_background_and_every_class_have_a_colour_of_their_own(known: DataSet) -> None:
+def test_background_and_every_class_have_a_colour_of_their_own(known: DatasetSpec) -> None:
     assert len(known.palette) == 1 + len(known.classes)
     assert len({*known.palette, VOID_COLOUR}) == len(known.palette) + 1
     assert all(0 <= channel <= 255 for colour in known.palette for channel in colour)
 
 
 @DATA_SETS
-def test_class_names_differ_and_none_is_the_background(known: DataSet) -> None:
+def test_class_names_differ_and_none_is_the_background(known: DatasetSpec) -> None:
     assert len({"background", *known.classes}) == 1 + len(known.classes)
 
 
 @DATA_SETS
-def test_every_published_order_names_each_class_once(known: DataSet) -> None:
+def test_every_published_order_names_each_class_once(known: DatasetSpec) -> None:
     natural = list(range(1, 1 + len(known.classes)))
     orders = published_orders(known.name)
     assert all(sorted(order) == natural for order in orders.values())
@@ -35,14 +35,14 @@ def test_every_published_order_names_each_class_once(known: DataSet) -> None:
 
 
 @DATA_SETS
-def test_the_values_of_masks_are_the_ids(known: DataSet) -> None:
-    assert len(known.classes) <= MOST_CLASSES
+def test_the_values_of_masks_are_the_ids(known: DatasetSpec) -> None:
+    assert len(known.classes) <= MAX_CLASSES
     assert all(value == class_id for value, class_id in known.values.ids(len(known.classes)).items())
-    assert known.values == MaskValues()
+    assert known.values == MaskEncoding()
 
 
 @DATA_SETS
-def test_every_file_of_an_image_has_a_place_of_its_own(known: DataSet) -> None:
+def test_every_file_of_an_image_has_a_place_of_its_own(known: DatasetSpec) -> None:
     for files in (known.train, known.val):
         templates = [one for one in (files.image, files.mask, files.saliency) if one]
         assert len(set(templates)) == len(templates)
@@ -50,7 +50,7 @@ def test_every_file_of_an_image_has_a_place_of_its_own(known: DataSet) -> None:
 
 
 @DATA_SETS
-def test_a_data_set_is_found_by_its_name(known: DataSet) -> None:
+def test_a_data_set_is_found_by_its_name(known: DatasetSpec) -> None:
     assert data_set(known.name) is known
 
 
@@ -135,7 +135,7 @@ def test_an_unknown_data_set_is_refused_with_the_known_ones() -> None:
 
 
 @DATA_SETS
-def test_parts_and_partners_lie_below_the_root_in_folders_of_their_own(known: DataSet) -> None:
+def test_parts_and_partners_lie_below_the_root_in_folders_of_their_own(known: DatasetSpec) -> None:
     parts = [part for archive in known.archives for part in archive.parts]
     folders = [part.folder for part in parts]
     assert len(set(folders)) == len(folders)

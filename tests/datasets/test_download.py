@@ -25,16 +25,16 @@ from hypothesis import strategies as st
 
 from ssul.datasets import catalog
 from ssul.datasets import unpack as unpacking
-from ssul.datasets.catalog import Archive, Part
-from ssul.datasets.download import Patience, Progress, how_to_get, missing_archives, obtain
+from ssul.datasets.catalog import Archive, ArchiveFolder
+from ssul.datasets.download import Progress, RetryPolicy, how_to_get, missing_archives, obtain
 from ssul.errors import UserError
 
 PROJECT = Path(__file__).parents[2]
-IMPATIENT = Patience(connect=2.0, silence=0.3, pauses=())
+IMPATIENT = RetryPolicy(connect=2.0, silence=0.3, pauses=())
 NOISE = random.Random(0).randbytes(6000)
 CONTENT = {"maps/a.png": NOISE[:4000], "maps/b.png": NOISE[4000:], "maps/c.png": b""}
 UNPACKED = {"saliency_map/a.png": NOISE[:4000], "saliency_map/b.png": NOISE[4000:], "saliency_map/c.png": b""}
-PARTS = (Part("maps", "saliency_map", 3),)
+PARTS = (ArchiveFolder("maps", "saliency_map", 3),)
 
 
 # --- the server -------------------------------------------------------------------------------------------------------
@@ -203,11 +203,11 @@ class Run:
     def downloads(self) -> Path:
         return self.folder / "downloads"
 
-    def __call__(self, patience: Patience = IMPATIENT, mirror: str | None = None) -> list[Progress]:
+    def __call__(self, patience: RetryPolicy = IMPATIENT, mirror: str | None = None) -> list[Progress]:
         steps = obtain([self.archive], self.root, downloads=self.downloads, mirror=mirror, patience=patience)
         return list(steps)
 
-    def refusal(self, patience: Patience = IMPATIENT, mirror: str | None = None) -> str:
+    def refusal(self, patience: RetryPolicy = IMPATIENT, mirror: str | None = None) -> str:
         with pytest.raises(UserError) as refused:
             self(patience, mirror)
         assert "\n" not in str(refused.value)
@@ -286,7 +286,7 @@ def test_what_is_there_is_not_fetched_again(run: Run) -> None:
 def test_only_what_is_missing_is_unpacked(run: Run) -> None:
     content = {"kit/a/1.txt": b"1", "kit/b/2.txt": b"2", "kit/c/3.txt": b"3"}
     run.site.files["maps.zip"] = zipped(content)
-    parts = tuple(Part(f"kit/{letter}", letter, 1) for letter in "abc")
+    parts = tuple(ArchiveFolder(f"kit/{letter}", letter, 1) for letter in "abc")
     run = replace(run, archive=replace(run.archive, parts=parts))
     (run.root / "b").mkdir(parents=True)
     (run.root / "b" / "mine.txt").write_bytes(b"mine")
@@ -301,7 +301,9 @@ def test_several_archives_come_one_after_the_other(run: Run) -> None:
     with tarfile.open(fileobj=file, mode="w:gz") as tar:
         tar.addfile(tarfile.TarInfo("lists/val.txt"))
     run.site.files["lists.tar.gz"] = file.getvalue()
-    lists = Archive("lists.tar.gz", f"{run.site.url}/lists.tar.gz", None, (Part("lists", "ImageSets/lists", 1),))
+    lists = Archive(
+        "lists.tar.gz", f"{run.site.url}/lists.tar.gz", None, (ArchiveFolder("lists", "ImageSets/lists", 1),)
+    )
     both = [run.archive, lists]
     list(obtain(both, run.root, downloads=run.downloads, mirror=None, patience=IMPATIENT))
     assert run.unpacked == {**UNPACKED, "ImageSets/lists/val.txt": b""}
@@ -309,7 +311,7 @@ def test_several_archives_come_one_after_the_other(run: Run) -> None:
 
 
 def test_an_error_names_only_what_is_still_missing(run: Run) -> None:
-    other = Archive("lists.zip", f"{run.site.url}/lists.zip", None, (Part("lists", "lists", 1),))
+    other = Archive("lists.zip", f"{run.site.url}/lists.zip", None, (ArchiveFolder("lists", "lists", 1),))
     with pytest.raises(UserError) as refused:
         list(obtain([run.archive, other], run.root, downloads=run.downloads, mirror=None, patience=IMPATIENT))
     assert f"By hand: fetch {other.url} into" in str(refused.value)
@@ -330,7 +332,7 @@ def test_the_library_can_be_imported_without_what_only_downloads_need() -> None:
     code = (
         "import sys\n"
         "for name in ('requests', 'urllib3', 'filelock', 'pooch'): sys.modules[name] = None\n"
-        "import ssul.data.download\n"
+        "import ssul.datasets.download\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
 
@@ -738,16 +740,16 @@ def test_room_for_the_download_is_looked_for_first(run: Run, monkeypatch: pytest
 CHILD = """
 import resource, signal, sys, time
 from pathlib import Path
-from ssul.catalog import Archive, Part
-from ssul.data.download import Patience, obtain
+from ssul.catalog import Archive, ArchiveFolder
+from ssul.datasets.download import RetryPolicy, obtain
 from ssul.errors import UserError
 url, folder, limit, pause = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-archive = Archive("maps.zip", url, None, (Part("maps", "saliency_map", 3),))
+archive = Archive("maps.zip", url, None, (ArchiveFolder("maps", "saliency_map", 3),))
 try:
-    patience = Patience(pauses=())
+    patience = RetryPolicy(pauses=())
     for step in obtain([archive], folder / "root", downloads=folder / "downloads", mirror=None, patience=patience):
         print(step.what, step.done, step.total, flush=True)
         time.sleep(pause)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssul.data.layout import Files, Folders
-from ssul.datasets.catalog import DataSet, data_set
-from ssul.datasets.mask_source import MaskStore, training_ids
+from ssul.data.layout import ImagePaths, SplitFiles
+from ssul.datasets.catalog import DatasetSpec, data_set
+from ssul.datasets.mask_source import MaskSource, training_ids
 from ssul.datasets.split_ids import split_ids
 from ssul.errors import UserError
 from ssul.labels.colours import voc_colours
@@ -55,7 +55,7 @@ PACKED = pytest.mark.parametrize("pack", [folder, zipped, tarred])
 
 
 def found(path: Path, template: str) -> dict[str, bytes]:
-    store = MaskStore.open(path, template)
+    store = MaskSource.open(path, template)
     assert store.path == path
     return dict(store.contents(sorted(store.names)))
 
@@ -128,10 +128,10 @@ def test_what_a_mac_puts_beside_the_masks_is_none(tmp_path: Path, pack: Pack) ->
 
 @given(st.sets(st.lists(st.text("abc_1", min_size=1, max_size=3), min_size=1, max_size=2).map("/".join), min_size=1))
 def test_a_store_knows_the_ids_that_the_data_root_has(tmp_path_factory: pytest.TempPathFactory, ids: set[str]) -> None:
-    place = Folders(tmp_path_factory.mktemp("root"), Files("photos/{id}.jpg", "own masks/{id}.png"))
+    place = ImagePaths(tmp_path_factory.mktemp("root"), SplitFiles("photos/{id}.jpg", "own masks/{id}.png"))
     folder(place.root, {f"own masks/{image_id}.png": image_id.encode() for image_id in ids})
-    store = MaskStore.open(place.root, place.files.mask)
-    assert sorted(store.names) == place.found() == sorted(ids)
+    store = MaskSource.open(place.root, place.files.mask)
+    assert sorted(store.names) == place.list_masks() == sorted(ids)
     assert all(image_id.encode() == content for image_id, content in store.contents(sorted(ids)))
 
 
@@ -156,12 +156,12 @@ def test_of_a_tar_archive_only_the_masks_are_read(tmp_path: Path, monkeypatch: p
 def test_a_place_without_masks_is_refused(tmp_path: Path, pack: Pack) -> None:
     path = pack(tmp_path / "given", {"images/a.jpg": b"a"})
     with pytest.raises(UserError, match=r"given.* holds no masks like annotations/training/\{id\}\.png"):
-        MaskStore.open(path, ADE.train.mask)
+        MaskSource.open(path, ADE.train.mask)
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no masks like"):
-        MaskStore.open(tmp_path, VOC.train.mask)
+        MaskSource.open(tmp_path, VOC.train.mask)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"a web page that says 404", None])
@@ -170,14 +170,14 @@ def test_what_is_no_archive_is_refused_with_what_to_give(tmp_path: Path, content
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(UserError, match=r"masks\.zip holds no masks: give the masks' folder, or a zip or tar archive"):
-        MaskStore.open(path, VOC.train.mask)
+        MaskSource.open(path, VOC.train.mask)
 
 
 def test_an_archive_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     path = tarred(tmp_path / "given", {f"masks/{number}.png": bytes([number]) * 5000 for number in range(99)})
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(UserError, match=r"the archive .*given\.tar\.gz cannot be read \(") as refused:
-        MaskStore.open(path, "masks/{id}.png")
+        MaskSource.open(path, "masks/{id}.png")
     assert "\n" not in str(refused.value)
 
 
@@ -192,7 +192,7 @@ def test_a_damaged_mask_of_an_archive_is_refused_by_name(tmp_path: Path, compres
 
 
 def test_a_mask_that_is_gone_meanwhile_is_refused_by_name(tmp_path: Path) -> None:
-    store = MaskStore.open(folder(tmp_path, {"masks/a.png": b"a"}), "masks/{id}.png")
+    store = MaskSource.open(folder(tmp_path, {"masks/a.png": b"a"}), "masks/{id}.png")
     (tmp_path / "masks" / "a.png").unlink()
     with pytest.raises(UserError, match=r"the mask of a in .* cannot be read"):
         list(store.contents(["a"]))
@@ -201,8 +201,8 @@ def test_a_mask_that_is_gone_meanwhile_is_refused_by_name(tmp_path: Path) -> Non
 # --- which train ------------------------------------------------------------------------------------------------------
 
 
-def store_of(*ids: str) -> MaskStore:
-    return MaskStore(Path("masks.zip"), {image_id: f"{image_id}.png" for image_id in ids}, lambda name: b"")
+def store_of(*ids: str) -> MaskSource:
+    return MaskSource(Path("masks.zip"), {image_id: f"{image_id}.png" for image_id in ids}, lambda name: b"")
 
 
 def lists(place: Path, **named: Sequence[str]) -> Path:
@@ -246,7 +246,7 @@ def test_a_place_inside_the_other_splits_place_is_told_apart_as_in_the_pipeline(
 ) -> None:
     own = replace(OWN, train=replace(OWN.train, mask=train), val=replace(OWN.train, mask=val))
     root = folder(tmp_path, {f"masks/{name}.png": b"" for name in ("a", "train/b", "val/c")})
-    assert training_ids(MaskStore.open(root, train), None, own) == as_the_pipeline_has_it(root, own) == ids
+    assert training_ids(MaskSource.open(root, train), None, own) == as_the_pipeline_has_it(root, own) == ids
 
 
 def test_two_splits_without_lists_in_one_place_are_refused() -> None:
@@ -282,17 +282,17 @@ def test_listed_images_without_a_mask_are_counted_and_named(tmp_path: Path) -> N
     assert told.endswith("image_08")  # eight are named
 
 
-OWN = DataSet(
+OWN = DatasetSpec(
     name="town",
     classes=("house",),
     palette=voc_colours(2),
-    train=Files("photos/{id}.jpg", "masks/{id}.png"),
-    val=Files("photos/{id}.jpg", "masks/{id}.png", list="lists/val.txt"),
+    train=SplitFiles("photos/{id}.jpg", "masks/{id}.png"),
+    val=SplitFiles("photos/{id}.jpg", "masks/{id}.png", list="lists/val.txt"),
 )
 
 
-def as_the_pipeline_has_it(root: Path, own: DataSet) -> list[str]:
-    train, val = Folders(root, own.train), Folders(root, own.val)
+def as_the_pipeline_has_it(root: Path, own: DatasetSpec) -> list[str]:
+    train, val = ImagePaths(root, own.train), ImagePaths(root, own.val)
     return split_ids(train, val, val_share=own.val_share, val_seed=own.val_seed)[0]
 
 
@@ -304,7 +304,7 @@ def test_images_that_are_drawn_for_validation_do_not_train(tmp_path: Path, liste
     files = replace(OWN.train, list=listed)
     own = replace(OWN, train=files, val=files, val_share=0.2, val_seed=3)
     root = folder(tmp_path, {f"masks/{image_id}.png": b"" for image_id in ids})
-    trained = training_ids(MaskStore.open(root, files.mask), tmp_path / "lists", own)
+    trained = training_ids(MaskSource.open(root, files.mask), tmp_path / "lists", own)
     assert len(trained) == (16 if listed is None else 12)
     assert trained == as_the_pipeline_has_it(root, own)
 
@@ -314,5 +314,5 @@ def test_an_id_of_another_folders_val_list_is_another_image(tmp_path: Path) -> N
     lists(tmp_path / "lists", val=["0", "1"])
     own = replace(OWN, val=replace(OWN.val, mask="val/{id}.png"))
     root = folder(tmp_path, {f"{place}/{image_id}.png": b"" for place in ("masks", "val") for image_id in "012"})
-    trained = training_ids(MaskStore.open(root, own.train.mask), tmp_path / "lists", own)
+    trained = training_ids(MaskSource.open(root, own.train.mask), tmp_path / "lists", own)
     assert trained == as_the_pipeline_has_it(root, own) == ["0", "1", "2"]

@@ -1,4 +1,4 @@
-"""Data sets lie anywhere: with spaces and any letters in their paths, behind links, where nothing is written."""
+"""DataParams sets lie anywhere: with spaces and any letters in their paths, behind links, where nothing is written."""
 
 import os
 import stat
@@ -10,34 +10,34 @@ import numpy as np
 import pytest
 
 from ssul.data.dataset import SegmentationDataset
-from ssul.data.image_files import MOST_BYTES
+from ssul.data.image_files import MAX_BYTES
 from ssul.data.index import ImageIndex, IndexRow, require_unchanged
-from ssul.data.layout import Folders, MaskValues, masks_by_id, odd_id, read_image_list
+from ssul.data.layout import ImagePaths, MaskEncoding, invalid_id_reason, masks_by_id, read_image_list
 from ssul.datasets.catalog import data_set
-from ssul.datasets.mask_source import MaskStore
-from ssul.datasets.scan import examine_images
-from ssul.datasets.scan_cache import Memo
+from ssul.datasets.mask_source import MaskSource
+from ssul.datasets.scan import scan_images
+from ssul.datasets.scan_cache import ScanCache
 from ssul.datasets.split_ids import split_ids
 from ssul.errors import UserError
 
 if TYPE_CHECKING:
-    from tests.conftest import PictureBook
+    from tests.conftest import HandmadeDataset
 
 FILES = data_set("voc").train
 MASK = [[0, 1, 2], [255, 2, 2]]
 
 
-def all_of(book: "PictureBook", root: Path) -> None:
+def all_of(book: "HandmadeDataset", root: Path) -> None:
     """Finds, indexes, writes, reads back, and opens a data set at a root."""
-    train, val = Folders(root, FILES), Folders(root, data_set("voc").val)
+    train, val = ImagePaths(root, FILES), ImagePaths(root, data_set("voc").val)
     ids, _ = split_ids(train, val, val_share=None, val_seed=0)
     rows = [
         row
-        for row in examine_images(train, ids, classes=20, values=MaskValues(), saliency=False, memo=Memo(None))
+        for row in scan_images(train, ids, classes=20, values=MaskEncoding(), saliency=False, memo=ScanCache(None))
         if isinstance(row, IndexRow)
     ]
     assert [row.id for row in rows] == ids == ["a b", "ö🐑"]
-    index = ImageIndex("voc", tuple("abcdefghijklmnopqrst"), FILES, MaskValues(), tuple(rows))
+    index = ImageIndex("voc", tuple("abcdefghijklmnopqrst"), FILES, MaskEncoding(), tuple(rows))
     path = book.root.parent / "out" / "train.json"
     index.write(path)
     assert ImageIndex.read(path) == index
@@ -46,7 +46,7 @@ def all_of(book: "PictureBook", root: Path) -> None:
 
 
 @pytest.fixture
-def filled(book: "PictureBook") -> "PictureBook":
+def filled(book: "HandmadeDataset") -> "HandmadeDataset":
     for name in ("a b", "ö🐑", "val"):
         book.add(name, MASK)
     book.list_images("val", ["val"])
@@ -54,18 +54,18 @@ def filled(book: "PictureBook") -> "PictureBook":
 
 
 @pytest.mark.parametrize("name", ["with space", "mañana 数据 🐑", "a'b\"c", "{id}", "$HOME", "-rf", "%s%n", "x" * 200])
-def test_a_data_root_may_be_called_anything(filled: "PictureBook", tmp_path: Path, name: str) -> None:
+def test_a_data_root_may_be_called_anything(filled: "HandmadeDataset", tmp_path: Path, name: str) -> None:
     all_of(filled, filled.root.rename(tmp_path / name))
 
 
-def test_a_data_root_and_its_folders_may_be_links(filled: "PictureBook", tmp_path: Path) -> None:
+def test_a_data_root_and_its_folders_may_be_links(filled: "HandmadeDataset", tmp_path: Path) -> None:
     images = filled.root / "JPEGImages"
     images.symlink_to(images.rename(tmp_path / "elsewhere"))
     (tmp_path / "link").symlink_to(filled.root)
     all_of(filled, tmp_path / "link")
 
 
-def test_nothing_is_written_below_a_data_root(filled: "PictureBook") -> None:
+def test_nothing_is_written_below_a_data_root(filled: "HandmadeDataset") -> None:
     """So that it may be read-only, which for root is no hindrance: what is there before and after is compared."""
     paths = [filled.root, *sorted(filled.root.rglob("*"))]
     for path in paths:
@@ -75,34 +75,41 @@ def test_nothing_is_written_below_a_data_root(filled: "PictureBook") -> None:
     assert [(path, path.stat().st_mtime_ns) for path in [filled.root, *sorted(filled.root.rglob("*"))]] == before
 
 
-def test_a_link_that_leads_to_itself_is_no_endless_search(filled: "PictureBook") -> None:
+def test_a_link_that_leads_to_itself_is_no_endless_search(filled: "HandmadeDataset") -> None:
     (filled.root / "SegmentationClassAug" / "again").symlink_to(filled.root / "SegmentationClassAug")
     (filled.root / "SegmentationClassAug" / "loop.png").symlink_to("loop.png")
-    found = Folders(filled.root, FILES).found()
+    found = ImagePaths(filled.root, FILES).list_masks()
     assert {"a b", "ö🐑", "val"} <= set(found)
-    (fault,) = examine_images(
-        Folders(filled.root, FILES), ["loop"], classes=20, values=MaskValues(), saliency=False, memo=Memo(None)
+    (fault,) = scan_images(
+        ImagePaths(filled.root, FILES),
+        ["loop"],
+        classes=20,
+        values=MaskEncoding(),
+        saliency=False,
+        memo=ScanCache(None),
     )
     assert not isinstance(fault, IndexRow)
 
 
 @pytest.mark.parametrize("name", [b"a\nb.png", b"a\xff.png", "a\u2028b.png".encode(), b"\x1b[31m.png"])
-def test_a_mask_whose_name_is_no_line_of_text_is_refused_and_not_overlooked(filled: "PictureBook", name: bytes) -> None:
+def test_a_mask_whose_name_is_no_line_of_text_is_refused_and_not_overlooked(
+    filled: "HandmadeDataset", name: bytes
+) -> None:
     folder = os.fsencode(filled.root / "SegmentationClassAug")
     Path(os.fsdecode(folder + b"/" + name)).write_bytes(b"")
     with pytest.raises(UserError, match="cannot be used, for its name") as refused:
-        Folders(filled.root, FILES).found()
+        ImagePaths(filled.root, FILES).list_masks()
     assert str(refused.value).isprintable()
 
 
 @pytest.mark.parametrize("image_id", ["", " ", "/etc/passwd", "../a", "a/../../b", "a\x00b", "\ud800"])
 def test_what_is_no_image_id(image_id: str) -> None:
-    assert odd_id(image_id) is not None
+    assert invalid_id_reason(image_id) is not None
 
 
 @pytest.mark.parametrize("image_id", ["a", "town/a", "a..b", "2007_000032", "ö 🐑", "<b>", "a\u00a0b"])
 def test_what_is_an_image_id(image_id: str) -> None:
-    assert odd_id(image_id) is None
+    assert invalid_id_reason(image_id) is None
     assert masks_by_id([f"m/{image_id}.png"], "m/{id}.png") == {image_id: f"m/{image_id}.png"}
 
 
@@ -118,9 +125,9 @@ def test_a_list_with_control_characters_is_refused(tmp_path: Path) -> None:
 def test_a_mask_in_an_archive_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "masks.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("masks/a.png", "w") as file:
-        for _ in range(MOST_BYTES // 2**22 + 1):
+        for _ in range(MAX_BYTES // 2**22 + 1):
             file.write(bytes(2**22))
-    store = MaskStore.open(path, "masks/{id}.png")
+    store = MaskSource.open(path, "masks/{id}.png")
     with pytest.raises(UserError, match=r"the mask of a in .* cannot be read \(.* bytes, at most"):
         list(store.contents(["a"]))
 
@@ -134,7 +141,7 @@ def test_an_archive_with_a_password_is_refused(tmp_path: Path) -> None:
         content[start] |= 1
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"the mask of a in .* cannot be read"):
-        list(MaskStore.open(path, "masks/{id}.png").contents(["a"]))
+        list(MaskSource.open(path, "masks/{id}.png").contents(["a"]))
 
 
 def test_an_archive_whose_table_of_contents_is_damaged_is_refused(tmp_path: Path) -> None:
@@ -144,4 +151,4 @@ def test_an_archive_whose_table_of_contents_is_damaged_is_refused(tmp_path: Path
     content = path.read_bytes()
     path.write_bytes(content.replace(b"PK\x01\x02", b"PK\x01\x09"))
     with pytest.raises(UserError, match="cannot be read"):
-        MaskStore.open(path, "masks/{id}.png")
+        MaskSource.open(path, "masks/{id}.png")

@@ -16,43 +16,43 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ssul.data.index import IndexRow
-from ssul.data.layout import Folders, MaskValues
+from ssul.data.layout import ImagePaths, MaskEncoding
 from ssul.datasets import scan as examine
-from ssul.datasets.scan import Fault, examine_images, examine_masks, refuse
-from ssul.datasets.scan_cache import Memo, Shown
+from ssul.datasets.scan import ImageProblem, refuse, scan_images, scan_masks
+from ssul.datasets.scan_cache import MaskStatistics, ScanCache
 from ssul.errors import UserError
 from ssul.labels.ids import VOID
 
 if TYPE_CHECKING:
-    from tests.conftest import PictureBook
+    from tests.conftest import HandmadeDataset
 
 MASK = [[0, 0, 1, 3], [255, 3, 3, 255], [0, 1, 3, 255]]  # 3 background, 2 of class 1, 4 of class 3, 3 void
 SALIENCY = np.zeros((3, 4))
-USUAL = MaskValues()
+USUAL = MaskEncoding()
 
 
 def looked_at(
-    book: "PictureBook",
+    book: "HandmadeDataset",
     ids: Sequence[str],
     *,
     classes: int = 3,
-    values: MaskValues = USUAL,
+    values: MaskEncoding = USUAL,
     saliency: bool = False,
-    memo: Memo | None = None,
-) -> list[IndexRow | Fault]:
-    memo = Memo(None) if memo is None else memo
-    return list(examine_images(book.folders, ids, classes=classes, values=values, saliency=saliency, memo=memo))
+    memo: ScanCache | None = None,
+) -> list[IndexRow | ImageProblem]:
+    memo = ScanCache(None) if memo is None else memo
+    return list(scan_images(book.folders, ids, classes=classes, values=values, saliency=saliency, memo=memo))
 
 
-def row_of(book: "PictureBook", image_id: str, *, saliency: bool = False, values: MaskValues = USUAL) -> IndexRow:
+def row_of(book: "HandmadeDataset", image_id: str, *, saliency: bool = False, values: MaskEncoding = USUAL) -> IndexRow:
     (row,) = looked_at(book, [image_id], saliency=saliency, values=values)
     assert isinstance(row, IndexRow), row
     return row
 
 
-def fault_of(book: "PictureBook", image_id: str, *, saliency: bool = False, values: MaskValues = USUAL) -> str:
+def fault_of(book: "HandmadeDataset", image_id: str, *, saliency: bool = False, values: MaskEncoding = USUAL) -> str:
     (fault,) = looked_at(book, [image_id], saliency=saliency, values=values)
-    assert isinstance(fault, Fault), fault
+    assert isinstance(fault, ImageProblem), fault
     assert fault.id == image_id
     assert "\n" not in fault.what
     return fault.what
@@ -61,7 +61,7 @@ def fault_of(book: "PictureBook", image_id: str, *, saliency: bool = False, valu
 # --- what is counted --------------------------------------------------------------------------------------------------
 
 
-def test_every_pixel_of_a_mask_is_counted(book: "PictureBook") -> None:
+def test_every_pixel_of_a_mask_is_counted(book: "HandmadeDataset") -> None:
     book.add("a", MASK)
     row = row_of(book, "a")
     assert (row.id, row.height, row.width) == ("a", 3, 4)
@@ -70,7 +70,7 @@ def test_every_pixel_of_a_mask_is_counted(book: "PictureBook") -> None:
     assert row.present == (1, 3)
 
 
-def test_a_mask_of_background_and_void_shows_no_class(book: "PictureBook") -> None:
+def test_a_mask_of_background_and_void_shows_no_class(book: "HandmadeDataset") -> None:
     book.add("a", [[0, 255]])
     book.add("b", [[255, 255]])
     a, b = row_of(book, "a"), row_of(book, "b")
@@ -78,7 +78,7 @@ def test_a_mask_of_background_and_void_shows_no_class(book: "PictureBook") -> No
     assert (b.pixels, b.void, b.present) == ({}, 2, ())
 
 
-def test_a_grey_mask_is_as_good_as_a_palette_mask(book: "PictureBook") -> None:
+def test_a_grey_mask_is_as_good_as_a_palette_mask(book: "HandmadeDataset") -> None:
     book.add("a", MASK)
     palette = row_of(book, "a")
     Image.fromarray(np.array(MASK, dtype=np.uint8)).save(book.folders.mask("a"))
@@ -88,7 +88,7 @@ def test_a_grey_mask_is_as_good_as_a_palette_mask(book: "PictureBook") -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_photographs_may_be_coloured_grey_or_made_for_print(book: "PictureBook", mode: str) -> None:
+def test_photographs_may_be_coloured_grey_or_made_for_print(book: "HandmadeDataset", mode: str) -> None:
     book.add("a", MASK)
     Image.new(mode, (4, 3)).save(book.folders.image("a"))
     with Image.open(book.folders.image("a")) as photograph:
@@ -96,7 +96,7 @@ def test_photographs_may_be_coloured_grey_or_made_for_print(book: "PictureBook",
     assert row_of(book, "a").present == (1, 3)
 
 
-def test_rows_stand_in_the_order_of_the_list(book: "PictureBook") -> None:
+def test_rows_stand_in_the_order_of_the_list(book: "HandmadeDataset") -> None:
     names = [f"{number:02d}" for number in range(12)]
     for number, name in enumerate(names):
         book.add(name, [[number % 4] * (number + 1)])
@@ -104,14 +104,14 @@ def test_rows_stand_in_the_order_of_the_list(book: "PictureBook") -> None:
     assert [(row.id, row.width) for row in rows] == [(name, int(name) + 1) for name in names[::-1]]
 
 
-def test_the_bytes_are_those_of_all_files_that_are_used(book: "PictureBook") -> None:
+def test_the_bytes_are_those_of_all_files_that_are_used(book: "HandmadeDataset") -> None:
     book.add("a", MASK, saliency=SALIENCY)
-    image, mask, saliency = (path.stat().st_size for path in book.folders.all_of("a", saliency=True))
+    image, mask, saliency = (path.stat().st_size for path in book.folders.files_of("a", saliency=True))
     assert row_of(book, "a").bytes == image + mask
     assert row_of(book, "a", saliency=True).bytes == image + mask + saliency
 
 
-def test_the_digest_changes_with_any_of_the_files(book: "PictureBook") -> None:
+def test_the_digest_changes_with_any_of_the_files(book: "HandmadeDataset") -> None:
     def digest() -> str:
         return row_of(book, "a", saliency=True).digest
 
@@ -134,23 +134,23 @@ def test_the_digest_changes_with_any_of_the_files(book: "PictureBook") -> None:
 @pytest.mark.parametrize(
     ("values", "ids"),
     [
-        (MaskValues(), {0: 0, 1: 1, 2: 2, 255: VOID}),
-        (MaskValues(void=None), {0: 0, 1: 1, 2: 2}),
-        (MaskValues(first=5, void=1), {0: 0, 5: 1, 6: 2, 1: VOID}),
-        (MaskValues(background=False, first=0), {0: 1, 1: 2, 255: VOID}),
-        (MaskValues(background=False, first=0, void=None), {0: 1, 1: 2}),
-        (MaskValues(background=False, first=1, void=0), {1: 1, 2: 2, 0: VOID}),
+        (MaskEncoding(), {0: 0, 1: 1, 2: 2, 255: VOID}),
+        (MaskEncoding(void=None), {0: 0, 1: 1, 2: 2}),
+        (MaskEncoding(first=5, void=1), {0: 0, 5: 1, 6: 2, 1: VOID}),
+        (MaskEncoding(background=False, first=0), {0: 1, 1: 2, 255: VOID}),
+        (MaskEncoding(background=False, first=0, void=None), {0: 1, 1: 2}),
+        (MaskEncoding(background=False, first=1, void=0), {1: 1, 2: 2, 0: VOID}),
     ],
 )
-def test_what_values_mean_by_hand(values: MaskValues, ids: dict[int, int]) -> None:
+def test_what_values_mean_by_hand(values: MaskEncoding, ids: dict[int, int]) -> None:
     assert values.ids(2) == ids
 
 
-def test_raw_values_are_counted_as_ids(book: "PictureBook") -> None:
+def test_raw_values_are_counted_as_ids(book: "HandmadeDataset") -> None:
     book.add("a", [[0, 1, 1, 2, 2, 2]])
-    own = row_of(book, "a", values=MaskValues(background=False, first=1, void=0))
+    own = row_of(book, "a", values=MaskEncoding(background=False, first=1, void=0))
     assert (own.pixels, own.void, own.present) == ({1: 2, 2: 3}, 1, (1, 2))
-    first_is_zero = row_of(book, "a", values=MaskValues(background=False, first=0))
+    first_is_zero = row_of(book, "a", values=MaskEncoding(background=False, first=0))
     assert (first_is_zero.pixels, first_is_zero.void) == ({1: 1, 2: 2, 3: 3}, 0)
     assert row_of(book, "a").pixels == {0: 1, 1: 2, 2: 3}
 
@@ -158,7 +158,7 @@ def test_raw_values_are_counted_as_ids(book: "PictureBook") -> None:
 @given(st.data())
 def test_counting_raw_values_is_counting_mapped_pixels(data: st.DataObject) -> None:
     background, void = data.draw(st.booleans()), data.draw(st.sampled_from([None, 200, 255]))
-    values = MaskValues(background, data.draw(st.integers(int(background), 9)), void)
+    values = MaskEncoding(background, data.draw(st.integers(int(background), 9)), void)
     meaning = values.ids(5)
     pixels = data.draw(st.lists(st.sampled_from(sorted(meaning)), min_size=1, max_size=20))
     ids = [meaning[value] for value in pixels]
@@ -170,15 +170,15 @@ def test_counting_raw_values_is_counting_mapped_pixels(data: st.DataObject) -> N
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (MaskValues(), "its mask holds [4, 9], valid are 0..3 and 255 (void)"),
-        (MaskValues(void=None), "its mask holds [4, 9], valid are 0..3"),
-        (MaskValues(background=False), "its mask holds [0, 4, 9], valid are 1..3 and 255 (void)"),
-        (MaskValues(background=False, first=0), "its mask holds [3, 4, 9], valid are 0..2 and 255 (void)"),
-        (MaskValues(background=False, void=0), "its mask holds [4, 9], valid are 1..3 and 0 (void)"),
-        (MaskValues(first=7, void=200), "its mask holds [1, 2, 3, 4], valid are 0, 7..9 and 200 (void)"),
+        (MaskEncoding(), "its mask holds [4, 9], valid are 0..3 and 255 (void)"),
+        (MaskEncoding(void=None), "its mask holds [4, 9], valid are 0..3"),
+        (MaskEncoding(background=False), "its mask holds [0, 4, 9], valid are 1..3 and 255 (void)"),
+        (MaskEncoding(background=False, first=0), "its mask holds [3, 4, 9], valid are 0..2 and 255 (void)"),
+        (MaskEncoding(background=False, void=0), "its mask holds [4, 9], valid are 1..3 and 0 (void)"),
+        (MaskEncoding(first=7, void=200), "its mask holds [1, 2, 3, 4], valid are 0, 7..9 and 200 (void)"),
     ],
 )
-def test_a_value_that_means_nothing_is_a_fault(book: "PictureBook", values: MaskValues, words: str) -> None:
+def test_a_value_that_means_nothing_is_a_fault(book: "HandmadeDataset", values: MaskEncoding, words: str) -> None:
     book.add("a", [[0, 1, 2, 3, 4, 9]])
     assert fault_of(book, "a", values=values) == words
 
@@ -186,41 +186,41 @@ def test_a_value_that_means_nothing_is_a_fault(book: "PictureBook", values: Mask
 # --- what is wrong with files -----------------------------------------------------------------------------------------
 
 
-def test_a_missing_image_is_a_fault(book: "PictureBook") -> None:
+def test_a_missing_image_is_a_fault(book: "HandmadeDataset") -> None:
     book.add("a", MASK)
     book.folders.image("a").unlink()
     assert fault_of(book, "a") == "no image at JPEGImages/a.jpg"
 
 
-def test_a_missing_mask_is_a_fault(book: "PictureBook") -> None:
+def test_a_missing_mask_is_a_fault(book: "HandmadeDataset") -> None:
     book.add("a", MASK)
     book.folders.mask("a").unlink()
     assert fault_of(book, "a") == "no mask at SegmentationClassAug/a.png"
 
 
-def test_a_missing_saliency_map_is_a_fault_only_where_it_is_needed(book: "PictureBook") -> None:
+def test_a_missing_saliency_map_is_a_fault_only_where_it_is_needed(book: "HandmadeDataset") -> None:
     book.add("a", MASK)
     assert row_of(book, "a")
     assert fault_of(book, "a", saliency=True) == "no saliency map at saliency_map/a.png"
 
 
-def test_a_folder_in_place_of_a_file_is_a_fault(book: "PictureBook") -> None:
+def test_a_folder_in_place_of_a_file_is_a_fault(book: "HandmadeDataset") -> None:
     book.add("a", MASK)
     book.folders.mask("a").unlink()
     book.folders.mask("a").mkdir()
     assert fault_of(book, "a") == "unreadable mask (no regular file)"
 
 
-def test_only_a_map_that_is_not_there_is_a_map_that_lacks(book: "PictureBook") -> None:
+def test_only_a_map_that_is_not_there_is_a_map_that_lacks(book: "HandmadeDataset") -> None:
     for name in ("a", "b", "c"):
         book.add(name, MASK)
     book.folders.mask("b").unlink()
     book.folders.saliency("c").mkdir(parents=True)
     found = looked_at(book, ["a", "b", "c"], saliency=True)
-    assert [isinstance(one, Fault) and one.lacks_map for one in found] == [True, False, False]
+    assert [isinstance(one, ImageProblem) and one.lacks_map for one in found] == [True, False, False]
 
 
-def test_the_same_faults_elsewhere_are_told_in_the_same_words(book: "PictureBook", tmp_path: Path) -> None:
+def test_the_same_faults_elsewhere_are_told_in_the_same_words(book: "HandmadeDataset", tmp_path: Path) -> None:
     book.add("a", MASK)
     book.add("b", MASK)
     book.add("c", MASK)
@@ -228,36 +228,36 @@ def test_the_same_faults_elsewhere_are_told_in_the_same_words(book: "PictureBook
     book.folders.mask("b").unlink()
     book.folders.mask("b").mkdir()
     before = looked_at(book, ["a", "b", "c"], saliency=True)
-    moved = type(book)(Folders(tmp_path / "moved", book.folders.files))
+    moved = type(book)(ImagePaths(tmp_path / "moved", book.folders.files))
     book.root.rename(moved.root)
     assert looked_at(moved, ["a", "b", "c"], saliency=True) == before
 
 
-def test_a_mask_of_another_size_is_a_fault(book: "PictureBook") -> None:
+def test_a_mask_of_another_size_is_a_fault(book: "HandmadeDataset") -> None:
     book.add("a", MASK, image=np.zeros((4, 3, 3)))
     assert fault_of(book, "a") == "the image is 3x4, its mask 4x3 pixels"
 
 
-def test_a_saliency_map_of_another_size_is_a_fault(book: "PictureBook") -> None:
+def test_a_saliency_map_of_another_size_is_a_fault(book: "HandmadeDataset") -> None:
     book.add("a", MASK, saliency=SALIENCY.T)
     assert fault_of(book, "a", saliency=True) == "its saliency map has another size than its mask"
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "I;16", "1", "LA"])
-def test_a_mask_of_another_mode_is_a_fault(book: "PictureBook", mode: str) -> None:
+def test_a_mask_of_another_mode_is_a_fault(book: "HandmadeDataset", mode: str) -> None:
     book.add("a", MASK)
     Image.new(mode, (4, 3)).save(book.folders.mask("a"))
     assert fault_of(book, "a") == f"a mask must be an 8-bit palette or grey picture, this one is {mode}"
 
 
-def test_a_saliency_map_of_another_mode_is_a_fault(book: "PictureBook") -> None:
+def test_a_saliency_map_of_another_mode_is_a_fault(book: "HandmadeDataset") -> None:
     book.add("a", MASK, saliency=SALIENCY)
     Image.new("RGB", (4, 3)).save(book.folders.saliency("a"))
     told = fault_of(book, "a", saliency=True)
     assert told == "a saliency map must be an 8-bit palette or grey picture, this one is RGB"
 
 
-def test_a_file_that_is_no_picture_is_a_fault(book: "PictureBook") -> None:
+def test_a_file_that_is_no_picture_is_a_fault(book: "HandmadeDataset") -> None:
     for name in ("a", "b"):
         book.add(name, MASK)
     book.folders.image("a").write_text("a web page that says 404")
@@ -267,7 +267,7 @@ def test_a_file_that_is_no_picture_is_a_fault(book: "PictureBook") -> None:
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_a_mask_that_is_cut_off_is_a_fault(book: "PictureBook", share: float) -> None:
+def test_a_mask_that_is_cut_off_is_a_fault(book: "HandmadeDataset", share: float) -> None:
     book.add("a", np.random.default_rng(0).integers(0, 4, (40, 50)))
     path = book.folders.mask("a")
     content = path.read_bytes()
@@ -276,7 +276,7 @@ def test_a_mask_that_is_cut_off_is_a_fault(book: "PictureBook", share: float) ->
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_an_image_that_is_cut_off_is_a_fault(book: "PictureBook", share: float) -> None:
+def test_an_image_that_is_cut_off_is_a_fault(book: "HandmadeDataset", share: float) -> None:
     """Half a download: better told here than in the middle of a training."""
     photograph = np.random.default_rng(0).integers(0, 256, (40, 50, 3))
     book.add("a", np.zeros((40, 50)), image=photograph)
@@ -296,23 +296,23 @@ def test_whatever_is_wrong_with_the_bytes_of_a_file_is_a_fault_or_not_but_never_
     content = bytearray(path.read_bytes())
     for place, value in changes:
         content[int(place * len(content))] = value
-    (found,) = examine_masks([("a", bytes(content))], classes=3, values=USUAL, memo=Memo(None))
-    assert isinstance(found, Fault) or isinstance(found[1], Shown)
+    (found,) = scan_masks([("a", bytes(content))], classes=3, values=USUAL, memo=ScanCache(None))
+    assert isinstance(found, ImageProblem) or isinstance(found[1], MaskStatistics)
 
 
-def test_faults_stand_among_the_rows_in_the_order_of_the_list(book: "PictureBook") -> None:
+def test_faults_stand_among_the_rows_in_the_order_of_the_list(book: "HandmadeDataset") -> None:
     ids = [f"{number:02d}" for number in range(40)]
     for number, name in enumerate(ids):
         book.add(name, [[9 if number % 3 == 0 else 1]])
     found = looked_at(book, ids)
     assert [one.id for one in found] == ids
-    assert [isinstance(one, Fault) for one in found] == [number % 3 == 0 for number in range(40)]
+    assert [isinstance(one, ImageProblem) for one in found] == [number % 3 == 0 for number in range(40)]
 
 
 # --- refusing ---------------------------------------------------------------------------------------------------------
 
 
-def refusal(faults: Sequence[Fault], listed: Path | None = None) -> str:
+def refusal(faults: Sequence[ImageProblem], listed: Path | None = None) -> str:
     with pytest.raises(UserError) as refused:
         refuse(faults, of=100, where=Path("/data/voc"), way_out="Mend the files, or wait", listed=listed)
     assert "\n" not in str(refused.value)
@@ -320,7 +320,9 @@ def refusal(faults: Sequence[Fault], listed: Path | None = None) -> str:
 
 
 def test_all_faults_are_told_at_once_with_the_way_out() -> None:
-    told = refusal([Fault("b", "no mask at b.png"), Fault("a", "unreadable image (not a JPEG or PNG picture)")])
+    told = refusal(
+        [ImageProblem("b", "no mask at b.png"), ImageProblem("a", "unreadable image (not a JPEG or PNG picture)")]
+    )
     assert told == (
         "2 of 100 images of /data/voc cannot be used: b: no mask at b.png; a: unreadable image (not a JPEG or PNG "
         "picture). Mend the files, or wait"
@@ -328,7 +330,7 @@ def test_all_faults_are_told_at_once_with_the_way_out() -> None:
 
 
 def test_a_hundred_faults_are_counted_and_eight_are_named() -> None:
-    faults = [Fault(f"image_{number:03d}", "no mask") for number in range(100)]
+    faults = [ImageProblem(f"image_{number:03d}", "no mask") for number in range(100)]
     told = refusal(faults)
     assert told.startswith("100 of 100 images")
     assert told.count("no mask") == 8
@@ -339,13 +341,13 @@ def test_a_hundred_faults_are_counted_and_eight_are_named() -> None:
 # --- masks alone ------------------------------------------------------------------------------------------------------
 
 
-def test_masks_alone_show_what_they_show_with_their_images(book: "PictureBook") -> None:
+def test_masks_alone_show_what_they_show_with_their_images(book: "HandmadeDataset") -> None:
     book.add("a", MASK)
     book.add("b", [[9]])
     masks = [(name, book.folders.mask(name).read_bytes()) for name in ("b", "a")]
-    fault, found = examine_masks(masks, classes=3, values=USUAL, memo=Memo(None))
-    assert fault == Fault("b", "its mask holds [9], valid are 0..3 and 255 (void)")
-    assert found == ("a", Shown(3, 4, {0: 3, 1: 2, 3: 4}, 3))
+    fault, found = scan_masks(masks, classes=3, values=USUAL, memo=ScanCache(None))
+    assert fault == ImageProblem("b", "its mask holds [9], valid are 0..3 and 255 (void)")
+    assert found == ("a", MaskStatistics(3, 4, {0: 3, 1: 2, 3: 4}, 3))
     assert isinstance(found, tuple)
     assert found[1].present == (1, 3)
 
@@ -356,7 +358,7 @@ IDS = ["a", "b", "c"]
 
 
 @pytest.fixture
-def pictures(book: "PictureBook") -> "PictureBook":
+def pictures(book: "HandmadeDataset") -> "HandmadeDataset":
     for number, name in enumerate(IDS):
         book.add(name, [[number, 1, 255]], saliency=[[0, 0, 255]])
     return book
@@ -384,21 +386,21 @@ def forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_second_pass_decodes_nothing_and_finds_the_same(
-    pictures: "PictureBook", notebook: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: "HandmadeDataset", notebook: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = looked_at(pictures, IDS, saliency=True, memo=Memo(notebook))
+    first = looked_at(pictures, IDS, saliency=True, memo=ScanCache(notebook))
     content = notebook.read_bytes()
     forbid_decoding(monkeypatch)
-    assert looked_at(pictures, IDS[::-1], saliency=True, memo=Memo(notebook)) == first[::-1]
+    assert looked_at(pictures, IDS[::-1], saliency=True, memo=ScanCache(notebook)) == first[::-1]
     assert notebook.read_bytes() == content
 
 
 def test_a_second_pass_over_masks_alone_decodes_nothing(
-    pictures: "PictureBook", notebook: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: "HandmadeDataset", notebook: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look() -> list[tuple[str, Shown] | Fault]:
+    def look() -> list[tuple[str, MaskStatistics] | ImageProblem]:
         masks = ((name, pictures.folders.mask(name).read_bytes()) for name in IDS)
-        return list(examine_masks(masks, classes=3, values=USUAL, memo=Memo(notebook)))
+        return list(scan_masks(masks, classes=3, values=USUAL, memo=ScanCache(notebook)))
 
     first = look()
     forbid_decoding(monkeypatch)
@@ -406,23 +408,23 @@ def test_a_second_pass_over_masks_alone_decodes_nothing(
 
 
 def test_what_older_code_found_out_is_not_believed(
-    pictures: "PictureBook", notebook: Path, monkeypatch: pytest.MonkeyPatch, decoded: list[str]
+    pictures: "HandmadeDataset", notebook: Path, monkeypatch: pytest.MonkeyPatch, decoded: list[str]
 ) -> None:
-    looked_at(pictures, IDS, memo=Memo(notebook))
+    looked_at(pictures, IDS, memo=ScanCache(notebook))
     decoded.clear()
     monkeypatch.setattr(examine, "_FINDINGS", examine._FINDINGS + 1)
-    looked_at(pictures, IDS, memo=Memo(notebook))
+    looked_at(pictures, IDS, memo=ScanCache(notebook))
     assert len(decoded) == 6
 
 
 def test_the_content_is_remembered_and_not_the_name(
-    pictures: "PictureBook", notebook: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: "HandmadeDataset", notebook: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (row,) = looked_at(pictures, ["a"], memo=Memo(notebook))
+    (row,) = looked_at(pictures, ["a"], memo=ScanCache(notebook))
     for place in (pictures.folders.image, pictures.folders.mask):
         place("a").rename(place("renamed"))
     forbid_decoding(monkeypatch)
-    (renamed,) = looked_at(pictures, ["renamed"], memo=Memo(notebook))
+    (renamed,) = looked_at(pictures, ["renamed"], memo=ScanCache(notebook))
     assert isinstance(row, IndexRow)
     assert isinstance(renamed, IndexRow)
     assert (renamed.id, renamed.pixels, renamed.digest) == ("renamed", row.pixels, row.digest)
@@ -430,15 +432,15 @@ def test_the_content_is_remembered_and_not_the_name(
 
 @pytest.mark.parametrize("kind", ["image", "mask", "saliency"])
 def test_a_changed_file_is_looked_at_anew_and_no_other_is(
-    pictures: "PictureBook", notebook: Path, kind: str, decoded: list[str]
+    pictures: "HandmadeDataset", notebook: Path, kind: str, decoded: list[str]
 ) -> None:
-    before = looked_at(pictures, IDS, saliency=True, memo=Memo(notebook))
+    before = looked_at(pictures, IDS, saliency=True, memo=ScanCache(notebook))
     assert len(decoded) == 9
     changed = {"image": [[[200] * 3] * 3], "mask": [[3, 3, 255]], "saliency": [[9, 9, 9]]}
     defaults = {"image": None, "mask": [[1, 1, 255]], "saliency": [[0, 0, 255]]}
     pictures.add("b", **{**defaults, kind: changed[kind]})
     decoded.clear()
-    after = looked_at(pictures, IDS, saliency=True, memo=Memo(notebook))
+    after = looked_at(pictures, IDS, saliency=True, memo=ScanCache(notebook))
     assert sorted(decoded) == ["image", "mask", "saliency map"]
     assert (after[0], after[2]) == (before[0], before[2])
     assert after[1] != before[1]
@@ -448,63 +450,63 @@ def test_a_changed_file_is_looked_at_anew_and_no_other_is(
     "otherwise",
     [
         {"classes": 4},
-        {"values": MaskValues(void=None, background=False, first=0)},
-        {"values": MaskValues(void=254)},
+        {"values": MaskEncoding(void=None, background=False, first=0)},
+        {"values": MaskEncoding(void=254)},
         {"saliency": False},
     ],
 )
 def test_another_question_about_the_same_files_is_asked_anew(
-    pictures: "PictureBook", notebook: Path, decoded: list[str], otherwise: dict[str, object]
+    pictures: "HandmadeDataset", notebook: Path, decoded: list[str], otherwise: dict[str, object]
 ) -> None:
     asked: dict[str, object] = {"classes": 3, "values": USUAL, "saliency": True}
-    looked_at(pictures, IDS, **asked, memo=Memo(notebook))  # type: ignore[arg-type]
+    looked_at(pictures, IDS, **asked, memo=ScanCache(notebook))  # type: ignore[arg-type]
     decoded.clear()
-    found = looked_at(pictures, IDS, **{**asked, **otherwise}, memo=Memo(notebook))  # type: ignore[arg-type]
+    found = looked_at(pictures, IDS, **{**asked, **otherwise}, memo=ScanCache(notebook))  # type: ignore[arg-type]
     assert decoded.count("mask") == 3
     assert found == looked_at(pictures, IDS, **{**asked, **otherwise})  # type: ignore[arg-type]
 
 
 def test_an_empty_saliency_map_is_a_fault_though_the_image_is_known_without_it(
-    pictures: "PictureBook", notebook: Path
+    pictures: "HandmadeDataset", notebook: Path
 ) -> None:
-    looked_at(pictures, IDS, memo=Memo(notebook))
+    looked_at(pictures, IDS, memo=ScanCache(notebook))
     pictures.folders.saliency("b").write_bytes(b"")
-    found = looked_at(pictures, IDS, saliency=True, memo=Memo(notebook))
-    assert found[1] == Fault("b", "unreadable saliency map (not a JPEG or PNG picture)")
+    found = looked_at(pictures, IDS, saliency=True, memo=ScanCache(notebook))
+    assert found[1] == ImageProblem("b", "unreadable saliency map (not a JPEG or PNG picture)")
 
 
-def test_faults_are_never_remembered(pictures: "PictureBook", notebook: Path, decoded: list[str]) -> None:
+def test_faults_are_never_remembered(pictures: "HandmadeDataset", notebook: Path, decoded: list[str]) -> None:
     pictures.add("b", [[9, 9, 255]])
     for _ in range(2):
         decoded.clear()
-        assert looked_at(pictures, ["b"], memo=Memo(notebook)) == [
-            Fault("b", "its mask holds [9], valid are 0..3 and 255 (void)")
+        assert looked_at(pictures, ["b"], memo=ScanCache(notebook)) == [
+            ImageProblem("b", "its mask holds [9], valid are 0..3 and 255 (void)")
         ]
         assert decoded
     assert not notebook.exists()
 
 
-def test_without_a_file_nothing_is_kept(pictures: "PictureBook", tmp_path: Path, decoded: list[str]) -> None:
+def test_without_a_file_nothing_is_kept(pictures: "HandmadeDataset", tmp_path: Path, decoded: list[str]) -> None:
     before = set(tmp_path.rglob("*"))
-    looked_at(pictures, IDS, memo=Memo(None))
-    looked_at(pictures, IDS, memo=Memo(None))
+    looked_at(pictures, IDS, memo=ScanCache(None))
+    looked_at(pictures, IDS, memo=ScanCache(None))
     assert decoded.count("mask") == 6
     assert set(tmp_path.rglob("*")) == before
 
 
 def test_a_line_that_a_kill_cut_off_is_overlooked_and_only_its_image_is_looked_at_again(
-    pictures: "PictureBook", notebook: Path, decoded: list[str]
+    pictures: "HandmadeDataset", notebook: Path, decoded: list[str]
 ) -> None:
-    first = looked_at(pictures, IDS, memo=Memo(notebook))
+    first = looked_at(pictures, IDS, memo=ScanCache(notebook))
     whole = notebook.read_bytes().rstrip(b"\n")
     last = len(whole) - whole.rindex(b"\n") - 1
     for cut in range(1, last):
         notebook.write_bytes(whole[:-cut])
         decoded.clear()
-        assert looked_at(pictures, IDS, memo=Memo(notebook)) == first
+        assert looked_at(pictures, IDS, memo=ScanCache(notebook)) == first
         assert decoded.count("mask") == 1
         decoded.clear()
-        assert looked_at(pictures, IDS, memo=Memo(notebook)) == first  # what was appended behind the cut is read
+        assert looked_at(pictures, IDS, memo=ScanCache(notebook)) == first  # what was appended behind the cut is read
         assert decoded == []
 
 
@@ -521,18 +523,18 @@ def test_a_line_that_a_kill_cut_off_is_overlooked_and_only_its_image_is_looked_a
         b"[[], 1, 2, {}, 0]\n",
     ],
 )
-def test_lines_that_mean_nothing_are_overlooked(pictures: "PictureBook", notebook: Path, rubbish: bytes) -> None:
-    first = looked_at(pictures, IDS, memo=Memo(notebook))
+def test_lines_that_mean_nothing_are_overlooked(pictures: "HandmadeDataset", notebook: Path, rubbish: bytes) -> None:
+    first = looked_at(pictures, IDS, memo=ScanCache(notebook))
     notebook.write_bytes(rubbish + notebook.read_bytes() + rubbish)
-    assert looked_at(pictures, IDS, memo=Memo(notebook)) == first
-    assert len(Memo(notebook).known) == 3
+    assert looked_at(pictures, IDS, memo=ScanCache(notebook)) == first
+    assert len(ScanCache(notebook).known) == 3
 
 
 @given(
     st.dictionaries(
         st.text(),
         st.builds(
-            Shown,
+            MaskStatistics,
             st.integers(1, 999),
             st.integers(1, 999),
             st.dictionaries(st.integers(0, 253), st.integers(1, 999)),
@@ -541,21 +543,23 @@ def test_lines_that_mean_nothing_are_overlooked(pictures: "PictureBook", noteboo
         max_size=5,
     )
 )
-def test_what_is_remembered_is_read_back(tmp_path_factory: pytest.TempPathFactory, known: dict[str, Shown]) -> None:
+def test_what_is_remembered_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory, known: dict[str, MaskStatistics]
+) -> None:
     path = tmp_path_factory.mktemp("memo") / "memo.jsonl"
-    memo = Memo(path)
+    memo = ScanCache(path)
     for key, shown in known.items():
         assert memo.ask(key, lambda shown=shown: shown) == shown
-    assert Memo(path).known == known
+    assert ScanCache(path).known == known
 
 
 APPEND = """
 import sys
 from pathlib import Path
-from ssul.data.examine import Memo, Shown
-memo = Memo(Path(sys.argv[1]))
+from ssul.datasets.scan import ScanCache, MaskStatistics
+memo = ScanCache(Path(sys.argv[1]))
 for number in range(400):
-    memo.ask(f"{sys.argv[2]} {number}", lambda: Shown(number, 1, {0: 10**30}, 0))
+    memo.ask(f"{sys.argv[2]} {number}", lambda: MaskStatistics(number, 1, {0: 10**30}, 0))
 """
 
 
@@ -563,7 +567,7 @@ def test_two_processes_may_append_at_once(notebook: Path) -> None:
     commands = [[sys.executable, "-c", APPEND, str(notebook), name] for name in ("one", "two")]
     for process in [subprocess.Popen(command) for command in commands]:
         assert process.wait() == 0
-    assert set(Memo(notebook).known) == {f"{name} {number}" for name in ("one", "two") for number in range(400)}
+    assert set(ScanCache(notebook).known) == {f"{name} {number}" for name in ("one", "two") for number in range(400)}
     for line in notebook.read_text(encoding="utf-8").splitlines():
         assert not line or len(json.loads(line)) == 5
 
@@ -577,7 +581,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     began: list[float] = []
     counted = examine._shown
 
-    def shown(*arguments: object) -> Shown:
+    def shown(*arguments: object) -> MaskStatistics:
         began.append(time.monotonic())
         time.sleep(0.02)
         return counted(*arguments)  # type: ignore[arg-type]
@@ -587,14 +591,14 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_an_interrupt_ends_at_once_and_what_was_found_out_stays(
-    book: "PictureBook", notebook: Path, slow: list[float]
+    book: "HandmadeDataset", notebook: Path, slow: list[float]
 ) -> None:
     ids = [f"{number:03d}" for number in range(200)]
     for number, name in enumerate(ids):
         book.add(name, [[number % 4, number // 4]], image=np.zeros((1, 2, 3)))
 
-    def interrupted() -> Iterator[IndexRow | Fault]:
-        found = examine_images(book.folders, ids, classes=200, values=USUAL, saliency=False, memo=Memo(notebook))
+    def interrupted() -> Iterator[IndexRow | ImageProblem]:
+        found = scan_images(book.folders, ids, classes=200, values=USUAL, saliency=False, memo=ScanCache(notebook))
         for number, row in enumerate(found):
             if number == 5:
                 raise KeyboardInterrupt
@@ -606,7 +610,7 @@ def test_an_interrupt_ends_at_once_and_what_was_found_out_stays(
     time.sleep(0.1)
     assert len(slow) == looked < 100  # nothing goes on behind the caller's back
     slow.clear()
-    found = looked_at(book, ids, classes=200, memo=Memo(notebook))
+    found = looked_at(book, ids, classes=200, memo=ScanCache(notebook))
     assert [row.id for row in found] == ids
     assert len(slow) == 200 - looked
 
@@ -615,7 +619,7 @@ INTERRUPTED = """
 import signal, sys, time
 from pathlib import Path
 from ssul.data import examine
-from ssul.files import MaskValues
+from ssul.files import MaskEncoding
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started to ignore it
 counted = examine._shown
 def shown(*arguments):
@@ -624,7 +628,7 @@ def shown(*arguments):
 examine._shown = shown
 content = Path(sys.argv[1]).read_bytes()
 masks = ((str(number), content + bytes([number // 256, number % 256])) for number in range(6000))
-found = examine.examine_masks(masks, classes=3, values=MaskValues(), memo=examine.Memo(Path(sys.argv[2])))
+found = examine.scan_masks(masks, classes=3, values=MaskEncoding(), memo=examine.ScanCache(Path(sys.argv[2])))
 for image_id, _ in found:
     print(image_id, flush=True)
     if sys.argv[3] == "between":
@@ -633,7 +637,7 @@ for image_id, _ in found:
 
 
 @pytest.mark.parametrize("when", ["while waiting", "between"])
-def test_ctrl_c_ends_the_process_within_a_moment(book: "PictureBook", notebook: Path, when: str) -> None:
+def test_ctrl_c_ends_the_process_within_a_moment(book: "HandmadeDataset", notebook: Path, when: str) -> None:
     book.add("a", MASK)
     command = [sys.executable, "-c", INTERRUPTED, str(book.folders.mask("a")), str(notebook), when]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
@@ -641,7 +645,7 @@ def test_ctrl_c_ends_the_process_within_a_moment(book: "PictureBook", notebook: 
         assert process.stdout.readline() == "0\n"
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=10) != 0  # all of them would take more than a minute
-    assert 1 <= len(Memo(notebook).known) < 600
+    assert 1 <= len(ScanCache(notebook).known) < 600
 
 
 def test_only_a_few_masks_are_read_ahead() -> None:
@@ -652,7 +656,7 @@ def test_only_a_few_masks_are_read_ahead() -> None:
             read.append(number)
             yield str(number), b""
 
-    for number, fault in enumerate(examine_masks(masks(), classes=3, values=USUAL, memo=Memo(None))):
-        assert fault == Fault(str(number), "unreadable mask (not a JPEG or PNG picture)")
-        assert len(read) <= number + examine.AHEAD_AT_MOST
+    for number, fault in enumerate(scan_masks(masks(), classes=3, values=USUAL, memo=ScanCache(None))):
+        assert fault == ImageProblem(str(number), "unreadable mask (not a JPEG or PNG picture)")
+        assert len(read) <= number + examine.MAX_AHEAD
     assert read == list(range(1000))

@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ssul.datasets import unpack as archives
-from ssul.datasets.catalog import Archive, Part, data_set
-from ssul.datasets.unpack import BadArchiveError, as_size, missing_parts, unpack
+from ssul.datasets.catalog import Archive, ArchiveFolder, data_set
+from ssul.datasets.unpack import BadArchiveError, format_bytes, missing_parts, unpack
 from ssul.errors import UserError
 
-PICTURES = Part("kit/JPEGImages", "JPEGImages", 3)
-LISTS = Part("kit/ImageSets/Segmentation", "ImageSets/Segmentation", 2)
+PICTURES = ArchiveFolder("kit/JPEGImages", "JPEGImages", 3)
+LISTS = ArchiveFolder("kit/ImageSets/Segmentation", "ImageSets/Segmentation", 2)
 PARTS = (PICTURES, LISTS)
 CONTENT = {
     "kit/JPEGImages/a.jpg": b"a" * 5000,
@@ -78,12 +78,12 @@ def packed(path: Path, content: Mapping[str, bytes | Special]) -> Path:
     return path
 
 
-def everything(path: Path, root: Path, *parts: Part) -> list[tuple[int, int]]:
+def everything(path: Path, root: Path, *parts: ArchiveFolder) -> list[tuple[int, int]]:
     root.mkdir(parents=True, exist_ok=True)
     return list(unpack(path, root, parts or PARTS))
 
 
-def refusal(path: Path, root: Path, *parts: Part, kind: type[UserError] = BadArchiveError) -> str:
+def refusal(path: Path, root: Path, *parts: ArchiveFolder, kind: type[UserError] = BadArchiveError) -> str:
     with pytest.raises(kind) as refused:
         everything(path, root, *parts)
     told = str(refused.value)
@@ -293,9 +293,9 @@ def test_a_missing_file_refuses_the_archive(tmp_path: Path, root: Path, name: st
 def test_a_file_too_many_refuses_the_archive_unless_there_may_be_more(tmp_path: Path, root: Path) -> None:
     path = packed(tmp_path / "kit.zip", {**CONTENT, "kit/JPEGImages/d.jpg": b"more"})
     assert "holds 4 files in kit/JPEGImages, expected 3" in refusal(path, root)
-    more = Part(PICTURES.inside, PICTURES.folder, 5, at_least=True)
+    more = ArchiveFolder(PICTURES.inside, PICTURES.folder, 5, at_least=True)
     assert "holds 4 files in kit/JPEGImages, expected at least 5" in refusal(path, root, more)
-    everything(path, root, Part(PICTURES.inside, PICTURES.folder, 3, at_least=True))
+    everything(path, root, ArchiveFolder(PICTURES.inside, PICTURES.folder, 3, at_least=True))
     assert len(tree(root)) == 4
 
 
@@ -386,19 +386,19 @@ def test_room_is_looked_for_first(tmp_path: Path, root: Path, monkeypatch: pytes
 
 
 def test_sizes_are_told_for_people() -> None:
-    told = [as_size(count) for count in (0, 999, 1000, 1_999_639_040, 2 * 10**13)]
+    told = [format_bytes(count) for count in (0, 999, 1000, 1_999_639_040, 2 * 10**13)]
     assert told == ["0 B", "999 B", "1.0 kB", "2.0 GB", "20000.0 GB"]
 
 
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from ssul.catalog import Part
-from ssul.data.archives import unpack
+from ssul.catalog import ArchiveFolder
+from ssul.datasets.unpack import unpack
 from ssul.errors import UserError
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
 try:
-    list(unpack(Path(sys.argv[1]), Path(sys.argv[2]), [Part("kit/JPEGImages", "JPEGImages", 3)]))
+    list(unpack(Path(sys.argv[1]), Path(sys.argv[2]), [ArchiveFolder("kit/JPEGImages", "JPEGImages", 3)]))
 except UserError as error:
     print(type(error).__name__, error)
 """
@@ -437,7 +437,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(tmp_path: P
 
 def test_a_disk_that_fills_up_on_the_way_is_left_clean(tmp_path: Path, small_disk: Path) -> None:
     path = packed(tmp_path / "kit.tar", {f"kit/JPEGImages/{number}.jpg": b"1" for number in range(40)})
-    part = Part(PICTURES.inside, PICTURES.folder, 40)
+    part = ArchiveFolder(PICTURES.inside, PICTURES.folder, 40)
     told = refusal(path, small_disk, part, kind=UserError)
     assert "No space left on device" in told
     assert str(small_disk) in told
@@ -510,8 +510,8 @@ def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path, root: Path) -> 
 
 # --- what the parts promise -------------------------------------------------------------------------------------------
 
-IMAGES = Part("kit/images", "images", 2, suffix=".jpg", partners="masks")
-MASKS = Part("kit/masks", "masks", 2, suffix=".png", partners="images", covers="lists/val.txt")
+IMAGES = ArchiveFolder("kit/images", "images", 2, suffix=".jpg", partners="masks")
+MASKS = ArchiveFolder("kit/masks", "masks", 2, suffix=".png", partners="images", covers="lists/val.txt")
 PAIRS = dict.fromkeys(("kit/images/a.jpg", "kit/images/town/b.jpg", "kit/masks/a.png", "kit/masks/town/b.png"), b"")
 
 

@@ -8,7 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from ssul.data.dataset import Picture
+from ssul.data.dataset import LabeledImage
 
 Ids = Sequence[Sequence[int]]
 APART = 20
@@ -27,9 +27,9 @@ class Pictures:
     content: Mapping[str, tuple[Ids, Ids]]
     salient: bool = False
 
-    def read(self, image_id: str) -> Picture:
+    def read(self, image_id: str) -> LabeledImage:
         seen, mask = (torch.tensor(ids, dtype=torch.uint8) for ids in self.content[image_id])
-        return Picture(image_id, (APART * seen).expand(3, -1, -1), mask, torch.full_like(mask, 255 * self.salient))
+        return LabeledImage(image_id, (APART * seen).expand(3, -1, -1), mask, torch.full_like(mask, 255 * self.salient))
 
 
 class SeesRed(nn.Module):
@@ -47,7 +47,7 @@ class SeesRed(nn.Module):
             logits[:, channel][ids == seen] = self.logit
         return logits
 
-    def coarse(self, images: Tensor) -> Tensor:
+    def forward_low_res(self, images: Tensor) -> Tensor:
         return self(images)  # as fine as the images: there is nothing to up-sample
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from ssul.evaluation.evaluate import Judged, evaluate, total
+from ssul.evaluation.evaluate import EvaluatedImage, evaluate, total
 from ssul.inference.confusion import ConfusionMatrix
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
@@ -25,8 +25,8 @@ def judge(cpu: Fabric, pictures: Any, sees_red: Any) -> Any:
         sees: dict[int, int],
         future: Literal["ignore", "background"] = "ignore",
         crop: int | None = None,
-    ) -> list[Judged]:
-        network = sees_red(sees, LABELS.channel_count)
+    ) -> list[EvaluatedImage]:
+        network = sees_red(sees, LABELS.num_channels)
         return list(evaluate(network, LABELS, pictures(content), list(content), fabric=cpu, future=future, crop=crop))
 
     return judged

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ssul.data.dataset import Picture
+from ssul.data.dataset import LabeledImage
 from ssul.data.index import ImageIndex, IndexRow
-from ssul.data.layout import Files, MaskValues
+from ssul.data.layout import MaskEncoding, SplitFiles
 from ssul.datasets.catalog import data_set
-from ssul.evaluation.evaluate import Judged
-from ssul.evaluation.examples import choose_pictures, keeping, save_labels
+from ssul.evaluation.evaluate import EvaluatedImage
+from ssul.evaluation.examples import choose_examples, save_examples, save_labels
 from ssul.inference.confusion import ConfusionMatrix
 
 PALETTE = data_set("voc").palette
@@ -26,7 +26,7 @@ def index(**present: tuple[int, ...]) -> ImageIndex:
     rows = tuple(
         IndexRow(image_id, 4, 4, {0: 1, **dict.fromkeys(classes, 1)}, 0, 0, "") for image_id, classes in present.items()
     )
-    return ImageIndex("shapes", ("a", "b"), Files("{id}.jpg", "{id}.png"), MaskValues(), rows)
+    return ImageIndex("shapes", ("a", "b"), SplitFiles("{id}.jpg", "{id}.png"), MaskEncoding(), rows)
 
 
 images = st.dictionaries(st.sampled_from("pqrstuvwxyz"), st.sets(st.integers(1, 6), max_size=4).map(tuple), min_size=1)
@@ -35,19 +35,19 @@ images = st.dictionaries(st.sampled_from("pqrstuvwxyz"), st.sets(st.integers(1, 
 
 
 def test_the_fullest_picture_comes_first_then_what_it_does_not_show() -> None:
-    assert choose_pictures(index(p=(1,), q=(1, 2), r=(3,), s=(2,)), 2) == ["q", "r"]
+    assert choose_examples(index(p=(1,), q=(1, 2), r=(3,), s=(2,)), 2) == ["q", "r"]
 
 
 def test_as_many_pictures_as_classes_show_them_all_where_each_shows_one() -> None:
     rows = {f"{class_id}{letter}": (class_id,) for class_id in range(1, 6) for letter in "abc"}
-    assert {name[0] for name in choose_pictures(index(**rows), 5)} == set("12345")
+    assert {name[0] for name in choose_examples(index(**rows), 5)} == set("12345")
 
 
 @given(images, st.integers(0, 14))
 def test_each_picture_is_chosen_once_and_as_many_as_asked_for_where_there_are_enough(
     present: dict[str, tuple[int, ...]], count: int
 ) -> None:
-    chosen = choose_pictures(index(**present), count)
+    chosen = choose_examples(index(**present), count)
     assert len(chosen) == len(set(chosen)) == min(count, len(present))
     assert set(chosen) <= set(present)
 
@@ -58,12 +58,12 @@ def test_the_choice_does_not_depend_on_the_order_of_the_list(
 ) -> None:
     rows = list(present.items())
     chance.shuffle(rows)
-    assert choose_pictures(index(**dict(rows)), count) == choose_pictures(index(**present), count)
+    assert choose_examples(index(**dict(rows)), count) == choose_examples(index(**present), count)
 
 
 @given(images, st.integers(0, 10))
 def test_asking_for_more_pictures_keeps_those_chosen(present: dict[str, tuple[int, ...]], count: int) -> None:
-    assert choose_pictures(index(**present), count + 1)[:count] == choose_pictures(index(**present), count)
+    assert choose_examples(index(**present), count + 1)[:count] == choose_examples(index(**present), count)
 
 
 # ---- label pictures -------------------------------------------------------------------------------------------------
@@ -87,16 +87,16 @@ def test_a_label_picture_shows_the_data_sets_colours_and_vocs_cream_for_void(tmp
 # ---- what is kept ---------------------------------------------------------------------------------------------------
 
 
-def judged(image_id: str, shape: tuple[int, int] = (4, 6)) -> Judged:
+def judged(image_id: str, shape: tuple[int, int] = (4, 6)) -> EvaluatedImage:
     """A grey picture whose upper half is class 1, predicted as class 2."""
     mask = torch.zeros(shape, dtype=torch.uint8)
     mask[: shape[0] // 2] = 1
     image = torch.full((3, *shape), 120, dtype=torch.uint8)
-    return Judged(Picture(image_id, image, mask, None), 2 * mask, ConfusionMatrix.empty(3))
+    return EvaluatedImage(LabeledImage(image_id, image, mask, None), 2 * mask, ConfusionMatrix.empty(3))
 
 
-def kept(folder: Path, *images: Judged, ids: set[str], step: int = 0) -> list[Judged]:
-    return list(keeping(images, ids, folder, step=step, palette=PALETTE))
+def kept(folder: Path, *images: EvaluatedImage, ids: set[str], step: int = 0) -> list[EvaluatedImage]:
+    return list(save_examples(images, ids, folder, step=step, palette=PALETTE))
 
 
 def test_all_predictions_are_passed_on_and_only_the_chosen_are_kept(tmp_path: Path) -> None:

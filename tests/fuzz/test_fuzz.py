@@ -23,18 +23,18 @@ from PIL import Image
 from torch import Tensor
 
 from ssul.config.load import load_params, parse_params
-from ssul.config.schema import Settings
+from ssul.config.schema import Params
 from ssul.data import image_files as pixels
-from ssul.data.dataset_info import About
+from ssul.data.dataset_info import DatasetInfo
 from ssul.data.decoding import decode_rgb, decode_values
-from ssul.data.image_files import UnusablePictureError
+from ssul.data.image_files import UnreadableImageError
 from ssul.data.index import ImageIndex, IndexRow
-from ssul.data.initial_checkpoint import Start
-from ssul.data.layout import Files, MaskValues
-from ssul.datasets.scan import Fault, examine_masks
-from ssul.datasets.scan_cache import Memo, Shown
+from ssul.data.initial_checkpoint import InitialCheckpoint
+from ssul.data.layout import MaskEncoding, SplitFiles
+from ssul.datasets.scan import ImageProblem, scan_masks
+from ssul.datasets.scan_cache import MaskStatistics, ScanCache
 from ssul.errors import UserError
-from ssul.inference.trained_model import Learned
+from ssul.inference.trained_model import TrainedModel
 from ssul.memory.exemplars import Exemplar, read_exemplars, write_exemplars
 from ssul.model.checkpoint import save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
@@ -135,8 +135,8 @@ DESCRIBED = PARAMS | {
     | {
         "name": "toys",
         "root": "toys",
-        "drawn": None,
-        "described": {
+        "shapes": None,
+        "custom": {
             "classes": ["a", "b", "c"],
             "palette": [[0, 0, 0], [1, 2, 3], [4, 5, 6], [7, 8, 9]],
             "background": True,
@@ -164,8 +164,8 @@ ENDLESS = aliases(12)
 @given(st.one_of(mutations(PARAMS), mutations(DESCRIBED)))
 def test_parameters_are_settings_or_refused(params: Any) -> None:
     found = answered(lambda: parse_params(params))
-    assert isinstance(found, Settings | str)
-    if isinstance(found, Settings):
+    assert isinstance(found, Params | str)
+    if isinstance(found, Params):
         again = parse_params(found.model_dump())
         assert again == found  # nothing in it is of a type that it may not have
 
@@ -181,7 +181,7 @@ def test_parameters_are_settings_or_refused(params: Any) -> None:
 @example(b"\xff\xfe")
 def test_a_broken_params_yaml_is_settings_or_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "params.yaml").write_bytes(content)
-    assert isinstance(answered(lambda: load_params(tmp_path / "params.yaml")), Settings | str)
+    assert isinstance(answered(lambda: load_params(tmp_path / "params.yaml")), Params | str)
 
 
 # --- stored files -----------------------------------------------------------------------------------------------------
@@ -189,17 +189,17 @@ def test_a_broken_params_yaml_is_settings_or_refused(tmp_path: Path, content: by
 INDEX = ImageIndex(
     "toy",
     ("ball", "star"),
-    Files("photos/{id}.jpg", "masks/{id}.png", "salient/{id}.png", "lists/train.txt"),
-    MaskValues(),
+    SplitFiles("photos/{id}.jpg", "masks/{id}.png", "salient/{id}.png", "lists/train.txt"),
+    MaskEncoding(),
     (IndexRow("a", 3, 4, {0: 3, 1: 9}, 0, 900, "0a" * 32), IndexRow("town/b", 1, 2, {2: 1}, 1, 80, "0b" * 32)),
 )
 SPLIT = Split(1, ((2,), (1,)), ("star", "ball"), ("a", "town/b"), ("c",))
-ABOUT = About(((0, 0, 0), (1, 2, 3), (4, 5, 6)), {"d": "no mask"}, {})
+ABOUT = DatasetInfo(((0, 0, 0), (1, 2, 3), (4, 5, 6)), {"d": "no mask"}, {})
 WRITERS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
     "index": (INDEX.write, ImageIndex.read),
     "split": (SPLIT.write, Split.read),
-    "about": (ABOUT.write, About.read),
-    "start": (Start("0a" * 32).write, Start.read),
+    "about": (ABOUT.write, DatasetInfo.read),
+    "start": (InitialCheckpoint("0a" * 32).write, InitialCheckpoint.read),
     "memory": (
         lambda path: write_exemplars(path, [Exemplar("a", (0,), (1, 2)), Exemplar("b", (0, 1), ())]),
         read_exemplars,
@@ -226,7 +226,7 @@ def sound(found: Any) -> None:
         assert len(found.new_names) == len(found.new) > 0
         assert found.images
     if isinstance(found, list):
-        assert all(type(step) is int and step >= 0 for one in found for step in one.captured_steps)
+        assert all(type(step) is int and step >= 0 for one in found for step in one.annotated_steps)
 
 
 @pytest.mark.parametrize("kind", WRITERS)
@@ -270,8 +270,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(checkpoint: Path, content: bytes) -> None:
     (checkpoint / "model.json").write_bytes(content)
-    found = answered(lambda: Learned.load(checkpoint))
-    if isinstance(found, Learned):
+    found = answered(lambda: TrainedModel.load(checkpoint))
+    if isinstance(found, TrainedModel):
         assert found.model.head_sizes == found.labels.head_sizes == (1, 1, 2, 1)
         assert len(found.class_names) == len(found.labels.classes) == 3
 
@@ -321,13 +321,13 @@ def pictures(draw: st.DrawFn) -> bytes:
 def looked_at(content: bytes) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        ((found),) = examine_masks([("a", content)], classes=3, values=MaskValues(), memo=Memo(None))
-        if isinstance(found, Fault):
+        ((found),) = scan_masks([("a", content)], classes=3, values=MaskEncoding(), memo=ScanCache(None))
+        if isinstance(found, ImageProblem):
             assert "\n" not in found.what
             assert " at 0x" not in found.what
         else:
             shown = found[1]
-            assert isinstance(shown, Shown)
+            assert isinstance(shown, MaskStatistics)
             truth = np.array(Image.open(io.BytesIO(content)))
             assert truth.shape == (shown.height, shown.width)
             assert sum(shown.pixels.values()) + shown.void == truth.size
@@ -353,7 +353,7 @@ def read_with(reader: Callable[[Path], Any], content: bytes) -> Any:
         file.flush()
         try:
             return reader(Path(file.name))
-        except UnusablePictureError:
+        except UnreadableImageError:
             return None
 
 

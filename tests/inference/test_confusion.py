@@ -12,11 +12,11 @@ from torch import Tensor
 from ssul.inference.confusion import ConfusionMatrix
 from ssul.labels.ids import VOID
 
-Judged = tuple[int, Tensor, Tensor]
+EvaluatedImage = tuple[int, Tensor, Tensor]
 
 
 @st.composite
-def judgements(draw: st.DrawFn) -> Judged:
+def judgements(draw: st.DrawFn) -> EvaluatedImage:
     """A number of classes, a truth with void, and a prediction."""
     classes = draw(st.integers(1, 6))
     shape = draw(st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6)))
@@ -28,7 +28,7 @@ def judgements(draw: st.DrawFn) -> Judged:
 
 @pytest.mark.filterwarnings("ignore:A single label was found")
 @given(judgements())
-def test_counts_and_ious_are_scikit_learns(judged: Judged) -> None:
+def test_counts_and_ious_are_scikit_learns(judged: EvaluatedImage) -> None:
     classes, truth, prediction = judged
     valid = truth != VOID
     flat_truth, flat_prediction = truth[valid].numpy(), prediction[valid].numpy()
@@ -53,7 +53,7 @@ def test_counts_and_ious_are_scikit_learns(judged: Judged) -> None:
 
 
 @given(judgements())
-def test_images_counted_one_by_one_add_up_to_all_counted_at_once(judged: Judged) -> None:
+def test_images_counted_one_by_one_add_up_to_all_counted_at_once(judged: EvaluatedImage) -> None:
     classes, truth, prediction = judged
     total = ConfusionMatrix.empty(classes)
     for one_truth, one_prediction in zip(truth, prediction, strict=True):

@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 
 from ssul.data.loader import loader_workers
 from ssul.errors import UserError
-from ssul.inference.device import choose_device, hardware, memory_in_use
+from ssul.inference.device import choose_device, hardware, peak_memory_gib
 
 STATUS = Path("/proc/self/status")
 
@@ -88,17 +88,17 @@ def test_a_gpu_is_told_by_its_name() -> None:
 def test_on_a_cpu_the_memory_is_the_most_that_this_process_ever_used(cpu: Fabric) -> None:
     status = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
     kib = int(status["VmHWM"].removesuffix("kB"))
-    assert memory_in_use(cpu) == pytest.approx(kib / 2**20, rel=0.05)
+    assert peak_memory_gib(cpu) == pytest.approx(kib / 2**20, rel=0.05)
 
 
 @pytest.mark.gpu
 def test_on_a_gpu_the_memory_is_the_gpus() -> None:
     fabric = choose_device("32")
-    before = memory_in_use(fabric)
+    before = peak_memory_gib(fabric)
     held = fabric.to_device(torch.zeros(2**30, dtype=torch.uint8))
     del held
-    assert memory_in_use(fabric) == pytest.approx(before + 1, abs=1)
-    assert memory_in_use(fabric) >= 1
+    assert peak_memory_gib(fabric) == pytest.approx(before + 1, abs=1)
+    assert peak_memory_gib(fabric) >= 1
 
 
 @pytest.mark.parametrize(("given", "workers"), [("0", 0), ("3", 3), (" 2 ", 2), ("-1", 0)])

@@ -1,4 +1,4 @@
-"""Predictions from coarse logits: those of all logits at full size, whatever is left out on the way."""
+"""Predictions from low_res logits: those of all logits at full size, whatever is left out on the way."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssul.inference import predict as prediction
-from ssul.inference.predict import contenders, predict
+from ssul.inference.predict import possible_winners, predict
 from ssul.labels.space import Activation, LabelSpace
 
 # [unknown][background][3][1], and the same without the unknown
@@ -20,7 +20,7 @@ PLAIN = LabelSpace(((3, 1),), unknown=False, activation="softmax")
 
 @st.composite
 def spaces_and_logits(draw: st.DrawFn) -> tuple[LabelSpace, Tensor, Tensor]:
-    """A label space of 2 to 160 channels, coarse logits for it, and images of some size, smaller ones too."""
+    """A label space of 2 to 160 channels, low_res logits for it, and images of some size, smaller ones too."""
     channels = draw(st.integers(2, 12) | st.integers(13, 160))
     unknown = channels > 2 and draw(st.booleans())
     activation: Activation = draw(st.sampled_from(["sigmoid", "softmax"]))
@@ -31,9 +31,9 @@ def spaces_and_logits(draw: st.DrawFn) -> tuple[LabelSpace, Tensor, Tensor]:
     batch, height, width = draw(st.integers(1, 2)), draw(sides), draw(sides)
     chance = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
     levels = draw(st.sampled_from([0.0, 3.0])) * torch.randn(channels, 1, 1, generator=chance)
-    coarse = levels + draw(st.sampled_from([0.3, 3.0])) * torch.randn(batch, channels, height, width, generator=chance)
+    low_res = levels + draw(st.sampled_from([0.3, 3.0])) * torch.randn(batch, channels, height, width, generator=chance)
     images = torch.zeros(batch, 3, draw(st.integers(1, 40)), draw(st.integers(1, 40)))
-    return LabelSpace(groups, unknown, activation), coarse, images
+    return LabelSpace(groups, unknown, activation), low_res, images
 
 
 @pytest.fixture(params=[1, 5, 200])
@@ -43,18 +43,18 @@ def at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return
 
 
-def full_size(coarse: Tensor, images: Tensor) -> Tensor:
-    return functional.interpolate(coarse, size=images.shape[-2:], mode="bilinear", align_corners=False)
+def full_size(low_res: Tensor, images: Tensor) -> Tensor:
+    return functional.interpolate(low_res, size=images.shape[-2:], mode="bilinear", align_corners=False)
 
 
 @pytest.mark.usefixtures("at_once")
 @given(spaces_and_logits())
 def test_the_prediction_is_the_arg_max_of_all_scores_at_full_size(case: tuple[LabelSpace, Tensor, Tensor]) -> None:
-    labels, coarse, images = case
-    scores = labels.fold_unknown(full_size(coarse, images))
+    labels, low_res, images = case
+    scores = labels.fold_unknown(full_size(low_res, images))
     best = scores.topk(2, dim=1).values
     decided = best[:, 0] - best[:, 1] > 1e-6  # closer than that is rounding
-    found = predict(labels, coarse, images)
+    found = predict(labels, low_res, images)
     assert found.dtype == torch.uint8
     assert torch.equal(found[decided].long(), scores.argmax(dim=1)[decided])
     taken = scores.gather(1, found[:, None].long())[:, 0]
@@ -63,16 +63,16 @@ def test_the_prediction_is_the_arg_max_of_all_scores_at_full_size(case: tuple[La
 
 @given(spaces_and_logits())
 def test_it_does_not_matter_in_which_order_the_logits_lie_in_memory(case: tuple[LabelSpace, Tensor, Tensor]) -> None:
-    labels, coarse, images = case
-    turned = coarse.contiguous(memory_format=torch.channels_last)
-    assert torch.equal(predict(labels, turned, images), predict(labels, coarse, images))
+    labels, low_res, images = case
+    turned = low_res.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(predict(labels, turned, images), predict(labels, low_res, images))
 
 
 @given(spaces_and_logits())
 def test_a_channel_that_is_the_greatest_somewhere_is_a_contender(case: tuple[LabelSpace, Tensor, Tensor]) -> None:
-    _, coarse, images = case
-    winners = full_size(coarse, images).argmax(dim=1).unique().tolist()
-    assert set(winners) <= set(contenders(coarse).tolist())
+    _, low_res, images = case
+    winners = full_size(low_res, images).argmax(dim=1).unique().tolist()
+    assert set(winners) <= set(possible_winners(low_res).tolist())
 
 
 def columns(*pixels: list[float]) -> Tensor:
@@ -82,37 +82,37 @@ def columns(*pixels: list[float]) -> Tensor:
 
 def test_a_channel_that_is_below_another_everywhere_is_no_contender() -> None:
     # the second stays below the first; the third is above it in the middle only, the fourth at one end
-    coarse = columns([2.0, 1.0, 0.0, 3.0], [2.0, 1.0, 2.5, 0.0], [2.0, 1.9, 0.0, 0.0])
-    assert contenders(coarse).tolist() == [0, 2, 3]
+    low_res = columns([2.0, 1.0, 0.0, 3.0], [2.0, 1.0, 2.5, 0.0], [2.0, 1.9, 0.0, 0.0])
+    assert possible_winners(low_res).tolist() == [0, 2, 3]
 
 
 def test_a_channel_may_win_between_two_pixels_of_which_it_wins_neither() -> None:
-    coarse = columns([9.0, 0.0, 7.0], [0.0, 9.0, 7.0])  # a third of the way 6, 3 and 7
-    assert contenders(coarse).tolist() == [0, 1, 2]
-    assert predict(PLAIN, coarse, torch.zeros(1, 3, 1, 6)).tolist() == [[[0, 0, 2, 2, 1, 1]]]
+    low_res = columns([9.0, 0.0, 7.0], [0.0, 9.0, 7.0])  # a third of the way 6, 3 and 7
+    assert possible_winners(low_res).tolist() == [0, 1, 2]
+    assert predict(PLAIN, low_res, torch.zeros(1, 3, 1, 6)).tolist() == [[[0, 0, 2, 2, 1, 1]]]
 
 
 def test_equal_channels_are_all_contenders_and_the_first_is_taken() -> None:
-    coarse = columns([1.0, 1.0, 1.0])
-    assert contenders(coarse).tolist() == [0, 1, 2]
-    assert predict(PLAIN, coarse, torch.zeros(1, 3, 2, 2)).unique().tolist() == [0]
+    low_res = columns([1.0, 1.0, 1.0])
+    assert possible_winners(low_res).tolist() == [0, 1, 2]
+    assert predict(PLAIN, low_res, torch.zeros(1, 3, 2, 2)).unique().tolist() == [0]
     assert predict(PLAIN, columns([0.0, 1.0, 1.0]), torch.zeros(1, 3, 2, 2)).unique().tolist() == [1]
 
 
 def test_background_and_unknown_together_can_beat_a_class() -> None:
-    coarse = torch.logit(columns([0.4, 0.3, 0.6, 0.1], [0.1, 0.2, 0.6, 0.1]))
-    assert predict(FOLDING, coarse, torch.zeros(1, 3, 1, 2)).tolist() == [[[0, 1]]]
+    low_res = torch.logit(columns([0.4, 0.3, 0.6, 0.1], [0.1, 0.2, 0.6, 0.1]))
+    assert predict(FOLDING, low_res, torch.zeros(1, 3, 1, 2)).tolist() == [[[0, 1]]]
 
 
 def test_where_no_class_can_win_all_is_background() -> None:
-    coarse = columns([5.0, 1.0, -9.0, -9.0], [1.0, 5.0, -9.0, -9.0])
-    assert predict(FOLDING, coarse, torch.zeros(1, 3, 3, 4)).unique().tolist() == [0]
+    low_res = columns([5.0, 1.0, -9.0, -9.0], [1.0, 5.0, -9.0, -9.0])
+    assert predict(FOLDING, low_res, torch.zeros(1, 3, 3, 4)).unique().tolist() == [0]
 
 
 def test_half_precision_logits_are_up_sampled_in_single_precision() -> None:
-    coarse = torch.randn(1, 4, 5, 6, generator=torch.Generator().manual_seed(0)).bfloat16()
+    low_res = torch.randn(1, 4, 5, 6, generator=torch.Generator().manual_seed(0)).bfloat16()
     images = torch.zeros(1, 3, 40, 50)
-    assert torch.equal(predict(FOLDING, coarse, images), predict(FOLDING, coarse.float(), images))
+    assert torch.equal(predict(FOLDING, low_res, images), predict(FOLDING, low_res.float(), images))
 
 
 def test_not_all_scores_are_held_at_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +125,6 @@ def test_not_all_scores_are_held_at_full_size(monkeypatch: pytest.MonkeyPatch) -
         return made
 
     monkeypatch.setattr(prediction, "upsample", watched)
-    coarse = torch.randn(1, 152, 8, 8, generator=torch.Generator().manual_seed(0))
-    predict(labels, coarse, torch.zeros(1, 3, 400, 400))
+    low_res = torch.randn(1, 152, 8, 8, generator=torch.Generator().manual_seed(0))
+    predict(labels, low_res, torch.zeros(1, 3, 400, 400))
     assert max(sizes) == 8 * 400 * 400

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 import pytest
-import ssul.methods.pseudo_labels
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ssul.inference.pseudo_labels import complete_upsampled
+import ssul.inference.pseudo_labels
+from ssul.inference.pseudo_labels import add_pseudo_labels_low_res
 from ssul.labels.ids import VOID
 from ssul.labels.space import Activation, LabelSpace
 from ssul.model.deeplab import upsample
@@ -37,12 +37,12 @@ def test_they_equal_those_of_all_logits_up_sampled(
     old = LabelSpace(tuple(tuple(next(ids) for _ in range(count)) for count in classes), unknown, activation)
     generator = torch.Generator().manual_seed(seed)
     samples, height, width = size
-    logits = centre + 4 * torch.randn(samples, old.channel_count, height, width, generator=generator)
-    grown = old.grown((200,))
-    values = torch.tensor([*range(grown.first_class_channel), grown.channel_count - 1, VOID], dtype=torch.uint8)
+    logits = centre + 4 * torch.randn(samples, old.num_channels, height, width, generator=generator)
+    with_step = old.with_step((200,))
+    values = torch.tensor([*range(with_step.first_class_channel), with_step.num_channels - 1, VOID], dtype=torch.uint8)
     target = values[torch.randint(len(values), (samples, 5 * height, 4 * width + 1), generator=generator)]
-    expected = old.complete(target, upsample(logits, target), threshold)
-    assert torch.equal(complete_upsampled(old, target, logits, threshold), expected)
+    expected = old.add_pseudo_labels(target, upsample(logits, target), threshold)
+    assert torch.equal(add_pseudo_labels_low_res(old, target, logits, threshold), expected)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def channels(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         seen.append(logits.shape[1])
         return original(logits, images)
 
-    monkeypatch.setattr(ssul.methods.pseudo_labels, "upsample", counting)
+    monkeypatch.setattr(ssul.inference.pseudo_labels, "upsample", counting)
     return seen
 
 
@@ -66,7 +66,7 @@ def test_only_channels_that_are_sure_somewhere_in_an_image_are_up_sampled(channe
     logits[1, 0] = 5.0  # the unknown alone is no reason to look
     logits[2, 1, 0], logits[2, 101] = 5.0, 4.0
     target = torch.zeros(3, 32, 32, dtype=torch.uint8)
-    completed = complete_upsampled(old, target, logits, 0.7)
+    completed = add_pseudo_labels_low_res(old, target, logits, 0.7)
     assert channels == [2, 2]
     assert set(completed[0].unique().tolist()) == {0, 7, 60}
     assert (completed[1] == 0).all()
@@ -78,4 +78,4 @@ def test_nothing_is_labelled_where_the_target_is_annotated() -> None:
     logits = torch.full((1, 4, 2, 2), -5.0)
     logits[:, 3] = 5.0
     target = torch.tensor([[[0, 1], [4, VOID]]], dtype=torch.uint8)
-    assert complete_upsampled(old, target, logits, 0.7).tolist() == [[[3, 3], [4, VOID]]]
+    assert add_pseudo_labels_low_res(old, target, logits, 0.7).tolist() == [[[3, 3], [4, VOID]]]

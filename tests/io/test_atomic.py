@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ssul.io.atomic import replaced_file, replaced_folder, write_text
+from ssul.io.atomic import replace_dir, replace_file, write_text
 
 
-class Interruption(BaseException):
+class StopRequest(BaseException):
     """Like Ctrl-C: no Exception."""
 
 
@@ -24,7 +24,7 @@ def names(folder: Path) -> list[str]:
 
 def test_a_file_appears_when_the_block_ends_and_not_before(tmp_path: Path) -> None:
     path = tmp_path / "new" / "deep" / "file.txt"
-    with replaced_file(path) as temporary:
+    with replace_file(path) as temporary:
         temporary.write_text("whole")
         assert not path.exists()
     assert path.read_text() == "whole"
@@ -34,20 +34,20 @@ def test_a_file_appears_when_the_block_ends_and_not_before(tmp_path: Path) -> No
 def test_a_file_keeps_its_content_until_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_text("old")
-    with replaced_file(path) as temporary:
+    with replace_file(path) as temporary:
         temporary.write_text("ne")
         assert path.read_text() == "old"
         temporary.write_text("new")
     assert path.read_text() == "new"
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, Interruption])
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, StopRequest])
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "file.txt"
     path.write_text("old")
 
     def fail() -> None:
-        with replaced_file(path) as temporary:
+        with replace_file(path) as temporary:
             temporary.write_text("half")
             raise error
 
@@ -60,7 +60,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: ty
 def test_a_block_that_writes_nothing_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_text("old")
-    with pytest.raises(FileNotFoundError), replaced_file(path):
+    with pytest.raises(FileNotFoundError), replace_file(path):
         pass
     assert path.read_text() == "old"
     assert names(tmp_path) == ["file.txt"]
@@ -84,7 +84,7 @@ def test_text_is_written_as_utf_8(tmp_path: Path) -> None:
 
 def test_a_folder_appears_when_the_block_ends_and_not_before(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "folder"
-    with replaced_folder(path) as temporary:
+    with replace_dir(path) as temporary:
         (temporary / "a").write_text("1")
         assert not path.exists()
         (temporary / "b").write_text("2")
@@ -95,19 +95,19 @@ def test_a_folder_appears_when_the_block_ends_and_not_before(tmp_path: Path) -> 
 def test_a_folder_is_replaced_and_not_added_to(tmp_path: Path) -> None:
     path = tmp_path / "folder"
     for name in ("stale", "fresh"):
-        with replaced_folder(path) as temporary:
+        with replace_dir(path) as temporary:
             (temporary / name).touch()
     assert names(path) == ["fresh"]
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, Interruption])
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, StopRequest])
 def test_an_error_leaves_the_old_folder_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "folder"
     path.mkdir()
     (path / "old").write_text("old")
 
     def fail() -> None:
-        with replaced_folder(path) as temporary:
+        with replace_dir(path) as temporary:
             (temporary / "new").write_text("half")
             raise error
 
@@ -119,18 +119,18 @@ def test_an_error_leaves_the_old_folder_and_nothing_else(tmp_path: Path, error: 
 
 def test_a_folder_starts_empty_even_after_a_process_of_the_same_number_was_killed(tmp_path: Path) -> None:
     path = tmp_path / "folder"
-    with replaced_folder(path) as temporary:
+    with replace_dir(path) as temporary:
         name = temporary.name
     left_over = tmp_path / name
     left_over.mkdir()
     (left_over / "half").touch()
-    with replaced_folder(path) as temporary:
+    with replace_dir(path) as temporary:
         assert names(temporary) == []
     assert names(path) == []
 
 
 def test_a_block_may_leave_a_folder_empty(tmp_path: Path) -> None:
-    with replaced_folder(tmp_path / "folder"):
+    with replace_dir(tmp_path / "folder"):
         pass
     assert names(tmp_path / "folder") == []
 
@@ -148,7 +148,7 @@ def test_an_interruption_between_the_two_moves_brings_the_old_folder_back(
         return move(source, target)
 
     monkeypatch.setattr(Path, "replace", interrupted)
-    with pytest.raises(KeyboardInterrupt), replaced_folder(path):
+    with pytest.raises(KeyboardInterrupt), replace_dir(path):
         pass
     assert names(path) == ["old"]
     assert names(tmp_path) == ["folder"]
@@ -160,18 +160,20 @@ def test_an_interruption_between_the_two_moves_brings_the_old_folder_back(
 def killed_while_writing(folder: Path) -> list[str]:
     """Names that a process leaves which dies within two blocks."""
     code = (
-        "import os, sys; from pathlib import Path; from ssul.atomic import replaced_file, replaced_folder\n"
+        "import os, sys; from pathlib import Path; from ssul.io.atomic import replace_file, replace_dir\n"
         "here = Path(sys.argv[1])\n"
-        "with replaced_file(here / 'file') as file, replaced_folder(here / 'folder') as folder:\n"
+        "with replace_file(here / 'file') as file, replace_dir(here / 'folder') as folder:\n"
         "    file.touch(); (folder / 'half').touch(); os.kill(os.getpid(), 9)"
     )
-    subprocess.run([sys.executable, "-c", code, str(folder)], cwd=Path(__file__).parents[1], check=False)
+    subprocess.run([sys.executable, "-c", code, str(folder)], cwd=Path(__file__).parents[2], check=False)
     return names(folder)
 
 
 def fresh_process(folder: Path) -> None:
-    code = "import sys; from pathlib import Path; from ssul.atomic import write_text; write_text(Path(sys.argv[1]), '')"
-    subprocess.run([sys.executable, "-c", code, str(folder / "new")], cwd=Path(__file__).parents[1], check=True)
+    code = (
+        "import sys; from pathlib import Path; from ssul.io.atomic import write_text; write_text(Path(sys.argv[1]), '')"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder / "new")], cwd=Path(__file__).parents[2], check=True)
 
 
 def test_the_next_process_that_writes_removes_what_a_killed_one_left(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 from filelock import FileLock
 
 from ssul.errors import UserError
-from ssul.io.locks import exclusive
+from ssul.io.locks import file_lock
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 
 
 def never(holder: str) -> None:
@@ -23,8 +23,8 @@ def never(holder: str) -> None:
 def holding(lock: Path) -> "subprocess.Popen[str]":
     """A process that holds a lock until its input is closed."""
     code = (
-        "import sys; from pathlib import Path; from ssul.exclusive import exclusive\n"
-        "with exclusive(Path(sys.argv[1]), print):\n"
+        "import sys; from pathlib import Path; from ssul.io.locks import file_lock\n"
+        "with file_lock(Path(sys.argv[1]), print):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
@@ -37,7 +37,7 @@ def holding(lock: Path) -> "subprocess.Popen[str]":
 
 def test_who_is_alone_is_not_kept_waiting_and_leaves_no_holder(tmp_path: Path) -> None:
     for _ in range(2):
-        with exclusive(tmp_path / "new" / "a.lock", never):
+        with file_lock(tmp_path / "new" / "a.lock", never):
             assert (tmp_path / "new" / "a.holder").read_text().startswith("process ")
         assert not (tmp_path / "new" / "a.holder").exists()
 
@@ -50,7 +50,7 @@ def test_the_second_waits_for_the_first_and_is_told_who_that_is(tmp_path: Path) 
         told.append(holder)
         process.communicate("", timeout=60)
 
-    with exclusive(tmp_path / "a.lock", busy):
+    with file_lock(tmp_path / "a.lock", busy):
         assert process.returncode == 0
     (holder,) = told
     assert holder.startswith(f"process {process.pid} on ")
@@ -60,13 +60,13 @@ def test_who_was_killed_holds_nothing(tmp_path: Path) -> None:
     process = holding(tmp_path / "a.lock")
     process.kill()
     process.wait()
-    with exclusive(tmp_path / "a.lock", never):
+    with file_lock(tmp_path / "a.lock", never):
         pass
 
 
 def test_other_locks_are_not_waited_for(tmp_path: Path) -> None:
     process = holding(tmp_path / "a.lock")
-    with exclusive(tmp_path / "b.lock", never):
+    with file_lock(tmp_path / "b.lock", never):
         process.kill()
     process.wait()
 
@@ -77,15 +77,15 @@ def test_a_lock_that_may_not_be_taken_is_named(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(FileLock, "acquire", forbidden)
     told = r"a\.lock cannot be taken \(Permission denied\): let this user write in "
-    with pytest.raises(UserError, match=told), exclusive(tmp_path / "a.lock", never):
+    with pytest.raises(UserError, match=told), file_lock(tmp_path / "a.lock", never):
         pass
 
 
 def test_a_child_that_lives_on_holds_nothing(tmp_path: Path) -> None:
     """As a loader does for seconds when its training was killed."""
     code = (
-        "import os, sys, time; from pathlib import Path; from ssul.exclusive import exclusive\n"
-        "with exclusive(Path(sys.argv[1]), print):\n"
+        "import os, sys, time; from pathlib import Path; from ssul.io.locks import file_lock\n"
+        "with file_lock(Path(sys.argv[1]), print):\n"
         "    if not os.fork(): print(os.getpid(), flush=True)\n"
         "    time.sleep(100)"
     )
@@ -97,14 +97,14 @@ def test_a_child_that_lives_on_holds_nothing(tmp_path: Path) -> None:
         process.kill()
         process.wait()
         os.kill(child, 0)  # it lives
-        with exclusive(tmp_path / "a.lock", never):
+        with file_lock(tmp_path / "a.lock", never):
             pass
     finally:
         os.kill(child, signal.SIGKILL)
 
 
 def test_a_block_that_fails_lets_go(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no"), exclusive(tmp_path / "a.lock", never):
+    with pytest.raises(ValueError, match="no"), file_lock(tmp_path / "a.lock", never):
         raise ValueError("no")
-    with exclusive(tmp_path / "a.lock", never):
+    with file_lock(tmp_path / "a.lock", never):
         pass

@@ -1,4 +1,4 @@
-"""Files of numbers are read back as they were written, or refused in one line."""
+"""SplitFiles of numbers are read back as they were written, or refused in one line."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -2,17 +2,17 @@
 
 import pytest
 
-from ssul.io.urls import is_address, without_password
+from ssul.io.urls import is_url, redact_password
 
 
 @pytest.mark.parametrize("text", ["https://host/x", "http://host", "FILE:///x", "file:x", "s3://bucket", "ftp://host"])
 def test_addresses_have_a_scheme(text: str) -> None:
-    assert is_address(text)
+    assert is_url(text)
 
 
 @pytest.mark.parametrize("text", ["data/mirror", "/data", "~/mirror", "C:/mirror", "a:b", ""])
 def test_folders_have_none(text: str) -> None:
-    assert not is_address(text)
+    assert not is_url(text)
 
 
 @pytest.mark.parametrize(
@@ -27,4 +27,4 @@ def test_folders_have_none(text: str) -> None:
     ],
 )
 def test_an_address_is_told_without_its_password(text: str, told: str) -> None:
-    assert without_password(text) == told
+    assert redact_password(text) == told

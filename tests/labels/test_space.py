@@ -19,7 +19,7 @@ from ssul.labels.space import Activation, LabelSpace
 
 # [unknown][background][3][1] and, after a step, [2]
 BASE = LabelSpace(((3, 1),), unknown=True, activation="sigmoid")
-GROWN = BASE.grown((2,))
+GROWN = BASE.with_step((2,))
 PLAIN = LabelSpace(((3, 1), (2,)), unknown=False, activation="softmax")
 
 MASK = torch.tensor([[0, 1, 2, 3], [VOID, 7, 0, 2]], dtype=torch.uint8)
@@ -86,7 +86,7 @@ def test_a_class_that_is_not_learned_cannot_be_annotated() -> None:
 
 
 def test_memory_and_new_images_are_encoded_alike() -> None:
-    """The published code leaves memory images unshifted: class k trains the head of k - 1, background the unknown."""
+    """The published code leaves memory images without_unknown_shift: class k trains the head of k - 1, background the unknown."""
     new_image = torch.tensor([[2, 0, 0]], dtype=torch.uint8)
     memory_image = torch.tensor([[3, 0, 0]], dtype=torch.uint8)
     saliency = torch.tensor([[255, 255, 0]], dtype=torch.uint8)
@@ -111,8 +111,8 @@ def test_the_channel_of_an_annotated_class_does_not_depend_on_what_else_is_annot
 
 @given(label_spaces(), masks())
 def test_growing_does_not_change_how_an_old_image_is_encoded(labels: LabelSpace, mask: Tensor) -> None:
-    grown = labels.grown((100, 101))
-    assert torch.equal(labels.encode(mask, None, labels.classes), grown.encode(mask, None, labels.classes))
+    with_step = labels.with_step((100, 101))
+    assert torch.equal(labels.encode(mask, None, labels.classes), with_step.encode(mask, None, labels.classes))
 
 
 # --- pseudo-labels ----------------------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ def test_pseudo_labels_fill_only_unknown_and_background_where_the_old_network_is
         "sure of a class, surer of background": (1, [LOW, SURE + 1, SURE, LOW], 1),
     }
     target = torch.tensor([[[target for target, _, _ in cases.values()]]], dtype=torch.uint8)
-    completed = BASE.complete(target, pixels(*(logits for _, logits, _ in cases.values())), threshold=0.7)
+    completed = BASE.add_pseudo_labels(target, pixels(*(logits for _, logits, _ in cases.values())), threshold=0.7)
     assert dict(zip(cases, completed.flatten().tolist(), strict=True)) == {
         name: case[2] for name, case in cases.items()
     }
@@ -171,7 +171,7 @@ def test_threshold_zero_takes_every_best_class(activation: Activation) -> None:
 @given(label_spaces(), st.integers(0, 2**32), st.floats(0.05, 0.95))
 def test_the_threshold_means_the_score(labels: LabelSpace, seed: int, threshold: float) -> None:
     """In particular, comparing logits is comparing sigmoids."""
-    logits = noise(seed, 2, labels.channel_count, 3, 5)
+    logits = noise(seed, 2, labels.num_channels, 3, 5)
     scores = logits.sigmoid() if labels.activation == "sigmoid" else logits.softmax(dim=1)
     best, channel = scores.max(dim=1)
     expected = torch.where((best >= threshold) & (channel >= labels.first_class_channel), channel, VOID)
@@ -182,20 +182,20 @@ def test_the_threshold_means_the_score(labels: LabelSpace, seed: int, threshold:
 
 @given(label_spaces(), st.integers(0, 2**32), st.floats(0.0, 1.0))
 def test_a_pseudo_label_is_never_background_or_unknown(labels: LabelSpace, seed: int, threshold: float) -> None:
-    found = labels.pseudo_labels(noise(seed, 2, labels.channel_count, 3, 5), threshold)
+    found = labels.pseudo_labels(noise(seed, 2, labels.num_channels, 3, 5), threshold)
     assert (found >= labels.first_class_channel).all()
-    assert ((found < labels.channel_count) | (found == VOID)).all()
+    assert ((found < labels.num_channels) | (found == VOID)).all()
 
 
 @given(label_spaces(), st.integers(0, 2**32), st.floats(0.0, 1.0))
 def test_completing_touches_no_annotated_and_no_void_pixel(labels: LabelSpace, seed: int, threshold: float) -> None:
-    grown = labels.grown((100, 101))
-    values = torch.tensor([*range(grown.channel_count), VOID], dtype=torch.uint8)
+    with_step = labels.with_step((100, 101))
+    values = torch.tensor([*range(with_step.num_channels), VOID], dtype=torch.uint8)
     chance = torch.Generator().manual_seed(seed)
     target = values[torch.randint(len(values), (2, 4, 5), generator=chance)]
     before = target.clone()
-    logits = noise(seed, 2, labels.channel_count, 4, 5)
-    completed = labels.complete(target, logits, threshold)
+    logits = noise(seed, 2, labels.num_channels, 4, 5)
+    completed = labels.add_pseudo_labels(target, logits, threshold)
     open_ = before <= labels.background_channel
     assert torch.equal(completed[~open_], before[~open_])
     found = labels.pseudo_labels(logits, threshold)
@@ -219,7 +219,7 @@ def test_softmax_scores_still_sum_to_one_when_folded() -> None:
 
 @given(label_spaces(unknown=False), st.integers(0, 2**32))
 def test_without_an_unknown_channel_there_is_nothing_to_fold(labels: LabelSpace, seed: int) -> None:
-    logits = noise(seed, 1, labels.channel_count, 2, 3)
+    logits = noise(seed, 1, labels.num_channels, 2, 3)
     expected = logits.sigmoid() if labels.activation == "sigmoid" else logits.softmax(dim=1)
     assert torch.equal(labels.fold_unknown(logits), expected)
 
@@ -231,7 +231,7 @@ def test_background_and_unknown_together_can_beat_a_class() -> None:
 
 @given(label_spaces(), st.integers(0, 2**32))
 def test_a_prediction_is_the_arg_max_of_the_folded_scores(labels: LabelSpace, seed: int) -> None:
-    logits = noise(seed, 2, labels.channel_count, 3, 5)
+    logits = noise(seed, 2, labels.num_channels, 3, 5)
     scores = labels.fold_unknown(logits)
     best = scores.topk(2, dim=1).values
     decided = best[:, 0] - best[:, 1] > 1e-6  # closer than that is rounding
@@ -244,7 +244,7 @@ def test_classes_whose_scores_are_rounded_to_one_are_still_told_apart() -> None:
 
 @given(label_spaces(), st.integers(0, 2**32))
 def test_a_prediction_decodes_to_background_or_a_learned_class(labels: LabelSpace, seed: int) -> None:
-    positions = labels.predict(noise(seed, 2, labels.channel_count, 3, 4))
+    positions = labels.predict(noise(seed, 2, labels.num_channels, 3, 4))
     assert positions.dtype == torch.uint8
     assert set(labels.decode(positions).flatten().tolist()) <= {0, *labels.classes}
 
@@ -255,7 +255,7 @@ def test_a_network_that_is_right_predicts_the_truth(labels: LabelSpace) -> None:
     mask = torch.tensor([[0, *labels.classes]], dtype=torch.uint8)
     for saliency in (torch.zeros_like(mask), torch.ones_like(mask)):
         target = labels.encode(mask, saliency, labels.classes).long()
-        logits = 20.0 * torch.nn.functional.one_hot(target, labels.channel_count).movedim(-1, 0)[None] - 10.0
+        logits = 20.0 * torch.nn.functional.one_hot(target, labels.num_channels).movedim(-1, 0)[None] - 10.0
         assert torch.equal(labels.decode(labels.predict(logits))[0], mask)
 
 
@@ -270,8 +270,8 @@ def test_a_mask_of_up_to_253_classes_survives_encoding_and_decoding(
     mask = torch.tensor([[*annotated, VOID]], dtype=torch.uint8)
     target = labels.encode(mask, torch.ones_like(mask), annotated)
     assert target[0, -1] == VOID
-    assert (target[0, :-1] < labels.channel_count).all()
-    assert labels.channel_count <= VOID  # no channel is mistaken for void
+    assert (target[0, :-1] < labels.num_channels).all()
+    assert labels.num_channels <= VOID  # no channel is mistaken for void
     positions = torch.where(target == VOID, VOID, target.int() - labels.first_class_channel + 1).to(torch.uint8)
     assert torch.equal(labels.decode(positions), mask)
 
@@ -283,7 +283,7 @@ def test_253_classes_are_all_told_apart_from_void(unknown: bool) -> None:
     target = labels.encode(mask, torch.zeros_like(mask), labels.classes)
     assert len(set(target[0, :254].tolist())) == 254  # the background and every class have a channel of their own
     assert (target == VOID).tolist() == [[False] * 255 + [True]]
-    truth = labels.encode_truth(mask)
+    truth = labels.encode_ground_truth(mask)
     assert torch.equal(labels.decode(truth)[0, :254], mask[0, :254])
     assert truth[0, 254:].tolist() == [VOID, VOID]
 
@@ -293,7 +293,7 @@ def test_253_classes_are_all_told_apart_from_void(unknown: bool) -> None:
 
 @given(label_spaces(), masks())
 def test_decoding_the_truth_gives_back_learned_classes_background_and_void(labels: LabelSpace, mask: Tensor) -> None:
-    truth = labels.decode(labels.encode_truth(mask))
+    truth = labels.decode(labels.encode_ground_truth(mask))
     known = torch.isin(mask, torch.tensor([0, VOID, *labels.classes]))
     assert torch.equal(truth[known], mask[known])
     assert (truth[~known] == VOID).all()
@@ -301,15 +301,15 @@ def test_decoding_the_truth_gives_back_learned_classes_background_and_void(label
 
 @given(label_spaces(), masks())
 def test_positions_of_the_truth_are_background_then_classes_in_learning_order(labels: LabelSpace, mask: Tensor) -> None:
-    truth = labels.encode_truth(mask)
+    truth = labels.encode_ground_truth(mask)
     for position, class_id in enumerate((0, *labels.classes)):
         assert (truth[mask == class_id] == position).all()
 
 
 def test_pixels_of_future_classes_are_left_out_or_background() -> None:
     mask = torch.tensor([[0, 3, 1, 2, VOID]], dtype=torch.uint8)
-    assert BASE.encode_truth(mask).tolist() == [[0, 1, 2, VOID, VOID]]
-    assert BASE.encode_truth(mask, future="background").tolist() == [[0, 1, 2, 0, VOID]]
+    assert BASE.encode_ground_truth(mask).tolist() == [[0, 1, 2, VOID, VOID]]
+    assert BASE.encode_ground_truth(mask, future="background").tolist() == [[0, 1, 2, 0, VOID]]
 
 
 # --- channels and heads -----------------------------------------------------------------------------------------------
@@ -335,9 +335,9 @@ def test_without_the_unknown_head_the_first_head_scores_background_and_base_clas
 
 @given(label_spaces())
 def test_heads_share_out_all_channels(labels: LabelSpace) -> None:
-    assert sum(labels.head_sizes) == labels.channel_count
+    assert sum(labels.head_sizes) == labels.num_channels
     each = [labels.channels_of_heads([head]) for head in range(len(labels.head_sizes))]
-    assert [channel for channels in each for channel in channels] == list(range(labels.channel_count))
+    assert [channel for channels in each for channel in channels] == list(range(labels.num_channels))
     assert labels.background_channel in each[labels.background_head]
     newest = [labels.channel_of(class_id) for class_id in labels.groups[-1]]
     assert each[-1][-len(newest) :] == newest
@@ -345,13 +345,13 @@ def test_heads_share_out_all_channels(labels: LabelSpace) -> None:
 
 @given(label_spaces())
 def test_growing_keeps_the_channels_of_old_classes(labels: LabelSpace) -> None:
-    grown = labels.grown((100, 101))
-    assert [grown.channel_of(class_id) for class_id in labels.classes] == [
+    with_step = labels.with_step((100, 101))
+    assert [with_step.channel_of(class_id) for class_id in labels.classes] == [
         labels.channel_of(class_id) for class_id in labels.classes
     ]
-    assert [grown.channel_of(100), grown.channel_of(101)] == [labels.channel_count, labels.channel_count + 1]
-    assert grown.head_sizes == (*labels.head_sizes, 2)
-    assert (grown.unknown, grown.activation) == (labels.unknown, labels.activation)
+    assert [with_step.channel_of(100), with_step.channel_of(101)] == [labels.num_channels, labels.num_channels + 1]
+    assert with_step.head_sizes == (*labels.head_sizes, 2)
+    assert (with_step.unknown, with_step.activation) == (labels.unknown, labels.activation)
 
 
 def test_a_class_that_is_not_learned_has_no_channel() -> None:
@@ -365,7 +365,7 @@ def test_a_class_that_is_not_learned_has_no_channel() -> None:
 
 @given(label_spaces())
 def test_a_label_space_survives_json(labels: LabelSpace) -> None:
-    assert LabelSpace.from_description(json.loads(json.dumps(labels.describe()))) == labels
+    assert LabelSpace.from_dict(json.loads(json.dumps(labels.describe()))) == labels
 
 
 @pytest.mark.parametrize(
@@ -393,7 +393,7 @@ def test_a_label_space_survives_json(labels: LabelSpace) -> None:
 )
 def test_a_description_of_no_label_space_is_refused(description: Any) -> None:
     with pytest.raises(UserError, match="label space"):
-        LabelSpace.from_description(description)
+        LabelSpace.from_dict(description)
 
 
 # --- faults of the published code, as switches ------------------------------------------------------------------------
@@ -401,14 +401,14 @@ def test_a_description_of_no_label_space_is_refused(description: Any) -> None:
 
 def test_unshifted_labels_train_the_channel_before_their_own() -> None:
     # channels are [unknown][background][3][1][2]; 3, 1 and 2 would be 2, 3 and 4
-    assert GROWN.encode_unshifted(MASK, annotated=(3, 1)).tolist() == [[0, 2, 0, 1], [VOID, 0, 0, 0]]
-    assert GROWN.encode_unshifted(MASK, annotated=(2,)).tolist() == [[0, 0, 3, 0], [VOID, 0, 0, 3]]
-    assert GROWN.encode_unshifted(MASK, annotated=()).dtype == torch.uint8
+    assert GROWN.encode_without_unknown_shift(MASK, annotated=(3, 1)).tolist() == [[0, 2, 0, 1], [VOID, 0, 0, 0]]
+    assert GROWN.encode_without_unknown_shift(MASK, annotated=(2,)).tolist() == [[0, 0, 3, 0], [VOID, 0, 0, 3]]
+    assert GROWN.encode_without_unknown_shift(MASK, annotated=()).dtype == torch.uint8
 
 
 def test_without_an_unknown_channel_there_is_no_shift_to_forget() -> None:
     for annotated in ((), (2,), (3, 1, 2)):
-        assert torch.equal(PLAIN.encode_unshifted(MASK, annotated), PLAIN.encode(MASK, None, annotated))
+        assert torch.equal(PLAIN.encode_without_unknown_shift(MASK, annotated), PLAIN.encode(MASK, None, annotated))
 
 
 @given(label_spaces(unknown=True), masks(), st.data())
@@ -418,7 +418,7 @@ def test_unshifted_is_the_encoding_of_images_with_nothing_salient_less_one(
     annotated = data.draw(st.lists(st.sampled_from(labels.classes), unique=True))
     right = labels.encode(mask, torch.zeros_like(mask), annotated).int()
     expected = torch.where(right == VOID, VOID, right - 1)
-    assert torch.equal(labels.encode_unshifted(mask, annotated).int(), expected)
+    assert torch.equal(labels.encode_without_unknown_shift(mask, annotated).int(), expected)
 
 
 @pytest.mark.parametrize(
@@ -435,6 +435,6 @@ def test_padding_is_what_plain_background_is_encoded_as(labels: LabelSpace, sali
 
 def test_in_a_steps_truth_every_other_class_is_background() -> None:
     mask = torch.tensor([[0, 3, 1, 2, 7, VOID]], dtype=torch.uint8)
-    assert GROWN.encode_step_truth(mask, new=(2,)).tolist() == [[0, 0, 0, 3, 0, VOID]]
-    assert GROWN.encode_step_truth(mask, new=(3, 1)).tolist() == [[0, 1, 2, 0, 0, VOID]]
-    assert PLAIN.encode_step_truth(mask, new=(2,)).tolist() == [[0, 0, 0, 3, 0, VOID]]
+    assert GROWN.encode_step_ground_truth(mask, new=(2,)).tolist() == [[0, 0, 0, 3, 0, VOID]]
+    assert GROWN.encode_step_ground_truth(mask, new=(3, 1)).tolist() == [[0, 1, 2, 0, 0, VOID]]
+    assert PLAIN.encode_step_ground_truth(mask, new=(2,)).tolist() == [[0, 0, 0, 3, 0, VOID]]

@@ -29,13 +29,13 @@ def classes_found(cpu: Fabric, pictures: Any, sees_red: Any) -> Any:
     ) -> tuple[int, ...]:
         (row,) = with_pseudo_classes(
             [Exemplar("a", steps, classes)],
-            sees_red(SEES, LABELS.channel_count, logit),
+            sees_red(SEES, LABELS.num_channels, logit),
             LABELS,
             pictures({"a": (seen, mask)}, salient),
             fabric=cpu,
             threshold=0.7,
         )
-        assert (row.id, row.captured_steps) == ("a", steps)
+        assert (row.id, row.annotated_steps) == ("a", steps)
         return row.classes
 
     return found
@@ -80,6 +80,6 @@ def test_only_what_the_network_is_sure_of_is_added(classes_found: Any, logit: fl
 def test_each_candidate_is_looked_at_with_its_own_annotation(cpu: Fabric, pictures: Any, sees_red: Any) -> None:
     dataset = pictures({"a": ([[4, 6]], [[4, 6]]), "b": ([[4, 6]], [[4, 6]])})
     candidates = [Exemplar("a", (0,), (4,)), Exemplar("b", (0, 1), (4, 6))]
-    network = sees_red({4: 3, 6: 3}, LABELS.channel_count)  # takes everything for class 1
+    network = sees_red({4: 3, 6: 3}, LABELS.num_channels)  # takes everything for class 1
     rows = with_pseudo_classes(candidates, network, LABELS, dataset, fabric=cpu, threshold=0.7)
     assert [row.classes for row in rows] == [(1, 4), (4, 6)]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssul.errors import UserError
-from ssul.memory.exemplars import Exemplar, captured_again, merge_candidates, read_exemplars, write_exemplars
+from ssul.memory.exemplars import Exemplar, add_current_annotation, merge_candidates, read_exemplars, write_exemplars
 from ssul.memory.selection import choose
 
 CLASSES = (4, 2, 1, 3)  # 5 is not learned yet
@@ -125,7 +125,7 @@ def test_without_a_memory_the_candidates_are_the_steps_images() -> None:
 def test_no_image_is_lost_or_doubled_by_merging(remembered: set[int], learned: set[int]) -> None:
     memory = [Exemplar(str(number), (0,), (1,)) for number in remembered]
     merged = merge_candidates(memory, [str(number) for number in learned], step=1)
-    assert {int(one.id): one.captured_steps for one in merged} == {
+    assert {int(one.id): one.annotated_steps for one in merged} == {
         number: (0,) * (number in remembered) + (1,) * (number in learned) for number in remembered | learned
     }
     assert len(merged) == len(remembered | learned)
@@ -155,8 +155,8 @@ def test_a_memory_has_a_line_for_each_exemplar(tmp_path: Path) -> None:
     write_exemplars(tmp_path / "step_1.json", [Exemplar("a", (0, 1), (3, 4)), Exemplar("b", (1,), ())])
     assert (tmp_path / "step_1.json").read_text(encoding="utf-8").splitlines() == [
         "[",
-        '{"id": "a", "captured_steps": [0, 1], "classes": [3, 4]},',
-        '{"id": "b", "captured_steps": [1], "classes": []}',
+        '{"id": "a", "annotated_steps": [0, 1], "classes": [3, 4]},',
+        '{"id": "b", "annotated_steps": [1], "classes": []}',
         "]",
     ]
 
@@ -169,9 +169,9 @@ def test_a_missing_memory_is_refused(tmp_path: Path) -> None:
 def test_an_exemplar_among_a_steps_own_images_carries_its_annotation_too() -> None:
     groups = ((3, 1), (4,), (2, 5))
     memory = [Exemplar("both", (0,), (1,)), Exemplar("memory only", (0, 1), (3, 4))]
-    rehearsed = captured_again(memory, ("both", "new only"), 2)
+    rehearsed = add_current_annotation(memory, ("both", "new only"), 2)
     assert [exemplar.annotated(groups) for exemplar in rehearsed] == [(3, 1, 2, 5), (3, 1, 4)]
-    assert memory[0].captured_steps == (0,)  # what is kept is what was captured
+    assert memory[0].annotated_steps == (0,)  # what is kept is what was captured
 
 
 @given(candidates_lists, capacities, seeds)

@@ -43,10 +43,10 @@ def trained() -> Trained:
                     tensor.uniform_(0.5, 1.5)
         with torch.no_grad():
             for head in model.heads:
-                assert isinstance(head.score, nn.Conv2d)
-                assert head.score.bias is not None
-                head.score.weight.mul_(4)
-                head.score.bias.normal_()
+                assert isinstance(head.classifier, nn.Conv2d)
+                assert head.classifier.bias is not None
+                head.classifier.weight.mul_(4)
+                head.classifier.bias.normal_()
         return model.eval()
 
     return build

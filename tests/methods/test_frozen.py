@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ssul.methods.ssul.frozen_teacher import FrozenNetwork, fold_norms
-from ssul.model.deeplab import Architecture, IncrementalDeepLab, seen_by_heads
+from ssul.methods.ssul.frozen_teacher import FrozenTeacher, fold_norms
+from ssul.model.deeplab import Architecture, IncrementalDeepLab, head_input
 
 SMALL = Architecture("small", "deeplabv3", 8, 16)
 ARCHITECTURES = {
@@ -15,8 +15,8 @@ ARCHITECTURES = {
     "v3, conv1x1": replace(SMALL, classifier="conv1x1"),
     "v3+": replace(SMALL, head="deeplabv3plus"),
     "v3, separable": replace(SMALL, separable=True),
-    "mobilenet": replace(SMALL, trunk="mobilenet_v2", output_stride=16),
-    "resnet": replace(SMALL, trunk="resnet50", output_stride=16),
+    "mobilenet": replace(SMALL, backbone="mobilenet_v2", output_stride=16),
+    "resnet": replace(SMALL, backbone="resnet50", output_stride=16),
 }
 
 
@@ -42,38 +42,38 @@ def images() -> Tensor:
 def test_features_and_logits_are_the_networks(architecture: Architecture, images: Tensor) -> None:
     model = network(architecture)
     expected = model.features(images)
-    frozen = FrozenNetwork(model)
+    frozen = FrozenTeacher(model)
     features = frozen.features(images)
-    torch.testing.assert_close(seen_by_heads(features), seen_by_heads(expected), rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(frozen.score(features), model.score(expected), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(head_input(features), head_input(expected), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(frozen.classify(features), model.classify(expected), rtol=1e-9, atol=1e-9)
 
 
 @torch.no_grad()
 def test_it_stays_what_it_was_when_the_network_learns_on(images: Tensor) -> None:
     model = network(SMALL)
-    frozen = FrozenNetwork(model)
-    before = frozen.score(frozen.features(images))
+    frozen = FrozenTeacher(model)
+    before = frozen.classify(frozen.features(images))
     for parameter in model.parameters():
         parameter.add_(1.0)
     model.train()(images)
     model.grow(2)
-    assert torch.equal(frozen.score(frozen.features(images)), before)
+    assert torch.equal(frozen.classify(frozen.features(images)), before)
 
 
 def test_it_leaves_the_network_as_it_is(images: Tensor) -> None:
     model = network(SMALL)
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    FrozenNetwork(model).features(images)
+    FrozenTeacher(model).features(images)
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
     assert {name for name, parameter in model.named_parameters() if parameter.requires_grad} == learning
 
 
 def test_nothing_in_it_learns(images: Tensor) -> None:
-    frozen = FrozenNetwork(network(SMALL))
+    frozen = FrozenTeacher(network(SMALL))
     features = frozen.features(images)
-    assert not features.pyramid.requires_grad
-    assert not frozen.score(features).requires_grad
+    assert not features.aspp.requires_grad
+    assert not frozen.classify(features).requires_grad
 
 
 @pytest.mark.parametrize("name", ["v3", "v3+", "mobilenet", "resnet"])

@@ -12,24 +12,24 @@ import yaml
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from ssul.config.schema import Method
+from ssul.config.schema import MethodParams
 from ssul.data.dataset import SegmentationDataset
-from ssul.data.loader import training_batches
+from ssul.data.loader import training_loader
 from ssul.data.sampling import Item, SampleOrder
-from ssul.data.training_set import Variation
+from ssul.data.training_set import Augmentation
 from ssul.data.transforms import normalise
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
-from ssul.methods.build import increment_of
+from ssul.methods.build import build_objective
 from ssul.methods.mib.increment import MibIncrement
 from ssul.methods.plop.increment import PlopIncrement
-from ssul.methods.ssul.increment import DistilledIncrement, FrozenIncrement
+from ssul.methods.ssul.increment import FrozenIncrement, PseudoLabelIncrement
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.training.loop import Progress, learn_step
 from ssul.training.objective import Objective, Supervised
 
 if TYPE_CHECKING:
-    from tests.conftest import PictureBook
+    from tests.conftest import HandmadeDataset
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "method"
 METHODS = sorted(path.stem for path in CONF.glob("*.yaml"))
@@ -43,27 +43,29 @@ OFF: dict[str, Any] = {
     "weight_transfer": False,
 }
 Trained = Callable[..., IncrementalDeepLab]
-Drawn = Callable[..., tuple[Tensor, Tensor]]
+ShapesParams = Callable[..., tuple[Tensor, Tensor]]
 
 
-def method_of(name: str, **changes: Any) -> Method:
-    return Method.model_validate({**yaml.safe_load((CONF / f"{name}.yaml").read_text(encoding="utf-8")), **changes})
+def method_of(name: str, **changes: Any) -> MethodParams:
+    return MethodParams.model_validate(
+        {**yaml.safe_load((CONF / f"{name}.yaml").read_text(encoding="utf-8")), **changes}
+    )
 
 
-def labels_of(method: Method) -> LabelSpace:
+def labels_of(method: MethodParams) -> LabelSpace:
     return LabelSpace(GROUPS, method.unknown, method.activation)
 
 
-def prepared(method: Method, model: IncrementalDeepLab) -> Objective:
+def prepared(method: MethodParams, model: IncrementalDeepLab) -> Objective:
     torch.manual_seed(9)
-    return increment_of(method, model, labels_of(method), NEW).train()
+    return build_objective(method, model, labels_of(method), NEW).train()
 
 
 def what_learns(objective: Objective, images: Tensor, target: Tensor) -> set[str]:
     """The tensors of the network's state that two iterations change."""
     before = {name: tensor.clone() for name, tensor in objective.model.state_dict().items()}
     optimizer = torch.optim.SGD([p for p in objective.model.parameters() if p.requires_grad], lr=0.05)
-    for _ in objective.survey([(images, target)]):
+    for _ in objective.calibrate([(images, target)]):
         pass
     for _ in range(2):
         optimizer.zero_grad()
@@ -91,7 +93,7 @@ def test_each_file_of_methods_gives_its_objective(trained: Trained, name: str, k
     objective = prepared(method, model)
     assert type(objective) is kind
     assert objective.model is model
-    assert objective.labels == labels_of(method).grown(NEW)
+    assert objective.labels == labels_of(method).with_step(NEW)
     assert model.head_sizes == objective.labels.head_sizes
 
 
@@ -118,7 +120,7 @@ def test_the_settings_of_plop_reach_it_and_grow_with_the_classes(trained: Traine
 @pytest.mark.parametrize("frozen", [True, False], ids=["norms frozen", "norms adapt"])
 @pytest.mark.parametrize("name", ["finetune", "mib", "plop", "ssul"])
 def test_norms_neither_adapt_nor_learn_where_a_method_freezes_them(
-    trained: Trained, drawn: Drawn, name: str, frozen: bool
+    trained: Trained, drawn: ShapesParams, name: str, frozen: bool
 ) -> None:
     method = method_of(name, freeze=False, freeze_norm=frozen)
     objective = prepared(method, trained(labels_of(method)))
@@ -140,18 +142,18 @@ def test_norms_neither_adapt_nor_learn_where_a_method_freezes_them(
         ({"freeze_norm": False}, FrozenIncrement),
         ({"loss": "ce"}, FrozenIncrement),
         ({"loss": "focal"}, FrozenIncrement),
-        ({"freeze": False}, DistilledIncrement),
+        ({"freeze": False}, PseudoLabelIncrement),
         ({"freeze": False, "pseudo_labels": False}, Supervised),
         (OFF, Supervised),
     ],
     ids=str,
 )
 def test_each_part_of_ssul_can_be_turned_off_alone(
-    trained: Trained, drawn: Drawn, changes: dict[str, Any], kind: type[Objective]
+    trained: Trained, drawn: ShapesParams, changes: dict[str, Any], kind: type[Objective]
 ) -> None:
     method = method_of("ssul", **changes)
     old = labels_of(method)
-    grown = old.grown(NEW)
+    with_step = old.with_step(NEW)
     model = trained(old)
     fresh = copy.deepcopy(model)
     torch.manual_seed(9)
@@ -160,7 +162,7 @@ def test_each_part_of_ssul_can_be_turned_off_alone(
     assert type(objective) is kind
 
     # what is old is as it was, and the newest head is a copy of the unknown one's exactly with the transfer
-    newest = len(grown.head_sizes) - 1
+    newest = len(with_step.head_sizes) - 1
     state, before = model.state_dict(), fresh.state_dict()
     changed = {name.split(".")[1] for name in state if not torch.equal(state[name], before[name])}
     assert changed == ({str(newest)} if method.weight_transfer and method.unknown else set())
@@ -170,7 +172,7 @@ def test_each_part_of_ssul_can_be_turned_off_alone(
     assert threshold == (0.7 if method.pseudo_labels else None)
 
     # what learns: everything, or the heads that the freezing leaves; norms exactly where they are not frozen
-    images, target = drawn(*range(old.first_class_channel), *map(grown.channel_of, NEW))
+    images, target = drawn(*range(old.first_class_channel), *map(with_step.channel_of, NEW))
     learned = what_learns(objective, images, target)
     heads = ((0, 1, newest) if method.unknown else (newest,)) if method.freeze else tuple(range(newest + 1))
     norms = {name for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)}
@@ -184,13 +186,13 @@ def test_each_part_of_ssul_can_be_turned_off_alone(
     assert learned == may_learn
 
 
-def test_ssul_with_everything_off_is_fine_tuning_step_for_step(trained: Trained, drawn: Drawn) -> None:
+def test_ssul_with_everything_off_is_fine_tuning_step_for_step(trained: Trained, drawn: ShapesParams) -> None:
     told: list[list[float]] = []
     states: list[dict[str, Tensor]] = []
     for method in (method_of("finetune"), method_of("ssul", **OFF)):
         model = trained(labels_of(method), dtype=torch.float32).train()
         objective = prepared(method, model)
-        groups = model.trainable_groups(0.05, trunk_ratio=0.1, slow_head=None, slow_ratio=1.0)
+        groups = model.parameter_groups(0.05, backbone_ratio=0.1, low_lr_head=None, low_lr_ratio=1.0)
         batches = [
             ((60 * images + 120).clamp(0, 255).to(torch.uint8), target)
             for images, target in (drawn(0, 4, 5, dtype=torch.float32, seed=seed) for seed in range(4))
@@ -222,7 +224,7 @@ def run(objective: Objective, batches: list[tuple[Tensor, Tensor]], groups: list
 
 
 @pytest.fixture
-def dataset(book: "PictureBook") -> SegmentationDataset:
+def dataset(book: "HandmadeDataset") -> SegmentationDataset:
     """new0, new1 with new classes, old0, old1 with old ones; all with background, void and something salient."""
     for number, (name, ids) in enumerate({"new0": (2, 4), "new1": (4, 2), "old0": (3, 5), "old1": (1, 3)}.items()):
         mask = np.kron([[0, ids[0], 0], [ids[1], VOID, 0]], np.ones((16, 12)))
@@ -238,7 +240,7 @@ def test_every_method_learns_with_memory(trained: Trained, dataset: Segmentation
     old = labels_of(method)
     model = trained(old, Architecture("small", head, 8, 16), torch.float32)
     objective = prepared(method, model)
-    shift = {"unshifted": method.faults.memory_labels}
+    shift = {"without_unknown_shift": method.published_bugs.memory_labels}
     order = SampleOrder(
         (Item("new0", NEW), Item("new1", NEW)),
         (Item("old0", (3, 1), **shift), Item("old1", (3, 1), **shift)),
@@ -246,17 +248,17 @@ def test_every_method_learns_with_memory(trained: Trained, dataset: Segmentation
         seed=0,
         step=2,
     )
-    variation = Variation(40, (0.8, 1.25), method.faults.padding)
-    batches = list(training_batches(order, dataset, objective.labels, variation, iterations=2, workers=0))
+    augmentation = Augmentation(40, (0.8, 1.25), method.published_bugs.padding)
+    batches = list(training_loader(order, dataset, objective.labels, augmentation, iterations=2, workers=0))
     seen = {int(channel) for _, target in batches for channel in target.unique()}
     assert {objective.labels.channel_of(class_id) for class_id in NEW} <= seen  # of new images
-    assert seen & set(range(old.first_class_channel, old.channel_count))  # of memory
-    for _ in objective.survey([(normalise(images), target) for images, target in batches]):
+    assert seen & set(range(old.first_class_channel, old.num_channels))  # of memory
+    for _ in objective.calibrate([(normalise(images), target) for images, target in batches]):
         pass
     before = {key: tensor.clone() for key, tensor in model.heads[-1].state_dict().items()}
-    groups = model.trainable_groups(0.05, trunk_ratio=0.1, slow_head=None, slow_ratio=1.0)
+    groups = model.parameter_groups(0.05, backbone_ratio=0.1, low_lr_head=None, low_lr_ratio=1.0)
     told = run(objective, batches, groups)
     assert len(told) == 2
     assert all(np.isfinite(state.loss) for state in told)
-    assert not torch.equal(model.heads[-1].state_dict()["score.weight"], before["score.weight"])
+    assert not torch.equal(model.heads[-1].state_dict()["classifier.weight"], before["classifier.weight"])
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())

@@ -23,7 +23,7 @@ from ssul.model.deeplab import Architecture, IncrementalDeepLab
 OLD = LabelSpace(((3, 1), (5,)), unknown=False, activation="softmax")
 NEW = (2, 4)
 Trained = Callable[..., IncrementalDeepLab]
-Drawn = Callable[..., tuple[Tensor, Tensor]]
+ShapesParams = Callable[..., tuple[Tensor, Tensor]]
 
 
 def column(*scores: float) -> Tensor:
@@ -52,7 +52,7 @@ def naive_distillation(logits: Tensor, old_logits: Tensor) -> Tensor:
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits of student and teacher, and a target of the grown label space."""
+    """Logits of student and teacher, and a target of the with_step label space."""
     old, new = draw(st.integers(1, 4)), draw(st.integers(1, 3))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 10_000)))
     logits = 3 * torch.randn(2, old + new, 2, 3, generator=generator, dtype=torch.float64)
@@ -167,7 +167,7 @@ def test_the_gradients_are_right() -> None:
 
 @pytest.mark.parametrize("new", [(2,), (2, 4), (2, 4, 6)])
 def test_new_classes_and_background_share_the_backgrounds_probability_evenly(
-    trained: Trained, drawn: Drawn, architecture: Architecture, new: tuple[int, ...]
+    trained: Trained, drawn: ShapesParams, architecture: Architecture, new: tuple[int, ...]
 ) -> None:
     model, (images, _) = trained(OLD, architecture), drawn()
     with torch.no_grad():
@@ -177,19 +177,19 @@ def test_new_classes_and_background_share_the_backgrounds_probability_evenly(
         after = model.eval()(images).softmax(dim=1)
     share = before[:, :1] / (len(new) + 1)
     torch.testing.assert_close(after[:, :1], share)
-    torch.testing.assert_close(after[:, OLD.channel_count :], share.expand(-1, len(new), -1, -1))
-    torch.testing.assert_close(after[:, 1 : OLD.channel_count], before[:, 1:])
+    torch.testing.assert_close(after[:, OLD.num_channels :], share.expand(-1, len(new), -1, -1))
+    torch.testing.assert_close(after[:, 1 : OLD.num_channels], before[:, 1:])
     assert before[:, 0].max() - before[:, 0].min() > 0.01  # the case is not an empty one
 
 
-def test_at_the_start_it_distils_what_it_already_knows(trained: Trained, drawn: Drawn) -> None:
+def test_at_the_start_it_distils_what_it_already_knows(trained: Trained, drawn: ShapesParams) -> None:
     """What the student gives background and new classes together is what the teacher gives the background."""
     model, (images, target) = trained(OLD), drawn(0, 4, 5)
     with torch.no_grad():
         scores = model(images).softmax(dim=1)
     objective = prepare_increment(model, OLD, NEW, distillation=10.0)
     loss = objective.eval()(images, target)
-    entropy = torch.special.entr(scores).sum(dim=1).mean() / OLD.channel_count
+    entropy = torch.special.entr(scores).sum(dim=1).mean() / OLD.num_channels
     torch.testing.assert_close(loss.parts["distillation"], entropy)
 
 
@@ -199,8 +199,8 @@ def test_sharing_changes_no_other_channel_and_only_the_backgrounds_bias(trained:
     model.grow(2)
     share_background(model, OLD)
     after = model.state_dict()
-    assert [name for name in before if not torch.equal(after[name], before[name])] == ["heads.0.score.bias"]
-    moved = before["heads.0.score.bias"] - after["heads.0.score.bias"]
+    assert [name for name in before if not torch.equal(after[name], before[name])] == ["heads.0.classifier.bias"]
+    moved = before["heads.0.classifier.bias"] - after["heads.0.classifier.bias"]
     assert moved.tolist() == pytest.approx([math.log(3), 0.0, 0.0])
 
 
@@ -208,7 +208,7 @@ def test_sharing_changes_no_other_channel_and_only_the_backgrounds_bias(trained:
 
 
 def test_a_step_is_cross_entropy_plus_weighed_distillation_of_the_network_before(
-    trained: Trained, drawn: Drawn, architecture: Architecture
+    trained: Trained, drawn: ShapesParams, architecture: Architecture
 ) -> None:
     model, (images, target) = trained(OLD, architecture), drawn(0, 2, 4, 5)
     past = copy.deepcopy(model).eval()
@@ -217,14 +217,14 @@ def test_a_step_is_cross_entropy_plus_weighed_distillation_of_the_network_before
     loss = objective(images, target)
     with torch.no_grad():
         logits = copy.deepcopy(model).train()(images)
-        learned = naive_cross_entropy(logits, target, OLD.channel_count)
+        learned = naive_cross_entropy(logits, target, OLD.num_channels)
         kept = naive_distillation(logits, past(images))
     torch.testing.assert_close(loss.total.detach(), learned + 7.0 * kept)
     torch.testing.assert_close(loss.parts, {"cross_entropy": learned, "distillation": kept})
-    assert objective.labels == OLD.grown(NEW)
+    assert objective.labels == OLD.with_step(NEW)
 
 
-def test_everything_learns_and_the_teacher_does_not(trained: Trained, drawn: Drawn) -> None:
+def test_everything_learns_and_the_teacher_does_not(trained: Trained, drawn: ShapesParams) -> None:
     model, (images, target) = trained(OLD), drawn(0, 4, 5)
     objective = prepare_increment(model, OLD, NEW, distillation=10.0).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

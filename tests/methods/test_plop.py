@@ -23,13 +23,13 @@ from ssul.methods.plop.thresholds import (
     published_entropy,
     published_median,
 )
-from ssul.model.deeplab import Architecture, Features, IncrementalDeepLab, seen_by_heads
+from ssul.model.deeplab import Architecture, Features, IncrementalDeepLab, head_input
 from ssul.training.objective import Batch
 
 OLD = LabelSpace(((3, 1), (5,)), unknown=False, activation="softmax")
 NEW = (2, 4)
 Trained = Callable[..., IncrementalDeepLab]
-Drawn = Callable[..., tuple[Tensor, Tensor]]
+ShapesParams = Callable[..., tuple[Tensor, Tensor]]
 
 
 class Replayed:
@@ -51,7 +51,7 @@ def surveyed(
     pod_logits: float = 0.0005,
 ) -> PlopIncrement:
     objective = prepare_increment(model, OLD, NEW, pod=pod, pod_logits=pod_logits, entropy=entropy)
-    for _ in objective.survey(Replayed(*batches)):
+    for _ in objective.calibrate(Replayed(*batches)):
         pass
     return objective
 
@@ -165,7 +165,7 @@ def test_medians_are_torchs_to_the_bit_however_the_values_come(parts: list[list[
         for part in parts:
             values = torch.tensor([value for value, _ in part], dtype=torch.float32)
             tally.add(values, torch.tensor([kind for _, kind in part], dtype=torch.int64))
-        tally.turn()
+        tally.next_pass()
     found = tally.medians()
     for kind in range(3):
         values = torch.tensor([value for part in parts for value, k in part if k == kind], dtype=torch.float32)
@@ -178,7 +178,7 @@ def test_medians_of_many_values_that_share_their_upper_bits_are_exact(count: int
     tally = _Medians(2)
     for _ in range(tally.passes):
         tally.add(values, torch.ones(count, dtype=torch.int64))
-        tally.turn()
+        tally.next_pass()
     assert tally.medians().tolist() == [0.0, values.median().item()]
 
 
@@ -226,7 +226,7 @@ def test_the_histogram_counts_values_in_bins_of_a_hundredth() -> None:
     tally = _Histogram(3)
     tally.add(torch.tensor([0.0, 0.0099, 0.5, 0.999, 1.0]), torch.tensor([0, 0, 0, 2, 2]))
     tally.add(torch.tensor([0.5]), torch.tensor([0]))
-    tally.turn()
+    tally.next_pass()
     assert tally.counts.nonzero().tolist() == [[0, 0], [0, 50], [2, 99]]
     assert tally.counts[[0, 0, 2], [0, 50, 99]].tolist() == [2, 2, 2]
     assert tally.medians().shape == (3,)
@@ -289,10 +289,10 @@ def test_each_image_is_weighed_by_its_own_accepted_share(trained: Trained) -> No
     assert factor.tolist() == pytest.approx([3 / 4, 1 / 2, 0.0], abs=1e-6)  # no such pixel: 0, as published
 
 
-# ---- the survey -----------------------------------------------------------------------------------------------------
+# ---- the calibrate -----------------------------------------------------------------------------------------------------
 
 
-def test_the_survey_finds_each_classs_median_over_background_pixels(trained: Trained, drawn: Drawn) -> None:
+def test_the_survey_finds_each_classs_median_over_background_pixels(trained: Trained, drawn: ShapesParams) -> None:
     # old classes are annotated in memory images; their pixels are not looked at
     model, batches = trained(OLD), [drawn(0, 4, 5, seed=1), drawn(0, 1, 2, 3, seed=2)]
     with torch.no_grad():
@@ -308,18 +308,18 @@ def test_the_survey_finds_each_classs_median_over_background_pixels(trained: Tra
 
 @pytest.mark.parametrize(("entropy", "passes"), [("exact", 2), ("published", 1)])
 def test_the_survey_tells_each_batch_of_its_passes(
-    trained: Trained, drawn: Drawn, entropy: Entropy, passes: int
+    trained: Trained, drawn: ShapesParams, entropy: Entropy, passes: int
 ) -> None:
     objective = prepare_increment(trained(OLD), OLD, NEW, pod=0.01, pod_logits=0.0005, entropy=entropy)
     batches = Replayed(drawn(0, 4), drawn(0, 5), drawn(0))
-    assert list(objective.survey(batches)) == [0, 1, 2] * passes
+    assert list(objective.calibrate(batches)) == [0, 1, 2] * passes
     assert batches.passes == passes
 
 
 def test_medians_are_never_below_the_least(trained: Trained) -> None:
     model = trained(OLD)
     with torch.no_grad():
-        model.heads[0].score.bias[0] = 1000.0  # type: ignore[union-attr, index]  # sure of background everywhere
+        model.heads[0].classifier.bias[0] = 1000.0  # type: ignore[union-attr, index]  # sure of background everywhere
     images = torch.randn(1, 3, 33, 33, dtype=torch.float64)
     objective = surveyed(model, (images, torch.zeros(1, 33, 33, dtype=torch.uint8)))
     assert objective.medians.tolist() == pytest.approx([LEAST_MEDIAN] * 4)  # type: ignore[operator]
@@ -327,7 +327,7 @@ def test_medians_are_never_below_the_least(trained: Trained) -> None:
     assert (labels.item(), factor.item()) == (0, pytest.approx(1.0, abs=1e-5))
 
 
-def test_the_published_survey_divides_by_all_classes_and_bins(trained: Trained, drawn: Drawn) -> None:
+def test_the_published_survey_divides_by_all_classes_and_bins(trained: Trained, drawn: ShapesParams) -> None:
     model, (images, target) = trained(OLD), drawn(0, 4, 5)
     with torch.no_grad():
         scores = model(images).softmax(dim=1)
@@ -340,10 +340,10 @@ def test_the_published_survey_divides_by_all_classes_and_bins(trained: Trained, 
         assert objective.medians[c].item() == pytest.approx(max(expected, LEAST_MEDIAN), rel=1e-5)  # type: ignore[index]
 
 
-def test_without_a_survey_it_refuses_to_learn(trained: Trained, drawn: Drawn) -> None:
+def test_without_a_survey_it_refuses_to_learn(trained: Trained, drawn: ShapesParams) -> None:
     """All would be void, and nothing but the distillation learned."""
     objective = prepare_increment(trained(OLD), OLD, NEW, pod=0.01, pod_logits=0.0005, entropy="exact")
-    with pytest.raises(RuntimeError, match="survey"):
+    with pytest.raises(RuntimeError, match="calibrate"):
         objective(*drawn(0, 4))
 
 
@@ -351,9 +351,9 @@ def test_without_a_survey_it_refuses_to_learn(trained: Trained, drawn: Drawn) ->
 
 
 def layers_and_logits(model: IncrementalDeepLab, images: Tensor) -> tuple[list[Tensor], Tensor]:
-    """What the small network gives before each stage's ReLU, its pyramid, and its logits; without dropout."""
+    """What the small network gives before each stage's ReLU, its aspp, and its logits; without dropout."""
     layers, low, x = [], None, images
-    for position, child in enumerate(model.trunk.children()):
+    for position, child in enumerate(model.backbone.children()):
         if position < 2:
             x = child(x)
             continue
@@ -361,9 +361,9 @@ def layers_and_logits(model: IncrementalDeepLab, images: Tensor) -> tuple[list[T
         layers.append(before)
         x = before.relu()
         low = x if low is None else low
-    pyramid = model.aspp(x)
-    seen = seen_by_heads(Features(pyramid, model.low(low) if model.architecture.is_plus else None))
-    return [*layers, pyramid], torch.cat([head(seen) for head in model.heads], dim=1)
+    aspp = model.aspp(x)
+    seen = head_input(Features(aspp, model.low(low) if model.architecture.is_plus else None))
+    return [*layers, aspp], torch.cat([head(seen) for head in model.heads], dim=1)
 
 
 def textbook_pod(ours: Tensor, theirs: Tensor) -> Tensor:
@@ -418,7 +418,7 @@ def textbook_step(
     return learned, torch.stack(tensors).mean()
 
 
-def test_a_step_is_the_textbooks(trained: Trained, drawn: Drawn, architecture: Architecture) -> None:
+def test_a_step_is_the_textbooks(trained: Trained, drawn: ShapesParams, architecture: Architecture) -> None:
     model, (images, target) = trained(OLD, architecture), drawn(0, 2, 4, 5)
     teacher = copy.deepcopy(model)
     objective = surveyed(model, (images, target)).train()
@@ -443,7 +443,7 @@ def test_a_step_is_the_textbooks(trained: Trained, drawn: Drawn, architecture: A
         torch.testing.assert_close(parameter.grad, expected, rtol=0, atol=tolerance, msg=name)
 
 
-def test_everything_learns_and_the_teacher_does_not(trained: Trained, drawn: Drawn) -> None:
+def test_everything_learns_and_the_teacher_does_not(trained: Trained, drawn: ShapesParams) -> None:
     model, (images, target) = trained(OLD), drawn(0, 4, 5)
     objective = surveyed(model, (images, target)).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -460,7 +460,7 @@ def test_everything_learns_and_the_teacher_does_not(trained: Trained, drawn: Dra
     assert {name.removeprefix("model.") for name in objective.state_dict()} == set(model.state_dict())
 
 
-def test_it_starts_with_even_shares_of_the_background_as_mib_does(trained: Trained, drawn: Drawn) -> None:
+def test_it_starts_with_even_shares_of_the_background_as_mib_does(trained: Trained, drawn: ShapesParams) -> None:
     model, (images, _) = trained(OLD), drawn(0)
     with torch.no_grad():
         before = model(images).softmax(1)
@@ -470,7 +470,7 @@ def test_it_starts_with_even_shares_of_the_background_as_mib_does(trained: Train
 
 
 def test_in_evaluation_nothing_lies_between_student_and_teacher_but_the_folded_logits(
-    trained: Trained, drawn: Drawn
+    trained: Trained, drawn: ShapesParams
 ) -> None:
     """Logits that share a probability do not add up to the logit that they came from: this much POD asks at once."""
     model, (images, target) = trained(OLD), drawn(0, 4)

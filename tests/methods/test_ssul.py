@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-import ssul.methods.ssul
+import ssul.methods.ssul.increment
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
-from ssul.methods.ssul.increment import DistilledIncrement, FrozenIncrement, learning_heads, prepare_increment
-from ssul.model.deeplab import Architecture, Features, IncrementalDeepLab, seen_by_heads
+from ssul.methods.ssul.increment import FrozenIncrement, PseudoLabelIncrement, learning_heads, prepare_increment
+from ssul.model.deeplab import Architecture, Features, IncrementalDeepLab, head_input
 from ssul.training.losses import focal
 from ssul.training.objective import Objective, Supervised
 
@@ -46,20 +46,20 @@ def network(
         for norm in norms:
             norm.momentum = 0.1
         for head in model.eval().heads:
-            assert isinstance(head.score, nn.Conv2d)
-            assert head.score.bias is not None
-            spread, centre = torch.std_mean(head(seen_by_heads(model.features(pictures))), dim=(0, 2, 3))
-            head.score.weight *= (3 / spread)[:, None, None, None]
-            head.score.bias.copy_((head.score.bias - centre) * 3 / spread)
+            assert isinstance(head.classifier, nn.Conv2d)
+            assert head.classifier.bias is not None
+            spread, centre = torch.std_mean(head(head_input(model.features(pictures))), dim=(0, 2, 3))
+            head.classifier.weight *= (3 / spread)[:, None, None, None]
+            head.classifier.bias.copy_((head.classifier.bias - centre) * 3 / spread)
     return model.train()
 
 
 def batch(labels: LabelSpace, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    """Pictures, and a target of the grown label space as `encode` makes it: no old classes, some void."""
+    """Pictures, and a target of the with_step label space as `encode` makes it: no old classes, some void."""
     generator = torch.Generator().manual_seed(2)
     images = torch.randn(3, 3, 33, 33, generator=generator).to(dtype)
-    grown = labels.grown(NEW)
-    values = [*range(grown.first_class_channel), *map(grown.channel_of, NEW), VOID]
+    with_step = labels.with_step(NEW)
+    values = [*range(with_step.first_class_channel), *map(with_step.channel_of, NEW), VOID]
     chosen = torch.randint(len(values), (3, 33, 33), generator=generator)
     return images, torch.tensor(values, dtype=torch.uint8)[chosen]
 
@@ -73,7 +73,7 @@ def prepared(labels: LabelSpace, model: IncrementalDeepLab | None = None, **swit
 
 
 def learn(objective: Objective, images: Tensor, target: Tensor, *, iterations: int = 3, lr: float = 0.05) -> None:
-    groups = objective.model.trainable_groups(lr, trunk_ratio=1.0, slow_head=None, slow_ratio=1.0)
+    groups = objective.model.parameter_groups(lr, backbone_ratio=1.0, low_lr_head=None, low_lr_ratio=1.0)
     optimizer = torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True, weight_decay=1e-4)
     for _ in range(iterations):
         optimizer.zero_grad()
@@ -89,20 +89,22 @@ def what_learns(objective: Objective, images: Tensor, target: Tensor) -> set[str
 
 
 def convolutions(*heads: int) -> set[str]:
-    return {f"heads.{head}.{name}" for head in heads for name in ("conv.weight", "score.weight", "score.bias")}
+    return {
+        f"heads.{head}.{name}" for head in heads for name in ("conv.weight", "classifier.weight", "classifier.bias")
+    }
 
 
 @pytest.fixture
 def completed(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     """The targets that the objective completes with pseudo-labels, in order."""
     seen: list[Tensor] = []
-    original: Callable[..., Tensor] = ssul.methods.ssul.complete_upsampled
+    original: Callable[..., Tensor] = ssul.methods.ssul.add_pseudo_labels_low_res
 
     def complete(*arguments: Any) -> Tensor:
         seen.append(original(*arguments))
         return seen[-1]
 
-    monkeypatch.setattr(ssul.methods.ssul, "complete_upsampled", complete)
+    monkeypatch.setattr(ssul.methods.ssul.increment, "add_pseudo_labels_low_res", complete)
     return seen
 
 
@@ -140,13 +142,13 @@ def textbook_step(
     labelled[fill] = channel[fill]
 
     if student.architecture.is_plus:
-        stem_and_first_stage, others = (nn.Sequential(*list(student.trunk)[place]) for place in FIRST_AND_OTHERS)  # type: ignore[call-overload]
+        stem_and_first_stage, others = (nn.Sequential(*list(student.backbone)[place]) for place in FIRST_AND_OTHERS)  # type: ignore[call-overload]
         early = stem_and_first_stage(images)
-        pyramid = dropout(student.aspp(others(early)))
-        pyramid = functional.interpolate(pyramid, size=early.shape[-2:], mode="bilinear", align_corners=False)
-        features = torch.cat([student.low(early), pyramid], dim=1)
+        aspp = dropout(student.aspp(others(early)))
+        aspp = functional.interpolate(aspp, size=early.shape[-2:], mode="bilinear", align_corners=False)
+        features = torch.cat([student.low(early), aspp], dim=1)
     else:
-        features = dropout(student.aspp(student.trunk(images)))
+        features = dropout(student.aspp(student.backbone(images)))
     logits = torch.cat([head(features) for head in student.heads], dim=1)
     logits = functional.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
     if old.activation == "softmax":
@@ -262,7 +264,7 @@ def test_with_every_switch_off_it_is_plain_fine_tuning_iteration_for_iteration()
         optimizer.zero_grad()
         functional.cross_entropy(plain(images), target.long(), ignore_index=255).backward()
         optimizer.step()
-    groups = model.trainable_groups(0.05, trunk_ratio=1.0, slow_head=None, slow_ratio=1.0)
+    groups = model.parameter_groups(0.05, backbone_ratio=1.0, low_lr_head=None, low_lr_ratio=1.0)
     ours = torch.optim.SGD(groups, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4)
     for iteration in range(3):
         torch.manual_seed(100 + iteration)
@@ -377,7 +379,7 @@ def test_the_teacher_is_the_network_of_the_step_before_in_evaluation(completed: 
     past = copy.deepcopy(model).eval()
     prepared(SSUL, model, **{**ON, "freeze": freeze})(images, target)
     with torch.no_grad():
-        expected = SSUL.complete(target, past(images), 0.7)
+        expected = SSUL.add_pseudo_labels(target, past(images), 0.7)
     assert torch.equal(completed[0], expected)
 
 
@@ -410,7 +412,7 @@ def test_the_student_drops_out_and_the_teacher_does_not(completed: list[Tensor],
 @pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])
 def test_the_teacher_is_no_part_of_what_is_optimised_or_saved(freeze: bool) -> None:
     objective = prepared(SSUL, **{**ON, "freeze": freeze})
-    assert isinstance(objective, FrozenIncrement if freeze else DistilledIncrement)
+    assert isinstance(objective, FrozenIncrement if freeze else PseudoLabelIncrement)
     assert {id(p) for p in objective.parameters()} == {id(p) for p in objective.model.parameters()}
     assert {name.removeprefix("model.") for name in objective.state_dict()} == set(objective.model.state_dict())
 
@@ -435,10 +437,10 @@ def test_in_v3_plus_the_student_drops_out_the_pyramid_alone_and_the_teacher_noth
     prepared(SSUL, model, **{**ON, "freeze": freeze})(images, target)
     (features,) = scored
     assert features.low is not None
-    assert (features.pyramid == 0).float().mean() > 0.8
+    assert (features.aspp == 0).float().mean() > 0.8
     assert (features.low == 0).float().mean() < 0.8
     with torch.no_grad():
-        assert torch.equal(completed[0], SSUL.complete(target, past(images), 0.7))
+        assert torch.equal(completed[0], SSUL.add_pseudo_labels(target, past(images), 0.7))
 
 
 @pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])

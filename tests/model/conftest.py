@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 
-SMALL = Architecture(trunk="small", head="deeplabv3", output_stride=8, width=16)
+SMALL = Architecture(backbone="small", head="deeplabv3", output_stride=8, width=16)
 
 
 @pytest.fixture

@@ -1,16 +1,16 @@
-"""The pyramid: five views of the features, seen at the rates of the papers."""
+"""The aspp: five views of the features, seen at the rates of the papers."""
 
 import pytest
 import torch
 from torch import nn
 from torchvision.models.segmentation import deeplabv3
 
-from ssul.model.aspp import RATES, Aspp, convolution
+from ssul.model.aspp import ASPP, RATES, convolution
 
 Rates = tuple[int, int, int]
 
 
-def randomised(aspp: Aspp) -> Aspp:
+def randomised(aspp: ASPP) -> ASPP:
     """With norms that do something, as after training."""
     for module in aspp.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -23,7 +23,7 @@ def randomised(aspp: Aspp) -> Aspp:
 @pytest.mark.parametrize("rates", RATES.values())
 def test_it_computes_what_torchvisions_pyramid_computes_with_the_same_weights(rates: Rates) -> None:
     torch.manual_seed(0)
-    aspp, theirs = randomised(Aspp(12, 8, rates)).eval(), deeplabv3.ASPP(12, list(rates), 8).eval()
+    aspp, theirs = randomised(ASPP(12, 8, rates)).eval(), deeplabv3.ASPP(12, list(rates), 8).eval()
     theirs.load_state_dict(dict(zip(theirs.state_dict(), aspp.state_dict().values(), strict=True)))
     features = torch.randn(2, 12, 40, 27)
     torch.testing.assert_close(aspp(features), theirs(features))
@@ -31,7 +31,7 @@ def test_it_computes_what_torchvisions_pyramid_computes_with_the_same_weights(ra
 
 @pytest.mark.parametrize(("output_stride", "rates"), [(16, (6, 12, 18)), (8, (12, 24, 36))])
 def test_its_dilated_branches_look_as_far_as_the_output_stride_asks(output_stride: int, rates: Rates) -> None:
-    aspp = Aspp(1, 1, RATES[output_stride]).eval()
+    aspp = ASPP(1, 1, RATES[output_stride]).eval()
     impulse = torch.zeros(1, 1, 81, 81)
     impulse[..., 40, 40] = 1.0
     for branch, rate in zip(list(aspp.branches)[1:], rates, strict=True):
@@ -41,7 +41,7 @@ def test_its_dilated_branches_look_as_far_as_the_output_stride_asks(output_strid
 
 
 def test_it_does_not_drop_out_itself() -> None:
-    aspp, features = Aspp(12, 8, RATES[8]).train(), torch.randn(2, 12, 5, 5)
+    aspp, features = ASPP(12, 8, RATES[8]).train(), torch.randn(2, 12, 5, 5)
     assert torch.equal(aspp(features), aspp(features))
 
 
@@ -65,8 +65,8 @@ def test_a_1x1_convolution_stays_what_it_is() -> None:
 
 def test_a_separable_pyramid_has_the_weights_of_its_halves() -> None:
     weights = {
-        separable: sum(p.numel() for p in Aspp(12, 8, RATES[16], separable=separable).parameters())
+        separable: sum(p.numel() for p in ASPP(12, 8, RATES[16], separable=separable).parameters())
         for separable in (False, True)
     }
     assert weights[False] - weights[True] == 3 * (12 * 8 * 9 - (12 * 9 + 12 * 8))
-    assert Aspp(12, 8, RATES[16], separable=True).eval()(torch.randn(1, 12, 5, 7)).shape == (1, 8, 5, 7)
+    assert ASPP(12, 8, RATES[16], separable=True).eval()(torch.randn(1, 12, 5, 7)).shape == (1, 8, 5, 7)

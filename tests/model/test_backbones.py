@@ -1,4 +1,4 @@
-"""The trunks: strides, dilations, and weights that are torchvision's or refused."""
+"""The backbones: strides, dilations, and weights that are torchvision's or refused."""
 
 import pickle
 from pathlib import Path
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from ssul.errors import UserError
-from ssul.model.backbones import build_trunk, low_level_channels, run_stages, trunk_channels
+from ssul.model.backbones import backbone_channels, build_backbone, forward_stages, low_level_channels
 
 REAL_WEIGHTS = Path(__file__).parents[3] / "shared" / "weights" / "mobilenet_v2_imagenet.pth"
 TRUNKS = ["small", "mobilenet_v2", "resnet50", pytest.param("resnet101", marks=pytest.mark.slow)]
@@ -54,11 +54,11 @@ def weights_of_mobilenet(mobilenet: models.MobileNetV2, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("output_stride", [8, 16])
 @pytest.mark.parametrize("name", TRUNKS)
 def test_features_are_smaller_by_the_output_stride(name: str, output_stride: int) -> None:
-    trunk = build_trunk(name, output_stride).eval()
+    backbone = build_backbone(name, output_stride).eval()
     with torch.no_grad():
-        assert trunk(pictures(64)).shape == (1, trunk_channels(name), 64 // output_stride, 64 // output_stride)
+        assert backbone(pictures(64)).shape == (1, backbone_channels(name), 64 // output_stride, 64 // output_stride)
         odd = -(-33 // output_stride)
-        assert trunk(pictures(33)).shape == (1, trunk_channels(name), odd, odd)
+        assert backbone(pictures(33)).shape == (1, backbone_channels(name), odd, odd)
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,10 @@ def test_features_are_smaller_by_the_output_stride(name: str, output_stride: int
     ],
 )
 def test_mobilenets_last_blocks_dilate_instead_of_striding(output_stride: int, dilations: dict[int, int]) -> None:
-    trunk, theirs = build_trunk("mobilenet_v2", output_stride), models.mobilenet_v2().features
-    assert isinstance(trunk, nn.Sequential)
-    assert len(trunk) == 18
-    for position, block in enumerate(trunk):
+    backbone, theirs = build_backbone("mobilenet_v2", output_stride), models.mobilenet_v2().features
+    assert isinstance(backbone, nn.Sequential)
+    assert len(backbone) == 18
+    for position, block in enumerate(backbone):
         expected = [(1, dilations[position])] if position in dilations else geometry(theirs[position])
         assert geometry(block) == expected, position
 
@@ -84,35 +84,35 @@ def test_mobilenets_last_blocks_dilate_instead_of_striding(output_stride: int, d
 def test_resnets_last_stages_dilate_instead_of_striding(
     output_stride: int, layer3: list[tuple[int, int]], layer4: list[tuple[int, int]]
 ) -> None:
-    trunk = build_trunk("resnet50", output_stride)
-    assert isinstance(trunk, nn.Sequential)
-    assert geometry(trunk[-2]) == layer3
-    assert geometry(trunk[-1]) == layer4
+    backbone = build_backbone("resnet50", output_stride)
+    assert isinstance(backbone, nn.Sequential)
+    assert geometry(backbone[-2]) == layer3
+    assert geometry(backbone[-1]) == layer4
 
 
 def test_mobilenet_is_torchvisions_bit_for_bit_up_to_the_block_that_no_longer_strides(
     mobilenet: models.MobileNetV2, weights_of_mobilenet: Path
 ) -> None:
-    trunk = build_trunk("mobilenet_v2", 16, str(weights_of_mobilenet)).eval()
-    assert isinstance(trunk, nn.Sequential)
+    backbone = build_backbone("mobilenet_v2", 16, str(weights_of_mobilenet)).eval()
+    assert isinstance(backbone, nn.Sequential)
     with torch.no_grad():
-        assert torch.equal(trunk[:14](pictures()), mobilenet.features[:14](pictures()))
+        assert torch.equal(backbone[:14](pictures()), mobilenet.features[:14](pictures()))
 
 
 def test_dilating_keeps_mobilenets_features_where_a_strided_network_has_them(
     mobilenet: models.MobileNetV2, weights_of_mobilenet: Path
 ) -> None:
     for output_stride in (8, 16):
-        trunk = build_trunk("mobilenet_v2", output_stride, str(weights_of_mobilenet)).eval()
+        backbone = build_backbone("mobilenet_v2", output_stride, str(weights_of_mobilenet)).eval()
         with torch.no_grad():
-            dense, strided = trunk(pictures(64)), mobilenet.features[:-1](pictures(64))
+            dense, strided = backbone(pictures(64)), mobilenet.features[:-1](pictures(64))
         every = 32 // output_stride
         torch.testing.assert_close(dense[..., ::every, ::every], strided)
 
 
 @pytest.mark.parametrize(("name", "momentum"), [("small", 0.1), ("mobilenet_v2", 0.01), ("resnet50", 0.01)])
 def test_norms_adapt_slowly_where_they_come_from_imagenet(name: str, momentum: float) -> None:
-    norms = [module for module in build_trunk(name, 16).modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in build_backbone(name, 16).modules() if isinstance(module, nn.BatchNorm2d)]
     assert norms
     assert {norm.momentum for norm in norms} == {momentum}
 
@@ -121,45 +121,48 @@ def test_norms_adapt_slowly_where_they_come_from_imagenet(name: str, momentum: f
 
 
 def lively(name: str, output_stride: int = 16) -> nn.Module:
-    """A trunk whose activations are negative as often as not."""
+    """A backbone whose activations are negative as often as not."""
     torch.manual_seed(2)
-    trunk = build_trunk(name, output_stride)
-    for module in trunk.modules():
+    backbone = build_backbone(name, output_stride)
+    for module in backbone.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None
             module.bias.data.normal_(0, 0.5)
             module.running_mean.normal_(0, 0.1)
-    return trunk.eval()
+    return backbone.eval()
 
 
-def hooks(trunk: nn.Module) -> int:
-    return sum(len(module._forward_pre_hooks) + len(module._forward_hooks) for module in trunk.modules())
+def hooks(backbone: nn.Module) -> int:
+    return sum(len(module._forward_pre_hooks) + len(module._forward_hooks) for module in backbone.modules())
 
 
 @pytest.mark.parametrize("output_stride", [8, 16])
 @pytest.mark.parametrize("name", TRUNKS)
 def test_stages_end_in_the_trunks_own_output_and_leave_no_trace(name: str, output_stride: int) -> None:
-    trunk, images = lively(name, output_stride), torch.randn(2, 3, 65, 49, generator=torch.Generator().manual_seed(4))
+    backbone, images = (
+        lively(name, output_stride),
+        torch.randn(2, 3, 65, 49, generator=torch.Generator().manual_seed(4)),
+    )
     with torch.no_grad():
-        before = trunk(images)
-        stages = run_stages(name, trunk, images)
-        again, after = run_stages(name, trunk, images), trunk(images)
+        before = backbone(images)
+        stages = forward_stages(name, backbone, images)
+        again, after = forward_stages(name, backbone, images), backbone(images)
     assert torch.equal(stages.last, before)
     assert torch.equal(after, before)
     assert torch.equal(again.last, before)
-    assert hooks(trunk) == 0
+    assert hooks(backbone) == 0
     strides = {8: (4, 8, 8, 8), 16: (4, 8, 16, 16)}[output_stride]
     sides = [tuple(layer.shape[-2:]) for layer in stages.before_activation]
     assert sides == [(-(-65 // stride), -(-49 // stride)) for stride in strides]
     assert stages.low.shape == (2, low_level_channels(name), 17, 13)
-    assert stages.before_activation[-1].shape[1] == trunk_channels(name)
+    assert stages.before_activation[-1].shape[1] == backbone_channels(name)
 
 
 @pytest.mark.parametrize("name", ["small", "resnet50"])
 def test_before_its_activation_a_residual_stage_is_what_its_relu_takes(name: str) -> None:
-    trunk = lively(name)
+    backbone = lively(name)
     with torch.no_grad():
-        stages = run_stages(name, trunk, pictures())
+        stages = forward_stages(name, backbone, pictures())
     for layer in stages.before_activation:
         assert (layer < 0).float().mean() > 0.05
     assert torch.equal(stages.before_activation[0].relu(), stages.low)
@@ -167,12 +170,12 @@ def test_before_its_activation_a_residual_stage_is_what_its_relu_takes(name: str
 
 
 def test_mobilenets_stages_end_linearly_with_the_named_features(mobilenet: models.MobileNetV2) -> None:
-    trunk = build_trunk("mobilenet_v2", 16).eval()
-    trunk.load_state_dict(mobilenet.features[:-1].state_dict())
+    backbone = build_backbone("mobilenet_v2", 16).eval()
+    backbone.load_state_dict(mobilenet.features[:-1].state_dict())
     with torch.no_grad():
-        stages = run_stages("mobilenet_v2", trunk, pictures())
+        stages = forward_stages("mobilenet_v2", backbone, pictures())
         x = pictures()
-        outputs = [x := block(x) for block in trunk.children()]
+        outputs = [x := block(x) for block in backbone.children()]
     for layer, place in zip(stages.before_activation, (3, 6, 13, 17), strict=True):
         assert torch.equal(layer, outputs[place])
     assert stages.low is stages.before_activation[0]
@@ -181,10 +184,10 @@ def test_mobilenets_stages_end_linearly_with_the_named_features(mobilenet: model
 
 def test_stages_learn_through_the_layers_that_are_looked_at() -> None:
     """Nothing is changed in place between what is kept and what goes on."""
-    trunk = lively("resnet50").train()
-    stages = run_stages("resnet50", trunk, torch.randn(2, 3, 33, 33))
+    backbone = lively("resnet50").train()
+    stages = forward_stages("resnet50", backbone, torch.randn(2, 3, 33, 33))
     (sum(layer.square().mean() for layer in stages.before_activation) + stages.last.mean()).backward()
-    assert all(parameter.grad is not None for parameter in trunk.parameters())
+    assert all(parameter.grad is not None for parameter in backbone.parameters())
 
 
 # ---- weights --------------------------------------------------------------------------------------------------------
@@ -196,7 +199,7 @@ def test_weights_of_a_torchvision_state_dict_are_loaded(
 ) -> None:
     path = tmp_path / f"weights{suffix}"
     (save_file if suffix == ".safetensors" else torch.save)(mobilenet.state_dict(), path)
-    loaded = build_trunk("mobilenet_v2", 16, str(path)).state_dict()
+    loaded = build_backbone("mobilenet_v2", 16, str(path)).state_dict()
     theirs = mobilenet.features.state_dict()
     assert loaded
     assert all(torch.equal(tensor, theirs[key]) for key, tensor in loaded.items())
@@ -205,9 +208,9 @@ def test_weights_of_a_torchvision_state_dict_are_loaded(
 def test_resnet_weights_are_loaded(tmp_path: Path) -> None:
     net = models.resnet50()
     torch.save(net.state_dict(), tmp_path / "resnet50.pth")
-    trunk = build_trunk("resnet50", 16, str(tmp_path / "resnet50.pth"))
+    backbone = build_backbone("resnet50", 16, str(tmp_path / "resnet50.pth"))
     theirs = [tensor for key, tensor in net.state_dict().items() if not key.startswith("fc.")]
-    for mine, expected in zip(trunk.state_dict().values(), theirs, strict=True):
+    for mine, expected in zip(backbone.state_dict().values(), theirs, strict=True):
         assert torch.equal(mine, expected)
 
 
@@ -224,12 +227,12 @@ def test_a_file_that_holds_something_else_is_refused(content: Any, tmp_path: Pat
     path = tmp_path / "weights.pth"
     torch.save(content, path)
     with pytest.raises(UserError, match=r"weights\.pth"):
-        build_trunk("mobilenet_v2", 16, str(path))
+        build_backbone("mobilenet_v2", 16, str(path))
 
 
 def test_weights_of_another_network_are_refused_with_the_name_of_the_right_one(weights_of_mobilenet: Path) -> None:
     with pytest.raises(UserError, match=r"torchvision\.models\.resnet50"):
-        build_trunk("resnet50", 16, str(weights_of_mobilenet))
+        build_backbone("resnet50", 16, str(weights_of_mobilenet))
 
 
 @pytest.mark.parametrize("lost", ["features.0.0.weight", "classifier.1.bias"])
@@ -240,7 +243,7 @@ def test_weights_with_one_tensor_too_few_are_refused_by_its_name(
     del state[lost]
     torch.save(state, tmp_path / "weights.pth")
     with pytest.raises(UserError, match=lost):
-        build_trunk("mobilenet_v2", 16, str(tmp_path / "weights.pth"))
+        build_backbone("mobilenet_v2", 16, str(tmp_path / "weights.pth"))
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -249,24 +252,24 @@ def test_a_file_that_is_no_state_dict_at_all_is_refused(tmp_path: Path, suffix: 
     path = tmp_path / f"weights{suffix}"
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"weights{suffix}"):
-        build_trunk("mobilenet_v2", 16, str(path))
+        build_backbone("mobilenet_v2", 16, str(path))
 
 
 def test_a_truncated_file_is_refused(weights_of_mobilenet: Path) -> None:
     weights_of_mobilenet.write_bytes(weights_of_mobilenet.read_bytes()[:5000])
     with pytest.raises(UserError, match=weights_of_mobilenet.name):
-        build_trunk("mobilenet_v2", 16, str(weights_of_mobilenet))
+        build_backbone("mobilenet_v2", 16, str(weights_of_mobilenet))
 
 
 @pytest.mark.parametrize("name", ["nowhere.pth", "."])
 def test_weights_that_are_no_file_are_refused_with_the_alternatives(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="choose imagenet, none, or an existing file"):
-        build_trunk("mobilenet_v2", 16, str(tmp_path / name))
+        build_backbone("mobilenet_v2", 16, str(tmp_path / name))
 
 
 def test_the_small_trunk_has_no_weights_to_load() -> None:
     with pytest.raises(UserError, match="choose none"):
-        build_trunk("small", 8, "imagenet")
+        build_backbone("small", 8, "imagenet")
 
 
 class _Touches:
@@ -285,7 +288,7 @@ def test_a_pickle_with_code_in_it_is_refused_and_its_code_does_not_run(tmp_path:
     marker, path = tmp_path / "the code ran", tmp_path / "weights.pth"
     save({"features.0.0.weight": _Touches(marker)} if hidden else _Touches(marker), path)
     with pytest.raises(UserError, match=r"weights\.pth"):
-        build_trunk("mobilenet_v2", 16, str(path))
+        build_backbone("mobilenet_v2", 16, str(path))
     assert not marker.exists()
 
 
@@ -307,16 +310,16 @@ def test_imagenet_weights_that_cannot_be_downloaded_are_refused_with_the_alterna
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("torch.hub.download_url_to_file", fail)
     with pytest.raises(UserError, match=r"mobilenet_v2.*-S model\.weights=none"):
-        build_trunk("mobilenet_v2", 16, "imagenet")
+        build_backbone("mobilenet_v2", 16, "imagenet")
 
 
 @pytest.mark.skipif(not REAL_WEIGHTS.is_file(), reason=f"the ImageNet weights {REAL_WEIGHTS} are not here")
 def test_the_real_imagenet_weights_are_loaded() -> None:
     theirs = models.mobilenet_v2().eval()
     theirs.load_state_dict(torch.load(REAL_WEIGHTS, weights_only=True))
-    trunk = build_trunk("mobilenet_v2", 16, str(REAL_WEIGHTS)).eval()
-    assert isinstance(trunk, nn.Sequential)
+    backbone = build_backbone("mobilenet_v2", 16, str(REAL_WEIGHTS)).eval()
+    assert isinstance(backbone, nn.Sequential)
     with torch.no_grad():
-        assert torch.equal(trunk[:14](pictures()), theirs.features[:14](pictures()))
-        dense, strided = trunk(pictures()), theirs.features[:-1](pictures())
+        assert torch.equal(backbone[:14](pictures()), theirs.features[:14](pictures()))
+        dense, strided = backbone(pictures()), theirs.features[:-1](pictures())
     torch.testing.assert_close(dense[..., ::2, ::2], strided, rtol=1e-3, atol=1e-3)

@@ -65,7 +65,7 @@ def test_a_part_is_a_file(saved: Path) -> None:
         "head_1.safetensors",
         "head_2.safetensors",
         "model.json",
-        "trunk.safetensors",
+        "backbone.safetensors",
     ]
 
 
@@ -88,14 +88,14 @@ def test_the_memory_layout_of_training_does_not_reach_the_bytes(build: Build, sa
 def test_what_did_not_learn_keeps_its_bytes_when_the_network_grows(images: Tensor, saved: Path, tmp_path: Path) -> None:
     model, _ = load_checkpoint(saved)
     model.grow(2)
-    model.transfer(parent=0)
+    model.init_head_from_unknown(parent=0)
     model.freeze_past((0, 1, 3))
-    optimizer = torch.optim.SGD(model.trainable_groups(0.1, trunk_ratio=1, slow_head=None, slow_ratio=1))
+    optimizer = torch.optim.SGD(model.parameter_groups(0.1, backbone_ratio=1, low_lr_head=None, low_lr_ratio=1))
     model.train()(images).square().mean().backward()
     optimizer.step()
     save_checkpoint(tmp_path / "step_1", model, MEANING)
     before, after = hashes(saved), hashes(tmp_path / "step_1")
-    assert {name for name in before if after[name] == before[name]} == {"trunk.safetensors", "head_2.safetensors"}
+    assert {name for name in before if after[name] == before[name]} == {"backbone.safetensors", "head_2.safetensors"}
     assert set(after) - set(before) == {"head_3.safetensors"}
 
 
@@ -135,8 +135,8 @@ def test_a_checkpoint_from_before_there_was_a_choice_of_classifiers_opens(
 def test_v3_plus_is_refused_where_v3_is_promised(saved: Path, tmp_path: Path) -> None:
     model = IncrementalDeepLab(Architecture("small", "deeplabv3plus", 8, 16), (1, 1, 3))
     save_checkpoint(tmp_path / "plus", model, MEANING)
-    (saved / "trunk.safetensors").write_bytes((tmp_path / "plus" / "trunk.safetensors").read_bytes())
-    with pytest.raises(UserError, match=r"trunk\.safetensors.*6 tensors are left over"):
+    (saved / "backbone.safetensors").write_bytes((tmp_path / "plus" / "backbone.safetensors").read_bytes())
+    with pytest.raises(UserError, match=r"backbone\.safetensors.*6 tensors are left over"):
         load_checkpoint(saved)
 
 
@@ -202,7 +202,7 @@ def test_a_missing_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "step_3")
 
 
-@pytest.mark.parametrize("name", ["trunk.safetensors", "head_1.safetensors"])
+@pytest.mark.parametrize("name", ["backbone.safetensors", "head_1.safetensors"])
 def test_a_missing_part_is_refused_by_name(saved: Path, name: str) -> None:
     (saved / name).unlink()
     with pytest.raises(UserError, match=f"{name} is missing"):
@@ -210,7 +210,7 @@ def test_a_missing_part_is_refused_by_name(saved: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 5, 100, -1])
-@pytest.mark.parametrize("name", ["trunk.safetensors", "head_1.safetensors"])
+@pytest.mark.parametrize("name", ["backbone.safetensors", "head_1.safetensors"])
 def test_a_truncated_part_is_refused_by_name(saved: Path, name: str, length: int) -> None:
     (saved / name).write_bytes((saved / name).read_bytes()[:length])
     with pytest.raises(UserError, match=name):
@@ -224,7 +224,7 @@ def test_a_part_of_another_shape_is_refused_by_name(saved: Path) -> None:
 
 
 def test_a_part_with_other_tensors_is_refused_by_name(saved: Path) -> None:
-    (saved / "head_1.safetensors").write_bytes((saved / "trunk.safetensors").read_bytes())
+    (saved / "head_1.safetensors").write_bytes((saved / "backbone.safetensors").read_bytes())
     with pytest.raises(UserError, match=r"head_1\.safetensors.*8 tensors are missing"):
         load_checkpoint(saved)
 
@@ -242,7 +242,7 @@ def test_a_foreign_format_is_refused_with_the_one_that_is_read(saved: Path) -> N
         load_checkpoint(saved)
 
 
-ARCHITECTURE = {"trunk": "small", "head": "deeplabv3", "output_stride": 8, "width": 16}
+ARCHITECTURE = {"backbone": "small", "head": "deeplabv3", "output_stride": 8, "width": 16}
 
 
 @pytest.mark.parametrize(
@@ -251,11 +251,11 @@ ARCHITECTURE = {"trunk": "small", "head": "deeplabv3", "output_stride": 8, "widt
         {"meaning": ...},
         {"architecture": ...},
         {"architecture": "small"},
-        {"architecture": {"trunk": "small"}},
+        {"architecture": {"backbone": "small"}},
         {"architecture": {**ARCHITECTURE, "colour": "red"}},
         {"architecture": {**ARCHITECTURE, "output_stride": 32}},
-        {"architecture": {**ARCHITECTURE, "trunk": "vgg"}},
-        {"architecture": {**ARCHITECTURE, "trunk": "unheard_of"}},
+        {"architecture": {**ARCHITECTURE, "backbone": "vgg"}},
+        {"architecture": {**ARCHITECTURE, "backbone": "unheard_of"}},
         {"architecture": {**ARCHITECTURE, "width": "wide"}},
         {"architecture": {**ARCHITECTURE, "width": -16}},
         {"head_sizes": None},
@@ -272,7 +272,7 @@ def test_a_description_of_no_network_is_refused_by_name(saved: Path, changes: di
 
 def test_a_description_of_a_wider_network_than_was_saved_is_refused(saved: Path) -> None:
     describe(saved, architecture={**ARCHITECTURE, "width": 32})
-    with pytest.raises(UserError, match=r"trunk\.safetensors"):
+    with pytest.raises(UserError, match=r"backbone\.safetensors"):
         load_checkpoint(saved)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ssul.model.deeplab import Architecture, IncrementalDeepLab, seen_by_heads, upsample
+from ssul.model.deeplab import Architecture, IncrementalDeepLab, head_input, upsample
 
 Build = Callable[..., IncrementalDeepLab]
 LR = 0.05
@@ -19,7 +19,7 @@ LR = 0.05
 def tensors_changed_by_learning(model: IncrementalDeepLab, images: Tensor, iterations: int = 3) -> set[str]:
     """Trains in earnest and names every tensor of the state, statistics included, that is not what it was."""
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    groups = model.trainable_groups(LR, trunk_ratio=1.0, slow_head=None, slow_ratio=1.0)
+    groups = model.parameter_groups(LR, backbone_ratio=1.0, low_lr_head=None, low_lr_ratio=1.0)
     optimizer = torch.optim.SGD(groups, lr=LR, momentum=0.9, nesterov=True, weight_decay=1e-4)
     model.train()
     target = torch.arange(images[:, 0].numel()).reshape_as(images[:, 0]) % sum(model.head_sizes)
@@ -31,7 +31,9 @@ def tensors_changed_by_learning(model: IncrementalDeepLab, images: Tensor, itera
 
 
 def convolutions(heads: Iterable[int]) -> set[str]:
-    return {f"heads.{head}.{name}" for head in heads for name in ("conv.weight", "score.weight", "score.bias")}
+    return {
+        f"heads.{head}.{name}" for head in heads for name in ("conv.weight", "classifier.weight", "classifier.bias")
+    }
 
 
 def norms(heads: Iterable[int]) -> set[str]:
@@ -110,7 +112,7 @@ def test_after_a_transfer_each_new_class_scores_as_the_parent(build: Build, imag
     model = build(1, 1, 3)
     tensors_changed_by_learning(model, images)  # so that the parent's norm is no fresh one
     model.grow(2)
-    model.transfer(parent=0)
+    model.init_head_from_unknown(parent=0)
     logits = model.eval()(images)
     torch.testing.assert_close(logits[:, 5:], logits[:, :1].expand(-1, 2, -1, -1))
 
@@ -118,7 +120,7 @@ def test_after_a_transfer_each_new_class_scores_as_the_parent(build: Build, imag
 def test_after_a_transfer_parent_and_heir_learn_apart(build: Build, images: Tensor) -> None:
     model = build(1, 1, 3)
     model.grow(2)
-    model.transfer(parent=0)
+    model.init_head_from_unknown(parent=0)
     model.freeze_past((3,))
     assert tensors_changed_by_learning(model, images) == convolutions((3,)) | norms((3,))
 
@@ -132,7 +134,7 @@ def test_train_leaves_frozen_parts_in_evaluation_and_wakes_the_rest(build: Build
     model.freeze_past((0, 3))
     for _ in range(2):
         model.train()
-        asleep = (model.trunk, model.aspp, model.heads[1], model.heads[2])
+        asleep = (model.backbone, model.aspp, model.heads[1], model.heads[2])
         awake = (model.heads[0], model.heads[3])
         assert not any(module.training for part in asleep for module in part.modules())
         assert all(module.training for part in awake for module in part.modules())
@@ -164,7 +166,7 @@ def test_a_deep_copy_freezes_its_own_parts(build: Build) -> None:
     twin = copy.deepcopy(model)
     twin.train()
     model.eval()
-    assert not twin.trunk.training
+    assert not twin.backbone.training
     assert twin.heads[0].training
     assert not model.heads[0].training
 
@@ -177,11 +179,13 @@ def names_by_group(model: IncrementalDeepLab, groups: list[dict[str, Any]]) -> d
     return {group["name"]: [names[id(parameter)] for parameter in group["params"]] for group in groups}
 
 
-@pytest.mark.parametrize("slow_head", [None, 1])
-def test_every_parameter_that_learns_is_in_one_group_and_none_in_two(build: Build, slow_head: int | None) -> None:
+@pytest.mark.parametrize("low_lr_head", [None, 1])
+def test_every_parameter_that_learns_is_in_one_group_and_none_in_two(build: Build, low_lr_head: int | None) -> None:
     model = build(1, 1, 3)
     for _ in range(2):  # unfrozen, then frozen
-        grouped = names_by_group(model, model.trainable_groups(LR, trunk_ratio=0.1, slow_head=slow_head, slow_ratio=1))
+        grouped = names_by_group(
+            model, model.parameter_groups(LR, backbone_ratio=0.1, low_lr_head=low_lr_head, low_lr_ratio=1)
+        )
         flat = [name for names in grouped.values() for name in names]
         assert sorted(flat) == sorted(name for name, p in model.named_parameters() if p.requires_grad)
         model.freeze_past((0, 1))
@@ -190,12 +194,12 @@ def test_every_parameter_that_learns_is_in_one_group_and_none_in_two(build: Buil
 
 def test_the_trunk_the_heads_and_the_slow_head_have_rates_of_their_own(build: Build) -> None:
     model = build(1, 1, 3)
-    groups = model.trainable_groups(0.5, trunk_ratio=0.1, slow_head=1, slow_ratio=0.01)
+    groups = model.parameter_groups(0.5, backbone_ratio=0.1, low_lr_head=1, low_lr_ratio=0.01)
     assert {group["name"]: group["lr"] for group in groups} == pytest.approx(
-        {"trunk": 0.05, "heads": 0.5, "background": 0.005}
+        {"backbone": 0.05, "heads": 0.5, "background": 0.005}
     )
     grouped = names_by_group(model, groups)
-    assert {name.split(".")[0] for name in grouped["trunk"]} == {"trunk"}
+    assert {name.split(".")[0] for name in grouped["backbone"]} == {"backbone"}
     assert {".".join(name.split(".")[:2]) for name in grouped["heads"] if name.startswith("heads")} == {
         "heads.0",
         "heads.2",
@@ -208,7 +212,7 @@ def test_frozen_the_groups_name_only_what_learns(build: Build) -> None:
     model.grow(2)
     model.freeze_past((0, 1, 3))
     model.freeze_norms()
-    grouped = names_by_group(model, model.trainable_groups(0.5, trunk_ratio=0.1, slow_head=1, slow_ratio=1e-4))
+    grouped = names_by_group(model, model.parameter_groups(0.5, backbone_ratio=0.1, low_lr_head=1, low_lr_ratio=1e-4))
     assert {group: set(names) for group, names in grouped.items()} == {
         "heads": convolutions((0, 3)),
         "background": convolutions((1,)),
@@ -225,8 +229,8 @@ def test_logits_have_the_images_size_and_one_channel_a_class(build: Build, image
 def test_scoring_some_heads_gives_their_channels_in_ascending_order(build: Build, images: Tensor) -> None:
     model = build(1, 1, 3, 2).eval()
     features = model.features(images)
-    logits = model.score(features)
-    assert torch.equal(model.score(features, (3, 0)), logits[:, [0, 5, 6]])
+    logits = model.classify(features)
+    assert torch.equal(model.classify(features, (3, 0)), logits[:, [0, 5, 6]])
 
 
 def test_upsampling_is_bilinear_between_pixel_centres() -> None:
@@ -236,50 +240,50 @@ def test_upsampling_is_bilinear_between_pixel_centres() -> None:
 
 # ---- architectures --------------------------------------------------------------------------------------------------
 
-V3 = Architecture(trunk="small", head="deeplabv3", output_stride=8, width=16)
+V3 = Architecture(backbone="small", head="deeplabv3", output_stride=8, width=16)
 PLUS = replace(V3, head="deeplabv3plus")
 TRUNKS = ["small", "mobilenet_v2", "resnet50", pytest.param("resnet101", marks=pytest.mark.slow)]
 
 
 def weights(architecture: Architecture) -> int:
     model = IncrementalDeepLab(architecture, (1, 1, 3))
-    return sum(parameter.numel() for name, parameter in model.named_parameters() if not name.startswith("trunk"))
+    return sum(parameter.numel() for name, parameter in model.named_parameters() if not name.startswith("backbone"))
 
 
 @pytest.mark.parametrize(("separable", "classifier"), [(False, "conv3x3"), (True, "conv1x1")])
 @pytest.mark.parametrize("output_stride", [8, 16])
 @pytest.mark.parametrize("head", ["deeplabv3", "deeplabv3plus"])
-@pytest.mark.parametrize("trunk", TRUNKS)
+@pytest.mark.parametrize("backbone", TRUNKS)
 def test_every_architecture_gives_logits_of_the_size_of_odd_images(
-    monkeypatch: pytest.MonkeyPatch, trunk: str, head: str, output_stride: int, separable: bool, classifier: str
+    monkeypatch: pytest.MonkeyPatch, backbone: str, head: str, output_stride: int, separable: bool, classifier: str
 ) -> None:
     for name in ("kaiming_normal_", "kaiming_uniform_"):  # spares the time of drawing weights
         monkeypatch.setattr(nn.init, name, lambda tensor, *_, **__: tensor.data.zero_())
-    architecture = Architecture(trunk, head, output_stride, 16, classifier, separable)
+    architecture = Architecture(backbone, head, output_stride, 16, classifier, separable)
     model = IncrementalDeepLab(architecture, (1, 1, 3)).eval()
     images = torch.randn(1, 3, 65, 49)
     with torch.no_grad():
         assert model(images).shape == (1, 5, 65, 49)
         features = model.features(images)
-        insides = model.insides(images)
+        intermediates = model.forward_intermediates(images)
     sides = tuple(-(-side // output_stride) for side in (65, 49))
-    assert features.pyramid.shape == (1, 16, *sides)
-    assert len(insides.layers) == 5
-    assert torch.equal(insides.layers[-1], features.pyramid)
+    assert features.aspp.shape == (1, 16, *sides)
+    assert len(intermediates.layers) == 5
+    assert torch.equal(intermediates.layers[-1], features.aspp)
     if head == "deeplabv3plus":
         assert features.low is not None
         assert features.low.shape == (1, 48, 17, 13)
-        assert insides.logits.shape == (1, 5, 17, 13)
+        assert intermediates.logits.shape == (1, 5, 17, 13)
     else:
         assert features.low is None
-        assert insides.logits.shape == (1, 5, *sides)
+        assert intermediates.logits.shape == (1, 5, *sides)
 
 
 def test_each_choice_changes_the_number_of_weights_by_what_it_names() -> None:
-    heads, width, low, channels = 3, 16, 48, 128  # of the small trunk, whose first stage has 48 channels too
+    heads, width, low, channels = 3, 16, 48, 128  # of the small backbone, whose first stage has 48 channels too
     assert weights(PLUS) - weights(V3) == heads * low * width * 9 + (48 * low + 2 * low)
     assert weights(V3) - weights(replace(V3, classifier="conv1x1")) == heads * (width * width * 9 + 2 * width)
-    saved = 3 * (channels * width * 9 - channels * 9 - channels * width)  # of the pyramid
+    saved = 3 * (channels * width * 9 - channels * 9 - channels * width)  # of the aspp
     saved += heads * (width * width * 9 - width * 9 - width * width)
     assert weights(V3) - weights(replace(V3, separable=True)) == saved
     assert weights(V3) == weights(replace(V3, output_stride=16))
@@ -289,18 +293,18 @@ def test_each_choice_changes_the_number_of_weights_by_what_it_names() -> None:
 def test_insides_and_coarse_logits_are_the_networks_own(architecture: Architecture, images: Tensor) -> None:
     torch.manual_seed(0)
     model = IncrementalDeepLab(architecture, (1, 1, 3)).eval()
-    assert torch.equal(upsample(model.insides(images).logits, images), model(images))
-    assert torch.equal(upsample(model.coarse(images), images), model(images))
+    assert torch.equal(upsample(model.forward_intermediates(images).logits, images), model(images))
+    assert torch.equal(upsample(model.forward_low_res(images), images), model(images))
 
 
 def test_with_v3_plus_the_heads_see_early_features_first_and_the_pyramids_at_their_resolution(images: Tensor) -> None:
     torch.manual_seed(0)
     features = IncrementalDeepLab(PLUS, (1, 1)).eval().features(images)
     assert features.low is not None
-    seen = seen_by_heads(features)
+    seen = head_input(features)
     assert torch.equal(seen[:, :48], features.low)
     size = features.low.shape[-2:]
-    expected = functional.interpolate(features.pyramid, size=size, mode="bilinear", align_corners=False)
+    expected = functional.interpolate(features.aspp, size=size, mode="bilinear", align_corners=False)
     assert torch.equal(seen[:, 48:], expected)
 
 
@@ -308,13 +312,13 @@ def test_dropout_acts_on_the_pyramid_alone(images: Tensor) -> None:
     model = IncrementalDeepLab(PLUS, (1, 1)).eval()
     features = model.features(images)
     model.train()
-    dropped = model.dropped(features)
-    assert dropped.low is features.low
-    assert not torch.equal(dropped.pyramid, features.pyramid)
-    kept = dropped.pyramid != 0
-    torch.testing.assert_close(dropped.pyramid[kept], features.pyramid[kept] / 0.9)
+    apply_dropout = model.apply_dropout(features)
+    assert apply_dropout.low is features.low
+    assert not torch.equal(apply_dropout.aspp, features.aspp)
+    kept = apply_dropout.aspp != 0
+    torch.testing.assert_close(apply_dropout.aspp[kept], features.aspp[kept] / 0.9)
     model.eval()
-    assert torch.equal(model.dropped(features).pyramid, features.pyramid)
+    assert torch.equal(model.apply_dropout(features).aspp, features.aspp)
 
 
 def test_with_v3_plus_everything_learns_at_the_base_step(images: Tensor) -> None:
@@ -337,7 +341,7 @@ def test_with_v3_plus_freezing_covers_the_early_features(images: Tensor) -> None
 
 def test_with_v3_plus_the_early_features_learn_at_the_heads_rate() -> None:
     model = IncrementalDeepLab(PLUS, (1, 1, 3))
-    groups = model.trainable_groups(0.5, trunk_ratio=0.1, slow_head=1, slow_ratio=0.01)
+    groups = model.parameter_groups(0.5, backbone_ratio=0.1, low_lr_head=1, low_lr_ratio=0.01)
     grouped = names_by_group(model, groups)
     assert {name.split(".")[0] for name in grouped["heads"]} == {"aspp", "low", "heads"}
     flat = [name for names in grouped.values() for name in names]
@@ -354,7 +358,7 @@ def test_any_architecture_grows_and_inherits(architecture: Architecture, images:
     model = IncrementalDeepLab(architecture, (1, 1, 3)).eval()
     before = model(images)
     model.grow(2)
-    model.transfer(parent=0)
+    model.init_head_from_unknown(parent=0)
     after = model.eval()(images)
     assert torch.equal(after[:, :5], before)
     torch.testing.assert_close(after[:, 5:], after[:, :1].expand(-1, 2, -1, -1))

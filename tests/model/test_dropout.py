@@ -33,18 +33,18 @@ def test_samples_with_other_seeds_drop_other_values() -> None:
 
 def test_what_is_kept_grows_so_that_the_mean_stays() -> None:
     x = torch.rand(2, 64, 20, 20) + 0.5
-    dropped = dropping(0.1, 3, 4)(x)
-    kept = dropped != 0
-    torch.testing.assert_close(dropped[kept], x[kept] / 0.9)
+    apply_dropout = dropping(0.1, 3, 4)(x)
+    kept = apply_dropout != 0
+    torch.testing.assert_close(apply_dropout[kept], x[kept] / 0.9)
     assert kept.float().mean().item() == pytest.approx(0.9, abs=0.01)
 
 
 def test_gradients_pass_where_values_are_kept() -> None:
     x = torch.ones(1, 4, 3, 3, requires_grad=True)
-    dropped = dropping(0.5, 9)(x)
-    dropped.sum().backward()
+    apply_dropout = dropping(0.5, 9)(x)
+    apply_dropout.sum().backward()
     assert x.grad is not None
-    assert torch.equal(x.grad, dropped.detach())
+    assert torch.equal(x.grad, apply_dropout.detach())
 
 
 def test_in_evaluation_and_with_nothing_to_drop_it_does_nothing() -> None:

@@ -27,27 +27,27 @@ def test_it_is_conv3x3_norm_relu_conv1x1(parent: Head) -> None:
     assert mean is not None
     assert variance is not None
     inner = functional.batch_norm(inner, mean, variance, parent.norm.weight, parent.norm.bias, eps=1e-5)
-    expected = functional.conv2d(inner.clamp(min=0), parent.score.weight, parent.score.bias)
+    expected = functional.conv2d(inner.clamp(min=0), parent.classifier.weight, parent.classifier.bias)
     torch.testing.assert_close(parent(x), expected)
 
 
 def test_an_heir_scores_every_class_as_its_parent_scores_its_one(parent: Head) -> None:
     heir = Head(6, 3, width=6).eval()
-    heir.inherit(parent)
+    heir.copy_from(parent)
     x = torch.randn(2, 6, 5, 7)
     torch.testing.assert_close(heir(x), parent(x).expand(-1, 3, -1, -1))
 
 
 def test_an_heir_has_its_parents_norm_with_its_statistics(parent: Head) -> None:
     heir = Head(6, 3, width=6)
-    heir.inherit(parent)
+    heir.copy_from(parent)
     for name, tensor in parent.norm.state_dict().items():
         assert torch.equal(heir.norm.state_dict()[name], tensor), name
 
 
 def test_heir_and_parent_share_no_memory(parent: Head) -> None:
     heir = Head(6, 3, width=6)
-    heir.inherit(parent)
+    heir.copy_from(parent)
     before = {name: tensor.clone() for name, tensor in parent.state_dict().items()}
     for tensor in heir.state_dict().values():
         tensor.fill_(9)
@@ -56,7 +56,7 @@ def test_heir_and_parent_share_no_memory(parent: Head) -> None:
 
 def test_an_heirs_weights_are_leaves_that_learn(parent: Head) -> None:
     heir = Head(6, 3, width=6)
-    heir.inherit(parent)
+    heir.copy_from(parent)
     heir(torch.randn(1, 6, 5, 5)).sum().backward()
     assert all(parameter.is_leaf and parameter.grad is not None for parameter in heir.parameters())
     assert all(parameter.grad is None for parameter in parent.parameters())
@@ -65,23 +65,23 @@ def test_an_heirs_weights_are_leaves_that_learn(parent: Head) -> None:
 def test_without_a_width_it_is_conv1x1_alone() -> None:
     head = Head(6, 3, width=None)
     assert {name: tuple(tensor.shape) for name, tensor in head.state_dict().items()} == {
-        "score.weight": (3, 6, 1, 1),
-        "score.bias": (3,),
+        "classifier.weight": (3, 6, 1, 1),
+        "classifier.bias": (3,),
     }
     x = torch.randn(2, 6, 5, 7)
-    torch.testing.assert_close(head(x), functional.conv2d(x, head.score.weight, head.score.bias))
+    torch.testing.assert_close(head(x), functional.conv2d(x, head.classifier.weight, head.classifier.bias))
 
 
 def test_an_heir_without_a_width_scores_as_its_parent() -> None:
     parent, heir = Head(6, 1, width=None), Head(6, 3, width=None)
-    heir.inherit(parent)
+    heir.copy_from(parent)
     x = torch.randn(2, 6, 5, 7)
     torch.testing.assert_close(heir(x), parent(x).expand(-1, 3, -1, -1))
 
 
 def test_a_separable_heir_scores_as_its_parent() -> None:
     parent, heir = (Head(6, classes, width=4, separable=True).eval() for classes in (1, 3))
-    heir.inherit(parent)
+    heir.copy_from(parent)
     x = torch.randn(2, 6, 5, 7)
     torch.testing.assert_close(heir(x), parent(x).expand(-1, 3, -1, -1))
 
@@ -94,7 +94,7 @@ def test_those_who_share_a_channel_have_equal_logits_lower_by_the_log_of_their_n
     parent, heir = (Head(6, classes, width=width).eval() for classes in (4, 2))
     x = torch.randn(2, 6, 5, 7)
     before = parent(x)
-    heir.share(parent, channel)
+    heir.split_probability_of(parent, channel)
     expected = before[:, channel : channel + 1] - math.log(3)
     torch.testing.assert_close(heir(x), expected.expand(-1, 2, -1, -1))
     after = parent(x)

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ssul.errors import UserError
-from ssul.inference.trained_model import Learned
+from ssul.inference.trained_model import TrainedModel
 from ssul.model.checkpoint import load_checkpoint, save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 
@@ -88,16 +88,16 @@ def test_a_description_without_digests_is_refused(saved: Path) -> None:
     refused(saved, r"model\.json is damaged \(digests: Field required\)")
 
 
-@pytest.mark.parametrize("digests", [{}, {"trunk.safetensors": "0" * 64}])
+@pytest.mark.parametrize("digests", [{}, {"backbone.safetensors": "0" * 64}])
 def test_digests_that_lack_a_part_or_are_wrong_are_refused(saved: Path, digests: dict[str, str]) -> None:
     describe(saved, lambda content: content.update(digests=digests))
-    refused(saved, r"trunk\.safetensors is not the part")
+    refused(saved, r"backbone\.safetensors is not the part")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_no_numbers_are_refused(saved: Path, value: float) -> None:
     state = load_file(saved / "head_3.safetensors")
-    state["score.weight"][0, 0] = value
+    state["classifier.weight"][0, 0] = value
     save_file(state, saved / "head_3.safetensors")
     vouch(saved, "head_3.safetensors")
     refused(saved, r"head_3\.safetensors holds weights that are NaN or infinite")
@@ -106,7 +106,7 @@ def test_weights_that_are_no_numbers_are_refused(saved: Path, value: float) -> N
 @pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.int32, torch.bool])
 def test_weights_of_another_type_are_refused_and_not_rounded(saved: Path, kind: torch.dtype) -> None:
     state = load_file(saved / "head_3.safetensors")
-    state["score.weight"] = state["score.weight"].to(kind)
+    state["classifier.weight"] = state["classifier.weight"].to(kind)
     save_file(state, saved / "head_3.safetensors")
     vouch(saved, "head_3.safetensors")
     refused(saved, r"head_3\.safetensors .* 1 tensors are of another shape or type \(score\.weight")
@@ -126,7 +126,7 @@ def header(length: int, text: bytes = b"{}") -> bytes:
         header(2, b"[]"),
         header(7, b'{"a":1}'),
         header(4, b"\xff\xff\xff\xff"),
-        header(64, b'{"score.weight":{"dtype":"F32","shape":[9],"data_offsets":[0,9]}}'[:64]),
+        header(64, b'{"classifier.weight":{"dtype":"F32","shape":[9],"data_offsets":[0,9]}}'[:64]),
         b"",
         b"\x00" * 7,
         b"PK\x03\x04",
@@ -139,7 +139,9 @@ def test_safetensors_headers_of_any_length_and_content_are_refused(saved: Path, 
 
 
 def test_a_header_that_claims_more_than_the_file_holds_is_refused(saved: Path) -> None:
-    claims = json.dumps({"score.bias": {"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4 * 10**12]}}).encode()
+    claims = json.dumps(
+        {"classifier.bias": {"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4 * 10**12]}}
+    ).encode()
     (saved / "head_1.safetensors").write_bytes(header(len(claims), claims))
     refused(saved, r"head_1\.safetensors does not hold the weights")
 
@@ -154,7 +156,7 @@ class Touch:
         return Path.touch, (self.path,)
 
 
-@pytest.mark.parametrize("name", ["trunk.safetensors", "head_0.safetensors", "model.json"])
+@pytest.mark.parametrize("name", ["backbone.safetensors", "head_0.safetensors", "model.json"])
 @pytest.mark.parametrize("write", [lambda thing, path: path.write_bytes(pickle.dumps(thing)), torch.save])
 def test_a_pickle_that_poses_as_a_part_is_refused_and_its_code_does_not_run(
     saved: Path, name: str, write: Callable[[object, Path], object]
@@ -164,7 +166,7 @@ def test_a_pickle_that_poses_as_a_part_is_refused_and_its_code_does_not_run(
     assert not (saved / "the code ran").exists()
 
 
-@pytest.mark.parametrize("name", ["model.json", "trunk.safetensors", "head_1.safetensors"])
+@pytest.mark.parametrize("name", ["model.json", "backbone.safetensors", "head_1.safetensors"])
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
 def test_a_folder_or_a_pipe_in_place_of_a_part_is_refused_at_once(
     saved: Path, name: str, make: Callable[[Path], object]
@@ -209,8 +211,8 @@ def set_width(width: Any) -> Callable[[dict[str, Any]], object]:
         (lambda content: content.update(meaning=[]), "meaning"),
         (lambda content: content.update(colour=1), "nobody knows colour"),
         (lambda content: content["architecture"].update(separable="no"), "architecture.separable"),
-        (lambda content: content["architecture"].update(trunk="resnet101"), r"trunk\.safetensors"),
-        (lambda content: content["architecture"].update(trunk="__init__"), "architecture.trunk"),
+        (lambda content: content["architecture"].update(backbone="resnet101"), r"backbone\.safetensors"),
+        (lambda content: content["architecture"].update(backbone="__init__"), "architecture.backbone"),
     ],
     ids=range(18),
 )
@@ -253,7 +255,7 @@ def set_meaning(**changes: Any) -> Callable[[dict[str, Any]], object]:
 
 
 def test_what_was_learned_is_read_with_its_meaning(saved: Path) -> None:
-    learned = Learned.load(saved)
+    learned = TrainedModel.load(saved)
     assert learned.labels.describe() == LABELS
     assert learned.class_names == ("moon", "ball", "hat", "kite")
     assert learned.model.head_sizes == learned.labels.head_sizes
@@ -283,4 +285,4 @@ def test_a_meaning_that_is_not_that_of_the_channels_is_refused(
 ) -> None:
     describe(saved, change)
     with pytest.raises(UserError, match=words):
-        Learned.load(saved)
+        TrainedModel.load(saved)

@@ -11,7 +11,6 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from ssul.model.tensor_files import save_tensors
-from ssul.pipeline.failures import explained
 
 
 def test_tensors_are_written_however_they_are_laid_out(tmp_path: Path) -> None:
@@ -52,6 +51,6 @@ def test_what_the_disk_refuses_is_the_disks_error_with_its_number_and_file(tmp_p
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_and_a_full_quota_are_told_of(number: int) -> None:
-    told = explained(OSError(number, "No space left on device", "weights.safetensors"))
+    told = explain(OSError(number, "No space left on device", "weights.safetensors"))
     assert told is not None
     assert "the disk is full (weights.safetensors): make room" in told

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ssul.cli.published_checkpoint import read_published
+from ssul.cli.published_checkpoint import load_published
 from ssul.errors import UserError
-from ssul.model.backbones import build_trunk
-from ssul.model.torch_files import UnreadableError, all_finite, is_state_dict, read_tensors
+from ssul.model.backbones import build_backbone
+from ssul.model.torch_files import TorchFileError, all_finite, is_state_dict, read_tensors
 
 STRANGE: dict[str, dict[Any, Any]] = {
     "a view that claims 80 GB": {"a": torch.zeros(1).expand(200_000, 100_000)},
@@ -31,11 +31,11 @@ def test_strange_tensors_are_refused_in_one_line_by_every_reader(content: dict[A
     path = tmp_path / "weights.pth"
     torch.save(content, path)
     with pytest.raises(UserError, match=r"weights\.pth") as refusal:
-        build_trunk("mobilenet_v2", 16, str(path))
+        build_backbone("mobilenet_v2", 16, str(path))
     assert "\n" not in str(refusal.value)
     torch.save({"model_state": content}, path)
     with pytest.raises(UserError, match=r"weights\.pth") as refusal:
-        read_published(path)
+        load_published(path)
     assert "\n" not in str(refusal.value)
 
 
@@ -48,7 +48,7 @@ def test_a_compressed_file_is_refused_unread(tmp_path: Path) -> None:
         for entry in plain.infolist():
             bomb.writestr(entry.filename, plain.read(entry))
     assert (tmp_path / "bomb.pth").stat().st_size < 20_000
-    with pytest.raises(UnreadableError, match="compressed"):
+    with pytest.raises(TorchFileError, match="compressed"):
         read_tensors(tmp_path / "bomb.pth")
 
 
@@ -59,7 +59,7 @@ def test_an_old_file_that_claims_values_and_holds_none_is_refused(tmp_path: Path
     head, _, _ = path.read_bytes().rpartition(a_list)  # then it names whose values come
     path.write_bytes(head + a_list + b".")
     assert torch.load(path, weights_only=True)["a"].shape == (1000,)
-    with pytest.raises(UnreadableError, match="more values than the file holds"):
+    with pytest.raises(TorchFileError, match="more values than the file holds"):
         read_tensors(path)
 
 
@@ -81,7 +81,7 @@ def test_an_archive_that_tells_strange_things_is_refused_in_one_line(tmp_path: P
     content[content.rindex(b"PK\x01\x02") + at] = value  # in the list at the end
     (tmp_path / "a.pth").write_bytes(content)
     with pytest.raises(UserError, match=r"a\.pth") as refusal:
-        build_trunk("mobilenet_v2", 16, str(tmp_path / "a.pth"))
+        build_backbone("mobilenet_v2", 16, str(tmp_path / "a.pth"))
     assert "\n" not in str(refusal.value)
 
 
@@ -90,13 +90,13 @@ def test_an_archive_that_only_pytorch_can_open_is_refused(tmp_path: Path) -> Non
     torch.save({"a": torch.zeros(9)}, tmp_path / "a.pth")
     content = (tmp_path / "a.pth").read_bytes()
     (tmp_path / "a.pth").write_bytes(content + b"\0" * 70_000)  # more than a comment may have
-    with pytest.raises(UnreadableError):
+    with pytest.raises(TorchFileError):
         read_tensors(tmp_path / "a.pth")
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.pth")
-    with pytest.raises(UnreadableError, match="no regular file"):
+    with pytest.raises(TorchFileError, match="no regular file"):
         read_tensors(tmp_path / "a.pth")
 
 

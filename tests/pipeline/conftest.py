@@ -18,17 +18,17 @@ PROJECT = Path(__file__).parents[2]
 
 # a world of 30 drawn images that a narrow network sees for one epoch: every stage does its real work, in little
 TINY = (
-    "data.drawn.train=24",
-    "data.drawn.val=6",
-    "data.drawn.height=48",
-    "data.drawn.width=64",
+    "data.shapes.train=24",
+    "data.shapes.val=6",
+    "data.shapes.height=48",
+    "data.shapes.width=64",
     "model.width=8",
     "recipe.crop=48",
     "recipe.base.epochs=1",
     "recipe.base.batch=4",
     "recipe.increment.epochs=1",
     "recipe.increment.batch=4",
-    "evaluation.pictures=2",
+    "evaluation.examples=2",
 )
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from ssul.data.dataset_info import About
+from ssul.data.dataset_info import DatasetInfo
 from ssul.data.index import ImageIndex
 from ssul.datasets import catalog
 from ssul.datasets.shapes.world import draw_world
@@ -156,7 +156,7 @@ def test_images_that_cannot_be_used_are_left_out_if_the_parameters_say_so(
     assert "shapes: 6 training and 2 validation images" in outcome.text
     assert "train: 1 images cannot be used and are left out" in outcome.text
     index = ImageIndex.read(project.root / "data" / "index" / "train.json")
-    about = About.read(project.root / "data" / "index" / "about.json")
+    about = DatasetInfo.read(project.root / "data" / "index" / "info.json")
     assert list(about.train_skipped) == [image_id]
     assert "77" in about.train_skipped[image_id]
     assert about.val_skipped == {}
@@ -196,7 +196,7 @@ def test_where_only_saliency_maps_are_missing_doing_without_is_the_first_way_out
 
 def test_a_relative_mirror_lies_in_the_project(project: Clone) -> None:
     set_parameter(project, "data.name", "voc")
-    set_parameter(project, "data.drawn", None)
+    set_parameter(project, "data.shapes", None)
     set_parameter(project, "data.root", "voc")
     set_parameter(project, "data.mirror", "archives")
     set_parameter(project, "data.download", True)
@@ -211,8 +211,8 @@ def test_a_relative_mirror_lies_in_the_project(project: Clone) -> None:
 def test_own_data_that_is_also_drawn_is_refused_in_words(project: Clone) -> None:
     place = {"image": "{id}.jpg", "mask": "{id}.png"}
     set_parameter(project, "data.name", "town")
-    set_parameter(project, "data.described", {"classes": ["a"], "train": place, "val_share": 0.5})
-    refused(project.stage("prepare"), "data: drawn and described exclude each other", "set drawn to null")
+    set_parameter(project, "data.custom", {"classes": ["a"], "train": place, "val_share": 0.5})
+    refused(project.stage("prepare"), "data: shapes and custom exclude each other", "set shapes to null")
 
 
 def test_saliency_maps_of_a_data_set_without_any_are_refused_with_the_way_out(project: Clone) -> None:
@@ -236,7 +236,7 @@ def test_a_missing_previous_checkpoint_is_an_error_that_names_it(project: Clone,
         ("scenario.base_classes=30", ["scenario.base_classes is 30", "1..10"]),
         ("scenario.order=[1,2]", ["scenario.order", "missing [3, 4, 5, 6, 7, 8, 9, 10]"]),
         ("scenario.order=[bal,star]", ["the class 'bal'", "did you mean 'ball'?"]),
-        ("data.described.classes=[a]", ["data.described"]),
+        ("data.custom.classes=[a]", ["data.custom"]),
     ],
 )
 def test_dvc_exp_run_refuses_bad_overrides_in_one_line(clone: Clone, override: str, words: list[str]) -> None:

@@ -16,9 +16,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from ssul.config.base import Section
+from ssul.config.base import StrictModel
 from ssul.config.load import load_params, parse_params
-from ssul.config.schema import Settings
+from ssul.config.schema import Params
 from ssul.errors import UserError
 from tests.pipeline.conftest import PROJECT, Clone
 
@@ -120,22 +120,22 @@ def paths_of(section: BaseModel, prefix: str = "") -> Iterator[tuple[int, str]]:
 
 
 class Recorder:
-    """Notes which parameters are read from a Settings, by dotted name."""
+    """Notes which parameters are read from a Params, by dotted name."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.read: set[str] = set()
         self.all: set[str] = set()
         prefixes: dict[int, str] = {}
-        load, get = load, Section.__getattribute__
+        load, get = load, StrictModel.__getattribute__
 
-        def loading(path: Path) -> Settings:
+        def loading(path: Path) -> Params:
             settings = load_params(path)
             self.all = set(leaves(settings))
             prefixes.update(paths_of(settings))
             self.kept = settings  # alive, so that ids stay unique
             return settings
 
-        def getting(section: Section, name: str) -> Any:
+        def getting(section: StrictModel, name: str) -> Any:
             value = get(section, name)
             if name == "model_dump" and id(section) in prefixes:
                 self.read |= {leaf for leaf in self.all if leaf.startswith(prefixes[id(section)])}
@@ -144,7 +144,7 @@ class Recorder:
             return value
 
         monkeypatch.setattr(config, "load", loading)
-        monkeypatch.setattr(Section, "__getattribute__", getting)
+        monkeypatch.setattr(StrictModel, "__getattribute__", getting)
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +182,7 @@ def others(value: Any, kind: Any) -> list[Any]:
     return [choice for choice in get_args(kind) if choice != value]
 
 
-def changed(settings: Settings, name: str) -> Settings | None:
+def changed(settings: Params, name: str) -> Params | None:
     """The parameters with another value of one; None where no other is allowed beside the rest."""
     *path, last = name.split(".")
     section: Any = settings
@@ -213,7 +213,7 @@ def test_whatever_a_training_lists_as_a_parameter_makes_it_another_training(
     found: list[str] = []
     monkeypatch.setattr(stage, "train", lambda training: found.append(training.fingerprint))
 
-    def fingerprint(settings: Settings) -> str | None:
+    def fingerprint(settings: Params) -> str | None:
         """None where the stage refuses them."""
         monkeypatch.setattr(config, "load", lambda path: settings)
         try:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import distributed
 
-from ssul.pipeline.failures import explained
+from ssul.pipeline.failures import explain
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from ssul.pipeline.failures import explained
     ],
 )
 def test_the_way_out_is_named_in_one_line(error: BaseException, words: str) -> None:
-    told = explained(error)
+    told = explain(error)
     assert told is not None
     assert words in told
     assert "\n" not in told
@@ -44,4 +44,4 @@ def test_the_way_out_is_named_in_one_line(error: BaseException, words: str) -> N
     ],
 )
 def test_other_errors_are_left_alone(error: BaseException) -> None:
-    assert explained(error) is None
+    assert explain(error) is None

@@ -17,7 +17,7 @@ import psutil
 import pytest
 import yaml
 
-from ssul.training.resume import KeptState
+from ssul.training.resume import StateFile
 from tests.pipeline.conftest import Clone
 from tests.pipeline.torture import ENVIRONMENT, Run, copy_of, digests, faults, little_world, plan, torture, undisturbed
 
@@ -77,7 +77,7 @@ class Training:
         return self
 
     def _score(self, path: Path) -> float:
-        saved = KeptState(path.parent, path.stem).read()
+        saved = StateFile(path.parent, path.stem).read()
         return saved.notes["score"] if saved is not None else -1.0
 
     def end(self) -> str:

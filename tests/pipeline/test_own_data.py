@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 SHARED = PROJECT.parent / "shared" / "data"
 LITTLE = (
-    *("model=small", "model.width=8", "recipe.crop=64", "evaluation.pictures=2"),
+    *("model=small", "model.width=8", "recipe.crop=64", "evaluation.examples=2"),
     *("recipe.base.epochs=1", "recipe.base.batch=4", "recipe.increment.epochs=1", "recipe.increment.batch=4"),
 )
 real_data = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data beside this checkout")
@@ -35,7 +35,7 @@ def table(clone: Clone) -> list[dict[str, float | None]]:
 def describe(clone: Clone, name: str, root: Path, **described: object) -> None:
     """Writes conf/data/NAME.yaml as a user would: the other settings as in the file for ADE20K."""
     known = yaml.safe_load((PROJECT / "conf" / "data" / "ade.yaml").read_text())
-    content = known | {"name": name, "root": str(root), "described": described}
+    content = known | {"name": name, "root": str(root), "custom": described}
     (clone.root / "conf" / "data" / f"{name}.yaml").write_text(yaml.safe_dump(content))
 
 
@@ -87,7 +87,7 @@ def judged_pixels(clone: Clone) -> int:
 def test_the_readme_example_of_own_data_works_as_typed(clone: Clone) -> None:
     """After `make repro`, as it says, of which it needs the drawn pictures: here a few, seen by a narrow network."""
     palette = data_set("shapes").palette
-    for _ in draw_world(clone.root / "data" / "drawn", seed=0, train=24, val=6, height=48, width=64, palette=palette):
+    for _ in draw_world(clone.root / "data" / "shapes", seed=0, train=24, val=6, height=48, width=64, palette=palette):
         pass
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
     example = re.search(r"<!-- own data: begin -->\n```bash\n(.*?)```\n<!-- own data: end -->", readme, flags=re.DOTALL)

@@ -10,7 +10,7 @@ import yaml
 
 from ssul.config.paths import LAYOUT
 from ssul.errors import UserError
-from ssul.pipeline.provenance import Inputs
+from ssul.pipeline.provenance import Provenance
 
 PROJECT = Path(__file__).parents[2]
 
@@ -36,7 +36,7 @@ def set_parameter(name: str, value: object) -> None:
 
 
 def test_what_is_as_it_was_is_accepted() -> None:
-    inputs = Inputs.read(1)
+    inputs = Provenance.read(1)
     assert inputs.settings.seed == yaml.safe_load(LAYOUT.params.read_text())["seed"]
     LAYOUT.params.touch()
     inputs.require_unchanged()
@@ -51,24 +51,24 @@ def test_what_is_as_it_was_is_accepted() -> None:
     ],
 )
 def test_a_parameter_that_the_stage_lists_must_stay(step: int, name: str, listed: str) -> None:
-    inputs = Inputs.read(step)
+    inputs = Provenance.read(step)
     set_parameter(name, 99)
     with pytest.raises(UserError, match=rf"^step {step}: {listed} changed while this trained; its checkpoint is no"):
         inputs.require_unchanged()
 
 
 @pytest.mark.parametrize(
-    ("step", "name"), [(0, "recipe.increment.epochs"), (1, "recipe.base.epochs"), (1, "evaluation.pictures")]
+    ("step", "name"), [(0, "recipe.increment.epochs"), (1, "recipe.base.epochs"), (1, "evaluation.examples")]
 )
 def test_parameters_of_other_stages_may_be_edited_meanwhile(step: int, name: str) -> None:
-    inputs = Inputs.read(step)
+    inputs = Provenance.read(step)
     set_parameter(name, 99)
     inputs.require_unchanged()
 
 
 def test_without_a_pipeline_nobody_records_parameters() -> None:
     LAYOUT.pipeline.unlink()
-    inputs = Inputs.read(1)
+    inputs = Provenance.read(1)
     set_parameter("seed", 99)
     inputs.require_unchanged()
 
@@ -77,7 +77,7 @@ def test_without_a_pipeline_nobody_records_parameters() -> None:
     ("step", "path"), [(0, LAYOUT.split(0)), (1, LAYOUT.memory(1)), (1, LAYOUT.checkpoint(0) / "model.json")], ids=str
 )
 def test_data_that_are_replaced_or_taken_away_are_named(step: int, path: Path) -> None:
-    inputs = Inputs.read(step)
+    inputs = Provenance.read(step)
     path.write_text("[]")
     with pytest.raises(UserError, match=str(path)):
         inputs.require_unchanged()
@@ -89,7 +89,7 @@ def test_data_that_are_replaced_or_taken_away_are_named(step: int, path: Path) -
 def test_code_that_is_edited_is_named(tmp_path: Path) -> None:
     code = tmp_path / "code.py"
     code.write_text("x = 1")
-    inputs = Inputs.read(1)
+    inputs = Provenance.read(1)
     one = replace(inputs, files={"ssul/code.py": code}, digests={"ssul/code.py": "another"})
     with pytest.raises(UserError, match=r"ssul/code\.py"):
         one.require_unchanged()
@@ -97,7 +97,7 @@ def test_code_that_is_edited_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["a: [", "{}", None])
 def test_parameters_that_are_gone_or_half_written_are_not_those_that_were_read(content: str | None) -> None:
-    inputs = Inputs.read(1)
+    inputs = Provenance.read(1)
     LAYOUT.params.unlink()
     if content is not None:
         LAYOUT.params.write_text(content)
@@ -106,7 +106,7 @@ def test_parameters_that_are_gone_or_half_written_are_not_those_that_were_read(c
 
 
 def test_the_code_is_the_projects_own_that_is_loaded_and_nothing_else() -> None:
-    files = Inputs.read(1).files
+    files = Provenance.read(1).files
     code = {name: path for name, path in files.items() if not name.startswith("data/")}
     assert {"stages/inputs.py", "ssul/config.py", "ssul/__init__.py"} <= set(code)
     assert all(name.startswith(("ssul/", "stages/")) for name in code)

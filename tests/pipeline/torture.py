@@ -28,7 +28,7 @@ from pathlib import Path
 
 import psutil
 
-from ssul.training.resume import MINUTES_VARIABLE, KeptState
+from ssul.training.resume import MINUTES_VARIABLE, StateFile
 from tests.pipeline.conftest import TINY, Clone, make_clone
 
 INTERVAL = 0.5
@@ -148,7 +148,7 @@ class Run:
         return self._report(who, moment, running, kept, killed_at)
 
     def _report(
-        self, who: str, moment: str, running: tuple[psutil.Process, str] | None, kept: KeptState | None, at: float
+        self, who: str, moment: str, running: tuple[psutil.Process, str] | None, kept: StateFile | None, at: float
     ) -> Kill:
         if running is None:
             return Kill(who, moment, "", None, 0.0)
@@ -211,7 +211,7 @@ class Run:
             time.sleep(pause)
         return True
 
-    def _kept(self) -> KeptState | None:
+    def _kept(self) -> StateFile | None:
         """The saved state of the training that runs, if it has saved one."""
         running = self.stage()
         if running is not None:
@@ -221,7 +221,7 @@ class Run:
                         holder.read_text().startswith(f"process {running[0].pid} ")
                         and holder.with_suffix(".safetensors").exists()
                     ):
-                        return KeptState(self.states, holder.stem)
+                        return StateFile(self.states, holder.stem)
         return None
 
     def _torn(self) -> set[str]:

@@ -17,7 +17,7 @@ from ssul.report import images as figures
 from ssul.report.curves import draw_curves
 from ssul.report.figures import draw_all
 from ssul.report.heatmaps import draw_class_iou, draw_confusion, most_confused
-from ssul.report.images import draw_pictures, shown_steps
+from ssul.report.images import draw_examples, shown_steps
 
 LEARNED = [("ball", "star"), ("house",)]
 NAMES = ("background", "ball", "star", "house")
@@ -101,7 +101,7 @@ def test_the_settings_of_matplotlib_are_left_as_they_were(tmp_path: Path, pictur
 
 def test_the_pictures_show_the_colours_of_truth_and_prediction(tmp_path: Path, pictures: Path) -> None:
     path = tmp_path / "pictures.png"
-    draw_pictures(path, sorted(pictures.iterdir()), LEARNED, INDEX, SHAPES.palette)
+    draw_examples(path, sorted(pictures.iterdir()), LEARNED, INDEX, SHAPES.palette)
     assert {SHAPES.palette[0], SHAPES.palette[1], SHAPES.palette[3]} <= colours(path)
 
 
@@ -121,7 +121,7 @@ def legend(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_the_legend_names_the_classes_that_are_seen_and_when_they_are_learned(
     tmp_path: Path, pictures: Path, legend: list[str]
 ) -> None:
-    draw_pictures(tmp_path / "pictures.png", sorted(pictures.iterdir()), LEARNED, INDEX, SHAPES.palette)
+    draw_examples(tmp_path / "pictures.png", sorted(pictures.iterdir()), LEARNED, INDEX, SHAPES.palette)
     assert legend == ["background", "ball (0)", "house (1)"]
 
 
@@ -134,7 +134,7 @@ def test_the_legend_names_void_and_keeps_apart_long_names_that_begin_alike(
     Image.fromarray(ids).save(pictures / "wide" / "truth.png")
     names = ("a name that is longer than any column", "a name that is longer than any other", "house")
     index = replace(INDEX, class_names=names)
-    draw_pictures(tmp_path / "pictures.png", sorted(pictures.iterdir()), [names], index, SHAPES.palette)
+    draw_examples(tmp_path / "pictures.png", sorted(pictures.iterdir()), [names], index, SHAPES.palette)
     assert legend == [
         "background",
         "a name that is longer...",

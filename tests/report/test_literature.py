@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ssul.config.naming import Subject
+from ssul.config.naming import RunName
 from ssul.report.literature import Outcome, collect, draw_results, markdown_results
 from ssul.report.published_results import published
 
@@ -16,7 +16,7 @@ def outcome(
 ) -> Outcome:
     scores = {"old": 0.6, "all": all_} | ({} if new is None else {"new": new})
     given = {"recipe.crop": "513", "seed": str(seed), "data.root": "/somewhere"} | params
-    return Outcome(Subject(scenario, "overlapped", method, "resnet101"), str(seed), given, scores)
+    return Outcome(RunName(scenario, "overlapped", method, "resnet101"), str(seed), given, scores)
 
 
 def rows_of(*outcomes: Outcome) -> list[Any]:
@@ -56,14 +56,14 @@ def test_runs_with_other_parameters_never_share_a_cell_and_say_what_differs() ->
     [
         {"data.holdout": "0.1"},
         {"data.digest": "another"},
-        {"data.drawn.seed": "1"},
+        {"data.shapes.seed": "1"},
         {"scenario.order": "[2,1]"},
         {"evaluation.future": "background"},
     ],
     ids=str,
 )
 def test_seeds_of_other_data_or_another_order_are_not_averaged(other: dict[str, str]) -> None:
-    usual = {"data.holdout": "0.0", "data.digest": "one", "data.drawn.seed": "0", "evaluation.future": "ignore"}
+    usual = {"data.holdout": "0.0", "data.digest": "one", "data.shapes.seed": "0", "evaluation.future": "ignore"}
     rows = rows_of(outcome("ssul", seed=0, **usual), outcome("ssul", seed=1, **usual | other))
     assert [row.cells["voc_15-1"].runs for row in rows] == [1, 1]
     (told,) = other.items()
@@ -71,7 +71,7 @@ def test_seeds_of_other_data_or_another_order_are_not_averaged(other: dict[str, 
 
 
 def test_what_changes_no_score_parts_no_runs() -> None:
-    (row,) = rows_of(outcome("ssul", seed=0), outcome("ssul", seed=1, **{"evaluation.pictures": "4"}))
+    (row,) = rows_of(outcome("ssul", seed=0), outcome("ssul", seed=1, **{"evaluation.examples": "4"}))
     assert row.cells["voc_15-1"].runs == 2
 
 
@@ -103,7 +103,7 @@ def test_the_published_numbers_stand_below_ours_where_there_are_any() -> None:
 
 def test_the_papers_overlapped_numbers_are_not_put_beside_other_settings() -> None:
     run = outcome("ssul")
-    disjoint = Outcome(Subject("voc_15-1", "disjoint", "ssul", "resnet101"), "0", run.params, run.scores)
+    disjoint = Outcome(RunName("voc_15-1", "disjoint", "ssul", "resnet101"), "0", run.params, run.scores)
     assert "published" not in markdown_results(rows_of(disjoint))
 
 

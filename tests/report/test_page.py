@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from ssul.config.naming import Subject
+from ssul.config.naming import RunName
 from ssul.evaluation.results import Results
 from ssul.report.page import write_page
 from ssul.report.rows import SCORES
 
 PROJECT = Path(__file__).parents[2]
-SUBJECT = Subject(scenario="voc_15-1", setting="overlapped", method="ssul-m", model="mobilenet_v2")
+SUBJECT = RunName(scenario="voc_15-1", setting="overlapped", method="ssul-m", model="mobilenet_v2")
 FIGURES = ["class_iou.png", "confusion.png", "miou_per_step.png", "pictures.png"]
 
 
@@ -49,7 +49,7 @@ def page(results: Results = RESULTS, **changes: Any) -> str:
 
 
 def test_the_title_says_method_scenario_setting_and_trunk() -> None:
-    assert page().splitlines()[0] == "# ssul-m on voc_15-1, overlapped (trunk mobilenet_v2)"
+    assert page().splitlines()[0] == "# ssul-m on voc_15-1, overlapped (backbone mobilenet_v2)"
 
 
 def test_the_beginning_says_what_was_learned_from_what_and_how_well() -> None:

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from ssul.config.paths import Layout
-from ssul.config.schema import Settings
+from ssul.config.schema import Params
 from ssul.data.index import ImageIndex
 from ssul.datasets.catalog import data_set
 from ssul.evaluation.results import Results
 from ssul.memory.exemplars import Exemplar, write_exemplars
 from ssul.report.images import ShownExemplar
 from ssul.tracking import unsent
-from stages.pictures import training_pictures
+from stages.pictures import training_dataset
 from stages.report import digest_of, finished_of, remembered, track
 from tests.tracking.examples import CURVES, children, files, losses, parents, points, runs
 
@@ -50,7 +50,7 @@ def assert_complete() -> None:
 
 @pytest.mark.usefixtures("workplace")
 def test_a_run_is_logged_and_the_way_to_it_is_told(
-    settings: Settings, results: Results, summary: Summary, capsys: Captured
+    settings: Params, results: Results, summary: Summary, capsys: Captured
 ) -> None:
     for _ in range(2):
         track(settings, results, summary, 2)
@@ -63,7 +63,7 @@ def test_a_run_is_logged_and_the_way_to_it_is_told(
 
 @pytest.mark.usefixtures("workplace")
 def test_a_dead_server_costs_one_line_and_the_run_is_kept_and_sent_later(
-    settings: Settings, results: Results, summary: Summary, capsys: Captured
+    settings: Params, results: Results, summary: Summary, capsys: Captured
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
@@ -87,7 +87,7 @@ def test_a_dead_server_costs_one_line_and_the_run_is_kept_and_sent_later(
 
 @pytest.mark.usefixtures("workplace")
 def test_a_run_that_can_not_even_be_kept_costs_one_line(
-    settings: Settings, results: Results, summary: Summary, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+    settings: Params, results: Results, summary: Summary, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("data/unsent").write_text("no folder")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
@@ -100,7 +100,7 @@ def test_a_run_that_can_not_even_be_kept_costs_one_line(
 
 @pytest.mark.usefixtures("workplace")
 def test_switched_off_nothing_is_logged_kept_or_told(
-    settings: Settings, results: Results, summary: Summary, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+    settings: Params, results: Results, summary: Summary, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSUL_TRACKING", "off")
     track(settings, results, summary, 2)
@@ -111,7 +111,7 @@ def test_switched_off_nothing_is_logged_kept_or_told(
 
 @pytest.mark.usefixtures("workplace")
 def test_a_mistyped_switch_costs_one_line_that_names_it_and_the_way_to_log_later(
-    settings: Settings, results: Results, summary: Summary, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+    settings: Params, results: Results, summary: Summary, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSUL_TRACKING", "of")
     track(settings, results, summary, 2)
@@ -127,7 +127,7 @@ def test_a_mistyped_switch_costs_one_line_that_names_it_and_the_way_to_log_later
 
 @pytest.mark.usefixtures("workplace")
 def test_the_description_shows_the_table_and_how_to_open_the_network(
-    settings: Settings, results: Results, summary: Summary
+    settings: Params, results: Results, summary: Summary
 ) -> None:
     note = finished_of(settings, results, summary, 2).experiment.tags["mlflow.note.content"]
     assert note.startswith("**ssul shapes 6-2 overlapped small**")
@@ -143,7 +143,7 @@ def test_the_description_shows_the_table_and_how_to_open_the_network(
     ids=["one machine", "two machines", "nothing was trained"],
 )
 def test_the_hardware_is_told_once_each(
-    settings: Settings, results: Results, summary: Summary, machines: list[str], told: str | None
+    settings: Params, results: Results, summary: Summary, machines: list[str], told: str | None
 ) -> None:
     curves = tuple(CURVES[0] | {"hardware": machine} for machine in machines)
     finished = finished_of(settings, replace(results, training=curves), summary, 2)
@@ -152,7 +152,7 @@ def test_the_hardware_is_told_once_each(
 
 @pytest.mark.usefixtures("workplace")
 def test_the_data_is_told_with_the_images_and_classes_of_each_step(
-    settings: Settings, results: Results, summary: Summary
+    settings: Params, results: Results, summary: Summary
 ) -> None:
     data = finished_of(settings, results, summary, 2).data
     assert (data.name, data.source) == ("shapes", "drawn by the pipeline")
@@ -173,12 +173,12 @@ def test_the_datas_digest_differs_when_a_file_does(workplace: Layout) -> None:
 
 
 def test_exemplars_whose_pictures_are_away_are_not_shown_and_cost_one_line(
-    workplace: Layout, settings: Settings, capsys: Captured
+    workplace: Layout, settings: Params, capsys: Captured
 ) -> None:
     write_exemplars(workplace.memory(2), [Exemplar("train_00000", (0,), (1, 3)), Exemplar("train_00001", (1,), (2,))])
     assert remembered(settings, 2) == []
     assert capsys.readouterr().err.startswith("warning: exemplars that are not shown: 2,")
-    picture = training_pictures(settings.data, ImageIndex.read(workplace.index("train"))).folders.image("train_00000")
+    picture = training_dataset(settings.data, ImageIndex.read(workplace.index("train"))).folders.image("train_00000")
     picture.parent.mkdir(parents=True)
     picture.write_bytes(b"a picture")
     shapes = data_set("shapes").classes

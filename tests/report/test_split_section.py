@@ -43,10 +43,10 @@ def test_every_step_has_a_row_of_its_images_and_of_those_that_appear_again() -> 
 
 def test_every_class_has_a_folded_row_of_its_images_and_of_those_where_it_is_not_annotated() -> None:
     text = section()
-    folded = text[text.index("<details>") : text.index("</details>")]
-    assert "| bus\\|car | step 0 | 2 | 1 |" in folded
-    assert "| &lt;b&gt; | step 1 | 2 | 1 |" in folded
-    assert "| \\`dog\\` | step 2 | 1 | 0 |" in folded
+    details = text[text.index("<details>") : text.index("</details>")]
+    assert "| bus\\|car | step 0 | 2 | 1 |" in details
+    assert "| &lt;b&gt; | step 1 | 2 | 1 |" in details
+    assert "| \\`dog\\` | step 2 | 1 | 0 |" in details
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

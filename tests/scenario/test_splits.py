@@ -123,11 +123,11 @@ def test_held_out_images_train_no_step_and_with_them_nothing_is_lost(
 
 
 def test_what_is_held_out_is_the_same_for_every_run_scenario_and_step() -> None:
-    kept_back = [
+    held_out_ids = [
         set(make_splits(MANY, Scenario(order, base, 1), "overlapped", names=NAMES, seed=run, holdout=0.25)[-1].holdout)
         for run, order, base in ((7, (1, 2, 3, 4), 1), (8, (4, 3, 2, 1), 3))
     ]
-    assert kept_back[0] == kept_back[1] == {image_id for image_id in MANY if is_held_out(image_id, 0.25, 0)}
+    assert held_out_ids[0] == held_out_ids[1] == {image_id for image_id in MANY if is_held_out(image_id, 0.25, 0)}
 
 
 def test_about_the_share_is_held_out_and_a_larger_share_holds_out_more_of_the_same() -> None:

@@ -9,9 +9,9 @@ import yaml
 
 from ssul.config.load import parse_params
 from ssul.config.paths import Layout
-from ssul.config.schema import Settings
+from ssul.config.schema import Params
 from ssul.data.index import ImageIndex, IndexRow
-from ssul.data.initial_checkpoint import Start
+from ssul.data.initial_checkpoint import InitialCheckpoint
 from ssul.datasets.catalog import data_set
 from ssul.evaluation.results import Results
 from ssul.evaluation.scores import Scores
@@ -22,7 +22,7 @@ NAMES = ("background", *data_set("shapes").classes[:3])
 
 
 @pytest.fixture
-def settings() -> Settings:
+def settings() -> Params:
     """The project's own parameters."""
     return parse_params(yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8")))
 
@@ -42,7 +42,7 @@ def fill(layout: Layout) -> None:
     for split, files in (("train", known.train), ("val", known.val)):
         row = IndexRow(f"{split}_00000", 48, 64, {0: 3000, 1: 72}, 0, 1234, "0" * 64)
         ImageIndex("shapes", known.classes, files, known.values, (row,)).write(layout.index(split))
-    Start(None).write(layout.start)
+    InitialCheckpoint(None).write(layout.initial_checkpoint)
     Split(1, ((1,), (2, 3)), NAMES[1:], ("train_00000",), ()).write(layout.split(1))
     contents = {layout.metrics: "{}", layout.miou_per_step: "[]", layout.class_iou: "[]", layout.page: "# page"}
     contents |= {layout.figures / "curve.png": "png", layout.checkpoint(2) / "model.json": '{"format": 1}'}

@@ -12,7 +12,7 @@ import pytest
 
 from ssul.evaluation.scores import Scores
 from ssul.tracking.experiment import Experiment
-from ssul.tracking.runs import DataNote, Finished
+from ssul.tracking.runs import DatasetRecord, FinishedRun
 from ssul.tracking.store import EXPERIMENT, FINGERPRINT_TAG, opened, store_uri
 
 PROJECT = Path(__file__).parents[2]
@@ -55,18 +55,18 @@ def finished(
     rows: tuple[dict[str, Any], ...] = ROWS,
     curves: tuple[dict[str, Any], ...] = CURVES,
     **params: Any,
-) -> Finished:
+) -> FinishedRun:
     """A finished experiment with a page, a figure and a checkpoint of two files, which are written below a folder."""
     contents = {"reports/index.md": b"page", "reports/figures/curve.png": b"png"}
     contents |= {"step_1/model.json": b"{}", "step_1/head_0.safetensors": bytes(range(256))}
     for name, content in contents.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content)
-    return Finished(
+    return FinishedRun(
         experiment(of, **params),
         rows,
         curves,
-        DataNote("voc", "0123456789abcdef", "/data/voc", {"setting": "overlapped", "training images": 9}),
+        DatasetRecord("voc", "0123456789abcdef", "/data/voc", {"setting": "overlapped", "training images": 9}),
         {
             "index.md": root / "reports" / "index.md",
             "figures": root / "reports" / "figures",

@@ -1,4 +1,4 @@
-"""Finished runs are read back: the latest first, all of them, and nothing else."""
+"""FinishedRun runs are read back: the latest first, all of them, and nothing else."""
 
 from pathlib import Path
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ssul.tracking.experiment import decides, fingerprint, flatten, origin
+from ssul.tracking.experiment import decides, fingerprint, flatten, source_tags
 
 PARAMS = {"seed": 0, "data.root": None, "method.name": "ssul"}
 
@@ -91,36 +91,36 @@ def git(*arguments: str) -> str:
 
 def test_the_commit_is_told_and_that_the_code_is_the_commits(repository: str) -> None:
     Path("notes.txt").write_text("no code")
-    assert commit_of(origin()) == {"mlflow.source.git.commit": repository, "git.dirty": "false"}
+    assert commit_of(source_tags()) == {"mlflow.source.git.commit": repository, "git.dirty": "false"}
 
 
 @pytest.mark.parametrize("path", ["ssul/code.py", "ssul/new.py", "dvc.yaml"])
 def test_code_that_differs_from_the_commit_is_told(repository: str, path: str) -> None:
     Path(path).write_text("2")
-    assert commit_of(origin()) == {"mlflow.source.git.commit": repository, "git.dirty": "true"}
+    assert commit_of(source_tags()) == {"mlflow.source.git.commit": repository, "git.dirty": "true"}
 
 
 @pytest.mark.usefixtures("repository")
 def test_in_an_experiment_of_dvc_its_name_and_baseline_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_EXP_NAME", "brave-newt")
     monkeypatch.setenv("DVC_EXP_BASELINE_REV", "abc123")
-    told = commit_of(origin())
+    told = commit_of(source_tags())
     assert told == {"dvc.experiment": "brave-newt", "mlflow.source.git.commit": "abc123", "git.dirty": "false"}
 
 
 def test_without_git_no_commit_is_told(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
         monkeypatch.delenv(variable, raising=False)
-    assert commit_of(origin()) == {}
+    assert commit_of(source_tags()) == {}
     monkeypatch.setenv("PATH", str(here))
-    assert commit_of(origin()) == {}
+    assert commit_of(source_tags()) == {}
 
 
 @pytest.mark.usefixtures("here")
 def test_who_ran_it_is_told_where_the_user_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "somebody")
-    assert origin()["mlflow.user"] == "somebody"
+    assert source_tags()["mlflow.user"] == "somebody"
     for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr("os.getuid", lambda: 987_654_321)
-    assert "mlflow.user" not in origin()
+    assert "mlflow.user" not in source_tags()

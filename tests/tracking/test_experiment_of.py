@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from ssul.config.paths import Layout
-from ssul.config.schema import Settings
-from ssul.data.initial_checkpoint import Start
+from ssul.config.schema import Params
+from ssul.data.initial_checkpoint import InitialCheckpoint
 from ssul.tracking.experiment import experiment_of
 from tests.stages.conftest import fill
 
 
-def test_an_experiment_is_named_and_tagged_by_what_it_is_about(workplace: Layout, settings: Settings) -> None:
+def test_an_experiment_is_named_and_tagged_by_what_it_is_about(workplace: Layout, settings: Params) -> None:
     found = experiment_of(settings)
     assert found.name == "ssul shapes 6-2 overlapped small"
     about = {"scenario": "shapes_6-2", "setting": "overlapped", "method": "ssul", "model": "small"}
@@ -20,7 +20,7 @@ def test_an_experiment_is_named_and_tagged_by_what_it_is_about(workplace: Layout
 
 
 @pytest.mark.usefixtures("workplace")
-def test_all_parameters_are_there_but_those_that_only_shape_the_pipeline(settings: Settings) -> None:
+def test_all_parameters_are_there_but_those_that_only_shape_the_pipeline(settings: Params) -> None:
     params = experiment_of(settings).params
     assert params["recipe.increment.lr"] == 0.1
     assert params["memory.capacity"] == 0
@@ -29,7 +29,7 @@ def test_all_parameters_are_there_but_those_that_only_shape_the_pipeline(setting
 
 
 def test_the_same_content_in_another_folder_is_the_same_experiment(
-    workplace: Layout, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workplace: Layout, settings: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = experiment_of(settings).fingerprint
     (tmp_path / "elsewhere").mkdir()
@@ -39,7 +39,7 @@ def test_the_same_content_in_another_folder_is_the_same_experiment(
 
 
 def test_seed_code_data_and_the_checkpoint_to_start_from_make_another_experiment(
-    workplace: Layout, settings: Settings
+    workplace: Layout, settings: Params
 ) -> None:
     seen = [experiment_of(settings).fingerprint]
     seen.append(experiment_of(settings.model_copy(update={"seed": 1})).fingerprint)
@@ -51,12 +51,12 @@ def test_seed_code_data_and_the_checkpoint_to_start_from_make_another_experiment
         path = workplace.index(split)
         path.write_text(path.read_text().replace("1234", "1235"))
         seen.append(experiment_of(settings).fingerprint)
-    Start("f" * 64).write(workplace.start)
+    InitialCheckpoint("f" * 64).write(workplace.initial_checkpoint)
     seen.append(experiment_of(settings).fingerprint)
     assert len(set(seen)) == 7
 
 
-def test_what_was_made_of_it_is_no_part_of_an_experiment(workplace: Layout, settings: Settings) -> None:
+def test_what_was_made_of_it_is_no_part_of_an_experiment(workplace: Layout, settings: Params) -> None:
     before = experiment_of(settings).fingerprint
     workplace.page.write_text("other")
     workplace.split(1).unlink()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ssul.config.paths import Layout
-from ssul.tracking.live import live_curve
+from ssul.tracking.live import live_logger
 from tests.tracking.examples import PROJECT, children, parents, points
 
 pytestmark = pytest.mark.slow
@@ -20,9 +20,9 @@ pytestmark = pytest.mark.slow
 FIRST, SECOND = ({"iteration": at, "loss": 1 / at, "lr": 0.1, "images_per_second": 9.0} for at in (10, 20))
 TRAINING = """
 import json, signal, sys, time
-from stages.live import live_curve
+from stages.live import live_logger
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job, as a test run may be, ignores it
-with live_curve(1) as live:
+with live_logger(1) as live:
     live.show(json.loads(sys.argv[1]))
     time.sleep(300)
 """
@@ -64,7 +64,7 @@ def left(layout: Layout) -> list[Path]:
 def test_points_are_in_mlflow_while_the_training_goes_on_and_the_journal_is_gone_after_it(
     workplace: Layout, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with live_curve(1) as live:
+    with live_logger(1) as live:
         live.show(FIRST)
         wait_for(seen)
         assert statuses() == ["RUNNING", "RUNNING"]
@@ -107,7 +107,7 @@ def test_a_dead_server_costs_one_warning_without_its_password_and_leaves_nothing
     workplace: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
-    with live_curve(1) as live:
+    with live_logger(1) as live:
         live.show(FIRST)
         wait_for(lambda: any(path.suffix == ".trouble" for path in left(workplace)))
         live.show(SECOND)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ssul.errors import UserError
-from ssul.tracking.live import live_curve
+from ssul.tracking.live import live_logger
 
 POINT = {"iteration": 10, "loss": 0.5, "lr": 0.1}
 Captured = pytest.CaptureFixture[str]
@@ -105,7 +105,7 @@ def test_nothing_is_started_before_its_time_and_nothing_is_left(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    with live_curve(1) as live:
+    with live_logger(1) as live:
         live.show(POINT)
         assert lines(here) == [POINT]
     assert left(here) == []
@@ -117,7 +117,7 @@ def test_nothing_is_started_before_its_time_and_nothing_is_left(
 def test_switched_off_nothing_is_started(here: Path, monkeypatch: pytest.MonkeyPatch, switch: str) -> None:
     monkeypatch.setenv("SSUL_LIVE_AFTER", "0")
     monkeypatch.setenv("SSUL_TRACKING", switch)
-    with live_curve(1) as live:
+    with live_logger(1) as live:
         live.show(POINT)
     assert left(here) == []
 
@@ -125,7 +125,7 @@ def test_switched_off_nothing_is_started(here: Path, monkeypatch: pytest.MonkeyP
 def test_it_is_started_when_its_time_has_come(here: Path, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     reader("")
     monkeypatch.setenv("SSUL_LIVE_AFTER", "0.3")
-    with live_curve(1) as live:
+    with live_logger(1) as live:
         live.show(POINT)
         time.sleep(0.4)
         assert not (here / "started").exists()
@@ -140,7 +140,7 @@ def test_a_time_that_is_none_is_refused_by_name_before_anything_is_written(
     monkeypatch.setenv("SSUL_LIVE_AFTER", given)
     with (
         pytest.raises(UserError, match=f"SSUL_LIVE_AFTER={given} is not a number of seconds: choose 0 or more"),
-        live_curve(1),
+        live_logger(1),
     ):
         pass
     assert not (here / "data").exists() or left(here) == []
@@ -153,7 +153,7 @@ def test_one_reader_is_started_for_the_step_and_ends_when_the_training_does(
     here: Path, reader: Reader, capsys: Captured
 ) -> None:
     reader("")
-    with live_curve(3) as live:
+    with live_logger(3) as live:
         live.show(POINT)
         wait_for((here / "started").exists)
         live.show(POINT)
@@ -169,7 +169,7 @@ def test_a_training_that_fails_is_not_done_and_its_reader_ends_too(here: Path, r
     reader("")
 
     def fail() -> None:
-        with live_curve(3) as live:
+        with live_logger(3) as live:
             live.show(POINT)
             wait_for((here / "started").exists)
             raise RuntimeError("out of memory")
@@ -182,7 +182,7 @@ def test_a_training_that_fails_is_not_done_and_its_reader_ends_too(here: Path, r
 
 def test_the_end_of_a_training_does_not_wait_for_a_reader_that_hangs(here: Path, reader: Reader) -> None:
     reader("import time; time.sleep(20); sys.exit()")
-    with live_curve(1) as live:
+    with live_logger(1) as live:
         live.show(POINT)
         wait_for((here / "started").exists)
         began = time.monotonic()
@@ -192,7 +192,7 @@ def test_the_end_of_a_training_does_not_wait_for_a_reader_that_hangs(here: Path,
 def test_two_steps_have_a_journal_and_a_reader_each(here: Path, reader: Reader) -> None:
     reader("")
     for step in (1, 2):
-        with live_curve(step) as live:
+        with live_logger(step) as live:
             live.show(POINT | {"loss": float(step)})
     wait_for(lambda: (here / "started").exists() and (here / "started").read_text().count("\n") == 2)
     journals = sorted((here / "data" / "cache" / "live").glob("*.jsonl"))
@@ -216,7 +216,7 @@ def test_a_reader_that_gives_up_costs_one_warning_and_leaves_nothing(
     here: Path, reader: Reader, capsys: Captured
 ) -> None:
     started = reader(GIVES_UP)
-    with live_curve(1) as live:
+    with live_logger(1) as live:
         live.show(POINT)
         wait_for(lambda: any((here / "data" / "cache" / "live").glob("*.trouble")))
         for _ in range(3):
@@ -234,7 +234,7 @@ def ended(process: "subprocess.Popen[bytes]") -> bool:
 
 def test_trouble_that_comes_at_the_very_end_is_told_too(here: Path, reader: Reader, capsys: Captured) -> None:
     reader(GIVES_UP)
-    with live_curve(1) as live:
+    with live_logger(1) as live:
         live.show(POINT)
         wait_for(lambda: any((here / "data" / "cache" / "live").glob("*.trouble")))
     one_warning(capsys, "the store is gone")
@@ -244,7 +244,7 @@ def test_a_reader_that_crashes_costs_one_warning_and_leaves_nothing(
     here: Path, reader: Reader, capsys: Captured
 ) -> None:
     started = reader("sys.exit(3)")
-    with live_curve(1) as live:
+    with live_logger(1) as live:
         live.show(POINT)
         wait_for(lambda: ended(started[0]))
         for _ in range(3):
@@ -258,7 +258,7 @@ def test_a_reader_that_cannot_be_started_costs_one_warning(
 ) -> None:
     monkeypatch.setenv("SSUL_LIVE_AFTER", "0")
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with live_curve(1) as live:
+    with live_logger(1) as live:
         for _ in range(3):
             live.show(POINT)
     one_warning(capsys, "/nowhere/python")
@@ -266,7 +266,7 @@ def test_a_reader_that_cannot_be_started_costs_one_warning(
 
 
 def test_a_cache_that_is_deleted_meanwhile_costs_one_warning(here: Path, capsys: Captured) -> None:
-    with live_curve(1) as live:
+    with live_logger(1) as live:
         live.show(POINT)
         shutil.rmtree(here / "data" / "cache")
         for _ in range(3):
@@ -277,7 +277,7 @@ def test_a_cache_that_is_deleted_meanwhile_costs_one_warning(here: Path, capsys:
 def test_a_cache_that_cannot_be_written_costs_one_warning(here: Path, capsys: Captured) -> None:
     (here / "data").mkdir()
     (here / "data" / "cache").write_text("no folder")
-    with live_curve(1) as live:
+    with live_logger(1) as live:
         for _ in range(3):
             live.show(POINT)
     one_warning(capsys, "data/cache/live")
@@ -285,11 +285,11 @@ def test_a_cache_that_cannot_be_written_costs_one_warning(here: Path, capsys: Ca
 
 def test_what_an_earlier_training_left_is_not_read_again(here: Path, reader: Reader, capsys: Captured) -> None:
     reader("")
-    with live_curve(1) as live:
+    with live_logger(1) as live:
         live.show(POINT)
         journal = live.journal
     journal.with_suffix(".trouble").write_text("of an earlier training with this number of a process")
-    with live_curve(1) as live:
+    with live_logger(1) as live:
         live.show(POINT)
         assert lines(here) == [POINT]
     assert capsys.readouterr().err == ""

@@ -124,7 +124,7 @@ def test_a_run_over_http_survives_the_servers_death(server: Server, project: Pat
     # the artifacts went through the server to its place, and come back
     assert client().get_run(run_id).info.artifact_uri.startswith("mlflow-artifacts:")
     assert {"index.md", "figures/curve.png", "checkpoint/training.json"} <= files(run_id)
-    assert list((server.folder / "artifacts").rglob("trunk.safetensors"))
+    assert list((server.folder / "artifacts").rglob("backbone.safetensors"))
     assert not list(project.rglob("mlruns/*"))
     fetch_checkpoint(run_id, tmp_path / "fetched")
     given = {path.name: path.read_bytes() for path in whole.artifacts["checkpoint"].iterdir()}

@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from ssul.data.sampling import Item, SampleOrder, slots_of
+from ssul.data.sampling import Item, SampleOrder, rank_slots
 from ssul.data.transforms import normalise
 from ssul.inference.device import choose_device
 from ssul.labels.ids import VOID
@@ -21,7 +21,7 @@ from ssul.methods.mib import increment as mib
 from ssul.methods.plop import increment as plop
 from ssul.methods.ssul.increment import prepare_increment
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
-from ssul.training.distributed import launch, share_of_host
+from ssul.training.distributed import fabric_settings, launch
 from ssul.training.loop import learn_step
 from ssul.training.objective import Objective, Supervised
 
@@ -41,19 +41,19 @@ def objective_of(case: str) -> tuple[Objective, int]:
     model.train()(torch.randn(4, 3, 33, 33))
     with torch.no_grad():
         for head in model.heads:
-            head.score.weight.mul_(30)  # type: ignore[union-attr, operator]
-        model.heads[-1].score.bias.fill_(0.5)  # type: ignore[union-attr, operator]  # sure of its class here and there
-    channels = labels.channel_count + 2
+            head.classifier.weight.mul_(30)  # type: ignore[union-attr, operator]
+        model.heads[-1].classifier.bias.fill_(0.5)  # type: ignore[union-attr, operator]  # sure of its class here and there
+    channels = labels.num_channels + 2
     if case.startswith("base"):
         model.freeze_norms()
-        return Supervised(model, labels, "ce" if labels is SOFTMAX else "bce"), labels.channel_count
+        return Supervised(model, labels, "ce" if labels is SOFTMAX else "bce"), labels.num_channels
     if case == "mib":
         return mib.prepare_increment(model, labels, (4, 5), distillation=10.0, freeze_norm=True), channels
     if case == "plop":
         weights = {"pod": 0.01, "pod_logits": 0.001, "entropy": "exact"}
         objective = plop.prepare_increment(model, labels, (4, 5), **weights, freeze_norm=True)  # type: ignore[arg-type]
         images, target = batches(channels, range(BATCH))[0]
-        for _ in objective.survey([(normalise(images), target)]):
+        for _ in objective.calibrate([(normalise(images), target)]):
             pass
         return objective, channels
     switches = {"weight_transfer": True, "freeze": case == "increment", "freeze_norm": True, "pseudo_threshold": 0.6}
@@ -78,8 +78,8 @@ def told_by(case: str, fabric: Fabric, share: tuple[int, int]) -> dict[str, Any]
     objective, channels = objective_of(case)
     progress = learn_step(
         objective,
-        batches(channels, slots_of(BATCH, share)),
-        objective.model.trainable_groups(0.02, trunk_ratio=1.0, slow_head=None, slow_ratio=1.0),
+        batches(channels, rank_slots(BATCH, share)),
+        objective.model.parameter_groups(0.02, backbone_ratio=1.0, low_lr_head=None, low_lr_ratio=1.0),
         fabric=fabric,
         iterations=ITERATIONS,
         momentum=0.9,
@@ -94,7 +94,7 @@ def told_by(case: str, fabric: Fabric, share: tuple[int, int]) -> dict[str, Any]
 
 def main(file: str) -> None:
     """Trains every case, and writes what the first process was told."""
-    fabric = choose_device("32", share_of_host())
+    fabric = choose_device("32", fabric_settings())
     share = launch(fabric, BATCH)
     found = {case: told_by(case, fabric, share) for case in CASES}
     if fabric.is_global_zero:

@@ -16,7 +16,7 @@ from torch import nn
 from ssul.errors import UserError
 from ssul.inference.device import choose_device, hardware
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
-from ssul.training.distributed import launch, share_norms, share_of_host
+from ssul.training.distributed import convert_to_sync_batchnorm, fabric_settings, launch
 from tests.training.sharing import CASES, told_by
 
 PROJECT = Path(__file__).parents[2]
@@ -73,20 +73,20 @@ def test_torchrun_starts_the_processes_too(tmp_path: Path) -> None:
 
 def test_without_a_word_it_is_one_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSUL_DEVICES", raising=False)
-    assert share_of_host() == {"devices": 1}
+    assert fabric_settings() == {"devices": 1}
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "two", ""])
 def test_a_number_of_devices_must_be_one(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv("SSUL_DEVICES", given)
     with pytest.raises(UserError, match=f"SSUL_DEVICES={given} is not a number of devices: choose 1 or more"):
-        share_of_host()
+        fabric_settings()
 
 
 def test_torchruns_hosts_and_processes_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "4", "WORLD_SIZE": "8"}.items():
         monkeypatch.setenv(name, value)
-    settings = share_of_host()
+    settings = fabric_settings()
     assert (settings["devices"], settings["num_nodes"]) == (4, 2)
 
 
@@ -94,13 +94,13 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setenv("SSUL_DEVICES", "2")
     monkeypatch.setenv("SSUL_ACCELERATOR", "cpu")
     with pytest.raises(UserError, match=r"a batch of 5 cannot be shared by 2 processes: .*SSUL_DEVICES"):
-        launch(choose_device("32", share_of_host()), 5)
+        launch(choose_device("32", fabric_settings()), 5)
 
 
 def test_several_processes_are_told_as_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSUL_DEVICES", "2")
     monkeypatch.setenv("SSUL_ACCELERATOR", "cpu")
-    assert hardware(choose_device("32", share_of_host())).startswith("2 x CPU")
+    assert hardware(choose_device("32", fabric_settings())).startswith("2 x CPU")
 
 
 # ---- norms ----------------------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def kinds(model: nn.Module) -> set[str]:
 def test_on_gpus_norms_that_learn_see_all_samples() -> None:
     model = network()
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    share_norms(model, among(2, "cuda"))
+    convert_to_sync_batchnorm(model, among(2, "cuda"))
     assert kinds(model) == {"SyncBatchNorm"}
     assert {name: tensor.shape for name, tensor in model.state_dict().items()} == {
         name: tensor.shape for name, tensor in state.items()
@@ -132,10 +132,10 @@ def test_frozen_norms_and_a_single_process_need_not() -> None:
     for model, fabric in ((network(), among(1, "cuda")), (network(), among(2, "cuda"))):
         if fabric.world_size > 1:
             model.freeze_norms()
-        share_norms(model, fabric)
+        convert_to_sync_batchnorm(model, fabric)
         assert kinds(model) == {"BatchNorm2d"}
 
 
 def test_on_cpus_norms_that_learn_are_refused() -> None:
     with pytest.raises(UserError, match=r"norms that learn cannot be shared by processes on cpu: .*SSUL_DEVICES=1"):
-        share_norms(network(), among(2, "cpu"))
+        convert_to_sync_batchnorm(network(), among(2, "cpu"))

@@ -1,4 +1,4 @@
-"""A training curve: few points, each the mean of its stretch, and nothing that depends on the machine's speed."""
+"""A training curve: few points, each the mean of its window, and nothing that depends on the machine's speed."""
 
 import json
 import math
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssul.training.history import Curve
+from ssul.training.history import TrainingHistory
 from ssul.training.loop import Progress
 
 Loss = Callable[[int], float]
@@ -22,8 +22,8 @@ def training(iterations: int, loss: Loss = float, speed: float = 10.0) -> Iterat
         yield Progress(at, iterations, loss(at), 1 - at / 1000, speed, parts, capture=lambda: pytest.fail("not asked"))
 
 
-def drawn(iterations: int, loss: Loss = float, speed: float = 10.0) -> Curve:
-    curve = Curve(1, ("cat", "sheep"), "CPU, 1 thread", images=9, exemplars=2, iterations=iterations)
+def drawn(iterations: int, loss: Loss = float, speed: float = 10.0) -> TrainingHistory:
+    curve = TrainingHistory(1, ("cat", "sheep"), "CPU, 1 thread", images=9, exemplars=2, iterations=iterations)
     for progress in training(iterations, loss, speed):
         curve.add(progress)
     return curve
@@ -64,7 +64,7 @@ def test_no_iteration_is_left_out_and_none_counts_twice(losses: list[float]) -> 
 
 
 def test_whoever_adds_an_iteration_is_told_the_point_that_it_completes() -> None:
-    curve = Curve(0, ("cat",), "CPU", images=1, exemplars=0, iterations=250)
+    curve = TrainingHistory(0, ("cat",), "CPU", images=1, exemplars=0, iterations=250)
     told = [curve.add(progress) for progress in training(250)]
     assert [at for at, point in enumerate(told, start=1) if point is not None] == [*range(3, 250, 3), 250]
     assert [point for point in told if point is not None] == curve.points
@@ -91,7 +91,7 @@ def test_the_description_is_json_that_says_what_was_learned_from_what() -> None:
 
 
 def test_a_training_that_ends_early_keeps_the_points_that_it_completed() -> None:
-    curve = Curve(0, ("cat",), "CPU", images=1, exemplars=0, iterations=300)
+    curve = TrainingHistory(0, ("cat",), "CPU", images=1, exemplars=0, iterations=300)
     for _, progress in zip(range(7), training(300), strict=False):
         curve.add(progress)
     assert [point["iteration"] for point in curve.describe()["points"]] == [3, 6]
@@ -102,10 +102,10 @@ def test_a_curve_that_is_stored_on_the_way_is_drawn_on_as_if_it_had_not_been(
     iterations: int, data: st.DataObject
 ) -> None:
     cut = data.draw(st.integers(0, iterations))
-    first, second = (Curve(1, (), "CPU", images=1, exemplars=0, iterations=iterations) for _ in range(2))
+    first, second = (TrainingHistory(1, (), "CPU", images=1, exemplars=0, iterations=iterations) for _ in range(2))
     for progress in training(iterations, math.sqrt):
         if progress.iteration == cut + 1:
-            second.points, second.stretch = json.loads(json.dumps([first.points, first.stretch]))
+            second.points, second.window = json.loads(json.dumps([first.points, first.window]))
         if progress.iteration <= cut:
             first.add(progress)
         else:

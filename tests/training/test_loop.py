@@ -16,7 +16,7 @@ from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.training.loop import DivergedError, Progress, iteration_count, learn_step
 from ssul.training.losses import cross_entropy
 from ssul.training.objective import Loss, Supervised
-from ssul.training.selection import Snapshot
+from ssul.training.selection import LastFiniteWeights
 
 BRIGHT_OR_DARK = LabelSpace(((1,),), unknown=False, activation="softmax")
 
@@ -27,20 +27,20 @@ class Scripted(nn.Module):
     def __init__(self, *losses: float) -> None:
         super().__init__()
         self.losses = list(losses)
-        self.trunk, self.head = nn.Parameter(torch.zeros(())), nn.Parameter(torch.zeros(()))
+        self.backbone, self.head = nn.Parameter(torch.zeros(())), nn.Parameter(torch.zeros(()))
         self.inputs: list[Tensor] = []
         self.modes: list[bool] = []
 
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         self.inputs.append(images)
         self.modes.append(self.training)
-        ones = self.trunk + self.head
+        ones = self.backbone + self.head
         total = ones - ones.detach() + self.losses[len(self.inputs) - 1]
         return Loss(total, {"share": torch.tensor(0.25), "pixels": target.numel() * torch.ones(())})
 
     def groups(self, trunk_lr: float = 0.1, head_lr: float = 0.5) -> list[dict[str, Any]]:
         return [
-            {"name": "trunk", "params": [self.trunk], "lr": trunk_lr},
+            {"name": "backbone", "params": [self.backbone], "lr": trunk_lr},
             {"name": "heads", "params": [self.head], "lr": head_lr},
         ]
 
@@ -143,7 +143,7 @@ def test_each_group_moves_at_its_own_falling_rate() -> None:
     objective = Scripted(1, 1, 1, 1)
     run(objective, objective.groups(trunk_lr=0.1, head_lr=0.5), 4)
     distance = sum((1 - i / 4) ** 0.9 for i in range(4))  # every gradient is 1
-    assert objective.trunk.item() == pytest.approx(-0.1 * distance)
+    assert objective.backbone.item() == pytest.approx(-0.1 * distance)
     assert objective.head.item() == pytest.approx(-0.5 * distance)
 
 
@@ -191,7 +191,7 @@ def test_a_network_learns_and_learns_the_same_from_the_same_seed() -> None:
     losses, states = [], []
     for _ in range(2):
         objective = network()
-        groups = objective.model.trainable_groups(0.1, trunk_ratio=1.0, slow_head=None, slow_ratio=1.0)
+        groups = objective.model.parameter_groups(0.1, backbone_ratio=1.0, low_lr_head=None, low_lr_ratio=1.0)
         told = run(objective, groups, 12, momentum=0.9, weight_decay=1e-4, batches=batches(12, size=4, side=32))
         losses.append([state.loss for state in told])
         states.append(objective.model.state_dict())
@@ -227,7 +227,7 @@ def test_a_diverged_step_leaves_the_weights_that_it_had() -> None:
         run(objective, objective.groups(), 3, schedule="step")
     run(undisturbed, undisturbed.groups(), 2, schedule="step")
     assert objective.head.item() == undisturbed.head.item()
-    assert objective.trunk.item() == undisturbed.trunk.item()
+    assert objective.backbone.item() == undisturbed.backbone.item()
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_rates_fall_as_the_schedule_says(schedule: str, factors: list[float]) ->
 
 def test_a_snapshot_brings_back_weights_and_statistics_of_when_it_was_due() -> None:
     model = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2))
-    snapshot = Snapshot(model, every=2)
+    snapshot = LastFiniteWeights(model, every=2)
     states = []
     for iteration in range(1, 6):
         model(torch.randn(2, 3, 4, 4))
@@ -267,7 +267,7 @@ def test_a_snapshot_brings_back_weights_and_statistics_of_when_it_was_due() -> N
 def test_before_the_first_one_is_due_a_snapshot_holds_the_start() -> None:
     model = nn.Conv2d(3, 2, 1)
     before = model.weight.clone()
-    snapshot = Snapshot(model)
+    snapshot = LastFiniteWeights(model)
     with torch.no_grad():
         model.weight.fill_(9)
     for iteration in range(1, 100):
@@ -281,7 +281,7 @@ def test_before_the_first_one_is_due_a_snapshot_holds_the_start() -> None:
 def test_a_snapshot_of_broken_weights_is_not_taken(broken: float) -> None:
     """A finite loss may have had an infinite gradient: the weights are broken before a loss tells it."""
     model = nn.Conv2d(3, 2, 1)
-    snapshot = Snapshot(model, every=1)
+    snapshot = LastFiniteWeights(model, every=1)
     snapshot.take(1)
     with torch.no_grad():
         model.weight[0, 0] = broken

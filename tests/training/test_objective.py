@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
-from ssul.training.objective import label_shares
+from ssul.training.objective import label_statistics
 
 UNKNOWN = LabelSpace(((1, 2), (3,)), unknown=True, activation="sigmoid")
 NONE = LabelSpace(((1, 2), (3,)), unknown=False, activation="softmax")
@@ -18,7 +18,7 @@ def of(*rows: list[int]) -> Tensor:
 
 
 def shares(target: Tensor, completed: Tensor, labels: LabelSpace) -> dict[str, float]:
-    return {name: share.item() for name, share in label_shares(target, completed, labels).items()}
+    return {name: share.item() for name, share in label_statistics(target, completed, labels).items()}
 
 
 def test_pseudo_labels_and_the_unknown_are_counted_among_the_pixels_that_are_not_void() -> None:

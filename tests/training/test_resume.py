@@ -16,10 +16,10 @@ import torch
 from filelock import FileLock
 
 from ssul.errors import UserError
-from ssul.training.resume import KeptState, Saved, fingerprint, minutes, prune
+from ssul.training.resume import StateFile, TrainerState, fingerprint, minutes, prune
 
 PROJECT = Path(__file__).parents[2]
-STATE = Saved(
+STATE = TrainerState(
     {"learned.weight": torch.arange(6.0).reshape(2, 3), "count": torch.tensor(3), "random": torch.arange(5).byte()},
     {"iteration": 7, "points": [{"loss": 0.1 + 0.2}], "hardware": "Größe \u2028 \U0001f600"},
 )
@@ -35,8 +35,8 @@ def holder(folder: Path, name: str, what: str) -> "subprocess.Popen[str]":
     code = (
         "import sys, time, torch\n"
         "from pathlib import Path\n"
-        "from ssul.training.resume import KeptState, Saved\n"
-        f"with KeptState.held(Path({str(folder)!r}), {name!r}, print) as kept:\n"
+        "from ssul.training.resume import StateFile, TrainerState\n"
+        f"with StateFile.held(Path({str(folder)!r}), {name!r}, print) as kept:\n"
         "    print('held', flush=True)\n"
         f"    {what}\n"
     )
@@ -50,23 +50,23 @@ def holder(folder: Path, name: str, what: str) -> "subprocess.Popen[str]":
 
 
 def test_what_was_saved_last_is_read_by_anybody(tmp_path: Path) -> None:
-    with KeptState.held(tmp_path, "one", silent) as kept:
+    with StateFile.held(tmp_path, "one", silent) as kept:
         assert kept.read() is None
-        kept.save(Saved({"learned.weight": torch.ones(4)}, {"iteration": 1}))
+        kept.save(TrainerState({"learned.weight": torch.ones(4)}, {"iteration": 1}))
         kept.save(STATE)
-    found = KeptState(tmp_path, "one").read()
+    found = StateFile(tmp_path, "one").read()
     assert found is not None
     assert found.notes == STATE.notes
     assert found.tensors.keys() == STATE.tensors.keys()
     for name, tensor in found.tensors.items():
         assert tensor.dtype == STATE.tensors[name].dtype
         assert torch.equal(tensor, STATE.tensors[name])
-    assert KeptState(tmp_path, "another").read() is None
+    assert StateFile(tmp_path, "another").read() is None
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
 def test_a_damaged_state_is_named_with_the_way_out(tmp_path: Path, share: float) -> None:
-    kept = KeptState(tmp_path, "one")
+    kept = StateFile(tmp_path, "one")
     kept.save(STATE)
     content = kept.path("safetensors").read_bytes()
     kept.path("safetensors").write_bytes(content[: int(share * len(content))])
@@ -77,7 +77,7 @@ def test_a_damaged_state_is_named_with_the_way_out(tmp_path: Path, share: float)
 def test_a_foreign_file_in_its_place_is_refused(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    kept = KeptState(tmp_path, "one")
+    kept = StateFile(tmp_path, "one")
     for metadata in (None, {"notes": "{"}, {"notes": "[]"}, {"notes": '{"iteration": NaN}'}):
         save_file({"a": torch.ones(1)}, kept.path("safetensors"), metadata=metadata)
         with pytest.raises(UserError, match="damaged"):
@@ -98,10 +98,10 @@ def largest_file(size: int) -> Iterator[None]:
 
 
 def test_a_full_disk_leaves_what_was_saved_before_and_no_rest(tmp_path: Path) -> None:
-    kept = KeptState(tmp_path, "one")
+    kept = StateFile(tmp_path, "one")
     kept.save(STATE)
     with largest_file(20_000), pytest.raises(OSError, match=r"(?i)too large"):
-        kept.save(Saved({"learned.weight": torch.ones(10_000)}, {"iteration": 8}))
+        kept.save(TrainerState({"learned.weight": torch.ones(10_000)}, {"iteration": 8}))
     found = kept.read()
     assert found is not None
     assert found.notes == STATE.notes
@@ -110,18 +110,17 @@ def test_a_full_disk_leaves_what_was_saved_before_and_no_rest(tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_a_process_that_is_killed_while_it_saves_leaves_a_whole_state(tmp_path: Path) -> None:
-    what = (
-        "[kept.save(Saved({'weight': torch.full((3_000_000,), float(at))}, {'iteration': at})) for at in range(9999)]"
-    )
+    state = "TrainerState({'weight': torch.full((3_000_000,), float(at))}, {'iteration': at})"
+    what = f"[kept.save({state}) for at in range(9999)]"
     torn = 0
     for _ in range(8):
         process = holder(tmp_path, "one", what)
-        while not (KeptState(tmp_path, "one").exists() and list(tmp_path.glob(".*.tmp"))):
+        while not (StateFile(tmp_path, "one").exists() and list(tmp_path.glob(".*.tmp"))):
             assert process.poll() is None
         process.kill()
         process.wait()
         torn += len(list(tmp_path.glob(".*.tmp")))  # what the one before had begun was cleared by this one
-        found = KeptState(tmp_path, "one").read()
+        found = StateFile(tmp_path, "one").read()
         assert found is not None
         assert torch.equal(found.tensors["weight"], torch.full((3_000_000,), float(found.notes["iteration"])))
     assert 0 < torn <= 8  # not every one was hit in time
@@ -133,16 +132,16 @@ def test_a_process_that_is_killed_while_it_saves_leaves_a_whole_state(tmp_path: 
 def test_it_is_saved_once_in_so_many_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    kept = KeptState(tmp_path, "one", every=60)
-    assert not kept.is_due()
+    kept = StateFile(tmp_path, "one", every=60)
+    assert not kept.save_due()
     now += 59
-    assert not kept.is_due()
+    assert not kept.save_due()
     now += 1
-    assert kept.is_due()
+    assert kept.save_due()
     kept.save(STATE)
-    assert not kept.is_due()
+    assert not kept.save_due()
     now += 60
-    assert kept.is_due()
+    assert kept.save_due()
 
 
 @pytest.mark.parametrize(("given", "expected"), [("", 5.0), ("0", 0.0), ("0.5", 0.5), ("60", 60.0)])
@@ -165,10 +164,13 @@ def test_what_is_no_number_of_minutes_is_refused(given: str, monkeypatch: pytest
 
 def test_who_comes_second_waits_is_told_for_whom_and_takes_over(tmp_path: Path) -> None:
     wait = "\n    ".join(
-        ["while not kept.is_wanted(): time.sleep(0.01)", "kept.save(Saved({'a': torch.ones(1)}, {'iteration': 42}))"]
+        [
+            "while not kept.is_wanted(): time.sleep(0.01)",
+            "kept.save(TrainerState({'a': torch.ones(1)}, {'iteration': 42}))",
+        ]
     )
     process, told = holder(tmp_path, "one", wait), []
-    with KeptState.held(tmp_path, "one", told.append) as kept:
+    with StateFile.held(tmp_path, "one", told.append) as kept:
         assert process.wait(timeout=60) == 0
         found = kept.read()
         assert found is not None
@@ -181,7 +183,7 @@ def test_who_comes_second_waits_is_told_for_whom_and_takes_over(tmp_path: Path) 
 def test_other_trainings_are_not_waited_for(tmp_path: Path) -> None:
     process = holder(tmp_path, "one", "time.sleep(60)")
     try:
-        with KeptState.held(tmp_path, "another", silent):
+        with StateFile.held(tmp_path, "another", silent):
             pass
     finally:
         process.kill()
@@ -191,15 +193,15 @@ def test_who_is_killed_holds_nothing_any_more(tmp_path: Path) -> None:
     process = holder(tmp_path, "one", "time.sleep(60)")
     process.kill()
     process.wait()
-    with KeptState.held(tmp_path, "one", silent):
+    with StateFile.held(tmp_path, "one", silent):
         pass
 
 
 # --- for how long -----------------------------------------------------------------------------------------------------
 
 
-def keep(folder: Path, name: str, *, age: float, done: bool) -> KeptState:
-    kept = KeptState(folder, name)
+def keep(folder: Path, name: str, *, age: float, done: bool) -> StateFile:
+    kept = StateFile(folder, name)
     kept.save(STATE)
     if done:
         kept.finish()
@@ -280,7 +282,7 @@ def test_what_nobody_has_touched_for_a_month_goes_and_a_fresh_state_beside_it_st
 
 
 def test_a_training_that_never_saved_is_not_noted_as_done(tmp_path: Path) -> None:
-    KeptState(tmp_path, "short").finish()
+    StateFile(tmp_path, "short").finish()
     assert not list(tmp_path.iterdir())
 
 

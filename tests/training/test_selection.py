@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ssul.labels.space import LabelSpace
-from ssul.training.selection import BestWeights, judge_step, published_interval
+from ssul.training.selection import BestWeights, published_interval, step_miou
 
 
 def learned(best: BestWeights, model: nn.Linear, iterations: int) -> float:
@@ -34,42 +34,42 @@ def scripted(*scores: float) -> Callable[[], float]:
 
 def test_the_best_of_several_is_kept() -> None:
     model = counter()
-    best = BestWeights(model, scripted(0.1, 0.4, 0.3), every=2, untrained=True)
+    best = BestWeights(model, scripted(0.1, 0.4, 0.3), every=2, include_initial=True)
     assert learned(best, model, 7) == 4.0  # judged after 2, 4 and 6
     assert best.score == 0.4
 
 
 def test_of_equals_the_first_is_kept() -> None:
     model = counter()
-    assert learned(BestWeights(model, scripted(0.4, 0.4, 0.1), every=1, untrained=True), model, 3) == 1.0
+    assert learned(BestWeights(model, scripted(0.4, 0.4, 0.1), every=1, include_initial=True), model, 3) == 1.0
 
 
 def test_a_training_that_is_never_judged_keeps_the_untrained_weights() -> None:
     model = counter()
-    best = BestWeights(model, scripted(), every=100, untrained=True)
-    assert str(best) == "none were judged in fewer than 100 iterations: the untrained weights are kept"
+    best = BestWeights(model, scripted(), every=100, include_initial=True)
+    assert str(best) == "none were judged in fewer than 100 iterations: the include_initial weights are kept"
     assert learned(best, model, 99) == 0.0
 
 
 def test_the_worst_score_is_better_than_none() -> None:
     model = counter()
-    assert learned(BestWeights(model, scripted(0.0), every=5, untrained=True), model, 9) == 5.0
+    assert learned(BestWeights(model, scripted(0.0), every=5, include_initial=True), model, 9) == 5.0
 
 
 @pytest.mark.parametrize(("last", "kept"), [(0.5, 7.0), (0.2, 3.0)])
 def test_without_the_untrained_ones_the_last_weights_are_judged_too(last: float, kept: float) -> None:
     model = counter()
-    assert learned(BestWeights(model, scripted(0.3, 0.1, last), every=3, untrained=False), model, 7) == kept
+    assert learned(BestWeights(model, scripted(0.3, 0.1, last), every=3, include_initial=False), model, 7) == kept
 
 
 def test_without_the_untrained_ones_something_trained_is_always_kept() -> None:
     model = counter()
-    assert learned(BestWeights(model, scripted(0.0), every=100, untrained=False), model, 7) == 7.0
+    assert learned(BestWeights(model, scripted(0.0), every=100, include_initial=False), model, 7) == 7.0
 
 
 def test_statistics_are_kept_with_the_weights() -> None:
     model = nn.BatchNorm1d(1)
-    best = BestWeights(model, scripted(0.5, 0.1), every=1, untrained=True)
+    best = BestWeights(model, scripted(0.5, 0.1), every=1, include_initial=True)
     model(torch.tensor([[1.0], [3.0]]))
     best.offer(1)
     mean = model.running_mean.clone()  # type: ignore[union-attr]
@@ -105,13 +105,13 @@ class WithWeights(nn.Module):
         logits: torch.Tensor = self.inner(images)
         return logits
 
-    def coarse(self, images: torch.Tensor) -> torch.Tensor:
+    def forward_low_res(self, images: torch.Tensor) -> torch.Tensor:
         return self(images)
 
 
 def judged(pictures: type, sees_red: type, content: dict[str, object], **choices: object) -> float:
     model = WithWeights(sees_red(CHANNELS, 5)).train()
-    score = judge_step(model, LABELS, pictures(content), list(content), **choices)  # type: ignore[arg-type]
+    score = step_miou(model, LABELS, pictures(content), list(content), **choices)  # type: ignore[arg-type]
     assert model.training
     return score
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ssul.errors import UserError
-from ssul.training.history import Curve
+from ssul.training.history import TrainingHistory
 from ssul.training.loop import Progress
-from ssul.training.resume import KeptState, Saved
+from ssul.training.resume import StateFile, TrainerState
 from ssul.training.selection import BestWeights
 from ssul.training.session import Course
 from ssul.training.state import TrainingState
@@ -22,8 +22,8 @@ STATE: Mapping[str, Tensor] = {"learned.weight": torch.ones(2), "momentum.weight
 
 
 def course(folder: Path, *, best: BestWeights | None = None, hardware: str = "CPU, 1 thread") -> Course:
-    curve = Curve(2, ("cat",), hardware, images=9, exemplars=0, iterations=300)
-    return Course(KeptState(folder, "one", every=60), curve, best)
+    curve = TrainingHistory(2, ("cat",), hardware, images=9, exemplars=0, iterations=300)
+    return Course(StateFile(folder, "one", every=60), curve, best)
 
 
 def after(iteration: int) -> Progress:
@@ -33,7 +33,7 @@ def after(iteration: int) -> Progress:
 def judged(*scores: float) -> BestWeights:
     told = iter(scores)
     model = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)  # as the loop lays networks out
-    return BestWeights(model, lambda: next(told), every=1, untrained=False)
+    return BestWeights(model, lambda: next(told), every=1, include_initial=False)
 
 
 def test_without_a_state_a_training_begins(tmp_path: Path) -> None:
@@ -103,10 +103,10 @@ def test_a_training_that_has_learned_all_says_how_to_learn_it_anew(
 
 
 @pytest.mark.parametrize(
-    "notes", [{}, {"iteration": 1, "points": 3, "stretch": [], "hardware": "", "score": None}, {"iteration": 1}]
+    "notes", [{}, {"iteration": 1, "points": 3, "window": [], "hardware": "", "score": None}, {"iteration": 1}]
 )
 def test_a_state_that_lacks_something_is_refused(tmp_path: Path, notes: dict[str, Any]) -> None:
-    KeptState(tmp_path, "one").save(Saved(STATE, notes))
+    StateFile(tmp_path, "one").save(TrainerState(STATE, notes))
     with pytest.raises(UserError, match=r"one\.safetensors is damaged .*: delete it"):
         course(tmp_path).take_up()
 
@@ -120,10 +120,10 @@ def test_of_several_processes_one_tells(tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_disk_that_takes_nothing_is_told_of_and_ends_no_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full(kept: KeptState, state: Saved) -> None:
+    def full(kept: StateFile, state: TrainerState) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(KeptState, "save", full)
+    monkeypatch.setattr(StateFile, "save", full)
     assert not course(tmp_path).save(after(100))
     told = capsys.readouterr().err
     assert "step 2: the state after iteration 100 cannot be saved (No space left on device): none is kept" in told
@@ -131,13 +131,13 @@ def test_a_disk_that_takes_nothing_is_told_of_and_ends_no_training(
 
 def test_it_is_saved_in_time_and_at_the_end_if_somebody_waits(tmp_path: Path) -> None:
     one = course(tmp_path)
-    assert not one.is_due(after(100))
-    assert not one.is_due(after(300))
+    assert not one.save_due(after(100))
+    assert not one.save_due(after(300))
     one.kept.path("wanted").touch()
-    assert not one.is_due(after(100))
-    assert one.is_due(after(300))
+    assert not one.save_due(after(100))
+    assert one.save_due(after(300))
     one.kept.path("wanted").unlink()
     one.save(after(100))
-    assert not one.is_due(after(200))
-    assert one.is_due(after(300))  # a long one
-    assert Course(KeptState(tmp_path, "one", every=0), one.curve, None).is_due(after(1))
+    assert not one.save_due(after(200))
+    assert one.save_due(after(300))  # a long one
+    assert Course(StateFile(tmp_path, "one", every=0), one.curve, None).save_due(after(1))

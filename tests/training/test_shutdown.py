@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ssul.training.shutdown import interruptible
+from ssul.training.shutdown import stop_on_signal
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
@@ -23,7 +23,7 @@ def in_the_foreground() -> Iterator[None]:
 
 @BOTH
 def test_a_signal_is_a_wish_that_interrupts_nothing(number: signal.Signals) -> None:
-    with interruptible() as wish:
+    with stop_on_signal() as wish:
         assert wish.by is None
         os.kill(os.getpid(), number)
         assert wish.by is number
@@ -33,7 +33,7 @@ def test_a_signal_is_a_wish_that_interrupts_nothing(number: signal.Signals) -> N
 def test_who_asks_twice_is_not_kept_waiting(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    with interruptible() as wish:
+    with stop_on_signal() as wish:
         os.kill(os.getpid(), number)
         now += 0.5
         os.kill(os.getpid(), signal.SIGTERM)  # the same wish, passed on by whoever was asked too
@@ -46,7 +46,7 @@ def test_who_asks_twice_is_not_kept_waiting(number: signal.Signals, monkeypatch:
 @BOTH
 def test_afterwards_signals_do_what_they_did_before(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with interruptible():
+    with stop_on_signal():
         assert signal.getsignal(number) is not before
     assert signal.getsignal(number) is before
 
@@ -55,7 +55,7 @@ def test_afterwards_signals_do_what_they_did_before(number: signal.Signals) -> N
 def test_what_was_to_be_ignored_stays_ignored(number: signal.Signals) -> None:
     before = signal.signal(number, signal.SIG_IGN)  # as a shell does for what runs in its background
     try:
-        with interruptible() as wish:
+        with stop_on_signal() as wish:
             os.kill(os.getpid(), number)
             assert wish.by is None
     finally:

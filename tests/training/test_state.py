@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ssul.training.loop import Progress, learn_step
 from ssul.training.objective import Objective
-from ssul.training.state import TrainingState, UnfitStateError, capture, restore
+from ssul.training.state import StateMismatchError, TrainingState, capture, restore
 from tests.training.sharing import CASES, ITERATIONS, ORDER, batches, objective_of
 
 
@@ -21,7 +21,7 @@ def go_on(case: str, begin: TrainingState | None, *, until: int = ITERATIONS) ->
     progress = learn_step(
         objective,
         batches(channels, range(4))[0 if begin is None else begin.iteration :],
-        objective.model.trainable_groups(0.02, trunk_ratio=0.5, slow_head=1, slow_ratio=0.1),
+        objective.model.parameter_groups(0.02, backbone_ratio=0.5, low_lr_head=1, low_lr_ratio=0.1),
         fabric=Fabric(accelerator="cpu", devices=1),
         iterations=ITERATIONS,
         momentum=0.9,
@@ -66,7 +66,7 @@ def test_a_training_may_be_cut_many_times() -> None:
 def test_what_is_frozen_is_no_part_of_a_state() -> None:
     objective, learned = go_on("increment", None, until=1)
     frozen = {name for name, parameter in objective.named_parameters() if not parameter.requires_grad}
-    assert any("trunk" in name for name in frozen)
+    assert any("backbone" in name for name in frozen)
     tensors = learned[-1].capture().tensors
     assert not {f"learned.{name}" for name in frozen} & set(tensors)
     assert {name for name in tensors if name.startswith("momentum.")} == {
@@ -135,7 +135,7 @@ def test_the_state_of_another_training_is_refused_and_changes_nothing(
     }
     before = {key: value.clone() for key, value in model.state_dict().items()}
     tensors = {**tensors, name: tensor} if tensor is not None else {k: v for k, v in tensors.items() if k != name}
-    with pytest.raises(UnfitStateError, match=reason):
+    with pytest.raises(StateMismatchError, match=reason):
         restore(TrainingState(1, tensors), model, optimizer)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageFilter
 
 from ssul.datasets.shapes.backdrops import NIGHT, Spot, draw_backdrop
 from ssul.datasets.shapes.objects import CLASS_LOOKS, DECOY_LOOKS, Colour, Look, Rng, draw_object, smooth_noise
-from ssul.io.atomic import replaced_file, write_text
+from ssul.io.atomic import replace_file, write_text
 from ssul.labels.colours import id_colours
 from ssul.labels.ids import VOID
 
@@ -96,7 +96,7 @@ def _draw_image(
 
 
 def _save(image: Image.Image, path: Path, kind: str, **options: int) -> None:
-    with replaced_file(path) as temporary:
+    with replace_file(path) as temporary:
         image.save(temporary, format=kind, **options)
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
-from ssul.training.objective import Loss, Taught
+from ssul.training.objective import Loss, TeacherStudentObjective
 
 
 def prepare_increment(
@@ -38,7 +38,7 @@ def prepare_increment(
     share_background(model, old)
     if freeze_norm:
         model.freeze_norms()
-    return MibIncrement(model, teacher, old, old.grown(new), distillation)
+    return MibIncrement(model, teacher, old, old.with_step(new), distillation)
 
 
 def share_background(model: IncrementalDeepLab, old: LabelSpace) -> None:
@@ -46,10 +46,10 @@ def share_background(model: IncrementalDeepLab, old: LabelSpace) -> None:
 
     Each of them starts with the background's weights, and a bias lower by log(|N| + 1).
     """
-    model.share(parent=old.background_head, channel=0)
+    model.init_head_from_background(parent=old.background_head, channel=0)
 
 
-class MibIncrement(Taught):
+class MibIncrement(TeacherStudentObjective):
     """A step of MiB: unbiased cross-entropy and unbiased distillation; the whole network learns."""
 
     def __init__(

@@ -16,9 +16,9 @@ from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 from ssul.methods.mib.increment import share_background
 from ssul.methods.plop.thresholds import Entropy, _Histogram, _Medians, normalised_entropy, published_entropy
-from ssul.model.deeplab import IncrementalDeepLab, Insides, upsample
+from ssul.model.deeplab import IncrementalDeepLab, Intermediates, upsample
 from ssul.training.losses import valid_count
-from ssul.training.objective import Batch, Loss, Taught
+from ssul.training.objective import Batch, Loss, TeacherStudentObjective
 
 SCALES = (1, 2, 4)
 """Into how many windows each side of a layer is cut."""
@@ -51,11 +51,11 @@ def prepare_increment(
     share_background(model, old)
     if freeze_norm:
         model.freeze_norms()
-    return PlopIncrement(model, teacher, old, old.grown(new), pod, pod_logits, entropy)
+    return PlopIncrement(model, teacher, old, old.with_step(new), pod, pod_logits, entropy)
 
 
-class PlopIncrement(Taught):
-    """A step of PLOP; the whole network learns. `survey` must have seen the step's images before it does."""
+class PlopIncrement(TeacherStudentObjective):
+    """A step of PLOP; the whole network learns. `calibrate` must have seen the step's images before it does."""
 
     def __init__(
         self,
@@ -70,13 +70,13 @@ class PlopIncrement(Taught):
         """Takes student and teacher, the meaning of their channels, and the method's settings."""
         super().__init__(model, labels, teacher, old)
         self.entropy = entropy
-        new = labels.channel_count - old.channel_count
-        growth = math.sqrt(labels.channel_count / new)
+        new = labels.num_channels - old.num_channels
+        growth = math.sqrt(labels.num_channels / new)
         self.pod, self.pod_logits = pod * growth, pod_logits * growth
-        self._surveyed = False
-        self.register_buffer("medians", torch.zeros(old.channel_count), persistent=False)
+        self._calibrated = False
+        self.register_buffer("medians", torch.zeros(old.num_channels), persistent=False)
 
-    def survey(self, batches: Iterable[Batch]) -> Iterator[int]:
+    def calibrate(self, batches: Iterable[Batch]) -> Iterator[int]:
         """Finds the median entropy of each old class over the step's background pixels; yields after each batch.
 
         Exact in two passes: the first counts the upper bits of the entropies, the second the lower bits of those that
@@ -85,7 +85,7 @@ class PlopIncrement(Taught):
         Args:
             batches: the step's normalised images and targets; iterated over twice, alike.
         """
-        tally = _Medians(self.old.channel_count) if self.entropy == "exact" else _Histogram(self.old.channel_count)
+        tally = _Medians(self.old.num_channels) if self.entropy == "exact" else _Histogram(self.old.num_channels)
         for _ in range(tally.passes):
             for number, (images, target) in enumerate(batches):
                 with torch.no_grad():
@@ -94,27 +94,30 @@ class PlopIncrement(Taught):
                     background = target <= self.labels.background_channel
                     tally.add(uncertain[background], probabilities.argmax(dim=1)[background])
                 yield number
-            tally.turn()
+            tally.next_pass()
         found = tally.medians().to(self.medians.device)  # type: ignore[arg-type]
         self.medians.copy_(found.clamp(min=LEAST_MEDIAN))  # type: ignore[operator]
-        self._surveyed = True
+        self._calibrated = True
 
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """See `Objective.forward`."""
-        if not self._surveyed:
-            raise RuntimeError("without a survey of the step's images no pseudo-label would be accepted")
+        if not self._calibrated:
+            raise RuntimeError("without a calibrate of the step's images no pseudo-label would be accepted")
         with torch.no_grad():
-            old_insides, old_logits = self._old(images)
+            old_intermediates, old_logits = self._old(images)
             labels, factor = self._label(target, old_logits.softmax(dim=1))
-        insides = self.model.insides(images)
+        intermediates = self.model.forward_intermediates(images)
         pixels = functional.cross_entropy(
-            upsample(insides.logits, images), labels.long(), ignore_index=VOID, reduction="none"
+            upsample(intermediates.logits, images), labels.long(), ignore_index=VOID, reduction="none"
         )
         learned = (factor[:, None, None] * pixels).mean()
         layers = [
-            self.pod * local_pod(ours, theirs) for ours, theirs in zip(insides.layers, old_insides.layers, strict=True)
+            self.pod * local_pod(ours, theirs)
+            for ours, theirs in zip(intermediates.layers, old_intermediates.layers, strict=True)
         ]
-        logits = self.pod_logits * local_pod(fold_new(insides.logits, self.old.channel_count), old_insides.logits)
+        logits = self.pod_logits * local_pod(
+            fold_new(intermediates.logits, self.old.num_channels), old_intermediates.logits
+        )
         kept = torch.stack([*layers, logits]).mean()
         valid = valid_count(target != VOID)
         parts = {
@@ -124,14 +127,14 @@ class PlopIncrement(Taught):
         }
         return Loss(learned + kept, parts)
 
-    def _old(self, images: Tensor) -> tuple[Insides, Tensor]:
-        insides = self.teacher(images).insides(images)
-        return insides, upsample(insides.logits, images)
+    def _old(self, images: Tensor) -> tuple[Intermediates, Tensor]:
+        intermediates = self.teacher(images).forward_intermediates(images)
+        return intermediates, upsample(intermediates.logits, images)
 
     def _uncertainty(self, probabilities: Tensor) -> Tensor:
         if self.entropy == "exact":
             return normalised_entropy(probabilities)
-        return published_entropy(probabilities) / math.log(self.labels.channel_count)
+        return published_entropy(probabilities) / math.log(self.labels.num_channels)
 
     def _label(self, target: Tensor, probabilities: Tensor) -> tuple[Tensor, Tensor]:
         """The target with pseudo-labels, and each image's weight: the accepted share of its old and background pixels.
@@ -143,7 +146,7 @@ class PlopIncrement(Taught):
         Returns:
             uint8 (B, H, W), and float (B,).
         """
-        old = target < self.old.channel_count
+        old = target < self.old.num_channels
         guess = probabilities.argmax(dim=1)
         sure = self._uncertainty(probabilities) < self.medians[guess]  # type: ignore[index]
         labels = torch.where(old, torch.where(sure, guess, VOID), target.long()).to(torch.uint8)

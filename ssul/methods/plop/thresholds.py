@@ -26,36 +26,36 @@ def published_entropy(probabilities: Tensor) -> Tensor:
 
 
 class _Medians:
-    """Exact lower medians of many values of several kinds, in two passes over them."""
+    """Exact lower medians of many values of several classes, in two passes over them."""
 
     passes = 2
 
-    def __init__(self, kinds: int) -> None:
-        self.kinds = kinds
-        self.coarse = torch.zeros(kinds, _COARSE, dtype=torch.int64)
-        self.fine = torch.zeros(kinds, _FINE, dtype=torch.int64)
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+        self.coarse = torch.zeros(classes, _COARSE, dtype=torch.int64)
+        self.fine = torch.zeros(classes, _FINE, dtype=torch.int64)
         self.upper: Tensor | None = None
-        self.rank = torch.zeros(kinds, dtype=torch.int64)
+        self.rank = torch.zeros(classes, dtype=torch.int64)
 
-    def add(self, values: Tensor, kinds: Tensor) -> None:
+    def add(self, values: Tensor, classes: Tensor) -> None:
         """Takes values float (N,) of at least 0, and which kind each is of."""
         positive = values.float().cpu().clamp(min=0.0) + 0.0  # which turns -0.0, whose sign is a bit, into 0.0
         bits = positive.contiguous().view(torch.int32).long()
-        kinds = kinds.cpu()
+        classes = classes.cpu()
         upper, lower = bits >> 16, bits & 0xFFFF
         if self.upper is None:
-            self.coarse += _counts(kinds, upper, self.kinds, _COARSE)
+            self.coarse += _counts(classes, upper, self.classes, _COARSE)
         else:
-            near = upper == self.upper[kinds]
-            self.fine += _counts(kinds[near], lower[near], self.kinds, _FINE)
+            near = upper == self.upper[classes]
+            self.fine += _counts(classes[near], lower[near], self.classes, _FINE)
 
-    def turn(self) -> None:
+    def next_pass(self) -> None:
         """Ends a pass."""
         if self.upper is None:
             self.upper, self.rank = _position(self.coarse, (self.coarse.sum(dim=1) - 1) // 2)
 
     def medians(self) -> Tensor:
-        """The lower median of each kind, float (kinds,); 0 where there was no value."""
+        """The lower median of each kind, float (classes,); 0 where there was no value."""
         assert self.upper is not None
         lower, _ = _position(self.fine, self.rank)
         found = ((self.upper << 16) | lower).to(torch.int32).view(torch.float32)
@@ -67,19 +67,19 @@ class _Histogram:
 
     passes, bins = 1, 100
 
-    def __init__(self, kinds: int) -> None:
-        self.counts = torch.zeros(kinds, self.bins, dtype=torch.int64)
+    def __init__(self, classes: int) -> None:
+        self.counts = torch.zeros(classes, self.bins, dtype=torch.int64)
 
-    def add(self, values: Tensor, kinds: Tensor) -> None:
+    def add(self, values: Tensor, classes: Tensor) -> None:
         """Takes values float (N,) in 0..1, and which kind each is of."""
         places = (values.cpu() * self.bins).long().clamp(max=self.bins - 1)
-        self.counts += _counts(kinds.cpu(), places, *self.counts.shape)
+        self.counts += _counts(classes.cpu(), places, *self.counts.shape)
 
-    def turn(self) -> None:
+    def next_pass(self) -> None:
         """Ends the pass."""
 
     def medians(self) -> Tensor:
-        """One threshold a kind, float (kinds,)."""
+        """One threshold a kind, float (classes,)."""
         return torch.tensor([published_median(counts.tolist()) for counts in self.counts])
 
 

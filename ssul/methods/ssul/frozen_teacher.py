@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ssul.model.deeplab import Features, IncrementalDeepLab, seen_by_heads
+from ssul.model.deeplab import Features, IncrementalDeepLab, head_input
 from ssul.model.heads import Head
 
 
-class FrozenNetwork:
+class FrozenTeacher:
     """A network with the weights that it has now, in evaluation mode, in the convolutions' quicker memory layout.
 
     Its norms are folded into their convolutions, and the 3x3 convolutions of all heads, which see the same features,
@@ -24,12 +24,12 @@ class FrozenNetwork:
         """Copies the network, which may learn on."""
         frozen = copy.deepcopy(model).requires_grad_(False).eval()
         fold_norms(frozen)
-        self._heads = _SideBySide([head for head in frozen.heads if isinstance(head, Head)])
+        self._heads = FusedHeads([head for head in frozen.heads if isinstance(head, Head)])
         frozen.heads = nn.ModuleList()
         self._body = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._heads = self._heads.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def to(self, device: torch.device) -> "FrozenNetwork":
+    def to(self, device: torch.device) -> "FrozenTeacher":
         """Moves it."""
         self._body.to(device)
         self._heads.to(device)
@@ -42,20 +42,20 @@ class FrozenNetwork:
         return features
 
     @torch.no_grad()
-    def score(self, features: Features) -> Tensor:
+    def classify(self, features: Features) -> Tensor:
         """Logits of all heads at the resolution of the features (B, K, h, w)."""
-        logits: Tensor = self._heads(seen_by_heads(features))
+        logits: Tensor = self._heads(head_input(features))
         return logits
 
 
-class _SideBySide(nn.Module):
+class FusedHeads(nn.Module):
     """Folded heads; those that are built otherwise (separable, 1x1 alone) run one behind the other."""
 
     def __init__(self, heads: Sequence[Head]) -> None:
         super().__init__()
         convolutions = [getattr(head, "conv", None) for head in heads]
-        self.wide = _one_wider(convolutions) if _are_plain(convolutions) else None
-        self.parts = nn.ModuleList(heads if self.wide is None else [head.score for head in heads])
+        self.wide = _fuse_convs(convolutions) if _are_plain(convolutions) else None
+        self.parts = nn.ModuleList(heads if self.wide is None else [head.classifier for head in heads])
 
     def forward(self, seen: Tensor) -> Tensor:
         if self.wide is None:
@@ -84,7 +84,7 @@ def _are_plain(convolutions: Sequence[nn.Module | None]) -> TypeGuard[list[nn.Co
     return all(isinstance(one, nn.Conv2d) for one in convolutions)
 
 
-def _one_wider(convolutions: Sequence[nn.Conv2d]) -> nn.Conv2d:
+def _fuse_convs(convolutions: Sequence[nn.Conv2d]) -> nn.Conv2d:
     wide = copy.deepcopy(convolutions[0])
     wide.out_channels = sum(one.out_channels for one in convolutions)
     wide.weight = _joined(one.weight for one in convolutions)

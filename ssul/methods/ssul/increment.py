@@ -8,12 +8,20 @@ import copy
 import torch
 from torch import Tensor
 
-from ssul.inference.pseudo_labels import complete_upsampled
+from ssul.inference.pseudo_labels import add_pseudo_labels_low_res
 from ssul.labels.space import LabelSpace
-from ssul.methods.ssul.frozen_teacher import FrozenNetwork
+from ssul.methods.ssul.frozen_teacher import FrozenTeacher
 from ssul.model.deeplab import IncrementalDeepLab, upsample
 from ssul.training.losses import binary_cross_entropy
-from ssul.training.objective import Loss, LossName, Objective, Supervised, Taught, label_shares, pixel_loss
+from ssul.training.objective import (
+    Loss,
+    LossName,
+    Objective,
+    Supervised,
+    TeacherStudentObjective,
+    label_statistics,
+    pixel_loss,
+)
 
 
 def prepare_increment(
@@ -39,20 +47,20 @@ def prepare_increment(
         pseudo_threshold: the old network labels what it is at least this sure of; None for no pseudo-labels.
         loss: of the pixels.
     """
-    labels = old.grown(new)
-    teacher = FrozenNetwork(model) if freeze else None if pseudo_threshold is None else copy.deepcopy(model)
+    labels = old.with_step(new)
+    teacher = FrozenTeacher(model) if freeze else None if pseudo_threshold is None else copy.deepcopy(model)
     model.grow(len(new))
     if weight_transfer and labels.unknown:
-        model.transfer(parent=labels.unknown_head)
+        model.init_head_from_unknown(parent=labels.unknown_head)
     learning = learning_heads(labels) if freeze else ()
     if freeze:
         model.freeze_past(learning)
     if freeze_norm:
         model.freeze_norms()
-    if isinstance(teacher, FrozenNetwork):
+    if isinstance(teacher, FrozenTeacher):
         return FrozenIncrement(model, teacher, old, labels, learning, pseudo_threshold, loss)
     if teacher is not None and pseudo_threshold is not None:
-        return DistilledIncrement(model, teacher, old, labels, pseudo_threshold, loss)
+        return PseudoLabelIncrement(model, teacher, old, labels, pseudo_threshold, loss)
     return Supervised(model, labels, loss)
 
 
@@ -62,7 +70,7 @@ def learning_heads(labels: LabelSpace) -> tuple[int, ...]:
     return (labels.unknown_head, labels.background_head, newest) if labels.unknown else (newest,)
 
 
-class DistilledIncrement(Taught):
+class PseudoLabelIncrement(TeacherStudentObjective):
     """A step in which the whole network learns, under the pseudo-labels of a copy of its past self."""
 
     def __init__(
@@ -82,15 +90,17 @@ class DistilledIncrement(Taught):
         """See `Objective.forward`."""
         with torch.no_grad():
             teacher = self.teacher(images)
-            old_logits = teacher.score(teacher.features(images))
-            completed = complete_upsampled(self.old, target, old_logits, self.threshold)
-        return Loss(pixel_loss(self.loss, self.model(images), completed), label_shares(target, completed, self.labels))
+            old_logits = teacher.classify(teacher.features(images))
+            completed = add_pseudo_labels_low_res(self.old, target, old_logits, self.threshold)
+        return Loss(
+            pixel_loss(self.loss, self.model(images), completed), label_statistics(target, completed, self.labels)
+        )
 
 
 class FrozenIncrement(Objective):
     """A step in which all but a few heads is frozen, and so computed once.
 
-    Trunk and pyramid are the same in the network and in its past self: one pass without gradients serves both. The
+    Backbone and aspp are the same in the network and in its past self: one pass without gradients serves both. The
     teacher has all its heads as they were, and does not drop out. A sum of per-channel losses lets channels that do not
     learn be left out: the loss differs from the full one by what is constant, its gradients do not differ.
     """
@@ -98,14 +108,14 @@ class FrozenIncrement(Objective):
     def __init__(
         self,
         model: IncrementalDeepLab,
-        teacher: FrozenNetwork,
+        teacher: FrozenTeacher,
         old: LabelSpace,
         labels: LabelSpace,
         learning: tuple[int, ...],
         threshold: float | None,
         loss: LossName,
     ) -> None:
-        """Takes the grown and frozen network, and what it was before it grew."""
+        """Takes the with_step and frozen network, and what it was before it grew."""
         super().__init__(model, labels)
         self.old, self.learning, self.threshold, self.loss = old, learning, threshold, loss
         self._teacher = teacher
@@ -117,11 +127,11 @@ class FrozenIncrement(Objective):
         features = teacher.features(images)
         completed = target
         if self.threshold is not None:
-            completed = complete_upsampled(self.old, target, teacher.score(features), self.threshold)
-        dropped = self.model.dropped(features)
+            completed = add_pseudo_labels_low_res(self.old, target, teacher.classify(features), self.threshold)
+        apply_dropout = self.model.apply_dropout(features)
         if self.loss == "bce":
-            logits = upsample(self.model.score(dropped, self.learning), images)
+            logits = upsample(self.model.classify(apply_dropout, self.learning), images)
             total = binary_cross_entropy(logits, completed, self.learning_channels)  # type: ignore[arg-type]
         else:  # a softmax couples all channels
-            total = pixel_loss(self.loss, upsample(self.model.score(dropped), images), completed)
-        return Loss(total, label_shares(target, completed, self.labels))
+            total = pixel_loss(self.loss, upsample(self.model.classify(apply_dropout), images), completed)
+        return Loss(total, label_statistics(target, completed, self.labels))
