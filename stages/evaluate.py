@@ -29,7 +29,6 @@ from ssul.model.deeplab import IncrementalDeepLab
 from ssul.pipeline.progress import shown
 from ssul.pipeline.run import run
 from ssul.scenario.splits import Split
-from stages.pictures import training_dataset
 
 Rows = tuple[dict[str, Any], ...]
 
@@ -94,7 +93,10 @@ def validation_images(data: DataParams, index: ImageIndex) -> Images:
 def held_out_images(data: DataParams, step: int) -> Images:
     """The training images that this step and those before it would have trained on; perhaps none."""
     index, held_out = ImageIndex.read(LAYOUT.index("train")), set(Split.read(LAYOUT.split(step)).holdout)
-    images = unchanged(training_dataset(data, index), [row for row in index.rows if row.id in held_out])
+    images = unchanged(
+        SegmentationDataset.of(index, data_root(data.root, LAYOUT), saliency=data.saliency == "maps"),
+        [row for row in index.rows if row.id in held_out],
+    )
     return replace(images, dataset=replace(images.dataset, saliency=False))  # no score looks at saliency
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from ssul.config.load import load_params
 from ssul.config.naming import RunName
-from ssul.config.paths import LAYOUT
+from ssul.config.paths import LAYOUT, data_root
 from ssul.config.schema import Params
+from ssul.data.dataset import SegmentationDataset
 from ssul.data.dataset_info import DatasetInfo
 from ssul.data.index import ImageIndex
 from ssul.evaluation.results import Results
@@ -29,7 +30,6 @@ from ssul.report.tables import markdown_steps, text_table
 from ssul.tracking import store, unsent
 from ssul.tracking.experiment import experiment_of
 from ssul.tracking.runs import DatasetRecord, FinishedRun, log_finished
-from stages.pictures import training_dataset
 
 LATER = "Log it later with `dvc repro --force --single-item report`"
 
@@ -158,7 +158,9 @@ def digest_of(*files: Path) -> str:
 def remembered(settings: Params, last: int) -> list[ShownExemplar]:
     """The exemplars in memory during the last step, with what they show."""
     index = ImageIndex.read(LAYOUT.index("train"))
-    pictures = training_dataset(settings.data, index)
+    pictures = SegmentationDataset.of(
+        index, data_root(settings.data.root, LAYOUT), saliency=settings.data.saliency == "maps"
+    )
     exemplars = [
         ShownExemplar(
             pictures.folders.image(exemplar.id), tuple(index.class_name(class_id) for class_id in exemplar.classes)

@@ -3,8 +3,9 @@
 import sys
 
 from ssul.config.load import load_params
-from ssul.config.paths import LAYOUT
+from ssul.config.paths import LAYOUT, data_root
 from ssul.config.schema import Params
+from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex
 from ssul.data.sampling import derive_seed
 from ssul.inference.device import choose_device
@@ -15,7 +16,6 @@ from ssul.memory.selection import choose
 from ssul.pipeline.progress import shown
 from ssul.pipeline.run import run
 from ssul.scenario.splits import Split
-from stages.pictures import training_dataset
 
 
 def main(step: str) -> None:
@@ -46,7 +46,7 @@ def look(candidates: list[Exemplar], settings: Params, index: ImageIndex, past: 
         candidates,
         learned.model,
         learned.labels,
-        training_dataset(settings.data, index),
+        SegmentationDataset.of(index, data_root(settings.data.root, LAYOUT), saliency=settings.data.saliency == "maps"),
         fabric=choose_device(settings.recipe.precision),
         threshold=settings.method.pseudo_threshold,
     )

@@ -9,11 +9,11 @@ from ssul.errors import UserError
 from ssul.io.atomic import replace_dir, write_text
 from ssul.memory.exemplars import write_exemplars
 from ssul.pipeline.run import run
-from ssul.report.split_section import summarise, text_summary
 from ssul.scenario.class_orders import published_orders
 from ssul.scenario.order import learning_order
 from ssul.scenario.scenario import Scenario
 from ssul.scenario.splits import make_splits
+from ssul.scenario.summary import summarise, text_summary
 
 
 def main() -> None:

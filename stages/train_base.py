@@ -4,7 +4,8 @@ from pathlib import Path
 
 import torch
 
-from ssul.config.paths import LAYOUT, given_checkpoint, weights_file
+from ssul.config.paths import LAYOUT, data_root, given_checkpoint, weights_file
+from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex
 from ssul.data.initial_checkpoint import InitialCheckpoint
 from ssul.data.sampling import Item, derive_seed
@@ -18,7 +19,6 @@ from ssul.pipeline.run import run
 from ssul.pipeline.train import Training, meaning_of, train
 from ssul.scenario.splits import Split
 from ssul.training.objective import Supervised
-from stages.pictures import training_dataset
 
 
 def main() -> None:
@@ -42,7 +42,9 @@ def main() -> None:
             split=split,
             new=[Item(image_id, split.new) for image_id in split.images],
             memory=[],
-            dataset=training_dataset(settings.data, index),
+            dataset=SegmentationDataset.of(
+                index, data_root(settings.data.root, LAYOUT), saliency=settings.data.saliency == "maps"
+            ),
             rows=index.rows,
             groups=model.parameter_groups(
                 learning.lr, backbone_ratio=learning.backbone_lr_ratio, low_lr_head=None, low_lr_ratio=1.0

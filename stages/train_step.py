@@ -4,8 +4,9 @@ import sys
 
 import torch
 
-from ssul.config.paths import LAYOUT
+from ssul.config.paths import LAYOUT, data_root
 from ssul.config.schema import Params
+from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex
 from ssul.data.sampling import Item, derive_seed
 from ssul.errors import UserError
@@ -16,7 +17,6 @@ from ssul.pipeline.provenance import Provenance
 from ssul.pipeline.run import run
 from ssul.pipeline.train import Training, train
 from ssul.scenario.splits import Split
-from stages.pictures import training_dataset
 
 
 def main(step: str) -> None:
@@ -43,7 +43,9 @@ def main(step: str) -> None:
             split=split,
             new=[Item(image_id, split.new) for image_id in split.images],
             memory=rehearsed(split, settings),
-            dataset=training_dataset(settings.data, index),
+            dataset=SegmentationDataset.of(
+                index, data_root(settings.data.root, LAYOUT), saliency=settings.data.saliency == "maps"
+            ),
             rows=index.rows,
             groups=model.parameter_groups(
                 learning.lr,

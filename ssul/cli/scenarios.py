@@ -17,11 +17,11 @@ from ssul.datasets.mask_source import MaskSource, training_ids
 from ssul.datasets.scan import ImageProblem, refuse, scan_masks
 from ssul.datasets.scan_cache import ScanCache
 from ssul.errors import UserError
-from ssul.report.split_section import summarise, text_summary
 from ssul.scenario.class_orders import published_orders
 from ssul.scenario.order import ScenarioName, learning_order
 from ssul.scenario.scenario import Scenario, Setting
 from ssul.scenario.splits import make_splits
+from ssul.scenario.summary import summarise, text_summary
 
 
 def scenarios(root: Root = Path()) -> None:

@@ -1,6 +1,6 @@
 """The schema of params.yaml: frozen sections; unknown keys and wrong types are refused."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -137,12 +137,27 @@ class MethodParams(StrictModel):
         for name in ("mib", "plop"):
             if self.name == name and (self.unknown or self.loss != "ce" or getattr(self, name) is None):
                 raise ValueError(f"{name} needs method.loss=ce, method.unknown=false and method.{name}.*")
+        switches = ("pseudo_labels", "freeze", "weight_transfer")
+        if self.name != "ssul" and (on := [name for name in switches if getattr(self, name)]):
+            raise ValueError(f"{self.name} has no switch {', '.join(on)}: only method=ssul has")
         return self
 
     @property
     def activation(self) -> Literal["sigmoid", "softmax"]:
         """How logits become scores under this loss."""
         return "sigmoid" if self.loss == "bce" else "softmax"
+
+    def increment_arguments(self) -> dict[str, Any]:
+        """What `ssul.methods.NAME.increment.prepare_increment` takes beside the network and the classes."""
+        section = self.mib or self.plop
+        own: dict[str, Any] = {"freeze_norm": self.freeze_norm}
+        if section is not None:
+            return own | section.model_dump()
+        own["loss"] = self.loss
+        if self.name == "ssul":
+            own |= {"weight_transfer": self.weight_transfer, "freeze": self.freeze}
+            own["pseudo_threshold"] = self.pseudo_threshold if self.pseudo_labels else None
+        return own
 
 
 class MemoryParams(StrictModel):

@@ -2,16 +2,15 @@
 
 import errno
 
-import torch
-from torch import distributed
-
 _LOWER = "lower recipe.base.batch, recipe.increment.batch or recipe.crop"
 
 
 def explain(error: BaseException) -> str | None:
     """What happened and the way out, in one line; None where an error is not the machine's."""
+    # by name: the stages that need no torch must not import it for this
+    kinds = {kind.__name__ for kind in type(error).__mro__}
     told, number = " ".join(str(error).split()), error.errno if isinstance(error, OSError) else None
-    if isinstance(error, torch.OutOfMemoryError) or "CUDA error: out of memory" in told:
+    if "OutOfMemoryError" in kinds or "CUDA error: out of memory" in told:
         return f"the device's memory does not suffice: {_LOWER}, or set recipe.precision=bf16 ({told[:200]})"
     if isinstance(error, MemoryError) or number == errno.ENOMEM or "can't allocate memory" in told:
         return f"the machine's memory does not suffice: {_LOWER}, or load with fewer processes (SSUL_WORKERS)"
@@ -22,7 +21,7 @@ def explain(error: BaseException) -> str | None:
             f"a process that loads pictures has died ({told[:200]}); most often memory has run out: set SSUL_WORKERS "
             "lower (0 loads without processes), then run the same command again"
         )
-    if isinstance(error, distributed.DistError) or "gloo" in told or "NCCL" in told:
+    if "DistError" in kinds or "gloo" in told or "NCCL" in told:
         return (
             f"a process of this training cannot be reached any more ({told[:200]}): its reason is above, if it could "
             "tell one. Run the same command again"

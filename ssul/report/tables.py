@@ -48,7 +48,7 @@ def markdown_split_steps(steps: Sequence[Mapping[str, Any]]) -> str:
     """The training images of each step as a Markdown table.
 
     Args:
-        steps: as `ssul.report.split_section.summarise` tells them.
+        steps: as `ssul.scenario.summary.summarise` tells them.
     """
     held_out = any(step["held_out"] for step in steps)
     head = ["step", "new classes", "images", "appear again later", *(["held out so far"] if held_out else [])]

@@ -16,7 +16,6 @@ from ssul.evaluation.results import Results
 from ssul.memory.exemplars import Exemplar, write_exemplars
 from ssul.report.images import ShownExemplar
 from ssul.tracking import unsent
-from stages.pictures import training_dataset
 from stages.report import digest_of, finished_of, remembered, track
 from tests.tracking.examples import CURVES, children, files, losses, parents, points, runs
 

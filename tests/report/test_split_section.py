@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from ssul.report.split_section import split_section, summarise
+from ssul.report.split_section import split_section
 from ssul.scenario.scenario import SETTINGS, Scenario, Setting
 from ssul.scenario.splits import make_splits
+from ssul.scenario.summary import summarise
 
 NAMES = ("cat", "bus|car", "<b>", "`dog`")
 PRESENT = {"a": (1,), "b": (1, 2), "c": (2, 3), "d": (4,), "e": (), "f": (3,)}

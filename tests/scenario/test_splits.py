@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssul.errors import UserError
-from ssul.report.split_section import summarise, text_summary
 from ssul.scenario.scenario import Scenario, Setting, step_images
 from ssul.scenario.splits import Split, is_held_out, make_splits
+from ssul.scenario.summary import summarise, text_summary
 
 SPLIT = Split(
     2,

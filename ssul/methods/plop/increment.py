@@ -14,7 +14,6 @@ from torch.nn import functional
 
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
-from ssul.methods.mib.increment import share_background
 from ssul.methods.plop.thresholds import Entropy, _Histogram, _Medians, normalised_entropy, published_entropy
 from ssul.model.deeplab import IncrementalDeepLab, Intermediates, upsample
 from ssul.training.losses import valid_count
@@ -48,7 +47,7 @@ def prepare_increment(
     """
     teacher = copy.deepcopy(model)
     model.grow(len(new))
-    share_background(model, old)
+    model.init_head_from_background(parent=old.background_head, channel=0)  # as MiB does (its section 3.3)
     if freeze_norm:
         model.freeze_norms()
     return PlopIncrement(model, teacher, old, old.with_step(new), pod, pod_logits, entropy)
