@@ -164,7 +164,7 @@ def _our_name(name: str) -> str | None:
         case ["classifier", "project", *rest]:
             return ".".join(["low", *rest])
         case ["classifier", "head", head, place, *rest] if place in ("0", "1", "3"):
-            ours = {"0": "conv", "1": "norm", "3": "score"}[place]
+            ours = {"0": "conv", "1": "norm", "3": "classifier"}[place]
             return ".".join(["heads", head, ours, *_unwrapped(rest)])
     return None
 

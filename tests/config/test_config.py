@@ -251,9 +251,9 @@ def test_all_faults_of_a_description_are_told_at_once() -> None:
 
 
 @pytest.mark.parametrize("custom", [{}, [], "town", 3])
-def test_a_description_that_is_none_is_refused(described: object) -> None:
+def test_a_description_that_is_none_is_refused(custom: object) -> None:
     with pytest.raises(UserError, match=r"parameter data\.custom"):
-        parse_custom_dataset(described)
+        parse_custom_dataset(custom)
 
 
 def test_a_description_is_optional_and_so_is_most_of_it() -> None:

@@ -24,6 +24,7 @@ from ssul.data.training_set import Augmentation, TrainingDataset
 from ssul.errors import UserError
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
+from ssul.pipeline.failures import explain
 
 if TYPE_CHECKING:
     from tests.conftest import HandmadeDataset

@@ -98,7 +98,7 @@ def convolutions(*heads: int) -> set[str]:
 def completed(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     """The targets that the objective completes with pseudo-labels, in order."""
     seen: list[Tensor] = []
-    original: Callable[..., Tensor] = ssul.methods.ssul.add_pseudo_labels_low_res
+    original: Callable[..., Tensor] = ssul.methods.ssul.increment.add_pseudo_labels_low_res
 
     def complete(*arguments: Any) -> Tensor:
         seen.append(original(*arguments))

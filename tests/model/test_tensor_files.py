@@ -11,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from ssul.model.tensor_files import save_tensors
+from ssul.pipeline.failures import explain
 
 
 def test_tensors_are_written_however_they_are_laid_out(tmp_path: Path) -> None:
