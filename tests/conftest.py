@@ -14,6 +14,7 @@ from PIL import Image
 from ssul.data.layout import ImagePaths
 from ssul.datasets.catalog import data_set
 
+pytest_plugins = ["tests.answers", "tests.workplace"]
 torch.set_num_threads(1)
 # `pytest --hypothesis-profile=default` looks for new examples instead.
 # A machine that is busy draws slowly; that is no fault of a test.

@@ -29,7 +29,7 @@ SSUL = {
     "method__loss": "bce",
     **{f"method__{part}": True for part in SSUL_PARTS},
     "memory__capacity": 0,
-    "model__trunk": "small",
+    "model__backbone": "small",
     "data__name": "shapes",
 }
 
@@ -53,11 +53,11 @@ def test_a_memory_that_nothing_rehearses_is_not_in_the_name() -> None:
 
 def test_the_faults_of_the_published_code_are_in_the_name() -> None:
     every = {"memory_labels": True, "memory_annotation": True, "padding": True}
-    published = SSUL | {"memory__capacity": 24, "method__faults": every, "method__selection": "published"}
+    published = SSUL | {"memory__capacity": 24, "method__published_bugs": every, "method__selection": "published"}
     assert subject_of(**SHAPES, **published).startswith("ssul-m as published shapes")
     without = subject_of(**SHAPES, **published | {"method__selection": "last"})
     assert without.startswith("ssul-m with faults memory_labels, memory_annotation, padding shapes")
-    one = subject_of(**SHAPES, **SSUL | {"method__faults": every | {"memory_labels": False, "padding": False}})
+    one = subject_of(**SHAPES, **SSUL | {"method__published_bugs": every | {"memory_labels": False, "padding": False}})
     assert one.startswith("ssul with faults memory_annotation shapes")
 
 

@@ -740,7 +740,7 @@ def test_room_for_the_download_is_looked_for_first(run: Run, monkeypatch: pytest
 CHILD = """
 import resource, signal, sys, time
 from pathlib import Path
-from ssul.catalog import Archive, ArchiveFolder
+from ssul.datasets.catalog import Archive, ArchiveFolder
 from ssul.datasets.download import RetryPolicy, obtain
 from ssul.errors import UserError
 url, folder, limit, pause = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])

@@ -619,7 +619,7 @@ INTERRUPTED = """
 import signal, sys, time
 from pathlib import Path
 from ssul.data import examine
-from ssul.files import MaskEncoding
+from ssul.labels.ids import MaskEncoding
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started to ignore it
 counted = examine._shown
 def shown(*arguments):

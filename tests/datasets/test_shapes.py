@@ -20,7 +20,7 @@ TRAIN, VAL, HEIGHT, WIDTH = 60, 4, 96, 128
 DRAW = """
 import sys
 from pathlib import Path
-from ssul.catalog import data_set
+from ssul.datasets.catalog import data_set
 from ssul.datasets.shapes.world import draw_world
 palette = data_set("shapes").palette
 list(draw_world(Path(sys.argv[1]), seed=5, train=3, val=2, height=48, width=64, palette=palette))

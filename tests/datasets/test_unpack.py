@@ -393,7 +393,7 @@ def test_sizes_are_told_for_people() -> None:
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from ssul.catalog import ArchiveFolder
+from ssul.datasets.catalog import ArchiveFolder
 from ssul.datasets.unpack import unpack
 from ssul.errors import UserError
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)

@@ -426,14 +426,14 @@ def test_in_v3_plus_the_student_drops_out_the_pyramid_alone_and_the_teacher_noth
     model.dropout.p = 0.9
     past = copy.deepcopy(model).eval()
     scored: list[Features] = []
-    original = IncrementalDeepLab.score
+    original = IncrementalDeepLab.classify
 
     def score(self: IncrementalDeepLab, features: Features, *args: Any) -> Tensor:
         if torch.is_grad_enabled():
             scored.append(features)
         return original(self, features, *args)
 
-    monkeypatch.setattr(IncrementalDeepLab, "score", score)
+    monkeypatch.setattr(IncrementalDeepLab, "classify", score)
     prepared(SSUL, model, **{**ON, "freeze": freeze})(images, target)
     (features,) = scored
     assert features.low is not None

@@ -109,7 +109,7 @@ def test_weights_of_another_type_are_refused_and_not_rounded(saved: Path, kind: 
     state["classifier.weight"] = state["classifier.weight"].to(kind)
     save_file(state, saved / "head_3.safetensors")
     vouch(saved, "head_3.safetensors")
-    refused(saved, r"head_3\.safetensors .* 1 tensors are of another shape or type \(score\.weight")
+    refused(saved, r"head_3\.safetensors .* 1 tensors are of another shape or type \(classifier\.weight")
 
 
 def header(length: int, text: bytes = b"{}") -> bytes:

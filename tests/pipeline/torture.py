@@ -166,7 +166,7 @@ class Run:
         for process in self.processes():
             with suppress(psutil.Error):
                 words = process.cmdline()[1:]
-                if words[:1] == ["-m"] and words[1].startswith("stages.") and words[1] != "stages.follow":
+                if words[:1] == ["-m"] and words[1].startswith("stages.") and words[1] != "ssul.tracking.follow":
                     return process, " ".join(words[1:]).removeprefix("stages.")
         return None
 

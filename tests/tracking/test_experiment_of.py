@@ -8,7 +8,7 @@ from ssul.config.paths import Layout
 from ssul.config.schema import Params
 from ssul.data.initial_checkpoint import InitialCheckpoint
 from ssul.tracking.experiment import experiment_of
-from tests.stages.conftest import fill
+from tests.workplace import fill
 
 
 def test_an_experiment_is_named_and_tagged_by_what_it_is_about(workplace: Layout, settings: Params) -> None:
