@@ -336,7 +336,7 @@ def test_a_fault_of_ours_keeps_its_traceback(dataset: SegmentationDataset, worke
 
 HELD = """
 import builtins
-from ssul.data.sampling import TrainingLoader, _leave_signals
+from ssul.data.loader import TrainingLoader, _leave_signals
 builtins.held = iter(TrainingLoader(range(9), num_workers=1, worker_init_fn=_leave_signals))
 print(next(builtins.held))
 """

@@ -618,7 +618,8 @@ def test_an_interrupt_ends_at_once_and_what_was_found_out_stays(
 INTERRUPTED = """
 import signal, sys, time
 from pathlib import Path
-from ssul.data import examine
+from ssul.datasets import scan as examine
+from ssul.datasets.scan_cache import ScanCache
 from ssul.labels.ids import MaskEncoding
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started to ignore it
 counted = examine._shown
@@ -628,7 +629,7 @@ def shown(*arguments):
 examine._shown = shown
 content = Path(sys.argv[1]).read_bytes()
 masks = ((str(number), content + bytes([number // 256, number % 256])) for number in range(6000))
-found = examine.scan_masks(masks, classes=3, values=MaskEncoding(), memo=examine.ScanCache(Path(sys.argv[2])))
+found = examine.scan_masks(masks, classes=3, values=MaskEncoding(), memo=ScanCache(Path(sys.argv[2])))
 for image_id, _ in found:
     print(image_id, flush=True)
     if sys.argv[3] == "between":

@@ -61,11 +61,11 @@ def test_the_opened_network_is_in_evaluation_mode_and_can_learn(saved: Path) -> 
 
 def test_a_part_is_a_file(saved: Path) -> None:
     assert sorted(hashes(saved)) == [
+        "backbone.safetensors",
         "head_0.safetensors",
         "head_1.safetensors",
         "head_2.safetensors",
         "model.json",
-        "backbone.safetensors",
     ]
 
 

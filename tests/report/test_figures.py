@@ -13,7 +13,7 @@ from ssul.data.index import ImageIndex
 from ssul.datasets.catalog import data_set
 from ssul.labels.colours import id_colours
 from ssul.labels.ids import VOID
-from ssul.report import images as figures
+from ssul.report import curves
 from ssul.report.curves import draw_curves
 from ssul.report.figures import draw_all
 from ssul.report.heatmaps import draw_class_iou, draw_confusion, most_confused
@@ -186,7 +186,7 @@ def test_few_steps_are_all_shown_and_of_many_the_first_some_and_the_last() -> No
 
 def test_labels_at_the_ends_of_curves_keep_apart_and_within_the_axes() -> None:
     for values in ({"old": 50.0, "all": 50.0, "new": 50.0}, {"old": 0.0, "new": 0.0}, {"old": 99.0, "new": 100.0}):
-        places = sorted(figures._apart(values, gap=6).values())
+        places = sorted(curves._apart(values, gap=6).values())
         assert all(high - low > 5.9 for low, high in pairwise(places))
         assert places[0] >= 0
         assert places[-1] <= 100

@@ -10,7 +10,6 @@ import pytest
 
 from ssul.config.paths import Layout
 from ssul.config.schema import Params
-from ssul.data.index import ImageIndex
 from ssul.datasets.catalog import data_set
 from ssul.evaluation.results import Results
 from ssul.memory.exemplars import Exemplar, write_exemplars
@@ -177,7 +176,7 @@ def test_exemplars_whose_pictures_are_away_are_not_shown_and_cost_one_line(
     write_exemplars(workplace.memory(2), [Exemplar("train_00000", (0,), (1, 3)), Exemplar("train_00001", (1,), (2,))])
     assert remembered(settings, 2) == []
     assert capsys.readouterr().err.startswith("warning: exemplars that are not shown: 2,")
-    picture = training_dataset(settings.data, ImageIndex.read(workplace.index("train"))).folders.image("train_00000")
+    picture = workplace.drawn / "JPEGImages" / "train_00000.jpg"
     picture.parent.mkdir(parents=True)
     picture.write_bytes(b"a picture")
     shapes = data_set("shapes").classes
