@@ -10,7 +10,6 @@ from pydantic import (
 
 from ssul.config.base import StrictModel
 from ssul.config.custom_dataset import CustomDataset
-from ssul.scenario.scenario import Setting
 
 MAX_SIDE = 8192
 """Of crops and drawn pictures: no photograph that is read has a longer shorter side."""
@@ -219,7 +218,7 @@ class Params(StrictModel):
     """All of params.yaml."""
 
     seed: int
-    setting: Setting
+    setting: Literal["overlapped", "disjoint", "partitioned"]  # as `ssul.scenario`, which this carrier may not import
     data: DataParams
     scenario: ScenarioParams
     model: ModelParams

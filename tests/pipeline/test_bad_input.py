@@ -200,7 +200,9 @@ def test_a_relative_mirror_lies_in_the_project(project: Clone) -> None:
     set_parameter(project, "data.root", "voc")
     set_parameter(project, "data.mirror", "archives")
     set_parameter(project, "data.download", True)
-    command = "import os; os.environ['DVC_ROOT'] = '..'; from stages import prepare; from stages.entry import run; "
+    command = (
+        "import os; os.environ['DVC_ROOT'] = '..'; from stages import prepare; from ssul.pipeline.run import run; "
+    )
     (project.root / "copy").mkdir()
     shutil.copyfile(project.root / "params.yaml", project.root / "copy" / "params.yaml")
     code = f"{command} os.chdir('copy'); run(prepare.main)"

@@ -62,7 +62,7 @@ def test_arguments_are_passed_on() -> None:
 
 STAGE = """
 import sys
-from stages.entry import run
+from ssul.pipeline.run import run
 def main(*arguments):
     print("began", flush=True)
     sys.stdin.read()

@@ -13,7 +13,7 @@ from ssul.data.index import ImageIndex
 from ssul.datasets.catalog import data_set
 from ssul.labels.colours import id_colours
 from ssul.labels.ids import VOID
-from ssul.report import curves
+from ssul.report import curves, images
 from ssul.report.curves import draw_curves
 from ssul.report.figures import draw_all
 from ssul.report.heatmaps import draw_class_iou, draw_confusion, most_confused
