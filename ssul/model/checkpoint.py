@@ -27,12 +27,14 @@ from torch import nn
 
 from ssul.errors import UserError
 from ssul.io.atomic import replace_dir
-from ssul.io.strict_json import check_consistent, read_json
+from ssul.io.strict_json import check_consistent, parse_json, read_json
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.model.tensor_files import save_tensors
 from ssul.model.torch_files import all_finite
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 called the backbone `trunk` (its file too) and a head's last layer `score`; it is read as well."""
+_RENAMED_SINCE_1 = {"trunk": "backbone", "score": "classifier"}
 _MAX_CHANNELS, _MAX_WIDTH = 255, 2**20
 """Heads and their channels: as many as a byte can tell apart. Width: so that no product of sizes overflows."""
 _DTYPES = {"F32": torch.float32, "I64": torch.int64}
@@ -94,12 +96,14 @@ def load_checkpoint(folder: Path) -> tuple[IncrementalDeepLab, dict[str, Any]]:
             model = IncrementalDeepLab(Architecture(**asdict(described.architecture)), described.head_sizes)
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise UserError(f"{path} does not describe a checkpoint ({type(error).__name__}: {error})") from None
-    parts = {folder / f"{name}.safetensors": part for name, part in _parts(model).items()}
+    renamed = _RENAMED_SINCE_1 if described.format == 1 else {}
+    before = {new: old for old, new in renamed.items()}
+    parts = {folder / f"{before.get(name, name)}.safetensors": part for name, part in _parts(model).items()}
     for place, part in parts.items():
-        _check_tensors(place, part, described.digests)
+        _check_tensors(place, part, described.digests, renamed)
     model.to_empty(device="cpu")
     for place, part in parts.items():
-        _load_part(place, part)
+        _load_part(place, part, renamed)
     return model.eval(), described.meaning
 
 
@@ -119,7 +123,7 @@ class _Architecture:
 class _Description:
     """model.json."""
 
-    format: Literal[1]
+    format: Literal[1, 2]
     architecture: _Architecture
     head_sizes: Annotated[
         tuple[Annotated[int, Field(ge=1, le=_MAX_CHANNELS)], ...], Field(min_length=1, max_length=_MAX_CHANNELS)
@@ -131,15 +135,20 @@ class _Description:
 def _read_description(path: Path) -> _Description:
     told = {"what": "the description of a checkpoint", "way_out": "bring the folder whole from where it was made"}
     content = read_json(path, dict[str, Any], **told)
-    if "format" in content and (content["format"] != FORMAT or content["format"] is True):
+    if "format" in content and (content["format"] not in (1, FORMAT) or content["format"] is True):
         raise UserError(
-            f"the checkpoint {path.parent} has format {str(content['format'])[:40]}, this version reads {FORMAT}"
+            f"the checkpoint {path.parent} has format {str(content['format'])[:40]}, this version reads 1 and {FORMAT}"
         )
     network = content.get("architecture")
+    if content.get("format") == 1 and isinstance(network, dict):
+        content["architecture"] = network = {_RENAMED_SINCE_1.get(key, key): value for key, value in network.items()}
     foreign = content.keys() - {one.name for one in fields(_Description)}
     foreign |= network.keys() - {one.name for one in fields(_Architecture)} if isinstance(network, dict) else set()
     check_consistent(path, {f"nobody knows {', '.join(sorted(foreign))[:200]}": bool(foreign)}, **told)
-    return read_json(path, _Description, **told)
+    try:
+        return parse_json(json.dumps(content).encode(), _Description)
+    except ValueError as error:
+        raise UserError(f"{told['what']} {path} is damaged ({error}): {told['way_out']}") from None
 
 
 def _parts(model: IncrementalDeepLab) -> dict[str, nn.Module]:
@@ -148,14 +157,14 @@ def _parts(model: IncrementalDeepLab) -> dict[str, nn.Module]:
     return {"backbone": nn.ModuleDict(body), **heads}
 
 
-def _check_tensors(path: Path, part: nn.Module, digests: Mapping[str, str]) -> None:
+def _check_tensors(path: Path, part: nn.Module, digests: Mapping[str, str], renamed: Mapping[str, str]) -> None:
     """Refuses a file whose tensors are not those of a part, before there is memory for them."""
     if not path.is_file():
         raise UserError(f"the checkpoint is incomplete: {path} is missing")
     expected = {key: (list(tensor.shape), tensor.dtype) for key, tensor in part.state_dict().items()}
     try:
         with safe_open(path, framework="pt") as file:
-            found = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 (it is no dict)
+            found = {_current(key, renamed): file.get_slice(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
             shapes = {key: (list(one.get_shape()), _DTYPES.get(one.get_dtype())) for key, one in found.items()}
     except (SafetensorError, OSError, RuntimeError, ValueError) as error:
         raise _corrupt(path, str(error)) from None
@@ -172,9 +181,15 @@ def _check_tensors(path: Path, part: nn.Module, digests: Mapping[str, str]) -> N
         )
 
 
-def _load_part(path: Path, part: nn.Module) -> None:
+def _current(key: str, renamed: Mapping[str, str]) -> str:
+    """A tensor's present name: the first word of an older one may have changed."""
+    first, dot, rest = key.partition(".")
+    return f"{renamed.get(first, first)}{dot}{rest}"
+
+
+def _load_part(path: Path, part: nn.Module, renamed: Mapping[str, str]) -> None:
     try:
-        state = load_file(path)
+        state = {_current(key, renamed): tensor for key, tensor in load_file(path).items()}
         part.load_state_dict(state)
     except (SafetensorError, OSError, RuntimeError) as error:
         raise _corrupt(path, str(error)) from None

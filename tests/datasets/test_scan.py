@@ -620,7 +620,7 @@ import signal, sys, time
 from pathlib import Path
 from ssul.datasets import scan as examine
 from ssul.datasets.scan_cache import ScanCache
-from ssul.labels.ids import MaskEncoding
+from ssul.data.layout import MaskEncoding
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started to ignore it
 counted = examine._shown
 def shown(*arguments):

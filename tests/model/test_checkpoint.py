@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ssul.errors import UserError
@@ -236,9 +238,36 @@ def test_a_description_that_is_none_is_refused_by_name(saved: Path, content: byt
         load_checkpoint(saved)
 
 
+def as_format_1(folder: Path) -> None:
+    """Renames what format 1 called otherwise."""
+    (folder / "backbone.safetensors").rename(folder / "trunk.safetensors")
+    for path in folder.glob("*.safetensors"):
+        state = load_file(path)
+        save_file(
+            {re.sub("^backbone", "trunk", re.sub("^classifier", "score", key)): t for key, t in state.items()}, path
+        )
+    content = json.loads((folder / "model.json").read_text())
+    content["format"] = 1
+    content["architecture"]["trunk"] = content["architecture"].pop("backbone")
+    content["digests"] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.glob("*.safetensors")}
+    (folder / "model.json").write_text(json.dumps(content))
+
+
+def test_format_1_whose_backbone_was_called_trunk_is_read_to_the_bit(saved: Path) -> None:
+    expected, meaning = load_checkpoint(saved)
+    as_format_1(saved)
+    found, same = load_checkpoint(saved)
+    assert same == meaning
+    assert found.architecture == expected.architecture
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(found.state_dict().values(), expected.state_dict().values(), strict=True)
+    )
+
+
 def test_a_foreign_format_is_refused_with_the_one_that_is_read(saved: Path) -> None:
     describe(saved, format=7)
-    with pytest.raises(UserError, match="step_0 has format 7, this version reads 1"):
+    with pytest.raises(UserError, match="step_0 has format 7, this version reads 1 and 2"):
         load_checkpoint(saved)
 
 

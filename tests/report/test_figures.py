@@ -109,9 +109,9 @@ def test_the_pictures_show_the_colours_of_truth_and_prediction(tmp_path: Path, p
 def legend(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the legend says."""
     written: list[str] = []
-    legend = figures.Figure.legend
+    legend = images.Figure.legend
     monkeypatch.setattr(
-        figures.Figure,
+        images.Figure,
         "legend",
         lambda self, handles, labels, **look: written.extend(labels) or legend(self, handles, labels, **look),
     )
