@@ -35,7 +35,7 @@ ROUNDING = 1e-6
 
 
 class Setting(NamedTuple):
-    """A data set's sizes: its name, classes without the background, and the height and width of an image."""
+    """A dataset's sizes: its name, classes without the background, and the height and width of an image."""
 
     name: str
     classes: int

@@ -1,4 +1,4 @@
-"""Stage `prepare`: draws the embedded data set, or takes or downloads the one at data.root, and indexes it."""
+"""Stage `prepare`: draws the embedded dataset, or takes or downloads the one at data.root, and indexes it."""
 
 from contextlib import closing
 from functools import partial
@@ -42,7 +42,7 @@ def main() -> None:
     train_ids, val_ids = split_ids(train, val, val_share=data_set.val_share, val_seed=data_set.val_seed)
     print(f"{data_set.name}: {len(train_ids)} training and {len(val_ids)} validation images", flush=True)
     memo = ScanCache(MAIN.cache / "index.jsonl")
-    own = data.custom is not None  # of the published data sets it is known that masks lie as pixels are stored
+    own = data.custom is not None  # of the published datasets it is known that masks lie as pixels are stored
     look = partial(examine, data_set=data_set, memo=memo, upright=own)
     found = {
         "train": look(train, train_ids, saliency=maps, title=f"index {data_set.name} train"),

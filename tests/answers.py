@@ -17,7 +17,7 @@ RED_MEAN, RED_STD = 0.485, 0.229
 
 @dataclass(frozen=True)
 class Pictures:
-    """A data set in memory, everything in it salient or nothing.
+    """A dataset in memory, everything in it salient or nothing.
 
     Attributes:
         content: image id -> (the ids that a network is to see, the mask). What is to be seen is the image's red.

@@ -1,4 +1,4 @@
-"""What several test files share: one thread, the same examples every time, and hand-drawn data sets."""
+"""What several test files share: one thread, the same examples every time, and hand-drawn datasets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

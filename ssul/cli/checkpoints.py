@@ -42,7 +42,7 @@ def import_checkpoint(
 
 def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder, such as data/checkpoints/step_1.")],
-    data_root: Annotated[Path, typer.Option(help="Where the data set lies.")],
+    data_root: Annotated[Path, typer.Option(help="Where the dataset lies.")],
     data_set: Annotated[str, typer.Option(help="Its name: voc, ade, shapes, or an own one of conf/data.")] = "voc",
     crop: Annotated[int | None, typer.Option(help="Judge the papers' centre crop of this side, not all.")] = None,
     future: Annotated[
@@ -52,7 +52,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="JSON alone on stdout.")] = False,
     root: Root = Path(),
 ) -> None:
-    """Score a checkpoint on the validation images of a data set, as the pipeline does."""
+    """Score a checkpoint on the validation images of a dataset, as the pipeline does."""
     from ssul.cli.score_checkpoint import evaluate_checkpoint  # late: it brings torch, which takes seconds
     from ssul.inference.device import choose_device
 

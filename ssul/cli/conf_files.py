@@ -13,7 +13,7 @@ from ssul.errors import UserError
 
 
 def known_data_set(name: str, root: Path) -> DatasetSpec:
-    """A data set of the catalog, or an own one that conf/data describes.
+    """A dataset of the catalog, or an own one that conf/data describes.
 
     Raises:
         UserError: if it is neither, or its description is not valid.

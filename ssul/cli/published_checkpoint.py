@@ -62,8 +62,8 @@ def import_file(
 
     Args:
         path: the published file.
-        groups: the data set ids that each step up to the checkpoint's learned, in learning order.
-        class_names: of the data set, by id from 1.
+        groups: the dataset ids that each step up to the checkpoint's learned, in learning order.
+        class_names: of the dataset, by id from 1.
         output_stride: 8 or 16; the file does not tell.
         out: the folder to write; what is there is replaced.
 

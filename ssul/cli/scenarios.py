@@ -39,7 +39,7 @@ def splits(
     masks: Annotated[Path, typer.Option(help="The training masks: their folder, or a zip or tar archive of it.")],
     scenario: Annotated[str, typer.Option(help="Like voc_15-1, voc_15-1_b, ade_100-50; any base-increment will do.")],
     lists: Annotated[
-        Path | None, typer.Option(help="The folder of the image lists, where the data set has any.")
+        Path | None, typer.Option(help="The folder of the image lists, where the dataset has any.")
     ] = None,
     setting: Annotated[Setting, typer.Option(help="Which images belong to a step.")] = "overlapped",
     order: Annotated[
@@ -71,7 +71,7 @@ def classes_of_steps(path: Path, root: Path) -> list[int]:
     """How many classes each step of a scenario file learns.
 
     Raises:
-        UserError: if it says no scenario, or one of a data set that is not known.
+        UserError: if it says no scenario, or one of a dataset that is not known.
     """
     content = read_sections(path)
     data_set = known_data_set(chosen_data(content) or chosen_data(read_sections(Layout(root).composition)), root)

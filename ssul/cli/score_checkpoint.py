@@ -25,7 +25,7 @@ Watch = Callable[[Iterator[EvaluatedImage], int], Iterator[EvaluatedImage]]
 def evaluate_checkpoint(
     folder: Path, data_set: DatasetSpec, root: Path, *, fabric: Fabric, future: Future, crop: int | None, watch: Watch
 ) -> Scores:
-    """Scores a checkpoint on the validation images of a data set.
+    """Scores a checkpoint on the validation images of a dataset.
 
     Args:
         folder: the checkpoint.

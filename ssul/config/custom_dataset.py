@@ -41,7 +41,7 @@ Name = Annotated[str, AfterValidator(_is_name)]
 
 
 class SplitFilesParams(StrictModel):
-    """Where the files of a split of an own data set lie below its root: templates with `{id}`, and an image list."""
+    """Where the files of a split of an own dataset lie below its root: templates with `{id}`, and an image list."""
 
     image: Template
     mask: Template
@@ -50,7 +50,7 @@ class SplitFilesParams(StrictModel):
 
 
 class CustomDataset(StrictModel):
-    """An own data set, in place of an entry of the catalog. See `ssul.labels.ids` and `ssul.datasets.catalog.DatasetSpec`.
+    """A custom dataset, in place of an entry of the catalog. See `ssul.datasets.catalog.DatasetSpec`.
 
     classes: names, in the order of their values in the masks. palette: a colour for the background and for each class;
     null takes Pascal VOC's. Either `val` says where the validation split lies, or `val_share` how much of the training

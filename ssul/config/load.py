@@ -31,7 +31,7 @@ def parse_params(params: Any) -> Params:
 
 
 def parse_custom_dataset(described: Any) -> CustomDataset | None:
-    """Validates the description of an own data set (`data.custom`).
+    """Validates the description of an own dataset (`data.custom`).
 
     Raises:
         UserError: one line that names every wrong parameter.

@@ -33,12 +33,12 @@ class Layout:
 
     @property
     def data_sets(self) -> Path:
-        """The data set files that Hydra composes from; own data sets are described in theirs."""
+        """The dataset files that Hydra composes from; own datasets are described in theirs."""
         return self.root / "conf" / "data"
 
     @property
     def drawn(self) -> Path:
-        """The embedded data set, drawn by `prepare`; an empty folder where `data.root` names another."""
+        """The embedded dataset, drawn by `prepare`; an empty folder where `data.root` names another."""
         return self.root / "data" / "drawn"
 
     @property
@@ -80,7 +80,7 @@ class Layout:
 
     @property
     def dataset_info(self) -> Path:
-        """Colours of the data set and what was left out of it: for evaluations and the report, never for a training."""
+        """Colours of the dataset and what was left out of it: for evaluations and the report, never for a training."""
         return self.root / "data" / "index" / "info.json"
 
     @property

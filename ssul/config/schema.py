@@ -20,7 +20,7 @@ PositiveInt = Annotated[int, Field(ge=1)]
 
 
 class ShapesParams(StrictModel):
-    """How the embedded data set is drawn; only `shapes` is drawn."""
+    """How the embedded dataset is drawn; only `shapes` is drawn."""
 
     seed: int
     train: PositiveInt
@@ -30,7 +30,7 @@ class ShapesParams(StrictModel):
 
 
 class DataParams(StrictModel):
-    """Which data set, and where: `root` is absolute or relative to the project; null means the drawn one.
+    """Which dataset, and where: `root` is absolute or relative to the project; null means the drawn one.
 
     download: whether what is missing below root is downloaded. mirror: the address or folder of the archives, in place
     of the published addresses. on_error: what becomes of images that cannot be used. holdout: the probability of each
@@ -55,7 +55,7 @@ class DataParams(StrictModel):
         if self.shapes is not None and self.custom is not None:
             raise ValueError(
                 "shapes and custom exclude each other, for only shapes is drawn: set shapes to null and root to the "
-                "folder of the described data set"
+                "folder of the described dataset"
             )
         return self
 

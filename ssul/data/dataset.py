@@ -21,8 +21,8 @@ class LabeledImage:
     Attributes:
         id: its name in the image list.
         image: uint8 (3, H, W), RGB.
-        mask: uint8 (H, W), data set ids and VOID.
-        saliency: uint8 (H, W), positive where salient; None where the data set has none or it was not asked for.
+        mask: uint8 (H, W), dataset ids and VOID.
+        saliency: uint8 (H, W), positive where salient; None where the dataset has none or it was not asked for.
     """
 
     id: str
@@ -37,7 +37,7 @@ class SegmentationDataset:
 
     Attributes:
         folders: where the files lie.
-        table: uint8 (256,), the data set id of each mask value; None where the values are the ids.
+        table: uint8 (256,), the dataset id of each mask value; None where the values are the ids.
         saliency: whether `read` brings saliency maps.
     """
 
@@ -75,7 +75,7 @@ class SegmentationDataset:
 
 
 def mask_lookup_table(values: MaskEncoding, classes: int) -> Tensor | None:
-    """The data set id of each mask value, uint8 (256,); None where the values are the ids."""
+    """The dataset id of each mask value, uint8 (256,); None where the values are the ids."""
     if values == MaskEncoding():
         return None
     table = torch.full((256,), VOID, dtype=torch.uint8)

@@ -15,7 +15,7 @@ from ssul.labels.colours import Colour
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """The colours of a data set, and its images that were left out.
+    """The colours of a dataset, and its images that were left out.
 
     Attributes:
         palette: RGB of the background and of each class.
@@ -38,7 +38,7 @@ class DatasetInfo:
         Raises:
             UserError: if the file is missing or damaged.
         """
-        about = read_json(path, cls, what="what is known of the data set,", way_out="run `dvc repro prepare`")
+        about = read_json(path, cls, what="what is known of the dataset,", way_out="run `dvc repro prepare`")
         foreign = any(not 0 <= channel <= 255 for colour in about.palette for channel in colour)
         if foreign:
             raise UserError(f"{path} is damaged (a colour is not in 0..255): run `dvc repro prepare`")

@@ -1,6 +1,6 @@
 """Decoding picture files.
 
-torchvision's decoders need about half of Pillow's time and give the same pixels for what data sets are made of: JPEG
+torchvision's decoders need about half of Pillow's time and give the same pixels for what datasets are made of: JPEG
 photographs, and 8-bit grey or palette PNGs of values. Everything else is Pillow's: other formats and depths, and
 files that torchvision refuses, so that Pillow decides what an odd file shows and what is wrong with a broken one.
 """

@@ -8,11 +8,11 @@
   under transparent pixels counts, as for every published loader.
 - A mask or saliency map is an 8-bit palette or grey PNG; the values themselves count, never their colours. A JPEG would
   have blurred them into other values; of grey with 2 or 4 bits Pillow makes other values, silently (15 becomes 255).
-- The EXIF tag that turns a photograph for viewers is not applied: the masks of the published data sets belong to the
+- The EXIF tag that turns a photograph for viewers is not applied: the masks of the published datasets belong to the
   pixels as they are stored, and the published loaders ignore it. Sizes are compared as stored, so that a mask that was
   drawn on a photograph turned by 90 degrees is refused. Where both sizes agree although the photograph is turned or
   mirrored (by 180 degrees, or a square one), nobody can tell which way the mask lies: `is_ambiguous` says so, and an
-  own data set with such a file is refused.
+  own dataset with such a file is refused.
 """
 
 import io

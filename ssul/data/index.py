@@ -1,8 +1,8 @@
-"""The index of a data set: what every mask shows, so that nothing later opens a mask to ask.
+"""The index of a dataset: what every mask shows, so that nothing later opens a mask to ask.
 
 Splits depend on it alone. Its content hashes stand for the pictures in DVC's eyes: stages depend on the index, not on
 the raw files, which stay where they are. It also tells how the files lie below the data root and what their values
-mean, so that a stage needs the index and the root, and no knowledge of the data set. What no training may depend on
+mean, so that a stage needs the index and the root, and no knowledge of the dataset. What no training may depend on
 (colours, reasons) stands in `ssul.data.dataset_info`.
 """
 
@@ -25,7 +25,7 @@ class IndexRow:
     Attributes:
         id: its name in the image list.
         height, width: pixels.
-        pixels: data set id -> number of pixels, background (0) included, void left out.
+        pixels: dataset id -> number of pixels, background (0) included, void left out.
         void: number of void pixels.
         bytes: the sizes of image, mask and, where it is used, saliency map, added up.
         digest: SHA-256 over their content.
@@ -47,7 +47,7 @@ class IndexRow:
 
 @dataclass(frozen=True)
 class ImageIndex:
-    """One split of a data set.
+    """One split of a dataset.
 
     Attributes:
         data_set: its name.

@@ -35,7 +35,7 @@ class MaskEncoding:
     """What the values in the mask files mean.
 
     Attributes:
-        background: whether 0 is a background; a data set without one gives every pixel a class or void.
+        background: whether 0 is a background; a dataset without one gives every pixel a class or void.
         first: the value of the first class; the others follow.
         void: the value of pixels that are not annotated; None if there are none.
     """
@@ -45,7 +45,7 @@ class MaskEncoding:
     void: int | None = VOID
 
     def ids(self, classes: int) -> dict[int, int]:
-        """Mask value -> data set id, for a number of classes."""
+        """Mask value -> dataset id, for a number of classes."""
         known = {self.first + position: position + 1 for position in range(classes)}
         if self.background:
             known[0] = BACKGROUND_ID
@@ -93,7 +93,7 @@ class ImagePaths:
         return (*both, self.saliency(image_id)) if saliency else both
 
     def read_list(self) -> list[str] | None:
-        """The ids of the split's image list; None if it has none (see `SplitFiles.list`). Raises as `read_image_list`."""
+        """The ids of the split's image list, see `SplitFiles.list`; None without. Raises as `read_image_list`."""
         if self.files.list is None:
             return None
         path = self.root / self.files.list

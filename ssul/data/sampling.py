@@ -21,8 +21,9 @@ class Item:
 
     Attributes:
         id: its name in the image list.
-        annotated: the data set ids that are annotated in it.
-        without_unknown_shift: whether its target is encoded as the published code's memory, see `LabelSpace.encode_without_unknown_shift`.
+        annotated: the dataset ids that are annotated in it.
+        without_unknown_shift: whether its target is encoded as the published code encodes its memory, see
+            `LabelSpace.encode_without_unknown_shift`.
     """
 
     id: str

@@ -36,7 +36,7 @@ class ArchiveFolder:
 
 @dataclass(frozen=True)
 class Archive:
-    """A file that a data set is published in.
+    """A file that a dataset is published in.
 
     Attributes:
         name: the file's name, also on a mirror.
@@ -53,16 +53,16 @@ class Archive:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What a data set is.
+    """What a dataset is.
 
     Attributes:
         name: as in `data.name` and in front of a scenario's name.
-        classes: names of the classes; the position, from 1, is the data set id. 0 is background.
+        classes: names of the classes; the position, from 1, is the dataset id. 0 is background.
         palette: RGB 0..255 of the background and of each class.
         train, val: where the files of the two splits lie.
         values: what the values in the mask files mean.
         val_share: the share of the training split's images that is the validation split, drawn with a fixed seed, where
-            the data set has no validation split of its own; None where it has.
+            the dataset has no validation split of its own; None where it has.
         val_seed: decides which; never the run's seed, so that all runs are judged on the same images.
         archives: where it can be downloaded.
     """
@@ -220,7 +220,7 @@ CATALOG: Mapping[str, DatasetSpec] = MappingProxyType({data_set.name: data_set f
 
 
 def data_set(name: str) -> DatasetSpec:
-    """The data set of a name.
+    """The dataset of a name.
 
     Raises:
         UserError: if there is none; names the known ones.
@@ -230,5 +230,5 @@ def data_set(name: str) -> DatasetSpec:
     except KeyError:
         raise UserError(
             f"data.name is '{name}', which is not in the catalog: choose {', '.join(CATALOG)}, or describe an own "
-            "data set (data.custom, see the README)"
+            "dataset (data.custom, see the README)"
         ) from None

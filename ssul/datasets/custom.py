@@ -10,19 +10,19 @@ from ssul.labels.colours import voc_colours
 
 
 def resolve_dataset(name: str, described: CustomDataset | None) -> DatasetSpec:
-    """The data set of a name.
+    """The dataset of a name.
 
     Args:
         name: `data.name`.
-        described: `data.custom`, or None for a data set of the catalog.
+        described: `data.custom`, or None for a dataset of the catalog.
 
     Raises:
-        UserError: if the catalog has no such data set, or has one that is described anew.
+        UserError: if the catalog has no such dataset, or has one that is described anew.
     """
     if described is None:
         return catalog.data_set(name)
     if name in CATALOG:
-        raise UserError(f"data.name is '{name}', which the catalog has: give the data set of data.custom another name")
+        raise UserError(f"data.name is '{name}', which the catalog has: give the dataset of data.custom another name")
     train = _files(described.train)
     return DatasetSpec(
         name=name,
@@ -40,7 +40,7 @@ def uses_saliency(data: DataParams, data_set: DatasetSpec) -> bool:
     """Whether training images are read with saliency maps.
 
     Raises:
-        UserError: if the parameters expect maps of a data set that has none.
+        UserError: if the parameters expect maps of a dataset that has none.
     """
     if data.saliency == "none":
         return False

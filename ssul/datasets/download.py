@@ -68,7 +68,7 @@ def missing_archives(root: Path, archives: Sequence[Archive], *, without: Collec
 
     Args:
         root: the data root.
-        archives: the data set's archives.
+        archives: the dataset's archives.
         without: folders below the root that are not wanted, such as the saliency maps of a run without them.
     """
     return [archive for archive in archives if missing_parts(root, archive, without=without)]
@@ -86,7 +86,7 @@ def how_to_get(
 
     Args:
         root: the data root.
-        archives: the data set's archives.
+        archives: the dataset's archives.
         downloads: the folder for archives.
         mirror: as in `obtain`.
         without: folders below the root that are not wanted.
@@ -121,7 +121,7 @@ def obtain(
     next call goes on from what is whole. Close the iterator (`contextlib.closing`) where it may not be exhausted.
 
     Args:
-        archives: the data set's archives.
+        archives: the dataset's archives.
         root: the data root; made if it is not there.
         downloads: the folder for archives; made if it is not there.
         mirror: where files of the archives' names lie: an address (`https:`, `http:`, `file:`) or a folder; None for
@@ -295,18 +295,22 @@ class DownloadPaths:
 
     @property
     def file(self) -> Path:
+        """The whole archive."""
         return self.folder / self.name
 
     @property
     def part(self) -> Path:
+        """What a broken transfer has left."""
         return self.folder / f"{self.name}.part"
 
     @property
     def note(self) -> Path:
+        """Where the part came from."""
         return self.folder / f"{self.name}.part.json"
 
     @property
     def lock(self) -> Path:
+        """Held by the process that downloads."""
         return self.folder / f".{self.name}.lock"
 
     def source(self, address: str | Path) -> tuple[Path, _Origin]:

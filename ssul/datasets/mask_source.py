@@ -33,7 +33,7 @@ _UNREADABLE = (
 
 @dataclass(frozen=True)
 class MaskSource:
-    """The training masks of a data set in a folder, a zip or a tar archive.
+    """The training masks of a dataset in a folder, a zip or a tar archive.
 
     Attributes:
         path: the folder or archive.
@@ -50,8 +50,8 @@ class MaskSource:
         """Finds the masks.
 
         Args:
-            path: the folder or archive; it may hold the data set, or the masks' folder, or be that folder.
-            template: where masks lie in the data set, such as `annotations/training/{id}.png`.
+            path: the folder or archive; it may hold the dataset, or the masks' folder, or be that folder.
+            template: where masks lie in the dataset, such as `annotations/training/{id}.png`.
 
         Raises:
             UserError: if there are none.
@@ -89,7 +89,7 @@ def training_ids(store: MaskSource, lists: Path | None, data_set: DatasetSpec) -
 
     Args:
         store: the masks.
-        lists: the folder of the image lists, named as in the data set; None where it has none.
+        lists: the folder of the image lists, named as in the dataset; None where it has none.
         data_set: whose lists they are.
 
     Raises:

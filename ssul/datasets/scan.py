@@ -63,7 +63,7 @@ def scan_images(
     Args:
         folders: where the files lie.
         ids: the images.
-        classes: number of classes of the data set.
+        classes: number of classes of the dataset.
         values: what the mask values mean.
         saliency: whether every image must have a saliency map.
         memo: what earlier passes found out.

@@ -82,7 +82,7 @@ def split_ids(
     """
     if not train.root.is_dir():
         raise UserError(
-            f"data.root '{train.root}' is no folder: put the data set there, or name its place with -S data.root=FOLDER"
+            f"data.root '{train.root}' is no folder: put the dataset there, or name its place with -S data.root=FOLDER"
         )
     if val_share is not None:
         everything = train.read_list() or train.list_masks()

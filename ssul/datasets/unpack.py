@@ -76,7 +76,7 @@ def unpack(path: Path, root: Path, parts: Sequence[ArchiveFolder]) -> Iterator[t
     """Unpacks parts of a zip or tar archive into folders below `root`; what else the archive holds is left out.
 
     Hidden files (`.DS_Store`) and links are neither unpacked nor counted. A link would not mean the same after its
-    folder has moved, and data sets have none.
+    folder has moved, and datasets have none.
 
     Args:
         path: the archive; zip if its name ends so, otherwise tar, packed by gzip, bzip2, xz or not at all.
@@ -152,7 +152,7 @@ def _require_partners(wanted: Mapping[ArchiveFolder, Sequence[_Member]], path: P
                     f"{part.partners}: {', '.join(alone[:_MAX_NAMED])}"
                 )
         elif len(there := _stems_below(root / part.partners)) >= len(ours) and (alone := sorted(ours - there)):
-            # Fewer would be somebody's choice from the data set, which archives need not fit.
+            # Fewer would be somebody's choice from the dataset, which archives need not fit.
             raise UserError(
                 f"{path} does not fit what is there: {len(alone)} of its {len(ours)} files for {part.folder} have no "
                 f"partner in {root / part.partners}: {', '.join(alone[:_MAX_NAMED])}. Put the published archive "
@@ -280,8 +280,8 @@ def require_disk_space(folder: Path, needed: int, *, what: str) -> None:
         raise UserError(f"cannot tell how much room is in {folder}: {error.strerror}") from error
     if needed > free:
         raise UserError(
-            f"{what} needs {format_bytes(needed)} in {folder}, {format_bytes(free)} are free: make room there, or let it "
-            "lie on another disk"
+            f"{what} needs {format_bytes(needed)} in {folder}, {format_bytes(free)} are free: make room there, or "
+            "let it lie on another disk"
         )
 
 

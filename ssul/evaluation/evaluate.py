@@ -21,7 +21,7 @@ class EvaluatedImage:
 
     Attributes:
         picture: the image and its truth, as they were judged: cropped where the protocol crops; on the CPU.
-        prediction: uint8 (H, W) of the same size, data set ids; on the network's device.
+        prediction: uint8 (H, W) of the same size, dataset ids; on the network's device.
         confusion: of this image alone; likewise.
     """
 

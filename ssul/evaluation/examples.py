@@ -48,7 +48,7 @@ def save_examples(
 
 
 def save_labels(path: Path, labels: Tensor, palette: Sequence[Colour]) -> None:
-    """Writes data set ids uint8 (H, W) as a palette PNG.
+    """Writes dataset ids uint8 (H, W) as a palette PNG.
 
     Args:
         path: the file.

@@ -1,6 +1,6 @@
 """What an evaluation leaves on disk: scores of all steps so far, the confusion matrix, and some predicted pictures.
 
-    results.json    data set, class names, one row of scores a step, the confusion matrix
+    results.json    dataset, class names, one row of scores a step, the confusion matrix
     pictures/       see `ssul.evaluation.examples`
 
 Every step's folder carries the rows and pictures of the steps before it, so that nobody has to look for the files of

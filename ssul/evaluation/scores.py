@@ -26,7 +26,7 @@ class Holdout:
 class Scores:
     """Mean IoUs after a step, in 0..1; None where undefined. Absent classes are left out of means, and named.
 
-    A data set may have no background; then "and background" says nothing, unless classes that are learned later count
+    A dataset may have no background; then "and background" says nothing, unless classes that are learned later count
     as background.
 
     Attributes:
@@ -78,7 +78,7 @@ def score(
         group_sizes: number of classes of each step so far.
         names: of background and classes, in the same order.
         history: the rows (`Scores` as dicts) of the steps before.
-        has_background: whether the data set has a background. Without one the background is no class to be scored: its
+        has_background: whether the dataset has a background. Without one the background is no class to be scored: its
             IoU is None, and a pixel that is taken for it is a miss of its class. (It is scored all the same where the
             truth shows it, because classes that are learned later count as background.)
     """

@@ -1,4 +1,6 @@
-"""Predictions at the size of the images from the network's low_res logits, without holding all scores at that size."""
+"""Predictions at image resolution, without up-sampling every class there.
+
+Up-sampling all channels is most of an evaluation's memory and time; few of them can win anywhere."""
 
 from collections.abc import Callable
 
@@ -48,7 +50,7 @@ def possible_winners(low_res: Tensor) -> Tensor:
 
     A bilinear value lies between the least and the greatest of the four values around it. So a channel that stays
     everywhere below what some other channel reaches at least can win nowhere. On photographs that leaves a few of many
-    classes, and costs a look at the low_res logits.
+    classes, and costs a look at the low-resolution logits.
 
     Args:
         low_res: float (B, K, h, w).

@@ -1,1 +1,1 @@
-"""What mask values, data set ids and network channels mean."""
+"""What mask values, dataset ids and network channels mean."""

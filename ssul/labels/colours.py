@@ -22,7 +22,7 @@ def voc_colours(count: int) -> tuple[Colour, ...]:
 
 
 def id_colours(palette: Sequence[Colour]) -> list[int]:
-    """The palette of an 8-bit picture of data set ids: 256 colours in a row, void in VOC's cream.
+    """The palette of an 8-bit picture of dataset ids: 256 colours in a row, void in VOC's cream.
 
     Args:
         palette: of the background and of each class.

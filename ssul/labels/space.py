@@ -31,7 +31,7 @@ class LabelSpace:
     """The meaning of a network's channels after some step.
 
     Attributes:
-        groups: the data set ids that each step learned, in learning order: (base C0, C1, ..., Ct).
+        groups: the dataset ids that each step learned, in learning order: (base C0, C1, ..., Ct).
         unknown: whether channel 0 is the unknown class (SSUL) or there is none (softmax methods, ablation).
         activation: how logits are turned into scores.
     """
@@ -42,7 +42,7 @@ class LabelSpace:
 
     @property
     def classes(self) -> tuple[int, ...]:
-        """All learned data set ids in learning order, background left out."""
+        """All learned dataset ids in learning order, background left out."""
         return tuple(class_id for group in self.groups for class_id in group)
 
     @property
@@ -136,10 +136,10 @@ class LabelSpace:
         (The published code shifts only the new ones by the unknown channel, so that its memory trains wrong heads.)
 
         Args:
-            mask: uint8 (H, W), data set ids, VOID where void.
-            saliency: uint8 (H, W), positive where a salient object is; None for data sets without saliency, whose
+            mask: uint8 (H, W), dataset ids, VOID where void.
+            saliency: uint8 (H, W), positive where a salient object is; None for datasets without saliency, whose
                 whole background becomes unknown (SSUL, section 3.2). Not looked at without an unknown channel.
-            annotated: the data set ids that are annotated in this image; every other class is background.
+            annotated: the dataset ids that are annotated in this image; every other class is background.
 
         Returns:
             uint8 (H, W): channels, VOID where void.
@@ -191,7 +191,7 @@ class LabelSpace:
         Classes that are not learned yet are left out (`ignore`, as the published code does) or count as background.
 
         Args:
-            mask: uint8 (H, W), data set ids.
+            mask: uint8 (H, W), dataset ids.
 
         Returns:
             uint8 (H, W) in 0..len(classes), VOID where left out.
@@ -301,7 +301,7 @@ class LabelSpace:
         return position.to(torch.uint8).masked_fill(is_background, 0)
 
     def decode(self, positions: Tensor) -> Tensor:
-        """Turns positions in [background, classes...] back into data set ids; VOID stays.
+        """Turns positions in [background, classes...] back into dataset ids; VOID stays.
 
         Args:
             positions: uint8, any shape, as `predict` and `encode_ground_truth` make them.

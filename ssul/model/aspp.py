@@ -1,4 +1,4 @@
-"""Atrous spatial aspp pooling (DeepLabV3, arXiv 1706.05587, section 3.3)."""
+"""Atrous spatial pyramid pooling (DeepLabV3, arXiv 1706.05587, section 3.3)."""
 
 import torch
 from torch import Tensor, nn

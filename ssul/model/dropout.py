@@ -25,7 +25,7 @@ class SampleDropout(nn.Module):
         self.seeds: Sequence[int] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) -> the same, values apply_dropout and the others with_step by 1 / (1 - p); as it is in evaluation.
+        """(B, C, h, w) -> the same, values dropped and the others scaled by 1 / (1 - p); unchanged in evaluation.
 
         Raises:
             ValueError: if there are not as many seeds as samples.

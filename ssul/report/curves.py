@@ -100,6 +100,7 @@ def _apart(values: Mapping[str, float], *, gap: float) -> dict[str, float]:
 
 
 def percentage(value: float | None) -> float | None:
+    """A share 0..1 in percent; None stays."""
     return None if value is None else 100 * value
 
 

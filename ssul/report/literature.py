@@ -88,7 +88,7 @@ class Row:
 
 
 def collect(outcomes: Iterable[Outcome], *, decides: Callable[[str], bool]) -> list[Row]:
-    """Puts runs together: one line for each data set, setting, model, method and set of parameters.
+    """Puts runs together: one line for each dataset, setting, model, method and set of parameters.
 
     Of two runs that differ in nothing but the code's version the first counts.
 
@@ -97,7 +97,7 @@ def collect(outcomes: Iterable[Outcome], *, decides: Callable[[str], bool]) -> l
         decides: whether a parameter, by its name, decides a result.
 
     Returns:
-        lines ordered by data set, setting, model and the mean of `all`.
+        lines ordered by dataset, setting, model and the mean of `all`.
     """
     lines: dict[_Line, dict[str, dict[str, Outcome]]] = {}
     for outcome in outcomes:
@@ -174,7 +174,7 @@ def scenarios_of(rows: Sequence[Row]) -> list[str]:
 
 
 class _Line(NamedTuple):
-    """What the runs of a line of the table share: data set, setting, model, method, and all that decides a result."""
+    """What the runs of a line of the table share: dataset, setting, model, method, and all that decides a result."""
 
     kind: tuple[str, str, str, str]
     params: tuple[tuple[str, str], ...]

@@ -69,7 +69,7 @@ def _introduction(results: Results, capacity: int) -> str:
         if last[key] is not None and (steps > 1 or key == "all")
     ]
     return (
-        f"{count(classes, 'class', 'classes')} of the data set {markdown(results.data_set)}, learned {how}{rehearsed}; "
+        f"{count(classes, 'class', 'classes')} of the dataset {markdown(results.data_set)}, learned {how}{rehearsed}; "
         f"judged on {count(results.images, 'validation image')}. Mean IoU after the last step: {', '.join(scores)}."
     )
 
@@ -105,7 +105,7 @@ def _how_to_read(future: str, crop: int | None, *, has_background: bool) -> str:
 def _unusual(crop: int | None, *, has_background: bool) -> list[str]:
     lines = []
     if not has_background:
-        lines.append("- The data set has no background: a pixel that is taken for it is a miss of its class.")
+        lines.append("- The dataset has no background: a pixel that is taken for it is a miss of its class.")
     if crop is not None:
         lines.append(
             "- Not whole images are judged, but their central squares, as in the published `crop_val`: the short side "
@@ -146,6 +146,6 @@ def _learned_from(figures: Collection[str]) -> str:
 def _pictures(data_set: str, figures: Collection[str]) -> str:
     if "pictures.png" not in figures:
         return ""
-    drawn = "The pictures of this data set are drawn by the pipeline. " if data_set == "shapes" else ""
+    drawn = "The pictures of this dataset are drawn by the pipeline. " if data_set == "shapes" else ""
     told = f"{drawn}The truth shows all classes, also those that a step has not learned yet."
     return paragraphs("## Pictures", told, figure("pictures.png", "images, truth and predictions", figures))

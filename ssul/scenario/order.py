@@ -16,20 +16,20 @@ def learning_order(
     """The class ids in the order in which they are learned.
 
     Args:
-        order: `natural` (the data set's own numbering), the letter of a published order, or all classes in any order,
+        order: `natural` (the dataset's own numbering), the letter of a published order, or all classes in any order,
             each by its id or by its name.
-        names: of the data set's classes; the position, from 1, is the id.
-        published: the data set's published orders by their letters.
+        names: of the dataset's classes; the position, from 1, is the id.
+        published: the dataset's published orders by their letters.
 
     Raises:
-        UserError: if the data set has no such order, or the list does not name each of its classes once.
+        UserError: if the dataset has no such order, or the list does not name each of its classes once.
     """
     natural = tuple(range(1, len(names) + 1))
     if isinstance(order, str):
         orders = {"natural": natural, **published}
         if order not in orders:
             raise UserError(
-                f"scenario.order is '{order}', which the data set does not have: choose {', '.join(orders)}, or list "
+                f"scenario.order is '{order}', which the dataset does not have: choose {', '.join(orders)}, or list "
                 f"all classes by name or by id 1..{len(natural)}"
             )
         return orders[order]
@@ -53,7 +53,7 @@ def _class_id(item: int | str, names: Sequence[str]) -> int:
     close = difflib.get_close_matches(item, names, n=1)
     guess = f" (did you mean '{close[0]}'?)" if close else ""
     raise UserError(
-        f"scenario.order names the class '{item}', which the data set does not have{guess}: {', '.join(names)}"
+        f"scenario.order names the class '{item}', which the dataset does not have{guess}: {', '.join(names)}"
     )
 
 

@@ -16,7 +16,7 @@ def summarise(splits: Sequence[Split], present: Mapping[str, Sequence[int]], set
         setting: as the splits were made in.
 
     Returns:
-        `setting`; `images` of the data set and how many of them belong to `no_step`; and `steps`, each with its `step`,
+        `setting`; `images` of the dataset and how many of them belong to `no_step`; and `steps`, each with its `step`,
         its `images`, how many of those `appear_again` in a later step, how many images were `held_out` so far, and its
         `classes`: each a `name`, the number of `images` of the step that show it, and of images of `other_steps` that
         show it too, where it is not annotated.

@@ -27,7 +27,7 @@ class DatasetRecord:
     """What MLflow shows of the data.
 
     Attributes:
-        name: of the data set.
+        name: of the dataset.
         digest: up to 36 characters that differ when the data does.
         source: where it lies.
         profile: JSON; images and classes of each step.

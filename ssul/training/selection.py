@@ -49,9 +49,9 @@ class BestWeights:
         model: the network that learns.
         judge: its score now.
         every: iterations between two judgements.
-        include_initial: whether the weights before the first judgement count, with a score below all others: so a training
-            that is never judged leaves the network as it was (the published code's way). Without, the last weights are
-            judged too.
+        include_initial: whether the weights before the first judgement count, with a score below all others: so a
+            training that is never judged leaves the network as it was (the published code's way). Without, the last
+            weights are judged too.
     """
 
     def __init__(self, model: nn.Module, judge: Callable[[], float], *, every: int, include_initial: bool) -> None:
@@ -102,7 +102,7 @@ def step_miou(
         model: the network, on its device; left in training mode.
         labels: the meaning of its channels.
         dataset, ids: which images.
-        new: the step's data set ids.
+        new: the step's dataset ids.
         with_background: whether the background's IoU is in the mean, as at the base step.
 
     Returns:

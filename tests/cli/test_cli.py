@@ -253,7 +253,7 @@ def test_masks_are_looked_at_once(ssul: Command, voc: tuple[object, ...], monkey
     assert ssul(*voc, "--scenario", "voc_19-1", "--json") == first
 
 
-# --- own data sets ----------------------------------------------------------------------------------------------------
+# --- own datasets ----------------------------------------------------------------------------------------------------
 
 TOWN = {
     "classes": ["house", "tree", "road"],
@@ -330,9 +330,9 @@ def test_a_data_file_that_describes_nothing_is_refused_in_one_line(ssul: Command
         ("cityscapes_10-1", "'cityscapes', which is not in the catalog: choose shapes, voc, ade"),
         ("15-1", "'15-1' names no scenario"),
         ("voc_15_1", "'voc_15_1' names no scenario"),
-        ("voc_15-1_z", "scenario.order is 'z', which the data set does not have: choose natural, b, c, "),
-        ("voc_21-1", "scenario.base_classes is 21, but the data set has 20 classes"),
-        ("voc_0-1", "scenario.base_classes is 0, but the data set has 20 classes"),
+        ("voc_15-1_z", "scenario.order is 'z', which the dataset does not have: choose natural, b, c, "),
+        ("voc_21-1", "scenario.base_classes is 21, but the dataset has 20 classes"),
+        ("voc_0-1", "scenario.base_classes is 0, but the dataset has 20 classes"),
         ("voc_15-6", "scenario.increment is 6, but 5 of 20 classes are left"),
         ("voc_18-1", "step 1 has no training image: none shows train in the overlapped setting"),
     ],
@@ -346,7 +346,7 @@ def test_a_scenario_that_cannot_be_is_refused(
 
 def test_a_misspelt_class_of_the_order_is_answered_with_the_near_one(ssul: Command, voc: tuple[object, ...]) -> None:
     said = ssul(*voc, "--scenario", "voc_19-1", "--order", "bycicle,1")
-    assert "the class 'bycicle', which the data set does not have (did you mean 'bicycle'?)" in said.error
+    assert "the class 'bycicle', which the dataset does not have (did you mean 'bicycle'?)" in said.error
 
 
 def test_masks_that_are_not_there_are_refused(ssul: Command, tmp_path: Path) -> None:

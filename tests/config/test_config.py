@@ -189,7 +189,7 @@ def test_a_file_without_parameters_is_refused_in_words(tmp_path: Path, content: 
     assert "parameter  is" not in str(refusal.value)  # a parameter without a name helps nobody
 
 
-# --- own data sets ----------------------------------------------------------------------------------------------------
+# --- own datasets ----------------------------------------------------------------------------------------------------
 
 OWN: dict[str, Any] = {
     "classes": ["house", "tree", "road"],
@@ -359,7 +359,7 @@ def test_every_published_scenario_has_a_file() -> None:
 def test_every_scenario_composes_with_what_belongs_to_it(compose: Compose, name: str) -> None:
     settings = parse_params(compose(f"scenario={name}"))
     said = ScenarioName.parse(name)
-    # it brings its data set, network and recipe
+    # it brings its dataset, network and recipe
     brought = {"shapes": ("small", 96, "maps"), "voc": ("resnet101", 513, "maps"), "ade": ("resnet101", 513, "none")}
     assert (settings.scenario.name, settings.data.name) == (name, said.data_set)
     assert (settings.model.backbone, settings.recipe.crop, settings.data.saliency) == brought[said.data_set]

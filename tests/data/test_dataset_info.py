@@ -1,4 +1,4 @@
-"""What the report wants to know of a data set."""
+"""What the report wants to know of a dataset."""
 
 from pathlib import Path
 

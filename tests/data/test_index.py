@@ -1,4 +1,4 @@
-"""The index: what is known of a split's images and of the data set, in one file."""
+"""The index: what is known of a split's images and of the dataset, in one file."""
 
 import json
 from pathlib import Path

@@ -109,7 +109,7 @@ def test_passes_seeds_and_steps_are_shuffled_differently() -> None:
 
 
 def test_the_order_of_a_pass_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else the cost of each sample would grow with the data set."""
+    """Else the cost of each sample would grow with the dataset."""
     drawn_orders: list[int] = []
     draw = torch.randperm
     monkeypatch.setattr(torch, "randperm", lambda n, **options: drawn_orders.append(n) or draw(n, **options))
@@ -308,7 +308,7 @@ def test_a_picture_that_is_gone_is_told_in_one_line_by_whichever_process_looks_f
 
 @dataclass(frozen=True)
 class Failing(SegmentationDataset):
-    """A data set that cannot be read."""
+    """A dataset that cannot be read."""
 
     error: type[Exception] = OSError
     number: int = 0

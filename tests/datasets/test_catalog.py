@@ -1,4 +1,4 @@
-"""The facts about data sets hang together."""
+"""The facts about datasets hang together."""
 
 import pytest
 

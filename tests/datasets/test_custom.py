@@ -1,4 +1,4 @@
-"""Which data set the parameters mean, and that an own one works from its description to the training target."""
+"""Which dataset the parameters mean, and that an own one works from its description to the training target."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

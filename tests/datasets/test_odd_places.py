@@ -28,7 +28,7 @@ MASK = [[0, 1, 2], [255, 2, 2]]
 
 
 def all_of(book: "HandmadeDataset", root: Path) -> None:
-    """Finds, indexes, writes, reads back, and opens a data set at a root."""
+    """Finds, indexes, writes, reads back, and opens a dataset at a root."""
     train, val = ImagePaths(root, FILES), ImagePaths(root, data_set("voc").val)
     ids, _ = split_ids(train, val, val_share=None, val_seed=0)
     rows = [

@@ -1,4 +1,4 @@
-"""The embedded data set: drawn the same every time, in Pascal VOC's layout, with what the experiments rely on."""
+"""The embedded dataset: drawn the same every time, in Pascal VOC's layout, with what the experiments rely on."""
 
 import hashlib
 import subprocess

@@ -542,7 +542,7 @@ def test_masks_must_fit_the_images_that_are_there_if_these_are_whole(tmp_path: P
     (root / "images" / "c.jpg").touch()
     told = refusal(path, root, MASKS, kind=UserError)  # which of the two is wrong nobody can tell
     assert f"1 of its 2 files for masks have no partner in {root / 'images'}: town/b" in told
-    (root / "images" / "c.jpg").unlink()  # now it is somebody's choice from the data set
+    (root / "images" / "c.jpg").unlink()  # now it is somebody's choice from the dataset
     everything(path, root, MASKS)
     assert len(tree(root)) == 3
 

@@ -18,7 +18,7 @@ EVERYTHING = (BACKGROUND + CAT + DOG + SHEEP) / 4
 
 
 def score(*arguments: Any) -> Scores:
-    """Scores of a data set that has a background."""
+    """Scores of a dataset that has a background."""
     return score_any(*arguments, has_background=True)
 
 
@@ -130,7 +130,7 @@ def test_without_a_single_pixel_nothing_is_scored() -> None:
     assert scores.absent == list(NAMES)
 
 
-# ---- data sets without a background ---------------------------------------------------------------------------------
+# ---- datasets without a background ---------------------------------------------------------------------------------
 
 # No truth pixel in row 0, but two of the dog's and one of the sheep's are taken for background:
 # cat 4/5, dog 1/4, sheep 4/5; 9 of 13 pixels are right

@@ -1,4 +1,4 @@
-"""Predictions from low_res logits: those of all logits at full size, whatever is left out on the way."""
+"""Predictions from low-resolution logits: those of all logits at full size, whatever is left out on the way."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ PLAIN = LabelSpace(((3, 1),), unknown=False, activation="softmax")
 
 @st.composite
 def spaces_and_logits(draw: st.DrawFn) -> tuple[LabelSpace, Tensor, Tensor]:
-    """A label space of 2 to 160 channels, low_res logits for it, and images of some size, smaller ones too."""
+    """A label space of 2 to 160 channels, low-resolution logits for it, and images of some size, smaller ones too."""
     channels = draw(st.integers(2, 12) | st.integers(13, 160))
     unknown = channels > 2 and draw(st.booleans())
     activation: Activation = draw(st.sampled_from(["sigmoid", "softmax"]))

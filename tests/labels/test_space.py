@@ -86,7 +86,7 @@ def test_a_class_that_is_not_learned_cannot_be_annotated() -> None:
 
 
 def test_memory_and_new_images_are_encoded_alike() -> None:
-    """The published code leaves memory images without_unknown_shift: class k trains the head of k - 1, background the unknown."""
+    """The published code does not shift memory images: class k trains the head of k - 1, background the unknown."""
     new_image = torch.tensor([[2, 0, 0]], dtype=torch.uint8)
     memory_image = torch.tensor([[3, 0, 0]], dtype=torch.uint8)
     saliency = torch.tensor([[255, 255, 0]], dtype=torch.uint8)

@@ -289,7 +289,7 @@ def test_each_image_is_weighed_by_its_own_accepted_share(trained: Trained) -> No
     assert factor.tolist() == pytest.approx([3 / 4, 1 / 2, 0.0], abs=1e-6)  # no such pixel: 0, as published
 
 
-# ---- the calibrate -----------------------------------------------------------------------------------------------------
+# --- calibration ----------------------------------------------------------------------------------------------------
 
 
 def test_the_survey_finds_each_classs_median_over_background_pixels(trained: Trained, drawn: ShapesParams) -> None:
@@ -340,10 +340,10 @@ def test_the_published_survey_divides_by_all_classes_and_bins(trained: Trained, 
         assert objective.medians[c].item() == pytest.approx(max(expected, LEAST_MEDIAN), rel=1e-5)  # type: ignore[index]
 
 
-def test_without_a_survey_it_refuses_to_learn(trained: Trained, drawn: ShapesParams) -> None:
+def test_without_calibration_it_refuses_to_learn(trained: Trained, drawn: ShapesParams) -> None:
     """All would be void, and nothing but the distillation learned."""
     objective = prepare_increment(trained(OLD), OLD, NEW, pod=0.01, pod_logits=0.0005, entropy="exact")
-    with pytest.raises(RuntimeError, match="calibrate"):
+    with pytest.raises(RuntimeError, match="calibration"):
         objective(*drawn(0, 4))
 
 

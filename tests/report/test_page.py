@@ -56,7 +56,7 @@ def test_the_beginning_says_what_was_learned_from_what_and_how_well() -> None:
     introduction = page().splitlines()[2]
     for words in (
         "2 classes",
-        "data set voc",
+        "dataset voc",
         "2 steps",
         "100 exemplars",
         "1449 validation images",
@@ -135,7 +135,7 @@ def test_the_splits_have_their_section() -> None:
 
 
 def test_the_name_of_a_data_set_cannot_act_as_markup() -> None:
-    assert "data set my\\`\\*set\\*, learned" in page(replace(RESULTS, data_set="my`*set*"))
+    assert "dataset my\\`\\*set\\*, learned" in page(replace(RESULTS, data_set="my`*set*"))
 
 
 def test_a_run_of_one_step_speaks_of_no_old_and_new() -> None:

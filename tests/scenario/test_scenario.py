@@ -87,12 +87,12 @@ def test_names_mean_the_ids_that_they_stand_for(data: st.DataObject) -> None:
 
 def test_a_misspelt_name_is_answered_with_the_near_one() -> None:
     told = refusal(["ball", "star", "hose", "fish"])
-    assert "the class 'hose', which the data set does not have (did you mean 'house'?): ball, star, house, fish" in told
+    assert "the class 'hose', which the dataset does not have (did you mean 'house'?): ball, star, house, fish" in told
 
 
 def test_a_name_like_no_other_is_answered_without_a_guess() -> None:
     told = refusal(["ball", "star", "zzz", "fish"])
-    assert "the class 'zzz', which the data set does not have: ball, star, house, fish" in told
+    assert "the class 'zzz', which the dataset does not have: ball, star, house, fish" in told
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_partitioned_steps_share_out_the_images_that_show_a_class(world: tuple[S
     times = Counter(name for images in steps for name in images)
     assert times == Counter({name: 1 for name, shown in present.items() if shown})
     for step, images in zip(scenario.steps, steps, strict=True):
-        assert images == [name for name in present if name in images]  # in the order of the data set
+        assert images == [name for name in present if name in images]  # in the order of the dataset
         for name in images:
             assert present[name] & set(step.new)
 

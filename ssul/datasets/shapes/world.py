@@ -1,4 +1,4 @@
-"""Draws `shapes`, the embedded data set: a picture-book world in Pascal VOC's layout, the same bytes for the same seed.
+"""Draws `shapes`, the embedded dataset: a picture-book world in Pascal VOC's layout, the same bytes for the same seed.
 
 Every image has a random generator of its own, so it does not depend on how many others are drawn. Pictures are drawn
 `SUPERSAMPLE` times as large as asked for and reduced; masks are read off the large drawing without any blending.
@@ -46,7 +46,7 @@ def draw_world(
     The image lists are written last, when the iterator is exhausted: where they exist, all that they name does too.
 
     Args:
-        root: the data set's folder; gets JPEGImages, SegmentationClassAug, saliency_map and ImageSets/Segmentation.
+        root: the dataset's folder; gets JPEGImages, SegmentationClassAug, saliency_map and ImageSets/Segmentation.
         seed: 0 or more.
         train: how many training images, 0 or more; only they get a saliency map.
         val: how many validation images, 0 or more.

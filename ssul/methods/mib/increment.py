@@ -29,7 +29,7 @@ def prepare_increment(
     Args:
         model: the network after the step before; it is changed.
         old: the meaning of its channels; there must be no unknown one.
-        new: the data set ids of the classes to learn.
+        new: the dataset ids of the classes to learn.
         distillation: weight of the unbiased distillation (VOC 15-1: 100, else 10).
         freeze_norm: no BatchNorm learns or adapts, against the paper.
     """

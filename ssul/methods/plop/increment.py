@@ -40,7 +40,7 @@ def prepare_increment(
     Args:
         model: the network after the step before; it is changed.
         old: the meaning of its channels; there must be no unknown one.
-        new: the data set ids of the classes to learn.
+        new: the dataset ids of the classes to learn.
         pod, pod_logits: weights of the distillation of layers and of logits (VOC 0.01 and 0.0005, ADE 0.001 and 1e-5).
         entropy: `exact`, or as the published code computes thresholds, see `published_median`.
         freeze_norm: no BatchNorm learns or adapts, against the paper.
@@ -101,7 +101,7 @@ class PlopIncrement(TeacherStudentObjective):
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """See `Objective.forward`."""
         if not self._calibrated:
-            raise RuntimeError("without a calibrate of the step's images no pseudo-label would be accepted")
+            raise RuntimeError("without calibration on the step's images no pseudo-label would be accepted")
         with torch.no_grad():
             old_intermediates, old_logits = self._old(images)
             labels, factor = self._label(target, old_logits.softmax(dim=1))

@@ -26,7 +26,7 @@ def published_entropy(probabilities: Tensor) -> Tensor:
 
 
 class _Medians:
-    """Exact lower medians of many values of several classes, in two passes over them."""
+    """Exact lower medians of many values of several kinds, in two passes over them."""
 
     passes = 2
 

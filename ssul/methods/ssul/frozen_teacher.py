@@ -58,6 +58,7 @@ class FusedHeads(nn.Module):
         self.parts = nn.ModuleList(heads if self.wide is None else [head.classifier for head in heads])
 
     def forward(self, seen: Tensor) -> Tensor:
+        """What the heads see (B, C, h, w) -> logits of all heads (B, K, h, w)."""
         if self.wide is None:
             return torch.cat([head(seen) for head in self.parts], dim=1)
         hidden = torch.relu(self.wide(seen)).chunk(len(self.parts), dim=1)

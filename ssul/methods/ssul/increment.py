@@ -40,7 +40,7 @@ def prepare_increment(
     Args:
         model: the network after the step before; it is changed.
         old: the meaning of its channels.
-        new: the data set ids of the classes to learn.
+        new: the dataset ids of the classes to learn.
         weight_transfer: the new head starts as a copy of the unknown head (needs one).
         freeze: only the newest, the unknown and the background head learn; without an unknown head only the newest.
         freeze_norm: no BatchNorm learns or adapts.
