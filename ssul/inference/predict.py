@@ -1,6 +1,4 @@
-"""Predictions at image resolution, without up-sampling every class there.
-
-Up-sampling all channels is most of an evaluation's memory and time; few of them can win anywhere."""
+"""Predictions at image resolution from low-resolution logits, without holding all scores at that size."""
 
 from collections.abc import Callable
 
