@@ -28,8 +28,9 @@ def main(step: str) -> None:
         split = Split.read(LAYOUT.split(past))
         known = read_exemplars(LAYOUT.memory(past))
         candidates = with_annotated_classes(merge_candidates(known, split.images, past), index.present, split.groups)
-        if past and settings.method.pseudo_labels:  # after the base step every class so far is annotated
-            candidates = look(candidates, settings, index, past)
+        threshold = settings.method.pseudo_threshold
+        if past and threshold is not None:  # after the base step every class so far is annotated
+            candidates = look(candidates, settings, threshold, index, past)
         classes = [class_id for group in split.groups for class_id in group]
         seed = derive_seed(settings.seed, "memory", step)
         chosen = choose(candidates, classes, settings.memory.capacity, seed, settings.memory.strategy)
@@ -39,7 +40,9 @@ def main(step: str) -> None:
     print(f"step {step}: {len(chosen)} exemplars in memory")
 
 
-def look(candidates: list[Exemplar], settings: Params, index: ImageIndex, past: int) -> list[Exemplar]:
+def look(
+    candidates: list[Exemplar], settings: Params, threshold: float, index: ImageIndex, past: int
+) -> list[Exemplar]:
     """Lets the network after step `past` say what else the candidates show."""
     learned = TrainedModel.load(LAYOUT.checkpoint(past))
     found = with_pseudo_classes(
@@ -48,7 +51,7 @@ def look(candidates: list[Exemplar], settings: Params, index: ImageIndex, past: 
         learned.labels,
         SegmentationDataset.of(index, data_root(settings.data.root, LAYOUT), saliency=settings.data.saliency == "maps"),
         fabric=choose_device(settings.recipe.precision),
-        threshold=settings.method.pseudo_threshold,
+        threshold=threshold,
     )
     return list(shown(found, total=len(candidates), title=f"look at candidates after step {past}", unit="image"))
 

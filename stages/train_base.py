@@ -35,9 +35,10 @@ def main() -> None:
         return
     torch.manual_seed(derive_seed(settings.seed, "base"))
     model = IncrementalDeepLab(architecture, labels.head_sizes, weights_file(weights))
+    objective = Supervised(model, labels, settings.method.loss)
     train(
         Training(
-            objective=Supervised(model, labels, settings.method.loss),
+            objective=objective,
             made_from=settings.method.loss,
             split=split,
             new=[Item(image_id, split.new) for image_id in split.images],
@@ -46,9 +47,7 @@ def main() -> None:
                 index, data_root(settings.data.root, LAYOUT), saliency=settings.data.saliency == "maps"
             ),
             rows=index.rows,
-            groups=model.parameter_groups(
-                learning.lr, backbone_ratio=learning.backbone_lr_ratio, low_lr_head=None, low_lr_ratio=1.0
-            ),
+            groups=objective.parameter_groups(learning.lr, backbone_ratio=learning.backbone_lr_ratio),
             learning=learning,
             inputs=inputs,
         )

@@ -35,7 +35,6 @@ def main(step: str) -> None:
     method, learning = settings.method, settings.recipe.increment
     torch.manual_seed(derive_seed(settings.seed, "step", split.step))
     objective = build_objective(method, model, old, split.new)
-    low_lr_head = objective.labels.background_head if method.freeze and objective.labels.unknown else None
     train(
         Training(
             objective=objective,
@@ -47,12 +46,7 @@ def main(step: str) -> None:
                 index, data_root(settings.data.root, LAYOUT), saliency=settings.data.saliency == "maps"
             ),
             rows=index.rows,
-            groups=model.parameter_groups(
-                learning.lr,
-                backbone_ratio=learning.backbone_lr_ratio,
-                low_lr_head=low_lr_head,
-                low_lr_ratio=method.background_lr_ratio,
-            ),
+            groups=objective.parameter_groups(learning.lr, backbone_ratio=learning.backbone_lr_ratio),
             learning=learning,
             inputs=inputs,
         )

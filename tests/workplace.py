@@ -1,11 +1,9 @@
 """A working folder in the middle of a run: parameters, index, splits, and what the last evaluation left."""
 
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-import yaml
 
 from ssul.config.load import parse_params
 from ssul.config.paths import Layout
@@ -16,15 +14,16 @@ from ssul.datasets.catalog import data_set
 from ssul.evaluation.results import Results
 from ssul.evaluation.scores import Scores
 from ssul.scenario.splits import Split
-from tests.tracking.examples import CURVES, PROJECT, own_project
+from tests.composition import composed, composed_text
+from tests.tracking.examples import CURVES, own_project
 
 NAMES = ("background", *data_set("shapes").classes[:3])
 
 
 @pytest.fixture
 def settings() -> Params:
-    """The project's own parameters."""
-    return parse_params(yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8")))
+    """The default parameters."""
+    return parse_params(composed())
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
 
 def fill(layout: Layout) -> None:
     """Writes what the stages before leave."""
-    shutil.copyfile(PROJECT / "params.yaml", layout.params)
+    layout.params.write_text(composed_text(), encoding="utf-8")
     known = data_set("shapes")
     for split, files in (("train", known.train), ("val", known.val)):
         row = IndexRow(f"{split}_00000", 48, 64, {0: 3000, 1: 72}, 0, 1234, "0" * 64)

@@ -11,7 +11,7 @@ from pydantic import (
 )
 
 from ssul.config.custom_dataset import CustomDataset
-from ssul.config.schema import Params
+from ssul.config.schema import METHODS, Params
 from ssul.errors import UserError
 
 
@@ -71,6 +71,10 @@ _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlist, _SHORT.maxtu
 
 def _fault(detail: Any, params: dict[str, Any], inside: tuple[str, ...] = ()) -> str:
     location = (*inside, *detail["loc"])
+    if detail["type"].startswith("union_tag"):
+        return f"parameter method.name is {_brief(detail['input'].get('name'))}: choose {', '.join(METHODS)}"
+    kind = str(location[1]) if location[0] == "method" and len(location) > 1 else ""
+    location = location[:1] + location[2:] if kind else location  # pydantic names the method of the union in between
     name = ".".join(_named(part) for part in location)
     if detail["type"] == "missing":
         return f"parameter {name} is missing"
@@ -78,7 +82,7 @@ def _fault(detail: Any, params: dict[str, Any], inside: tuple[str, ...] = ()) ->
         order = _brief(params["scenario"]["order"])
         return f"parameter scenario.order is {order}: choose natural, a published letter, or a list of names or ids"
     if detail["type"] == "extra_forbidden":
-        return f"unknown parameter {name}{_nearest(location)}"
+        return f"unknown parameter {name}{_nearest(location, kind)}"
     told = " ".join(detail["msg"].removeprefix("Value error, ").split())
     told = f"{told[:1].lower()}{told[1:]}"
     if isinstance(detail["input"], dict):  # of a whole section
@@ -97,9 +101,9 @@ def _named(part: Any) -> str:
     return name if name.isprintable() and len(name) <= 80 else _brief(name)
 
 
-def _nearest(location: tuple[Any, ...]) -> str:
-    section: Any = Params
-    for part in location[:-1]:
+def _nearest(location: tuple[Any, ...], method: str) -> str:
+    section: Any = METHODS[method] if method else Params
+    for part in location[1 if method else 0 : -1]:
         annotation = section.model_fields[part].annotation
         section = next(
             kind for kind in (annotation, *getattr(annotation, "__args__", ())) if hasattr(kind, "model_fields")

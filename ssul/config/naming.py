@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ssul.config.schema import MethodParams, Params
 
-SSUL_PARTS = ("unknown", "pseudo_labels", "freeze", "freeze_norm", "weight_transfer")
+SWITCHES = ("freeze", "freeze_norm", "weight_transfer")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,11 @@ def _method_of(settings: Params) -> str:
     """The method, -m with a memory, the switches that differ from what its name promises, and known faults."""
     method = settings.method
     whole = method.name == "ssul"
-    parts = {part: getattr(method, part) for part in SSUL_PARTS} | {"bce": method.loss == "bce"}
+    own = method.own.model_dump()
+    parts = {"unknown": method.unknown}
+    if "pseudo_threshold" in own:
+        parts["pseudo_labels"] = own["pseudo_threshold"] is not None
+    parts |= {switch: own[switch] for switch in SWITCHES if switch in own} | {"bce": method.loss == "bce"}
     different = [part for part, on in parts.items() if on != whole]
     memory = "-m" if settings.memory.capacity > 0 and settings.scenario.last else ""
     told = f" {'without' if whole else 'with'} {', '.join(different)}" if different else ""
@@ -61,4 +65,4 @@ def _faults_of(method: MethodParams) -> str:
     if all(faults.values()):
         return " as published"
     some = [name for name, holds in faults.items() if holds]
-    return f" with faults {', '.join(some)}" if some else ""
+    return f" with bugs {', '.join(some)}" if some else ""

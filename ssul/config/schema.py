@@ -4,7 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
+    Discriminator,
     Field,
+    Tag,
     model_validator,
 )
 
@@ -83,10 +85,32 @@ class ModelParams(StrictModel):
     width: Annotated[int, Field(ge=8, le=8192)]
 
 
+class SsulParams(StrictModel):
+    """SSUL's parts; each can be switched off. They act from step 1 on.
+
+    pseudo_threshold: the previous network labels background where a score reaches it; null: no pseudo-labels. freeze:
+    only the newest, the unknown and the background head learn. weight_transfer: a new head starts as a copy of the
+    unknown head. background_lr_ratio: the background head's rate is lr * ratio, with freeze and unknown.
+    """
+
+    pseudo_threshold: Fraction | None
+    freeze: bool
+    freeze_norm: bool
+    weight_transfer: bool
+    background_lr_ratio: PositiveRate
+
+
+class FinetuneParams(StrictModel):
+    """Fine-tuning's settings. freeze_norm: no BatchNorm learns or adapts in an increment."""
+
+    freeze_norm: bool
+
+
 class MibParams(StrictModel):
-    """MiB's settings. distillation: the weight of the unbiased distillation."""
+    """MiB's settings. distillation: the weight of the unbiased distillation. freeze_norm: as for fine-tuning."""
 
     distillation: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+    freeze_norm: bool
 
 
 class PlopParams(StrictModel):
@@ -95,6 +119,7 @@ class PlopParams(StrictModel):
     pod: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
     pod_logits: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
     entropy: Literal["exact", "published"]
+    freeze_norm: bool
 
 
 class PublishedBugs(StrictModel):
@@ -110,53 +135,94 @@ class PublishedBugs(StrictModel):
 
 
 class MethodParams(StrictModel):
-    """Which method, and its settings. SSUL's parts are switches; fine-tuning is all of them off with loss ce.
+    """What all methods have; each has beside it one section of its own, which is named like it.
 
-    loss, unknown, selection and published_bugs.padding also decide the base step; the rest acts from step 1 on.
+    loss, unknown, selection and published_bugs.padding also decide the base step.
     selection: which weights a step leaves, the `last`, the best on held-out training images (`holdout`), or the best
-    on validation images (`published`, a fault).
+    on validation images (`published`, a bug of SSUL's published code).
     """
 
-    name: Literal["ssul", "finetune", "mib", "plop"]
+    name: str
     loss: Literal["bce", "ce", "focal"]
     unknown: bool
-    pseudo_labels: bool
-    pseudo_threshold: Fraction
-    freeze: bool
-    freeze_norm: bool
-    weight_transfer: bool
-    background_lr_ratio: PositiveRate
     selection: Literal["last", "holdout", "published"]
-    mib: MibParams | None
-    plop: PlopParams | None
     published_bugs: PublishedBugs
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "MethodParams":
-        for name in ("mib", "plop"):
-            if self.name == name and (self.unknown or self.loss != "ce" or getattr(self, name) is None):
-                raise ValueError(f"{name} needs method.loss=ce, method.unknown=false and method.{name}.*")
-        switches = ("pseudo_labels", "freeze", "weight_transfer")
-        if self.name != "ssul" and (on := [name for name in switches if getattr(self, name)]):
-            raise ValueError(f"{self.name} has no switch {', '.join(on)}: only method=ssul has")
-        return self
 
     @property
     def activation(self) -> Literal["sigmoid", "softmax"]:
         """How logits become scores under this loss."""
         return "sigmoid" if self.loss == "bce" else "softmax"
 
+    @property
+    def own(self) -> StrictModel:
+        """The method's own section."""
+        section: StrictModel = getattr(self, self.name)
+        return section
+
+    @property
+    def pseudo_threshold(self) -> float | None:
+        """The score from which SSUL's network labels background; None without pseudo-labels."""
+        return getattr(self.own, "pseudo_threshold", None)
+
     def increment_arguments(self) -> dict[str, Any]:
         """What `ssul.methods.NAME.increment.prepare_increment` takes beside the network and the classes."""
-        section = self.mib or self.plop
-        own: dict[str, Any] = {"freeze_norm": self.freeze_norm}
-        if section is not None:
-            return own | section.model_dump()
-        own["loss"] = self.loss
-        if self.name == "ssul":
-            own |= {"weight_transfer": self.weight_transfer, "freeze": self.freeze}
-            own["pseudo_threshold"] = self.pseudo_threshold if self.pseudo_labels else None
-        return own
+        return self.own.model_dump()
+
+
+class SsulMethod(MethodParams):
+    """SSUL: any loss, with or without the unknown class."""
+
+    name: Literal["ssul"]
+    ssul: SsulParams
+
+    def increment_arguments(self) -> dict[str, Any]:
+        """See `MethodParams`."""
+        return self.own.model_dump() | {"loss": self.loss}
+
+
+class FinetuneMethod(MethodParams):
+    """Fine-tuning: any loss."""
+
+    name: Literal["finetune"]
+    finetune: FinetuneParams
+
+    def increment_arguments(self) -> dict[str, Any]:
+        """See `MethodParams`."""
+        return self.own.model_dump() | {"loss": self.loss}
+
+
+class MibMethod(MethodParams):
+    """MiB: its equations fix cross-entropy and have no unknown class."""
+
+    name: Literal["mib"]
+    loss: Literal["ce"]
+    unknown: Literal[False]
+    mib: MibParams
+
+
+class PlopMethod(MethodParams):
+    """PLOP: its equations fix cross-entropy and have no unknown class."""
+
+    name: Literal["plop"]
+    loss: Literal["ce"]
+    unknown: Literal[False]
+    plop: PlopParams
+
+
+METHODS = {"ssul": SsulMethod, "finetune": FinetuneMethod, "mib": MibMethod, "plop": PlopMethod}
+
+
+def _method_name(value: Any) -> Any:
+    return value.get("name") if isinstance(value, dict) else getattr(value, "name", None)
+
+
+AnyMethod = Annotated[
+    Annotated[SsulMethod, Tag("ssul")]
+    | Annotated[FinetuneMethod, Tag("finetune")]
+    | Annotated[MibMethod, Tag("mib")]
+    | Annotated[PlopMethod, Tag("plop")],
+    Discriminator(_method_name),
+]
 
 
 class MemoryParams(StrictModel):
@@ -222,7 +288,7 @@ class Params(StrictModel):
     data: DataParams
     scenario: ScenarioParams
     model: ModelParams
-    method: MethodParams
+    method: AnyMethod
     memory: MemoryParams
     recipe: RecipeParams
     evaluation: EvaluationParams

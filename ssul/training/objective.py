@@ -1,7 +1,7 @@
 """What the training loop asks of a method: a module that turns a batch into a loss."""
 
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
@@ -45,6 +45,15 @@ class Objective(nn.Module):
         """
         del batches
         return iter(())
+
+    def parameter_groups(self, lr: float, *, backbone_ratio: float) -> list[dict[str, Any]]:
+        """The optimiser's groups; a method may give parts of the network rates of their own.
+
+        Args:
+            lr: rate of ASPP and heads.
+            backbone_ratio: the backbone's rate is lr * backbone_ratio.
+        """
+        return self.model.parameter_groups(lr, backbone_ratio=backbone_ratio, low_lr_head=None, low_lr_ratio=1.0)
 
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """The loss of a batch.

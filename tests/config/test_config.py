@@ -1,6 +1,7 @@
 """What params.yaml may say, and that what conf/ composes says it."""
 
 import copy
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from ssul.errors import UserError
 from ssul.scenario.class_orders import published_orders
 from ssul.scenario.order import ScenarioName, learning_order
 from ssul.scenario.scenario import Scenario
+from tests.composition import composed, composed_text
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
@@ -33,26 +35,20 @@ SCENARIOS = options("scenario")
 
 
 @pytest.fixture(scope="module")
-def compose_text(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+def compose_text() -> Callable[..., str]:
     """What `dvc exp run -S ...` writes into params.yaml."""
-    output = tmp_path_factory.mktemp("composed") / "params.yaml"
-
-    def composed(*overrides: str) -> str:
-        compose_and_dump(output, str(CONF), None, "config", str(ROOT), list(overrides))
-        return output.read_text(encoding="utf-8")
-
-    return composed
+    return composed_text
 
 
 @pytest.fixture(scope="module")
-def compose(compose_text: Callable[..., str]) -> Compose:
-    return lambda *overrides: yaml.safe_load(compose_text(*overrides))
+def compose() -> Compose:
+    return composed
 
 
 @pytest.fixture
 def params() -> dict[str, Any]:
-    """The committed parameters, for a test to spoil."""
-    return yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    """The default parameters, for a test to spoil."""
+    return composed()
 
 
 def with_value(params: dict[str, Any], name: str, value: object) -> dict[str, Any]:
@@ -72,7 +68,8 @@ def with_value(params: dict[str, Any], name: str, value: object) -> dict[str, An
     ("name", "nearest", "valid"),
     [
         ("sede", "seed", "seed, setting, data, scenario, model, method, memory, recipe, evaluation"),
-        ("method.pseudo_label", "method.pseudo_labels", "unknown, pseudo_labels, pseudo_threshold, freeze"),
+        ("method.ssul.freez", "method.ssul.freeze", "pseudo_threshold, freeze, freeze_norm, weight_transfer"),
+        ("method.select", "method.selection", "name, loss, unknown, selection, published_bugs, ssul"),
         ("recipe.base.epoch", "recipe.base.epochs", "epochs, batch, schedule, lr, backbone_lr_ratio"),
         ("data.shapes.hight", "data.shapes.height", "seed, train, val, height, width"),
         ("data.mirrors", "data.mirror", "name, root, download, mirror, on_error, saliency, holdout"),
@@ -120,8 +117,9 @@ def test_a_strange_name_is_told_in_one_short_line(params: dict[str, Any], name: 
         ("model.width", 64.5, "valid integer"),
         ("method.loss", "hinge", "'bce', 'ce' or 'focal'"),
         ("method.unknown", "perhaps", "valid boolean"),
-        ("method.pseudo_threshold", 1.5, "less than or equal to 1"),
-        ("method.pseudo_threshold", float("nan"), "less than or equal to 1"),
+        ("method.name", "sull", "choose ssul, finetune, mib, plop"),
+        ("method.ssul.pseudo_threshold", 1.5, "less than or equal to 1"),
+        ("method.ssul.pseudo_threshold", float("nan"), "less than or equal to 1"),
         ("memory.capacity", -1, "greater than or equal to 0"),
         ("recipe.crop", 16, "greater than or equal to 32"),
         ("recipe.scale", 1.0, "tuple"),
@@ -434,15 +432,29 @@ def test_an_own_data_set_that_is_also_drawn_is_refused_in_words(params: dict[str
 
 def test_fine_tuning_has_every_part_of_ssul_off(compose: Compose) -> None:
     method = parse_params(compose("method=finetune")).method
-    switches = {name: value for name, value in method if isinstance(value, bool)}
-    assert set(switches) >= {"unknown", "pseudo_labels", "freeze", "freeze_norm", "weight_transfer"}
-    assert not any(switches.values())
-    assert method.loss == "ce"
+    assert (method.loss, method.unknown, method.pseudo_threshold) == ("ce", False, None)
+    assert method.own.model_dump() == {"freeze_norm": False}
+
+
+@pytest.mark.parametrize("override", ["method.freeze=true", "method.ssul.freeze=true", "method.mib.distillation=1"])
+def test_a_switch_that_a_method_does_not_have_is_refused(compose: Compose, override: str) -> None:
+    with pytest.raises(Exception, match=re.escape(override.partition("=")[0])):
+        compose("method=plop", override)
+
+
+def test_a_section_of_another_method_is_refused(params: dict[str, Any]) -> None:
+    params["method"]["plop"] = composed("method=plop")["method"]["plop"]
+    with pytest.raises(UserError, match=r"unknown parameter method\.plop, valid here: name, loss"):
+        parse_params(params)
 
 
 def test_ssul_has_every_part_on_and_no_fault(compose: Compose) -> None:
     method = parse_params(compose("method=ssul")).method
-    assert all(value for _, value in method if isinstance(value, bool))
+    own = method.own.model_dump()
+    assert method.unknown
+    assert own["freeze"]
+    assert own["freeze_norm"]
+    assert own["weight_transfer"]
     assert (method.loss, method.pseudo_threshold, method.selection) == ("bce", 0.7, "last")
     assert not any(method.published_bugs.model_dump().values())
 
@@ -463,10 +475,9 @@ def test_the_softmax_methods_share_their_base_step_and_have_no_fault(compose: Co
 
 def test_mib_and_plop_bring_the_papers_weights_for_voc(compose: Compose) -> None:
     of_mib, of_plop = (parse_params(compose(f"method={name}")).method for name in ("mib", "plop"))
-    assert of_mib.mib is not None
-    assert of_plop.plop is not None
-    assert of_mib.mib.distillation == 10
-    assert of_plop.plop.model_dump() == {"pod": 0.01, "pod_logits": 0.0005, "entropy": "exact"}
+    assert of_mib.own.model_dump() == {"distillation": 10, "freeze_norm": False}
+    weights = {"pod": 0.01, "pod_logits": 0.0005, "entropy": "exact"}
+    assert of_plop.own.model_dump() == weights | {"freeze_norm": False}
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import pytest
 import torch
 import yaml
 from lightning_fabric import Fabric
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from ssul.config.schema import MethodParams
+from ssul.config.schema import AnyMethod, MethodParams
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.loader import training_loader
 from ssul.data.sampling import Item, SampleOrder
@@ -37,7 +38,7 @@ GROUPS, NEW = ((3, 1), (5,)), (2, 4)
 OFF: dict[str, Any] = {
     "loss": "ce",
     "unknown": False,
-    "pseudo_labels": False,
+    "pseudo_threshold": None,
     "freeze": False,
     "freeze_norm": False,
     "weight_transfer": False,
@@ -47,9 +48,12 @@ ShapesParams = Callable[..., tuple[Tensor, Tensor]]
 
 
 def method_of(name: str, **changes: Any) -> MethodParams:
-    return MethodParams.model_validate(
-        {**yaml.safe_load((CONF / f"{name}.yaml").read_text(encoding="utf-8")), **changes}
-    )
+    content = yaml.safe_load((CONF / f"{name}.yaml").read_text(encoding="utf-8"))
+    own = content[content["name"]]
+    for key, value in changes.items():
+        (own if key in own else content)[key] = value
+    method: MethodParams = TypeAdapter(AnyMethod).validate_python(content)
+    return method
 
 
 def labels_of(method: MethodParams) -> LabelSpace:
@@ -102,14 +106,14 @@ def test_no_file_of_methods_is_forgotten_here() -> None:
 
 
 def test_the_settings_of_mib_reach_it(trained: Trained) -> None:
-    method = method_of("mib", mib={"distillation": 100})
+    method = method_of("mib", distillation=100)
     objective = prepared(method, trained(labels_of(method)))
     assert isinstance(objective, MibIncrement)
     assert objective.distillation == 100
 
 
 def test_the_settings_of_plop_reach_it_and_grow_with_the_classes(trained: Trained) -> None:
-    method = method_of("plop", plop={"pod": 0.001, "pod_logits": 1e-5, "entropy": "published"})
+    method = method_of("plop", pod=0.001, pod_logits=1e-5, entropy="published")
     objective = prepared(method, trained(labels_of(method)))
     assert isinstance(objective, PlopIncrement)
     growth = (6 / 2) ** 0.5  # background and five classes, two of them new
@@ -122,7 +126,7 @@ def test_the_settings_of_plop_reach_it_and_grow_with_the_classes(trained: Traine
 def test_norms_neither_adapt_nor_learn_where_a_method_freezes_them(
     trained: Trained, drawn: ShapesParams, name: str, frozen: bool
 ) -> None:
-    method = method_of(name, freeze=False, freeze_norm=frozen)
+    method = method_of(name, freeze_norm=frozen, **({"freeze": False} if name == "ssul" else {}))
     objective = prepared(method, trained(labels_of(method)))
     norms = {at for at, module in objective.model.named_modules() if isinstance(module, nn.BatchNorm2d)}
     learned = what_learns(objective, *drawn(0, 4, 5))
@@ -137,13 +141,13 @@ def test_norms_neither_adapt_nor_learn_where_a_method_freezes_them(
     ("changes", "kind"),
     [
         ({"unknown": False}, FrozenIncrement),
-        ({"pseudo_labels": False}, FrozenIncrement),
+        ({"pseudo_threshold": None}, FrozenIncrement),
         ({"weight_transfer": False}, FrozenIncrement),
         ({"freeze_norm": False}, FrozenIncrement),
         ({"loss": "ce"}, FrozenIncrement),
         ({"loss": "focal"}, FrozenIncrement),
         ({"freeze": False}, PseudoLabelIncrement),
-        ({"freeze": False, "pseudo_labels": False}, Supervised),
+        ({"freeze": False, "pseudo_threshold": None}, Supervised),
         (OFF, Supervised),
     ],
     ids=str,
@@ -165,22 +169,22 @@ def test_each_part_of_ssul_can_be_turned_off_alone(
     newest = len(with_step.head_sizes) - 1
     state, before = model.state_dict(), fresh.state_dict()
     changed = {name.split(".")[1] for name in state if not torch.equal(state[name], before[name])}
-    assert changed == ({str(newest)} if method.weight_transfer and method.unknown else set())
+    assert changed == ({str(newest)} if method.own.weight_transfer and method.unknown else set())
 
     # the threshold acts exactly with pseudo-labels
     threshold = getattr(objective, "threshold", None)
-    assert threshold == (0.7 if method.pseudo_labels else None)
+    assert threshold == method.pseudo_threshold
 
     # what learns: everything, or the heads that the freezing leaves; norms exactly where they are not frozen
     images, target = drawn(*range(old.first_class_channel), *map(with_step.channel_of, NEW))
     learned = what_learns(objective, images, target)
-    heads = ((0, 1, newest) if method.unknown else (newest,)) if method.freeze else tuple(range(newest + 1))
+    heads = ((0, 1, newest) if method.unknown else (newest,)) if method.own.freeze else tuple(range(newest + 1))
     norms = {name for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)}
     may_learn = set()
     for name in model.state_dict():
         part = name.split(".")
-        in_frozen_part = method.freeze and (part[0] != "heads" or int(part[1]) not in heads)
-        in_frozen_norm = method.freeze_norm and name.rpartition(".")[0] in norms
+        in_frozen_part = method.own.freeze and (part[0] != "heads" or int(part[1]) not in heads)
+        in_frozen_norm = method.own.freeze_norm and name.rpartition(".")[0] in norms
         if not in_frozen_part and not in_frozen_norm:
             may_learn.add(name)
     assert learned == may_learn

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 QUEUED = {
     "whole": (),
     "rehearsing": ("memory.capacity=4",),
-    "sure": ("method.pseudo_threshold=0.9",),
+    "sure": ("method.ssul.pseudo_threshold=0.9",),
     "tuned": ("method=finetune",),
 }
 

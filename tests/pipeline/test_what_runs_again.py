@@ -20,7 +20,7 @@ def test_a_memory_retrains_the_increments_and_not_the_base(clone: Clone, base: d
     assert len(json.loads((clone.root / "data" / "memory" / "step_2.json").read_text())) == 4
 
 
-@pytest.mark.parametrize("override", ["method.pseudo_threshold=0.5", "recipe.increment.lr=0.02"])
+@pytest.mark.parametrize("override", ["method.ssul.pseudo_threshold=0.5", "recipe.increment.lr=0.02"])
 def test_what_acts_on_increments_alone_does_not_retrain_the_base(
     clone: Clone, base: dict[str, str], override: str
 ) -> None:

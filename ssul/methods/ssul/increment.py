@@ -4,6 +4,7 @@ With every switch off what is left is plain sequential training: fine-tuning.
 """
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,6 +35,7 @@ def prepare_increment(
     freeze_norm: bool,
     pseudo_threshold: float | None,
     loss: LossName,
+    background_lr_ratio: float = 1.0,
 ) -> Objective:
     """Grows a network by a step's classes and returns what this step minimises.
 
@@ -46,6 +48,7 @@ def prepare_increment(
         freeze_norm: no BatchNorm learns or adapts.
         pseudo_threshold: the old network labels what it is at least this sure of; None for no pseudo-labels.
         loss: of the pixels.
+        background_lr_ratio: with freeze and an unknown head, the background head's rate is lr * background_lr_ratio.
     """
     labels = old.with_step(new)
     teacher = FrozenTeacher(model) if freeze else None if pseudo_threshold is None else copy.deepcopy(model)
@@ -58,7 +61,7 @@ def prepare_increment(
     if freeze_norm:
         model.freeze_norms()
     if isinstance(teacher, FrozenTeacher):
-        return FrozenIncrement(model, teacher, old, labels, learning, pseudo_threshold, loss)
+        return FrozenIncrement(model, teacher, old, labels, learning, pseudo_threshold, loss, background_lr_ratio)
     if teacher is not None and pseudo_threshold is not None:
         return PseudoLabelIncrement(model, teacher, old, labels, pseudo_threshold, loss)
     return Supervised(model, labels, loss)
@@ -114,12 +117,22 @@ class FrozenIncrement(Objective):
         learning: tuple[int, ...],
         threshold: float | None,
         loss: LossName,
+        background_lr_ratio: float = 1.0,
     ) -> None:
-        """Takes the with_step and frozen network, and what it was before it grew."""
+        """Takes the grown and frozen network, and what it was before it grew."""
         super().__init__(model, labels)
         self.old, self.learning, self.threshold, self.loss = old, learning, threshold, loss
-        self._teacher = teacher
+        self._teacher, self._background_lr_ratio = teacher, background_lr_ratio
         self.register_buffer("learning_channels", torch.tensor(labels.channels_of_heads(learning)), persistent=False)
+
+    def parameter_groups(self, lr: float, *, backbone_ratio: float) -> list[dict[str, Any]]:
+        """See `Objective.parameter_groups`; the background head has a rate of its own beside the unknown head."""
+        return self.model.parameter_groups(
+            lr,
+            backbone_ratio=backbone_ratio,
+            low_lr_head=self.labels.background_head if self.labels.unknown else None,
+            low_lr_ratio=self._background_lr_ratio,
+        )
 
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """See `Objective.forward`."""
