@@ -2,71 +2,28 @@
 
 import sys
 
-import torch
-
-from ssul.config.paths import LAYOUT, data_root
-from ssul.config.schema import Params
-from ssul.data.dataset import SegmentationDataset
-from ssul.data.index import ImageIndex
-from ssul.data.sampling import Item, derive_seed
-from ssul.errors import UserError
+from ssul.config.paths import LAYOUT
+from ssul.data.sampling import seed_everything
 from ssul.inference.trained_model import TrainedModel
-from ssul.memory.exemplars import add_current_annotation, read_exemplars
+from ssul.memory.exemplars import read_exemplars
+from ssul.memory.rehearsal import rehearsed
 from ssul.methods.build import build_objective
 from ssul.pipeline.provenance import Provenance
 from ssul.pipeline.run import run
-from ssul.pipeline.train import Training, train
+from ssul.pipeline.train import train
 from ssul.scenario.splits import Split
+from ssul.training.job import training_job
 
 
 def main(step: str) -> None:
     """Writes data/checkpoints/step_K."""
-    inputs = Provenance.read(int(step))
-    settings = inputs.settings
-    index = ImageIndex.read(LAYOUT.index("train"))
-    split = Split.read(LAYOUT.split(int(step)))
-    before = TrainedModel.load(LAYOUT.checkpoint(split.step - 1))
-    model, old = before.model, before.labels
-    if (*old.groups, split.new) != split.groups:
-        raise UserError(
-            f"the checkpoint {LAYOUT.checkpoint(split.step - 1)} learned the classes {old.groups}, but the split "
-            f"{LAYOUT.split(split.step)} comes after {split.groups[:-1]}: run `dvc repro`"
-        )
-    method, learning = settings.method, settings.recipe.increment
-    torch.manual_seed(derive_seed(settings.seed, "step", split.step))
-    objective = build_objective(method, model, old, split.new)
-    train(
-        Training(
-            objective=objective,
-            made_from=method,
-            split=split,
-            new=[Item(image_id, split.new) for image_id in split.images],
-            memory=rehearsed(split, settings),
-            dataset=SegmentationDataset.of(
-                index, data_root(settings.data.root, LAYOUT), saliency=settings.data.saliency == "maps"
-            ),
-            rows=index.rows,
-            groups=objective.parameter_groups(learning.lr, backbone_ratio=learning.backbone_lr_ratio),
-            learning=learning,
-            inputs=inputs,
-        )
-    )
-
-
-def rehearsed(split: Split, settings: Params) -> list[Item]:
-    """The exemplars of a step and how they are annotated."""
-    exemplars = read_exemplars(LAYOUT.memory(split.step))
-    if settings.memory.annotation == "present":
-        exemplars = add_current_annotation(exemplars, split.images, split.step)
-    everything = tuple(class_id for group in split.groups for class_id in group)
-    return [
-        Item(
-            exemplar.id,
-            everything if settings.method.published_bugs.memory_annotation else exemplar.annotated(split.groups),
-            without_unknown_shift=settings.method.published_bugs.memory_labels,
-        )
-        for exemplar in exemplars
-    ]
+    provenance, k = Provenance.read(int(step)), int(step)
+    params, split = provenance.params, Split.read(LAYOUT.split(k))
+    previous = TrainedModel.load(LAYOUT.checkpoint(k - 1)).require_groups(split.groups[:-1])
+    memory = rehearsed(read_exemplars(LAYOUT.memory(k)), split, params.memory, params.method.published_bugs)
+    seed_everything(params.seed, "step", k)
+    objective = build_objective(params.method, previous.model, previous.labels, split.new)
+    train(training_job(params, split, objective, layout=LAYOUT, memory=memory), split, provenance)
 
 
 if __name__ == "__main__":

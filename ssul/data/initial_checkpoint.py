@@ -35,6 +35,18 @@ class InitialCheckpoint:
         """
         return cls(None if checkpoint is None else checkpoint_digest(checkpoint))
 
+    def require_unchanged(self, checkpoint: Path | None) -> Path:
+        """The checkpoint folder, whose content is as it was recorded.
+
+        Raises:
+            UserError: if it is another one.
+        """
+        if checkpoint is None or InitialCheckpoint.of(checkpoint) != self:
+            raise UserError(
+                "recipe.base.checkpoint has changed since it was recorded: record it with `dvc repro --force prepare`"
+            )
+        return checkpoint
+
     def write(self, path: Path) -> None:
         """Writes the note as JSON."""
         write_text(path, json.dumps(asdict(self)) + "\n")

@@ -37,6 +37,11 @@ def derive_seed(*parts: object) -> int:
     return int.from_bytes(digest[:8], "little") >> 1
 
 
+def seed_everything(*parts: object) -> None:
+    """Seeds torch's random state by `derive_seed`: new weights and nothing else are drawn from it."""
+    torch.manual_seed(derive_seed(*parts))
+
+
 @dataclass(frozen=True)
 class SampleOrder:
     """Which item is at which place: endless shuffled passes over the new images and, beside them, over the memory.

@@ -1,12 +1,14 @@
 """A checkpoint with its meaning: the network, what its channels score, and the class names."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ssul.errors import UserError
 from ssul.labels.space import LabelSpace
-from ssul.model.checkpoint import load_checkpoint
-from ssul.model.deeplab import IncrementalDeepLab
+from ssul.model.checkpoint import load_checkpoint, read_training, save_checkpoint
+from ssul.model.deeplab import Architecture, IncrementalDeepLab
 
 
 @dataclass(frozen=True)
@@ -17,11 +19,13 @@ class TrainedModel:
         model: the network, on the CPU in evaluation mode.
         labels: the meaning of its channels.
         class_names: of `labels.classes`, in the same order.
+        folder: where it was loaded from.
     """
 
     model: IncrementalDeepLab
     labels: LabelSpace
     class_names: tuple[str, ...]
+    folder: Path = Path()
 
     @classmethod
     def load(cls, folder: Path) -> "TrainedModel":
@@ -46,4 +50,44 @@ class TrainedModel:
                 f"the checkpoint {folder} has {len(labels.classes)} classes, but {len(set(names))} names for them: "
                 "bring the folder whole from where it was made"
             )
-        return cls(model, labels, tuple(names))
+        return cls(model, labels, tuple(names), folder)
+
+    def save(self, folder: Path, *, training: Mapping[str, Any] | Path | None = None) -> None:
+        """Writes a checkpoint folder, whole or not at all.
+
+        Args:
+            folder: its place.
+            training: how the network was trained, as JSON, or a checkpoint folder that holds it.
+        """
+        how = read_training(training) if isinstance(training, Path) else training
+        meaning = {"labels": self.labels.describe(), "class_names": list(self.class_names)}
+        save_checkpoint(folder, self.model, meaning, how)
+
+    def require_groups(self, groups: tuple[tuple[int, ...], ...]) -> "TrainedModel":
+        """Itself, if it learned these classes in this order.
+
+        Raises:
+            UserError: if it learned others.
+        """
+        if self.labels.groups != groups:
+            raise UserError(
+                f"the checkpoint {self.folder} learned the classes {self.labels.groups}, but the split comes after "
+                f"{groups}: run `dvc repro`"
+            )
+        return self
+
+    def require(self, architecture: Architecture, labels: LabelSpace, names: tuple[str, ...]) -> "TrainedModel":
+        """Itself, if it is the network that the parameters describe.
+
+        Raises:
+            UserError: naming the difference.
+        """
+        asked = (architecture, labels, list(names))
+        found = (self.model.architecture, self.labels, list(self.class_names))
+        for what, one, other in zip(("network", "label space", "classes"), asked, found, strict=True):
+            if one != other:
+                raise UserError(
+                    f"recipe.base.checkpoint '{self.folder}' has another {what} than the parameters: {other}, not "
+                    f"{one}; choose the scenario, method and model that it was trained with"
+                )
+        return self

@@ -5,7 +5,6 @@ would be recorded under contents that it was not made from, and the run cache wo
 """
 
 import hashlib
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,27 +25,29 @@ class Provenance:
 
     Attributes:
         step: index.
-        settings: all parameters.
+        params: all parameters.
         listed: the parameters that dvc.yaml lists for the stage, by dotted name: those that DVC records.
-        files: the data that it reads and the code that it has loaded, by place in the project.
+        files: the data that it reads and the code that dvc.yaml lists for it, by place in the project.
         digests: of the files.
     """
 
     step: int
-    settings: Params
+    params: Params
     listed: Mapping[str, Any]
     files: Mapping[str, Path]
     digests: Mapping[str, str]
 
     @classmethod
     def read(cls, step: int) -> "Provenance":
-        """What is there now; the first that a training does, so that nothing is read that is not noted here.
+        """What is there now; the first thing that a training does, so that everything it reads is recorded here.
 
         Raises:
             UserError: if the parameters are wrong.
         """
-        files = _loaded_code() | _data(step)
-        return cls(step, load_params(LAYOUT.params), _listed(step), files, _digests(files))
+        params = load_params(LAYOUT.params)
+        stage = _stage(step)
+        files = _code(stage, params.method.name) | _data(step)
+        return cls(step, params, _listed(stage), files, _digests(files))
 
     def require_unchanged(self) -> None:
         """Refuses to record anything under contents that it was not made from.
@@ -55,7 +56,7 @@ class Provenance:
             UserError: naming what is not any more as it was read.
         """
         try:
-            listed = _listed(self.step)
+            listed = _listed(_stage(self.step))
         except (OSError, yaml.YAMLError):  # gone, or somebody is writing it
             listed = {}
         before, now = {**self.listed, **self.digests}, {**listed, **_digests(self.files)}
@@ -68,13 +69,21 @@ class Provenance:
             )
 
 
-def _listed(step: int) -> dict[str, Any]:
-    if not LAYOUT.pipeline.is_file():  # who runs a stage without DVC has nobody that records it
-        return {}
+def _stage(step: int) -> Mapping[str, Any]:
+    """The stage in dvc.yaml; empty where a stage is run without DVC, because then nobody records it."""
+    if not LAYOUT.pipeline.is_file():
+        return {"deps": [], "params": []}
     stages = yaml.safe_load(LAYOUT.pipeline.read_text(encoding="utf-8"))["stages"]
-    names = stages["train_base"]["params"] if step == 0 else stages["train_step"]["do"]["params"]
+    stage: Mapping[str, Any] = stages["train_base"] if step == 0 else stages["train_step"]["do"]
+    return stage
+
+
+def _listed(stage: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of the parameters that a stage lists."""
+    if not stage["params"]:
+        return {}
     parameters = yaml.safe_load(LAYOUT.params.read_text(encoding="utf-8"))
-    return {name: _at(parameters, name) for name in names}
+    return {name: _at(parameters, name) for name in stage["params"]}
 
 
 def _at(parameters: Any, name: str) -> Any:
@@ -99,9 +108,9 @@ def _data(step: int) -> dict[str, Path]:
     return {str(path): path for path in found}
 
 
-def _loaded_code() -> dict[str, Path]:
-    """The project's files that this process runs, by their place in the project."""
+def _code(stage: Mapping[str, Any], method: str) -> dict[str, Path]:
+    """The Python files that the stage lists: those that decide its result, by their place in the project."""
     root = Path(ssul.__file__).parents[1]
-    files = [Path(place) for module in list(sys.modules.values()) if (place := getattr(module, "__file__", None))]
-    ours = [path for path in files if any(path.is_relative_to(root / part) for part in ("ssul", "stages"))]
-    return {str(path.relative_to(root)): path for path in ours}
+    listed = [dep.replace("${method.name}", method) for dep in stage["deps"] if not dep.startswith("data/")]
+    files = [file for dep in listed for file in ([root / dep] if dep.endswith(".py") else (root / dep).rglob("*.py"))]
+    return {str(path.relative_to(root)): path for path in sorted(files)}

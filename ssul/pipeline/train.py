@@ -1,298 +1,152 @@
-"""Trains a step and writes its checkpoint."""
+"""Trains a step under lock, progress bar and live curve, and writes its checkpoint."""
 
 import signal
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from lightning_fabric import Fabric
-
-from ssul.config.paths import LAYOUT, Layout, data_root, project_root
-from ssul.config.schema import Optimisation, Params
-from ssul.data.dataset import SegmentationDataset
-from ssul.data.index import ImageIndex, IndexRow, require_unchanged
-from ssul.data.loader import TrainingLoader, loader_workers, training_loader
-from ssul.data.sampling import Item, SampleOrder
-from ssul.data.training_set import Augmentation
-from ssul.data.transforms import normalise
+from ssul.config.paths import LAYOUT, Layout, project_root
 from ssul.errors import UserError
-from ssul.inference.device import choose_device, hardware, peak_memory_gib
-from ssul.labels.space import LabelSpace
-from ssul.model.checkpoint import save_checkpoint
+from ssul.inference.device import choose_device, peak_memory_gib
+from ssul.inference.trained_model import TrainedModel
 from ssul.pipeline.progress import progress_bar, shown
 from ssul.pipeline.provenance import Provenance
 from ssul.pipeline.run import stage_lock
-from ssul.scenario.scenario import Step, belongs
 from ssul.scenario.splits import Split
 from ssul.tracking.live import live_logger
-from ssul.training.distributed import any_rank, fabric_settings, is_rank_zero, launch, same_on_all_ranks
-from ssul.training.history import TrainingHistory
-from ssul.training.loop import DivergedError, Progress, iteration_count, learn_step
-from ssul.training.objective import Batch, Objective
-from ssul.training.resume import StateFile, fingerprint
-from ssul.training.selection import BestWeights, LastFiniteWeights, published_interval, step_miou
-from ssul.training.session import Course, libraries
+from ssul.training.distributed import any_rank, fabric_settings, is_rank_zero, launch
+from ssul.training.job import TrainingJob
+from ssul.training.loop import DivergedError
+from ssul.training.resume import StateFile
+from ssul.training.session import TrainingSession
 from ssul.training.shutdown import stop_on_signal
-from ssul.training.state import StateMismatchError
 
 
-@dataclass(frozen=True)
-class Training:
-    """The training of one step.
+def train(job: TrainingJob, split: Split, provenance: Provenance) -> None:
+    """Trains a step, from its saved state if it was interrupted, and writes data/checkpoints/step_K.
 
-    Attributes:
-        objective: holds the network.
-        made_from: what decides the objective beside its weights and labels; its `repr` says all of it.
+    Args:
+        job: what is trained.
         split: the step.
-        new, memory: the items to learn from.
-        dataset, rows: their pictures, and how they were indexed.
-        groups: the optimiser's, with their rates.
-        learning: the step's part of the recipe.
-        inputs: what all this was made from.
+        provenance: what the job was made from; nothing is written if it has changed meanwhile.
     """
-
-    objective: Objective
-    made_from: object
-    split: Split
-    new: Sequence[Item]
-    memory: Sequence[Item]
-    dataset: SegmentationDataset
-    rows: Sequence[IndexRow]
-    groups: list[dict[str, Any]]
-    learning: Optimisation
-    inputs: Provenance
-
-    @property
-    def settings(self) -> Params:
-        """All parameters."""
-        return self.inputs.settings
-
-    @property
-    def order(self) -> SampleOrder:
-        """Which image when."""
-        return SampleOrder(
-            tuple(self.new), tuple(self.memory), self.learning.batch, self.settings.seed, self.split.step
-        )
-
-    @property
-    def augmentation(self) -> Augmentation:
-        """How pictures are varied."""
-        recipe = self.settings.recipe
-        return Augmentation(recipe.crop, recipe.scale, self.settings.method.published_bugs.padding)
-
-    @property
-    def iterations(self) -> int:
-        """How many there are."""
-        return iteration_count(len(self.new), epochs=self.learning.epochs, batch=self.learning.batch)
-
-    @property
-    def fingerprint(self) -> str:
-        """Of all that decides what is learned: whoever finds it again may go on with the training."""
-        settings, groups = self.settings, [(group["name"], group["lr"]) for group in self.groups]
-        network, labels = self.objective.model.architecture, self.objective.labels
-        told = (self.made_from, self.order, self.augmentation, self.learning, groups, network, labels, libraries())
-        judged = (settings.recipe.precision, settings.method.selection, self.dataset.saliency)
-        files = sorted(self.inputs.digests.items())
-        return fingerprint([*told, *judged, *files], self.objective.state_dict())
-
-
-def train(training: Training) -> None:
-    """Trains a step, from where the same training was ended if it was, and writes its checkpoint."""
-    step, dataset = training.split.step, training.dataset
-    wanted = {item.id for item in (*training.new, *training.memory)} | set(training.split.holdout)
-    require_unchanged([row for row in training.rows if row.id in wanted], dataset.folders, saliency=dataset.saliency)
-    fabric = choose_device(training.settings.recipe.precision, fabric_settings())
-    with held(training) as kept:
-        share = launch(fabric, training.learning.batch)  # from here on the first process alone tells and writes
-        if fabric.is_global_zero:
-            announce(training, fabric)
-        curve = learn(training, fabric, share, kept)
-        if fabric.is_global_zero:
-            training.inputs.require_unchanged()
-            meaning = meaning_of(training.objective.labels, training.split)
-            save_checkpoint(LAYOUT.checkpoint(step), training.objective.model, meaning, curve.describe())
-            kept.finish()
+    fabric = choose_device(job.precision, fabric_settings())
+    with lock_training(job, provenance) as state_file:
+        share = launch(fabric, job.order.batch)  # from here on rank 0 alone prints and writes
+        leads = fabric.is_global_zero
+        session = TrainingSession(job, fabric, share, state_file, partial(log, job.step) if leads else _silent)
+        if leads:
+            print(start_line(job, str(fabric.device)), flush=True)
+        run_session(session, split)
+        if leads:
+            provenance.require_unchanged()
+            trained_model(job, split).save(LAYOUT.checkpoint(job.step), training=session.history.describe())
+            state_file.finish()
 
 
 @contextmanager
-def held(training: Training) -> Iterator[StateFile]:
-    """Holds a training and its place in this folder; of several processes the first one does so for all."""
-    place, step = (Layout(project_root()).trainings, training.fingerprint), training.split.step
+def lock_training(job: TrainingJob, provenance: Provenance) -> Iterator[StateFile]:
+    """Locks the training and the stage; of several processes rank 0 does so for all.
+
+    The training's own lock comes first: its holder, perhaps an orphan, is asked to save its final state. Then any other
+    process of this stage is waited for.
+    """
+    place = (Layout(project_root()).trainings, job.fingerprint(provenance.digests))
     if not is_rank_zero():
         yield StateFile(*place)
         return
-    tell = partial(print, f"step {step}:", flush=True)
-    # in this order: an orphan that trains the same hears that somebody waits; any other is waited for too
-    with StateFile.held(*place, tell) as kept, stage_lock(f"the training of step {step}"):
-        yield kept
+    waiting = partial(print, f"step {job.step}:", flush=True)
+    with StateFile.held(*place, waiting) as state_file, stage_lock(f"the training of step {job.step}"):
+        yield state_file
 
 
-def learn(training: Training, fabric: Fabric, share: tuple[int, int], kept: StateFile) -> TrainingHistory:
-    """Learns from the beginning, or from what was kept, to the end; returns how it went."""
-    objective, split, order, learning = training.objective, training.split, training.order, training.learning
-    load = partial(
-        training_loader,
-        dataset=training.dataset,
-        labels=objective.labels,
-        augmentation=training.augmentation,
-        workers=loader_workers(fabric.world_size),
-    )
-    one_pass = iteration_count(len(order.new), epochs=1, batch=learning.batch)
-    # the new images alone; every process looks at all of them
-    calibrate(objective, load(replace(order, memory=()), iterations=one_pass), fabric, split.step)
-    curve = TrainingHistory(
-        split.step,
-        split.new_names,
-        hardware(fabric),
-        images=len(order.new),
-        exemplars=len(order.memory),
-        iterations=training.iterations,
-    )
-    best = best_weights(training)
-    course = Course(kept, curve, best, silent=not fabric.is_global_zero)
-    begin = course.take_up()
-    first = same_on_all_ranks(fabric, 0 if begin is None else begin.iteration, "a state to go on from")
-    try:
-        progress = learn_step(
-            objective,
-            load(order, iterations=training.iterations, share=share, first=first),
-            training.groups,
-            fabric=fabric,
-            iterations=training.iterations,
-            momentum=learning.momentum,
-            weight_decay=learning.weight_decay,
-            schedule=learning.schedule,
-            seeds=partial(order.dropout_seeds, share=share),
-            begin=begin,
-        )
-    except StateMismatchError as error:
-        raise UserError(f"{kept.path('safetensors')} is the state of another training ({error}): delete it") from None
-    snapshot = LastFiniteWeights(objective.model, first)
-    try:
-        follow(progress, course, snapshot, fabric, first)
-    except DivergedError as error:
-        told = keep_last_good(error, objective, snapshot, order, split) if fabric.is_global_zero else ""
-        fabric.barrier()  # who leaves earlier ends the others
-        raise UserError(told) from None
-    if best is not None:
-        best.restore()
-        if fabric.is_global_zero:
-            print(f"step {split.step}: {best}")
-    return curve
+def run_session(session: TrainingSession, split: Split) -> None:
+    """Calibrates, trains and selects the weights.
 
-
-def follow(
-    progress: Iterator[Progress], course: Course, snapshot: LastFiniteWeights, fabric: Fabric, first: int
-) -> None:
-    """Follows a training from an iteration on: shows it, saves it now and then, and ends it when asked to."""
-    curve, told = course.curve, fabric.is_global_zero
-    title = f"train step {curve.step}"
-    with (
-        progress_bar(total=curve.iterations, title=title, unit="it", silent=not told, done=first) as bar,
-        live_logger(curve.step) if told else nullcontext() as live,
-        stop_on_signal() as wish,
-    ):
-        for state in progress:
-            bar.update()
-            shares = "".join(f" {name} {value:.2f}" for name, value in state.parts.items())
-            bar.set_postfix_str(
-                f"loss {state.loss:.3f} lr {state.lr:.1e} {state.images_per_second:.0f} images/s{shares}", refresh=False
-            )
-            point = curve.add(state)
-            if point is not None and live is not None:
-                speed = {"images_per_second": state.images_per_second, "memory_gib": peak_memory_gib(fabric)}
-                live.show(point | speed)
-            snapshot.take(state.iteration)
-            if course.best is not None:
-                course.best.offer(state.iteration)
-            ended = any_rank(fabric, wish.by is not None)
-            saved = told and (ended or course.save_due(state)) and course.save(state)
-            if ended:
-                by = wish.by or signal.SIGTERM  # it was another process that was asked
-                way_on = "the same command goes on" if saved else "nothing later than the state before is kept"
-                course.tell(f"{by.name} after iteration {state.iteration} of {state.iterations}: {way_on}")
-                fabric.barrier()  # who leaves earlier ends the others
-                raise SystemExit(128 + by if told else 0)  # else the first would be told that a process has died
-
-
-def keep_last_good(
-    error: DivergedError, objective: Objective, snapshot: LastFiniteWeights, order: SampleOrder, split: Split
-) -> str:
-    """Saves the last weights from when all was well; returns what to tell."""
-    images = ", ".join(order.item(error.iteration, slot).id for slot in range(order.batch))
-    told = f"step {split.step}: {error}. The batch was {images}"
-    if snapshot.iteration is None:  # gone on with weights that were broken already
-        return told
-    snapshot.restore()
-    place = Layout(project_root()).last_good(split.step)
-    save_checkpoint(place, objective.model, meaning_of(objective.labels, split))
-    return f"{told}; the weights after iteration {snapshot.iteration} are in {place}"
-
-
-def meaning_of(labels: LabelSpace, split: Split) -> dict[str, Any]:
-    """What a checkpoint says of its channels."""
-    return {"labels": labels.describe(), "class_names": list(split.class_names)}
-
-
-def announce(training: Training, fabric: Fabric) -> None:
-    """Says what is going to be learned."""
-    split, order = training.split, training.order
-    few = len(order.new) < order.batch
-    print(
-        f"step {split.step}: learning {', '.join(split.new_names)} from {len(order.new)} images"
-        + (f" and {len(order.memory)} exemplars" if order.memory else "")
-        + f" on {fabric.device}, {training.iterations} iterations"
-        + (f" (fewer images than a batch of {order.batch}: they repeat)" if few else ""),
-        flush=True,
-    )
-
-
-@dataclass(frozen=True)
-class _OnDevice:
-    """Loaded batches, normalised, on the device."""
-
-    batches: TrainingLoader
-    fabric: Fabric
-
-    def __iter__(self) -> Iterator[Batch]:
-        for images, target in self.batches:
-            yield normalise(self.fabric.to_device(images)), self.fabric.to_device(target)
-
-
-def calibrate(objective: Objective, batches: TrainingLoader, fabric: Fabric, step: int) -> None:
-    """Lets a method look at the step's images before the training, under a progress bar where it does."""
-    objective.to(fabric.device)
-    looked = objective.calibrate(_OnDevice(batches, fabric))
-    first = next(looked, None)
-    if first is not None:
-        silent = not fabric.is_global_zero
-        for _ in shown(looked, total=None, title=f"calibrate step {step}", unit="batch", silent=silent):
+    Raises:
+        UserError: if the loss is not finite; the last finite weights are saved.
+        SystemExit: if a signal stopped the training; its state is saved.
+    """
+    leads, step = session.fabric.is_global_zero, session.job.step
+    batches = session.calibrate()
+    if next(batches, None) is not None:  # most methods do not calibrate: no bar for them
+        for _ in shown(batches, total=None, title=f"calibrate step {step}", unit="batch", silent=not leads):
             pass
+    iterations = session.start()
+    try:
+        watch(session, iterations)
+    except DivergedError as error:
+        message = save_last_finite(session, split, error) if leads else ""
+        session.fabric.barrier()  # a process that leaves earlier ends the others
+        raise UserError(message) from None
+    session.finish()
+    if session.best is not None and leads:
+        print(f"step {step}: {session.best}")
 
 
-def best_weights(training: Training) -> BestWeights | None:
-    """What chooses among the weights on the way, if `method.selection` says that not the last ones are kept."""
-    objective, split, dataset = training.objective, training.split, training.dataset
-    settings, how = training.settings, training.settings.method.selection
-    if how == "last":
-        return None
-    step = Step(split.step, split.new, split.old)
-    if how == "published":
-        index = ImageIndex.read(LAYOUT.index("val"))
-        dataset = SegmentationDataset.of(index, data_root(settings.data.root, LAYOUT), saliency=False)
-        ids = [row.id for row in index.rows if belongs(row.present, step, "overlapped")]
-    else:
-        present = ImageIndex.read(LAYOUT.index("train")).present
-        ids = [image_id for image_id in split.holdout if belongs(present[image_id], step, "overlapped")]
-    if not ids:
-        raise UserError(
-            f"method.selection is {how}, but step {split.step} has no image to choose on: "
-            "hold some out with -S data.holdout=0.1, or keep the last weights with -S method.selection=last"
-        )
-    judge = partial(
-        step_miou, objective.model, objective.labels, dataset, ids, new=split.new, with_background=split.step == 0
+def watch(session: TrainingSession, iterations: Iterator[tuple[Any, dict[str, float] | None]]) -> None:
+    """Iterates under a progress bar and the live curve, saves the state when it is due, and stops when asked to."""
+    fabric, step, end = session.fabric, session.job.step, session.job.iterations
+    leads = fabric.is_global_zero
+    with (
+        progress_bar(total=end, title=f"train step {step}", unit="it", silent=not leads, done=session.first) as bar,
+        live_logger(step) if leads else nullcontext() as live,
+        stop_on_signal() as request,
+    ):
+        for progress, point in iterations:
+            speed = progress.images_per_second
+            parts = "".join(f" {name} {value:.2f}" for name, value in progress.parts.items())
+            bar.update()
+            bar.set_postfix_str(
+                f"loss {progress.loss:.3f} lr {progress.lr:.1e} {speed:.0f} images/s{parts}", refresh=False
+            )
+            if point is not None and live is not None:
+                live.show(point | {"images_per_second": speed, "memory_gib": peak_memory_gib(fabric)})
+            stopped = any_rank(fabric, request.by is not None)
+            saved = leads and (stopped or session.save_due(progress)) and session.save(progress)
+            if stopped:
+                number = request.by or signal.SIGTERM  # another rank got the signal
+                way_on = "the same command goes on" if saved else "nothing later than the previous state is kept"
+                session.log(f"{number.name} after iteration {progress.iteration} of {end}: {way_on}")
+                fabric.barrier()  # a process that leaves earlier ends the others
+                raise SystemExit(128 + number if leads else 0)  # else rank 0 would report that a process has died
+
+
+def save_last_finite(session: TrainingSession, split: Split, error: DivergedError) -> str:
+    """Saves the last finite weights; returns the error message."""
+    message = f"step {split.step}: {error}. The batch was {', '.join(session.images_of(error))}"
+    iteration = session.restore_last_finite()
+    if iteration is None:  # resumed with weights that were not finite
+        return message
+    place: Path = Layout(project_root()).last_good(split.step)
+    trained_model(session.job, split).save(place)
+    return f"{message}; the weights after iteration {iteration} are in {place}"
+
+
+def trained_model(job: TrainingJob, split: Split) -> TrainedModel:
+    """The network of a job with the meaning of its channels."""
+    return TrainedModel(job.objective.model, job.objective.labels, split.class_names)
+
+
+def start_line(job: TrainingJob, device: str) -> str:
+    """What is printed when a training starts."""
+    order = job.order
+    few = len(order.new) < order.batch
+    return (
+        f"step {job.step}: learning {', '.join(job.class_names)} from {len(order.new)} images"
+        + (f" and {len(order.memory)} exemplars" if order.memory else "")
+        + f" on {device}, {job.iterations} iterations"
+        + (f" (fewer images than a batch of {order.batch}: they repeat)" if few else "")
     )
-    every = published_interval(training.iterations) if how == "published" else max(1, training.iterations // 10)
-    return BestWeights(objective.model, judge, every=every, include_initial=how == "published")
+
+
+def log(step: int, line: str) -> None:
+    """Prints a line about a step, above a progress bar."""
+    print(f"\nstep {step}: {line}", file=sys.stderr, flush=True)
+
+
+def _silent(line: str) -> None:
+    del line

@@ -1,104 +1,212 @@
-"""The training of one step: loader, loop, history, best weights and saved state."""
+"""The training of one step as one iterator: loader, loop, history, best weights and saved state."""
 
-import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 
-import PIL
-import torch
-import torchvision
+from lightning_fabric import Fabric
 
+from ssul.data.loader import TrainingLoader, loader_workers, training_loader
+from ssul.data.sampling import SampleOrder
+from ssul.data.transforms import normalise
 from ssul.errors import UserError
+from ssul.inference.device import hardware
+from ssul.training.distributed import same_on_all_ranks
 from ssul.training.history import TrainingHistory
-from ssul.training.loop import Progress
+from ssul.training.job import TrainingJob
+from ssul.training.loop import DivergedError, Progress, iteration_count, learn_step
+from ssul.training.objective import Batch
 from ssul.training.resume import StateFile, TrainerState
-from ssul.training.selection import BestWeights
-from ssul.training.state import TrainingState
-
-
-def libraries() -> dict[str, str]:
-    """The versions of what decodes, resizes and computes: others may round otherwise."""
-    return {module.__name__: module.__version__ for module in (torch, torchvision, PIL)}
-
+from ssul.training.selection import BestWeights, LastFiniteWeights
+from ssul.training.state import StateMismatchError, TrainingState
 
 _BEST = "best."
 _THEN = ", then "
 
 
-@dataclass(frozen=True)
-class Course:
-    """The course of one training.
+class TrainingSession:
+    """One training from its beginning, or from its saved state, to its end.
 
-    Attributes:
-        kept: where it is saved.
-        curve: drawn so far.
-        best: the best weights so far, where they are chosen.
-        silent: whether another process of this training tells.
+    Iterating trains: each item is the progress after an iteration and, where one is complete, a point of the history.
     """
 
-    kept: StateFile
-    curve: TrainingHistory
-    best: BestWeights | None
-    silent: bool = False
+    def __init__(
+        self,
+        job: TrainingJob,
+        fabric: Fabric,
+        share: tuple[int, int],
+        state_file: StateFile,
+        log: Callable[[str], None],
+    ) -> None:
+        """Prepares a training.
 
-    def take_up(self) -> TrainingState | None:
-        """Brings curve and best weights to where they were when they were saved; returns where the network was.
+        Args:
+            job: what is trained.
+            fabric: devices and precision.
+            share: (rank, world size) of this process.
+            state_file: where the state is saved.
+            log: takes one line about this step.
+        """
+        self.job, self.fabric, self.share, self.state_file, self.log = job, fabric, share, state_file, log
+        order = job.order
+        self.history = TrainingHistory(
+            job.step,
+            job.class_names,
+            hardware(fabric),
+            images=len(order.new),
+            exemplars=len(order.memory),
+            iterations=job.iterations,
+        )
+        self.best: BestWeights | None = None
+        self.first = 0
+
+    def calibrate(self) -> Iterator[int]:
+        """Lets the method look at the step's new images before the training; yields after each batch."""
+        order, objective = replace(self.job.order, memory=()), self.job.objective
+        one_pass = iteration_count(len(order.new), epochs=1, batch=order.batch)
+        objective.to(self.fabric.device)
+        # every process looks at all of them
+        return objective.calibrate(_OnDevice(self._loader(order, iterations=one_pass), self.fabric))
+
+    def start(self) -> Iterator[tuple[Progress, dict[str, float] | None]]:
+        """Resumes from the saved state, if there is one, and returns the iterations that are left.
 
         Raises:
-            UserError: if what was saved is damaged.
+            UserError: if the state is damaged or of another training, or the ranks do not see the same state.
         """
-        saved = self.kept.read()
+        job, fabric = self.job, self.fabric
+        self.best = None if job.selection is None else job.selection(job.iterations)
+        state = self.resume()
+        self.first = same_on_all_ranks(fabric, 0 if state is None else state.iteration, "a state to go on from")
+        batches = self._loader(job.order, iterations=job.iterations, share=self.share, first=self.first)
+        try:
+            progress = learn_step(
+                job.objective,
+                batches,
+                job.groups,
+                fabric=fabric,
+                iterations=job.iterations,
+                momentum=job.optimisation.momentum,
+                weight_decay=job.optimisation.weight_decay,
+                schedule=job.optimisation.schedule,
+                seeds=partial(job.order.dropout_seeds, share=self.share),
+                begin=state,
+            )
+        except StateMismatchError as error:
+            path = self.state_file.path("safetensors")
+            raise UserError(f"{path} is the state of another training ({error}): delete it") from None
+        self._last_finite = LastFiniteWeights(job.objective.model, self.first)
+        return self._watched(progress)
+
+    def finish(self) -> None:
+        """Brings back the best weights, where they are chosen."""
+        if self.best is not None:
+            self.best.restore()
+
+    def resume(self) -> TrainingState | None:
+        """Brings history and best weights to where they were when they were saved; returns the state of the loop.
+
+        Raises:
+            UserError: if the saved state is damaged.
+        """
+        saved = self.state_file.read()
         if saved is None:
             return None
+        path, history = self.state_file.path("safetensors"), self.history
         best = {name.removeprefix(_BEST): one for name, one in saved.tensors.items() if name.startswith(_BEST)}
         rest = {name: one for name, one in saved.tensors.items() if not name.startswith(_BEST)}
         try:
             state = TrainingState(saved.notes["iteration"], rest)
-            self.curve.points[:], self.curve.window[:] = saved.notes["points"], saved.notes["window"]
+            history.points[:], history.window[:] = saved.notes["points"], saved.notes["window"]
             if self.best is not None:
                 self.best.score, self.best.state = saved.notes["score"], best or None
             begun_on = saved.notes["hardware"]
         except (KeyError, TypeError) as error:
-            raise UserError(f"the state {self.kept.path('safetensors')} is damaged ({error}): delete it") from None
-        here, end = self.curve.hardware, self.curve.iterations
-        elsewhere = begun_on.rpartition(_THEN)[2] != here and state.iteration < end
-        self.curve.hardware = f"{begun_on}{_THEN}{here}" if elsewhere else begun_on
-        notes = [f"begun on {begun_on}: rounding may differ"] if elsewhere else []
+            raise UserError(f"the state {path} is damaged ({error}): delete it") from None
+        end = history.iterations
+        elsewhere = begun_on.rpartition(_THEN)[2] != history.hardware and state.iteration < end
+        history.hardware = f"{begun_on}{_THEN}{history.hardware}" if elsewhere else begun_on
+        remarks = [f"begun on {begun_on}: rounding may differ"] if elsewhere else []
         if state.iteration == end:
-            notes.append(f"all is learned; to learn it anew, delete {self.kept.path('safetensors')}")
-        self.tell(f"goes on after iteration {state.iteration} of {end}" + (f" ({'; '.join(notes)})" if notes else ""))
+            remarks.append(f"all iterations are done; to train them again, delete {path}")
+        self.log(
+            f"goes on after iteration {state.iteration} of {end}" + (f" ({'; '.join(remarks)})" if remarks else "")
+        )
         return state
 
     def save_due(self, progress: Progress) -> bool:
-        """Whether to save now: in time, and the end of a long training or for who waits; a checkpoint may get lost."""
+        """Whether to save now: the interval has passed, or a training ends that was saved before or is waited for."""
         ends = progress.iteration == progress.iterations
-        return self.kept.save_due() or (ends and (self.kept.exists() or self.kept.is_wanted()))
+        return self.state_file.save_due() or (ends and (self.state_file.exists() or self.state_file.is_wanted()))
 
     def save(self, progress: Progress) -> bool:
-        """Saves where it stands now; a disk that will not take it is told of, and ends no training.
+        """Saves the state; a full disk is logged and does not end the training.
 
         Returns:
-            whether it could.
+            whether it was saved.
         """
         state, best = progress.capture(), self.best
         weights = best.state if best is not None and best.state is not None else {}
         notes = {
             "iteration": state.iteration,
-            "hardware": self.curve.hardware,
-            "points": self.curve.points,
-            "window": self.curve.window,
+            "hardware": self.history.hardware,
+            "points": self.history.points,
+            "window": self.history.window,
             "score": None if best is None else best.score,
         }
+        tensors = {**state.tensors, **{_BEST + name: one for name, one in weights.items()}}
         try:
-            self.kept.save(
-                TrainerState({**state.tensors, **{_BEST + name: one for name, one in weights.items()}}, notes)
-            )
+            self.state_file.save(TrainerState(tensors, notes))
         except OSError as error:
-            before = "the one before is kept" if self.kept.exists() else "none is kept"
-            self.tell(f"the state after iteration {state.iteration} cannot be saved ({error}): {before}")
+            previous = "the previous one is kept" if self.state_file.exists() else "none is kept"
+            self.log(f"the state after iteration {state.iteration} cannot be saved ({error}): {previous}")
             return False
         return True
 
-    def tell(self, line: str) -> None:
-        """Says something of this step, above a progress bar."""
-        if not self.silent:
-            print(f"\nstep {self.curve.step}: {line}", file=sys.stderr, flush=True)
+    def restore_last_finite(self) -> int | None:
+        """Gives the network its last finite weights, after a divergence.
+
+        Returns:
+            after how many iterations they were taken; None if the weights were never finite, then nothing is restored.
+        """
+        if self._last_finite.iteration is not None:
+            self._last_finite.restore()
+        return self._last_finite.iteration
+
+    def images_of(self, error: DivergedError) -> list[str]:
+        """The ids of the batch at which the loss was not finite."""
+        return [self.job.order.item(error.iteration, slot).id for slot in range(self.job.order.batch)]
+
+    def _watched(self, progress: Iterator[Progress]) -> Iterator[tuple[Progress, dict[str, float] | None]]:
+        for one in progress:
+            point = self.history.add(one)
+            self._last_finite.take(one.iteration)
+            if self.best is not None:
+                self.best.offer(one.iteration)
+            yield one, point
+
+    def _loader(
+        self, order: SampleOrder, *, iterations: int, share: tuple[int, int] = (0, 1), first: int = 0
+    ) -> TrainingLoader:
+        return training_loader(
+            order,
+            self.job.dataset,
+            self.job.objective.labels,
+            self.job.augmentation,
+            iterations=iterations,
+            workers=loader_workers(self.fabric.world_size),
+            share=share,
+            first=first,
+        )
+
+
+@dataclass(frozen=True)
+class _OnDevice:
+    """Loaded batches, normalised, on the device; may be iterated over several times."""
+
+    batches: TrainingLoader
+    fabric: Fabric
+
+    def __iter__(self) -> Iterator[Batch]:
+        for images, target in self.batches:
+            yield normalise(self.fabric.to_device(images)), self.fabric.to_device(target)

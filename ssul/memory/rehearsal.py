@@ -1,0 +1,30 @@
+"""Exemplars as they are trained on during a step."""
+
+from collections.abc import Sequence
+
+from ssul.config.schema import MemoryParams, PublishedBugs
+from ssul.data.sampling import Item
+from ssul.memory.exemplars import Exemplar, add_current_annotation
+from ssul.scenario.splits import Split
+
+
+def rehearsed(exemplars: Sequence[Exemplar], split: Split, memory: MemoryParams, bugs: PublishedBugs) -> list[Item]:
+    """The exemplars of a step and how they are annotated.
+
+    Args:
+        exemplars: the memory during the step.
+        split: the step.
+        memory: `annotation` says whether the step's own annotation is added.
+        bugs: of the published code.
+    """
+    if memory.annotation == "present":
+        exemplars = add_current_annotation(exemplars, split.images, split.step)
+    everything = tuple(class_id for group in split.groups for class_id in group)
+    return [
+        Item(
+            exemplar.id,
+            everything if bugs.memory_annotation else exemplar.annotated(split.groups),
+            without_unknown_shift=bugs.memory_labels,
+        )
+        for exemplar in exemplars
+    ]

@@ -1,0 +1,160 @@
+"""What decides the weights that a step leaves, from the parameters and the artifacts of earlier stages."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import PIL
+import torch
+import torchvision
+
+from ssul.config.paths import Layout, data_root
+from ssul.config.schema import Optimisation, Params
+from ssul.data.dataset import SegmentationDataset
+from ssul.data.index import ImageIndex, require_unchanged
+from ssul.data.sampling import Item, SampleOrder
+from ssul.data.training_set import Augmentation
+from ssul.errors import UserError
+from ssul.scenario.scenario import Step, belongs
+from ssul.scenario.splits import Split
+from ssul.training.loop import iteration_count
+from ssul.training.objective import Objective
+from ssul.training.resume import fingerprint
+from ssul.training.selection import BestWeights, published_interval, step_miou
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """What decides the weights that a step leaves.
+
+    Attributes:
+        step: index.
+        class_names: of the step's new classes.
+        objective: what is minimised; holds the network.
+        method_params: what decides the objective beside its weights and labels; its `repr` holds all of it.
+        order: which image when.
+        dataset: where the images are.
+        augmentation: how images are varied.
+        optimisation: the step's part of the recipe.
+        precision: 32 or bf16.
+        selection: chooses among the weights on the way; None keeps the last.
+        selection_name: `method.selection`.
+    """
+
+    step: int
+    class_names: tuple[str, ...]
+    objective: Objective
+    method_params: object
+    order: SampleOrder
+    dataset: SegmentationDataset
+    augmentation: Augmentation
+    optimisation: Optimisation
+    precision: str
+    selection: Callable[[int], BestWeights] | None
+    selection_name: str
+
+    @property
+    def iterations(self) -> int:
+        """How many there are."""
+        return iteration_count(len(self.order.new), epochs=self.optimisation.epochs, batch=self.optimisation.batch)
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """The optimiser's groups with their initial rates."""
+        ratio = self.optimisation.backbone_lr_ratio
+        return self.objective.parameter_groups(self.optimisation.lr, backbone_ratio=ratio)
+
+    def fingerprint(self, files: Mapping[str, str]) -> str:
+        """64 hexadecimal digits; two trainings with the same ones leave the same weights.
+
+        Args:
+            files: digests of data and code by name.
+        """
+        parts = [
+            self.method_params,
+            self.order,
+            self.augmentation,
+            self.optimisation,
+            [(group["name"], group["lr"]) for group in self.groups],
+            self.objective.model.architecture,
+            self.objective.labels,
+            {module.__name__: module.__version__ for module in (torch, torchvision, PIL)},  # others round otherwise
+            self.precision,
+            self.selection_name,
+            self.dataset.saliency,
+            *sorted(files.items()),
+        ]
+        return fingerprint(parts, self.objective.state_dict())
+
+
+def training_job(
+    params: Params, split: Split, objective: Objective, *, layout: Layout, memory: Sequence[Item] = ()
+) -> TrainingJob:
+    """The training of a step.
+
+    Args:
+        params: all parameters.
+        split: the step.
+        objective: what it minimises.
+        layout: where indexes and images are.
+        memory: the exemplars.
+
+    Raises:
+        UserError: if an image is not as it was indexed, or there is none to choose weights on.
+    """
+    index = ImageIndex.read(layout.index("train"))
+    root = data_root(params.data.root, layout)
+    dataset = SegmentationDataset.of(index, root, saliency=params.data.saliency == "maps")
+    new = tuple(Item(image_id, split.new) for image_id in split.images)
+    wanted = {item.id for item in (*new, *memory)} | set(split.holdout)
+    require_unchanged([row for row in index.rows if row.id in wanted], dataset.folders, saliency=dataset.saliency)
+    optimisation = params.recipe.increment if split.step else params.recipe.base
+    return TrainingJob(
+        step=split.step,
+        class_names=split.new_names,
+        objective=objective,
+        method_params=params.method if split.step else params.method.loss,
+        order=SampleOrder(new, tuple(memory), optimisation.batch, params.seed, split.step),
+        dataset=dataset,
+        augmentation=Augmentation(params.recipe.crop, params.recipe.scale, params.method.published_bugs.padding),
+        optimisation=optimisation,
+        precision=params.recipe.precision,
+        selection=_selection(params, split, objective, layout, dataset, index),
+        selection_name=params.method.selection,
+    )
+
+
+def _selection(
+    params: Params,
+    split: Split,
+    objective: Objective,
+    layout: Layout,
+    dataset: SegmentationDataset,
+    index: ImageIndex,
+) -> Callable[[int], BestWeights] | None:
+    """Makes what chooses among the weights for a number of iterations; None where the last ones are kept."""
+    how = params.method.selection
+    if how == "last":
+        return None
+    step = Step(split.step, split.new, split.old)
+    if how == "published":
+        index = ImageIndex.read(layout.index("val"))
+        dataset = SegmentationDataset.of(index, data_root(params.data.root, layout), saliency=False)
+    candidates = [row.id for row in index.rows] if how == "published" else list(split.holdout)
+    present = index.present
+    ids = [image_id for image_id in candidates if belongs(present[image_id], step, "overlapped")]
+    if not ids:
+        raise UserError(
+            f"method.selection is {how}, but step {split.step} has no image to choose on: "
+            "hold some out with -S data.holdout=0.1, or keep the last weights with -S method.selection=last"
+        )
+    score = partial(
+        step_miou, objective.model, objective.labels, dataset, ids, new=split.new, with_background=split.step == 0
+    )
+
+    def select(iterations: int) -> BestWeights:
+        every = published_interval(iterations) if how == "published" else max(1, iterations // 10)
+        return BestWeights(objective.model, score, every=every, include_initial=how == "published")
+
+    return select
