@@ -73,7 +73,7 @@ def import_file(
     labels = LabelSpace(groups, unknown=True, activation="sigmoid")
     model = import_published(load_published(path), labels.head_sizes, output_stride=output_stride)
     names = [class_names[class_id - 1] for class_id in labels.classes]
-    save_checkpoint(out, model, {"labels": labels.describe(), "class_names": names})
+    save_checkpoint(out, model, {"labels": labels.to_dict(), "class_names": names})
     return model
 
 

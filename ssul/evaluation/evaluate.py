@@ -52,14 +52,15 @@ def evaluate(
     """
     network = fabric.setup_module(model.to(memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
     network.mark_forward_method("forward_low_res")
-    classes = 1 + len(labels.classes)
     for image_id in ids:
         picture = _as_judged(dataset.read(image_id), crop)
         with torch.inference_mode():
             inputs = normalise(fabric.to_device(picture.image[None])).contiguous(memory_format=torch.channels_last)
             positions = predict(labels, network.forward_low_res(inputs), inputs)[0]
             truth = labels.encode_ground_truth(fabric.to_device(picture.mask), future)
-        yield EvaluatedImage(picture, labels.decode(positions), ConfusionMatrix.of(truth, positions, classes))
+        yield EvaluatedImage(
+            picture, labels.decode(positions), ConfusionMatrix.of(truth, positions, labels.num_classes)
+        )
 
 
 def total(judged: Iterable[EvaluatedImage], classes: int) -> ConfusionMatrix:

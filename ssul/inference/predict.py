@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ssul.labels.scores import argmax_with_background
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import upsample
 
@@ -15,7 +16,7 @@ _ROUNDING = 16
 
 
 def predict(labels: LabelSpace, low_res: Tensor, images: Tensor) -> Tensor:
-    """What `LabelSpace.predict` says of up-sampled logits; classes are up-sampled a few at a time.
+    """`ssul.labels.scores.predict` of the upsampled logits; classes are upsampled a few at a time.
 
     Args:
         labels: the meaning of the channels.
@@ -23,7 +24,7 @@ def predict(labels: LabelSpace, low_res: Tensor, images: Tensor) -> Tensor:
         images: (B, 3, H, W), of the size that is wanted.
 
     Returns:
-        uint8 (B, H, W): positions in [background, classes...].
+        uint8 (B, H, W): class indices.
     """
     first = labels.first_class_channel
     low_res = low_res.float().contiguous()  # not channels last: a channel is looked at alone
@@ -40,7 +41,7 @@ def predict(labels: LabelSpace, low_res: Tensor, images: Tensor) -> Tensor:
         best = torch.maximum(best, highest)
     positions = torch.zeros(256, dtype=torch.uint8, device=low_res.device)
     positions[: len(channels)] = (channels + (1 - first)).to(torch.uint8)
-    return labels.argmax_with_background(front, best, positions[rank.int()])
+    return argmax_with_background(labels, front, best, positions[rank.int()])
 
 
 def possible_winners(low_res: Tensor) -> Tensor:

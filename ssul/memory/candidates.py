@@ -9,6 +9,7 @@ from lightning_fabric import Fabric
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.transforms import normalise
 from ssul.labels.ids import VOID
+from ssul.labels.scores import pseudo_labels
 from ssul.labels.space import LabelSpace
 from ssul.memory.exemplars import Exemplar
 from ssul.model.deeplab import IncrementalDeepLab
@@ -47,7 +48,7 @@ def with_pseudo_classes(
         target = labels.encode(picture.mask, picture.saliency, candidate.annotated(labels.groups))
         with torch.inference_mode():
             inputs = normalise(fabric.to_device(picture.image[None])).contiguous(memory_format=torch.channels_last)
-            sure = labels.pseudo_labels(network(inputs).float(), threshold)[0].cpu()
+            sure = pseudo_labels(labels, network(inputs).float(), threshold)[0].cpu()
         channels = set(sure[(target <= labels.background_channel) & (sure != VOID)].tolist())
-        pseudo = {labels.classes[channel - labels.first_class_channel] for channel in channels}
+        pseudo = {labels.class_of(channel) for channel in channels}
         yield replace(candidate, classes=tuple(sorted({*candidate.classes, *pseudo})))

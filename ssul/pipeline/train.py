@@ -233,7 +233,7 @@ def keep_last_good(
 
 def meaning_of(labels: LabelSpace, split: Split) -> dict[str, Any]:
     """What a checkpoint says of its channels."""
-    return {"labels": labels.describe(), "class_names": list(split.class_names)}
+    return {"labels": labels.to_dict(), "class_names": list(split.class_names)}
 
 
 def announce(training: Training, fabric: Fabric) -> None:

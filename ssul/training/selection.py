@@ -9,6 +9,7 @@ from ssul.data.dataset import SegmentationDataset
 from ssul.data.transforms import normalise
 from ssul.inference.confusion import ConfusionMatrix
 from ssul.inference.predict import predict
+from ssul.labels.ids import BACKGROUND_ID
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
 
@@ -109,8 +110,7 @@ def step_miou(
         0..1; an absent class counts as 0.
     """
     device = next(model.parameters()).device
-    classes = 1 + len(labels.classes)
-    counts = ConfusionMatrix.empty(classes)
+    counts = ConfusionMatrix.empty(labels.num_classes)
     model.eval()
     for image_id in ids:
         picture = dataset.read(image_id)
@@ -118,11 +118,13 @@ def step_miou(
             inputs = normalise(picture.image[None].to(device)).contiguous(memory_format=torch.channels_last)
             positions = predict(labels, model.forward_low_res(inputs), inputs)[0]
         truth = labels.encode_step_ground_truth(picture.mask.to(device), new)
-        counts = ConfusionMatrix.of(truth, positions, classes) + counts  # in this order: they stay on the device
+        counts = (
+            ConfusionMatrix.of(truth, positions, labels.num_classes) + counts
+        )  # in this order: they stay on the device
     model.train()
     iou = counts.iou()
-    wanted = [*([0] if with_background else []), *(1 + labels.classes.index(class_id) for class_id in new)]
-    return sum(iou[position] or 0.0 for position in wanted) / len(wanted)
+    wanted = [labels.class_index(one) for one in (*((BACKGROUND_ID,) if with_background else ()), *new)]
+    return sum(iou[index] or 0.0 for index in wanted) / len(wanted)
 
 
 def _copied(model: nn.Module) -> dict[str, Tensor]:

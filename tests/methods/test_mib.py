@@ -14,7 +14,6 @@ from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 from ssul.methods.mib.increment import (
     prepare_increment,
-    share_background,
     unbiased_cross_entropy,
     unbiased_distillation,
 )
@@ -173,7 +172,7 @@ def test_new_classes_and_background_share_the_backgrounds_probability_evenly(
     with torch.no_grad():
         before = model(images).softmax(dim=1)
         model.grow(len(new))
-        share_background(model, OLD)
+        model.init_head_from_background(OLD.background_head, OLD.background_in_head)
         after = model.eval()(images).softmax(dim=1)
     share = before[:, :1] / (len(new) + 1)
     torch.testing.assert_close(after[:, :1], share)
@@ -197,7 +196,7 @@ def test_sharing_changes_no_other_channel_and_only_the_backgrounds_bias(trained:
     model = trained(OLD)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model.grow(2)
-    share_background(model, OLD)
+    model.init_head_from_background(OLD.background_head, OLD.background_in_head)
     after = model.state_dict()
     assert [name for name in before if not torch.equal(after[name], before[name])] == ["heads.0.classifier.bias"]
     moved = before["heads.0.classifier.bias"] - after["heads.0.classifier.bias"]

@@ -35,18 +35,10 @@ def prepare_increment(
     """
     teacher = copy.deepcopy(model)
     model.grow(len(new))
-    share_background(model, old)
+    model.init_head_from_background(parent=old.background_head, channel=old.background_in_head)
     if freeze_norm:
         model.freeze_norms()
     return MibIncrement(model, teacher, old, old.with_step(new), distillation)
-
-
-def share_background(model: IncrementalDeepLab, old: LabelSpace) -> None:
-    """Lets the new classes and the background share what was the background's probability (section 3.3).
-
-    Each of them starts with the background's weights, and a bias lower by log(|N| + 1).
-    """
-    model.init_head_from_background(parent=old.background_head, channel=0)
 
 
 class MibIncrement(TeacherStudentObjective):

@@ -47,7 +47,7 @@ def prepare_increment(
     """
     teacher = copy.deepcopy(model)
     model.grow(len(new))
-    model.init_head_from_background(parent=old.background_head, channel=0)  # as MiB does (its section 3.3)
+    model.init_head_from_background(parent=old.background_head, channel=old.background_in_head)  # as MiB
     if freeze_norm:
         model.freeze_norms()
     return PlopIncrement(model, teacher, old, old.with_step(new), pod, pod_logits, entropy)
