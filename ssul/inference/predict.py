@@ -1,18 +1,62 @@
-"""Predictions at image resolution from low-resolution logits, without holding all scores at that size."""
+"""Predictions at image resolution from low-resolution logits, without all scores at that size in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 
+from ssul.data.dataset import LabeledImage
+from ssul.data.transforms import network_input
 from ssul.labels.scores import argmax_with_background
 from ssul.labels.space import LabelSpace
-from ssul.model.deeplab import upsample
+from ssul.model.deeplab import IncrementalDeepLab, upsample
 
 _AT_ONCE_ON_CPU, _AT_ONCE = 8, 32
 """How many classes are up-sampled together: on a CPU what its caches hold, elsewhere what keeps a device busy."""
 _ROUNDING = 16
 """Units in the last place by which an interpolated value may lie outside the four that it is made of; some to spare."""
+
+
+class LowResLogits(NamedTuple):
+    """The logits of one image.
+
+    Attributes:
+        image: the image, on the CPU.
+        inputs: float (1, 3, H, W), the network's input; on the network's device.
+        low_res: float (1, K, h, w), its output at the resolution of the features; likewise.
+    """
+
+    image: LabeledImage
+    inputs: Tensor
+    low_res: Tensor
+
+
+def setup_for_inference(model: IncrementalDeepLab, fabric: Fabric) -> Any:
+    """Moves a network to a device, in evaluation mode and in the memory layout that makes convolutions quick.
+
+    Returns:
+        The network in Fabric's wrapper, which computes in the precision of `fabric`.
+    """
+    network = fabric.setup_module(model.to(memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
+    network.mark_forward_method("forward_low_res")
+    return network
+
+
+def predict_images(network: Any, images: Iterable[LabeledImage], device: torch.device) -> Iterator[LowResLogits]:
+    """Runs a network on images, one after the other.
+
+    Args:
+        network: an `IncrementalDeepLab` in evaluation mode, or Fabric's wrapper of one.
+        images: read as they are needed.
+        device: the network's.
+    """
+    for image in images:
+        with torch.inference_mode():
+            inputs = network_input(image.image[None].to(device))
+            low_res = network.forward_low_res(inputs)
+        yield LowResLogits(image, inputs, low_res)
 
 
 def predict(labels: LabelSpace, low_res: Tensor, images: Tensor) -> Tensor:

@@ -3,16 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-import torch
 from lightning_fabric import Fabric
 
 from ssul.data.dataset import SegmentationDataset
-from ssul.data.transforms import normalise
+from ssul.inference.predict import predict_images, setup_for_inference
 from ssul.labels.ids import VOID
 from ssul.labels.scores import pseudo_labels
 from ssul.labels.space import LabelSpace
 from ssul.memory.exemplars import Exemplar
-from ssul.model.deeplab import IncrementalDeepLab
+from ssul.model.deeplab import IncrementalDeepLab, upsample
 
 
 def with_annotated_classes(
@@ -42,13 +41,11 @@ def with_pseudo_classes(
         fabric: device and precision.
         threshold: as for the pseudo-labels of training.
     """
-    network = fabric.setup_module(model.to(memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
-    for candidate in candidates:
-        picture = dataset.read(candidate.id)
-        target = labels.encode(picture.mask, picture.saliency, candidate.annotated(labels.groups))
-        with torch.inference_mode():
-            inputs = normalise(fabric.to_device(picture.image[None])).contiguous(memory_format=torch.channels_last)
-            sure = pseudo_labels(labels, network(inputs).float(), threshold)[0].cpu()
+    images = (dataset.read(candidate.id) for candidate in candidates)
+    predictions = predict_images(setup_for_inference(model, fabric), images, fabric.device)
+    for candidate, (image, inputs, low_res) in zip(candidates, predictions, strict=True):
+        target = labels.encode(image.mask, image.saliency, candidate.annotated(labels.groups))
+        sure = pseudo_labels(labels, upsample(low_res, inputs), threshold)[0].cpu()
         channels = set(sure[(target <= labels.background_channel) & (sure != VOID)].tolist())
         pseudo = {labels.class_of(channel) for channel in channels}
         yield replace(candidate, classes=tuple(sorted({*candidate.classes, *pseudo})))
