@@ -14,6 +14,7 @@ parts that were swapped or come from another checkpoint, which may well have the
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -22,14 +23,13 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
-from torch import nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from ssul.errors import UserError
 from ssul.io.atomic import replace_dir
 from ssul.io.strict_json import check_consistent, parse_json, read_json
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
-from ssul.model.tensor_files import save_tensors
 from ssul.model.torch_files import all_finite
 
 FORMAT = 2
@@ -65,6 +65,27 @@ def save_checkpoint(
         (temporary / "model.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
         if training is not None:
             (temporary / "training.json").write_text(json.dumps(training) + "\n", encoding="utf-8")
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], notes: str | None = None) -> None:
+    """Writes tensors, wherever they are and however they are laid out.
+
+    Args:
+        path: the file.
+        tensors: by name.
+        notes: a text that `safe_open` finds as `metadata()["notes"]`; with none the bytes depend on the tensors alone.
+
+    Raises:
+        OSError: if the disk does not take them, with its number; a part may have been written.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        save_file(plain, path, metadata=None if notes is None else {"notes": notes})
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), str(error), str(path)) from None
 
 
 def read_training(folder: Path) -> dict[str, Any] | None:
