@@ -162,7 +162,7 @@ def _our_name(name: str) -> str | None:
         case ["classifier", "aspp", "project", *rest]:
             return ".".join(["aspp", "project", *rest])
         case ["classifier", "project", *rest]:
-            return ".".join(["low", *rest])
+            return ".".join(["low_level", *rest])
         case ["classifier", "head", head, place, *rest] if place in ("0", "1", "3"):
             ours = {"0": "conv", "1": "norm", "3": "classifier"}[place]
             return ".".join(["heads", head, ours, *_unwrapped(rest)])

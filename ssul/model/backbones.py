@@ -10,7 +10,7 @@ from ssul.model.weights import NO_WEIGHTS, _load_weights
 
 NORM_MOMENTUM = 0.01
 """BatchNorm momentum of the backbone (the published code's)."""
-_TRUNK_CHANNELS = {"small": 128, "mobilenet_v2": 320, "resnet50": 2048, "resnet101": 2048}
+_BACKBONE_CHANNELS = {"small": 128, "mobilenet_v2": 320, "resnet50": 2048, "resnet101": 2048}
 _LOW_LEVEL_CHANNELS = {"small": 48, "mobilenet_v2": 24, "resnet50": 256, "resnet101": 256}
 _STAGE_ENDS = {"small": (2, 3, 4, 5), "mobilenet_v2": (3, 6, 13, 17)}
 _RESNET_STAGE_ENDS = (4, 5, 6, 7)
@@ -58,7 +58,7 @@ def _conv_norm(channels: int, out: int, *, stride: int = 1, dilation: int = 1, k
 
 def backbone_channels(name: str) -> int:
     """How many channels a backbone's features have."""
-    return _TRUNK_CHANNELS[name]
+    return _BACKBONE_CHANNELS[name]
 
 
 def low_level_channels(name: str) -> int:
@@ -71,13 +71,13 @@ class Stages(NamedTuple):
 
     Attributes:
         before_activation: the outputs of the four stages, before the ReLU that ends them where there is one.
-        low: the first stage's output, for V3+.
-        last: the backbone's output.
+        low_level: the first stage's output, for V3+.
+        output: the backbone's output.
     """
 
     before_activation: list[Tensor]
-    low: Tensor
-    last: Tensor
+    low_level: Tensor
+    output: Tensor
 
 
 def forward_stages(name: str, backbone: nn.Module, images: Tensor) -> Stages:

@@ -33,8 +33,9 @@ from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.model.torch_files import all_finite
 
 FORMAT = 2
-"""Format 1 called the backbone `trunk` (its file too) and a head's last layer `score`; it is read as well."""
-_RENAMED_SINCE_1 = {"trunk": "backbone", "score": "classifier"}
+"""Format 1 is read as well. It has other names for the backbone (and its file), V3+'s projection of early features, and
+a head's last layer."""
+_RENAMED_SINCE_1 = {"trunk": "backbone", "low": "low_level", "score": "classifier"}
 _MAX_CHANNELS, _MAX_WIDTH = 255, 2**20
 """Heads and their channels: as many as a byte can tell apart. Width: so that no product of sizes overflows."""
 _DTYPES = {"F32": torch.float32, "I64": torch.int64}
@@ -174,7 +175,9 @@ def _read_description(path: Path) -> _Description:
 
 def _parts(model: IncrementalDeepLab) -> dict[str, nn.Module]:
     heads = {f"head_{index}": head for index, head in enumerate(model.heads)}
-    body = {"backbone": model.backbone, "aspp": model.aspp} | ({"low": model.low} if model.architecture.is_plus else {})
+    body = {"backbone": model.backbone, "aspp": model.aspp}
+    if model.architecture.is_plus:
+        body["low_level"] = model.low_level
     return {"backbone": nn.ModuleDict(body), **heads}
 
 

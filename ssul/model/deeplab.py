@@ -50,11 +50,11 @@ class Features(NamedTuple):
 
     Attributes:
         aspp: float (B, width, h, w).
-        low: float (B, 48, h', w'), early features at their finer resolution; None but with V3+.
+        low_level: float (B, 48, h', w'), early features at their finer resolution; None but with V3+.
     """
 
     aspp: Tensor
-    low: Tensor | None
+    low_level: Tensor | None
 
 
 class IncrementalDeepLab(nn.Module):
@@ -79,7 +79,7 @@ class IncrementalDeepLab(nn.Module):
         rates = RATES[architecture.output_stride]
         self.aspp = ASPP(channels, architecture.width, rates, separable=architecture.separable)
         if architecture.is_plus:
-            self.low = nn.Sequential(
+            self.low_level = nn.Sequential(
                 nn.Conv2d(low_level_channels(architecture.backbone), LOW_LEVEL_WIDTH, 1, bias=False),
                 nn.BatchNorm2d(LOW_LEVEL_WIDTH),
                 nn.ReLU(inplace=True),
@@ -98,11 +98,11 @@ class IncrementalDeepLab(nn.Module):
         if not self.architecture.is_plus:
             return Features(self.aspp(self.backbone(images)), None)
         stages = forward_stages(self.architecture.backbone, self.backbone, images)
-        return Features(self.aspp(stages.last), self.low(stages.low))
+        return Features(self.aspp(stages.output), self.low_level(stages.low_level))
 
     def apply_dropout(self, features: Features) -> Features:
         """The features with dropout, which acts on the aspp alone; as they are in evaluation mode."""
-        return Features(self.dropout(features.aspp), features.low)
+        return Features(self.dropout(features.aspp), features.low_level)
 
     def classify(self, features: Features, heads: Collection[int] | None = None) -> Tensor:
         """Logits at the resolution of the features (B, K, h, w), of all heads or of the named ones, ascending."""
@@ -121,8 +121,8 @@ class IncrementalDeepLab(nn.Module):
     def forward_intermediates(self, images: Tensor) -> "Intermediates":
         """The logits and what lies on the way to them, for distillation."""
         stages = forward_stages(self.architecture.backbone, self.backbone, images)
-        low = self.low(stages.low) if self.architecture.is_plus else None
-        features = Features(self.aspp(stages.last), low)
+        low_level = self.low_level(stages.low_level) if self.architecture.is_plus else None
+        features = Features(self.aspp(stages.output), low_level)
         return Intermediates([*stages.before_activation, features.aspp], self.classify(self.apply_dropout(features)))
 
     def grow(self, classes: int) -> None:
@@ -196,7 +196,7 @@ class IncrementalDeepLab(nn.Module):
     @property
     def _body(self) -> tuple[nn.Module, ...]:
         """All but the heads, the backbone first."""
-        return (self.backbone, self.aspp, self.low) if self.architecture.is_plus else (self.backbone, self.aspp)
+        return (self.backbone, self.aspp, self.low_level) if self.architecture.is_plus else (self.backbone, self.aspp)
 
     def _new_head(self, classes: int) -> Head:
         made = self.architecture
@@ -223,11 +223,11 @@ class Intermediates(NamedTuple):
 
 def head_input(features: Features) -> Tensor:
     """One tensor of the features: with V3+ early ones first, the aspp's brought to their resolution."""
-    if features.low is None:
+    if features.low_level is None:
         return features.aspp
-    size = features.low.shape[-2:]
+    size = features.low_level.shape[-2:]
     aspp = functional.interpolate(features.aspp, size=size, mode="bilinear", align_corners=False)
-    return torch.cat([features.low, aspp], dim=1)
+    return torch.cat([features.low_level, aspp], dim=1)
 
 
 def upsample(logits: Tensor, images: Tensor) -> Tensor:

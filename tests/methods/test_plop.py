@@ -362,7 +362,7 @@ def layers_and_logits(model: IncrementalDeepLab, images: Tensor) -> tuple[list[T
         x = before.relu()
         low = x if low is None else low
     aspp = model.aspp(x)
-    seen = head_input(Features(aspp, model.low(low) if model.architecture.is_plus else None))
+    seen = head_input(Features(aspp, model.low_level(low) if model.architecture.is_plus else None))
     return [*layers, aspp], torch.cat([head(seen) for head in model.heads], dim=1)
 
 

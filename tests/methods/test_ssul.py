@@ -147,7 +147,7 @@ def textbook_step(
         early = stem_and_first_stage(images)
         aspp = dropout(student.aspp(others(early)))
         aspp = functional.interpolate(aspp, size=early.shape[-2:], mode="bilinear", align_corners=False)
-        features = torch.cat([student.low(early), aspp], dim=1)
+        features = torch.cat([student.low_level(early), aspp], dim=1)
     else:
         features = dropout(student.aspp(student.backbone(images)))
     logits = torch.cat([head(features) for head in student.heads], dim=1)
@@ -437,9 +437,9 @@ def test_in_v3_plus_the_student_drops_out_the_pyramid_alone_and_the_teacher_noth
     monkeypatch.setattr(IncrementalDeepLab, "classify", score)
     prepared(SSUL, model, **{**ON, "freeze": freeze})(images, target)
     (features,) = scored
-    assert features.low is not None
+    assert features.low_level is not None
     assert (features.aspp == 0).float().mean() > 0.8
-    assert (features.low == 0).float().mean() < 0.8
+    assert (features.low_level == 0).float().mean() < 0.8
     with torch.no_grad():
         assert torch.equal(completed[0], add_pseudo_labels(SSUL, target, past(images), 0.7))
 

@@ -147,14 +147,14 @@ def test_stages_end_in_the_trunks_own_output_and_leave_no_trace(name: str, outpu
         before = backbone(images)
         stages = forward_stages(name, backbone, images)
         again, after = forward_stages(name, backbone, images), backbone(images)
-    assert torch.equal(stages.last, before)
+    assert torch.equal(stages.output, before)
     assert torch.equal(after, before)
-    assert torch.equal(again.last, before)
+    assert torch.equal(again.output, before)
     assert hooks(backbone) == 0
     strides = {8: (4, 8, 8, 8), 16: (4, 8, 16, 16)}[output_stride]
     sides = [tuple(layer.shape[-2:]) for layer in stages.before_activation]
     assert sides == [(-(-65 // stride), -(-49 // stride)) for stride in strides]
-    assert stages.low.shape == (2, low_level_channels(name), 17, 13)
+    assert stages.low_level.shape == (2, low_level_channels(name), 17, 13)
     assert stages.before_activation[-1].shape[1] == backbone_channels(name)
 
 
@@ -165,8 +165,8 @@ def test_before_its_activation_a_residual_stage_is_what_its_relu_takes(name: str
         stages = forward_stages(name, backbone, pictures())
     for layer in stages.before_activation:
         assert (layer < 0).float().mean() > 0.05
-    assert torch.equal(stages.before_activation[0].relu(), stages.low)
-    assert torch.equal(stages.before_activation[-1].relu(), stages.last)
+    assert torch.equal(stages.before_activation[0].relu(), stages.low_level)
+    assert torch.equal(stages.before_activation[-1].relu(), stages.output)
 
 
 def test_mobilenets_stages_end_linearly_with_the_named_features(mobilenet: models.MobileNetV2) -> None:
@@ -178,15 +178,15 @@ def test_mobilenets_stages_end_linearly_with_the_named_features(mobilenet: model
         outputs = [x := block(x) for block in backbone.children()]
     for layer, place in zip(stages.before_activation, (3, 6, 13, 17), strict=True):
         assert torch.equal(layer, outputs[place])
-    assert stages.low is stages.before_activation[0]
-    assert (stages.last < 0).any()
+    assert stages.low_level is stages.before_activation[0]
+    assert (stages.output < 0).any()
 
 
 def test_stages_learn_through_the_layers_that_are_looked_at() -> None:
     """Nothing is changed in place between what is kept and what goes on."""
     backbone = lively("resnet50").train()
     stages = forward_stages("resnet50", backbone, torch.randn(2, 3, 33, 33))
-    (sum(layer.square().mean() for layer in stages.before_activation) + stages.last.mean()).backward()
+    (sum(layer.square().mean() for layer in stages.before_activation) + stages.output.mean()).backward()
     assert all(parameter.grad is not None for parameter in backbone.parameters())
 
 

@@ -242,13 +242,16 @@ def test_a_description_that_is_none_is_refused_by_name(saved: Path, content: byt
         load_checkpoint(saved)
 
 
+FORMAT_1 = {"backbone": "trunk", "low_level": "low", "classifier": "score"}
+
+
 def as_format_1(folder: Path) -> None:
-    """Renames what format 1 called otherwise."""
+    """Gives a checkpoint the names of format 1."""
     (folder / "backbone.safetensors").rename(folder / "trunk.safetensors")
     for path in folder.glob("*.safetensors"):
         state = load_file(path)
         save_file(
-            {re.sub("^backbone", "trunk", re.sub("^classifier", "score", key)): t for key, t in state.items()}, path
+            {re.sub(r"^\w+", lambda word: FORMAT_1.get(word[0], word[0]), key): state[key] for key in state}, path
         )
     content = json.loads((folder / "model.json").read_text())
     content["format"] = 1
@@ -257,10 +260,14 @@ def as_format_1(folder: Path) -> None:
     (folder / "model.json").write_text(json.dumps(content))
 
 
-def test_format_1_whose_backbone_was_called_trunk_is_read_to_the_bit(saved: Path) -> None:
-    expected, meaning = load_checkpoint(saved)
-    as_format_1(saved)
-    found, same = load_checkpoint(saved)
+@pytest.mark.parametrize(("head", "renamed"), [("deeplabv3", {"trunk"}), ("deeplabv3plus", {"trunk", "low"})])
+def test_format_1_with_its_other_names_is_read_to_the_bit(tmp_path: Path, head: str, renamed: set[str]) -> None:
+    folder = tmp_path / "step_0"
+    save_checkpoint(folder, IncrementalDeepLab(Architecture("small", head, 8, 16), (1, 1, 3)), MEANING)
+    expected, meaning = load_checkpoint(folder)
+    as_format_1(folder)
+    assert {key.partition(".")[0] for key in load_file(folder / "trunk.safetensors")} == {"aspp", *renamed}
+    found, same = load_checkpoint(folder)
     assert same == meaning
     assert found.architecture == expected.architecture
     assert all(

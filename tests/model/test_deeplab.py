@@ -271,11 +271,11 @@ def test_every_architecture_gives_logits_of_the_size_of_odd_images(
     assert len(intermediates.layers) == 5
     assert torch.equal(intermediates.layers[-1], features.aspp)
     if head == "deeplabv3plus":
-        assert features.low is not None
-        assert features.low.shape == (1, 48, 17, 13)
+        assert features.low_level is not None
+        assert features.low_level.shape == (1, 48, 17, 13)
         assert intermediates.logits.shape == (1, 5, 17, 13)
     else:
-        assert features.low is None
+        assert features.low_level is None
         assert intermediates.logits.shape == (1, 5, *sides)
 
 
@@ -300,10 +300,10 @@ def test_insides_and_coarse_logits_are_the_networks_own(architecture: Architectu
 def test_with_v3_plus_the_heads_see_early_features_first_and_the_pyramids_at_their_resolution(images: Tensor) -> None:
     torch.manual_seed(0)
     features = IncrementalDeepLab(PLUS, (1, 1)).eval().features(images)
-    assert features.low is not None
+    assert features.low_level is not None
     seen = head_input(features)
-    assert torch.equal(seen[:, :48], features.low)
-    size = features.low.shape[-2:]
+    assert torch.equal(seen[:, :48], features.low_level)
+    size = features.low_level.shape[-2:]
     expected = functional.interpolate(features.aspp, size=size, mode="bilinear", align_corners=False)
     assert torch.equal(seen[:, 48:], expected)
 
@@ -313,7 +313,7 @@ def test_dropout_acts_on_the_pyramid_alone(images: Tensor) -> None:
     features = model.features(images)
     model.train()
     apply_dropout = model.apply_dropout(features)
-    assert apply_dropout.low is features.low
+    assert apply_dropout.low_level is features.low_level
     assert not torch.equal(apply_dropout.aspp, features.aspp)
     kept = apply_dropout.aspp != 0
     torch.testing.assert_close(apply_dropout.aspp[kept], features.aspp[kept] / 0.9)
@@ -335,7 +335,7 @@ def test_with_v3_plus_freezing_covers_the_early_features(images: Tensor) -> None
     assert torch.equal(model.eval()(images)[:, :5], before)
     model.freeze_past((0, 1, 3))
     model.train()
-    assert not any(module.training for module in model.low.modules())
+    assert not any(module.training for module in model.low_level.modules())
     assert tensors_changed_by_learning(model, images) == convolutions((0, 1, 3)) | norms((0, 1, 3))
 
 
@@ -343,7 +343,7 @@ def test_with_v3_plus_the_early_features_learn_at_the_heads_rate() -> None:
     model = IncrementalDeepLab(PLUS, (1, 1, 3))
     groups = model.parameter_groups(0.5, backbone_ratio=0.1, low_lr_head=1, low_lr_ratio=0.01)
     grouped = names_by_group(model, groups)
-    assert {name.split(".")[0] for name in grouped["heads"]} == {"aspp", "low", "heads"}
+    assert {name.split(".")[0] for name in grouped["heads"]} == {"aspp", "low_level", "heads"}
     flat = [name for names in grouped.values() for name in names]
     assert sorted(flat) == sorted(name for name, _ in model.named_parameters())
 
