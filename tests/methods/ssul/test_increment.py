@@ -373,7 +373,7 @@ def test_the_learning_heads_are_the_first_two_and_the_newest_or_without_unknown_
 # ---- the teacher ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])
+@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "unfrozen"])
 def test_the_teacher_is_the_network_of_the_step_before_in_evaluation(completed: list[Tensor], freeze: bool) -> None:
     images, target = batch(SSUL)
     model = network(SSUL)
@@ -385,7 +385,7 @@ def test_the_teacher_is_the_network_of_the_step_before_in_evaluation(completed: 
 
 
 @pytest.mark.parametrize("freeze_norm", [True, False])
-@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])
+@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "unfrozen"])
 def test_the_teacher_stays_what_it_was_while_the_student_learns(
     completed: list[Tensor], freeze: bool, freeze_norm: bool
 ) -> None:
@@ -399,7 +399,7 @@ def test_the_teacher_stays_what_it_was_while_the_student_learns(
     assert all(torch.equal(later, completed[0]) for later in completed[1:])
 
 
-@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])
+@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "unfrozen"])
 def test_the_student_drops_out_and_the_teacher_does_not(completed: list[Tensor], freeze: bool) -> None:
     images, target = batch(SSUL)
     model = network(SSUL)
@@ -410,7 +410,7 @@ def test_the_student_drops_out_and_the_teacher_does_not(completed: list[Tensor],
     assert torch.equal(completed[0], completed[1])
 
 
-@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])
+@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "unfrozen"])
 def test_the_teacher_is_no_part_of_what_is_optimised_or_saved(freeze: bool) -> None:
     objective = prepared(SSUL, **{**ON, "freeze": freeze})
     assert isinstance(objective, FrozenIncrement if freeze else PseudoLabelIncrement)
@@ -418,8 +418,8 @@ def test_the_teacher_is_no_part_of_what_is_optimised_or_saved(freeze: bool) -> N
     assert {name.removeprefix("model.") for name in objective.state_dict()} == set(objective.model.state_dict())
 
 
-@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])
-def test_in_v3_plus_the_student_drops_out_the_pyramid_alone_and_the_teacher_nothing(
+@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "unfrozen"])
+def test_in_v3_plus_the_student_drops_out_the_aspp_alone_and_the_teacher_nothing(
     completed: list[Tensor], monkeypatch: pytest.MonkeyPatch, freeze: bool
 ) -> None:
     images, target = batch(SSUL)
@@ -444,7 +444,7 @@ def test_in_v3_plus_the_student_drops_out_the_pyramid_alone_and_the_teacher_noth
         assert torch.equal(completed[0], add_pseudo_labels(SSUL, target, past(images), 0.7))
 
 
-@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])
+@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "unfrozen"])
 def test_focal_loss_is_taken_over_all_channels_of_the_completed_target(completed: list[Tensor], freeze: bool) -> None:
     images, target = batch(SOFTMAX, torch.float64)
     objective = prepared(SOFTMAX, network(SOFTMAX, torch.float64), **{**ON, "freeze": freeze, "loss": "focal"})

@@ -43,7 +43,7 @@ OFF: dict[str, Any] = {
     "weight_transfer": False,
 }
 Trained = Callable[..., IncrementalDeepLab]
-ShapesParams = Callable[..., tuple[Tensor, Tensor]]
+Draw = Callable[..., tuple[Tensor, Tensor]]
 
 
 def method_of(name: str, **changes: Any) -> MethodParams:
@@ -120,7 +120,7 @@ def test_the_settings_of_plop_reach_it_and_grow_with_the_classes(trained: Traine
 @pytest.mark.parametrize("frozen", [True, False], ids=["norms frozen", "norms adapt"])
 @pytest.mark.parametrize("name", ["finetune", "mib", "plop", "ssul"])
 def test_norms_neither_adapt_nor_learn_where_a_method_freezes_them(
-    trained: Trained, drawn: ShapesParams, name: str, frozen: bool
+    trained: Trained, drawn: Draw, name: str, frozen: bool
 ) -> None:
     method = method_of(name, freeze=False, freeze_norm=frozen)
     objective = prepared(method, trained(labels_of(method)))
@@ -149,7 +149,7 @@ def test_norms_neither_adapt_nor_learn_where_a_method_freezes_them(
     ids=str,
 )
 def test_each_part_of_ssul_can_be_turned_off_alone(
-    trained: Trained, drawn: ShapesParams, changes: dict[str, Any], kind: type[Objective]
+    trained: Trained, drawn: Draw, changes: dict[str, Any], kind: type[Objective]
 ) -> None:
     method = method_of("ssul", **changes)
     old = labels_of(method)
@@ -186,7 +186,7 @@ def test_each_part_of_ssul_can_be_turned_off_alone(
     assert learned == may_learn
 
 
-def test_ssul_with_everything_off_is_fine_tuning_step_for_step(trained: Trained, drawn: ShapesParams) -> None:
+def test_ssul_with_everything_off_is_fine_tuning_step_for_step(trained: Trained, drawn: Draw) -> None:
     told: list[list[float]] = []
     states: list[dict[str, Tensor]] = []
     for method in (method_of("finetune"), method_of("ssul", **OFF)):
