@@ -215,11 +215,11 @@ def test_a_missing_part_is_refused_by_name(saved: Path, name: str) -> None:
         load_checkpoint(saved)
 
 
-@pytest.mark.parametrize("length", [0, 5, 100, -1])
-@pytest.mark.parametrize("name", ["backbone.safetensors", "head_1.safetensors"])
-def test_a_truncated_part_is_refused_by_name(saved: Path, name: str, length: int) -> None:
-    (saved / name).write_bytes((saved / name).read_bytes()[:length])
-    with pytest.raises(UserError, match=name):
+@pytest.mark.parametrize("length", [0, 100, -1])
+def test_a_truncated_part_is_refused_by_name(saved: Path, length: int) -> None:
+    path = saved / "head_1.safetensors"
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(UserError, match=path.name):
         load_checkpoint(saved)
 
 
