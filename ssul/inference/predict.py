@@ -14,7 +14,7 @@ from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab, upsample
 
 _AT_ONCE_ON_CPU, _AT_ONCE = 8, 32
-"""How many classes are up-sampled together: on a CPU what its caches hold, elsewhere what keeps a device busy."""
+"""The number of classes that are upsampled together: on a CPU to fit its caches, elsewhere to keep the device busy."""
 _ROUNDING = 16
 """Units in the last place by which an interpolated value may lie outside the four that it is made of; some to spare."""
 
@@ -65,13 +65,13 @@ def predict(labels: LabelSpace, low_res: Tensor, images: Tensor) -> Tensor:
     Args:
         labels: the meaning of the channels.
         low_res: float (B, K, h, w), logits at any resolution, K = labels.num_channels.
-        images: (B, 3, H, W), of the size that is wanted.
+        images: (B, 3, H, W), of the wanted size.
 
     Returns:
         uint8 (B, H, W): class indices.
     """
     first = labels.first_class_channel
-    low_res = low_res.float().contiguous()  # not channels last: a channel is looked at alone
+    low_res = low_res.float().contiguous()  # not channels last, because channels are read one by one
     front = upsample(low_res[:, :first], images)
     best = torch.full_like(front[:, 0], -torch.inf)
     rank = torch.zeros_like(best, dtype=torch.uint8)  # of the class that is best so far, among those that can win
@@ -89,11 +89,11 @@ def predict(labels: LabelSpace, low_res: Tensor, images: Tensor) -> Tensor:
 
 
 def possible_winners(low_res: Tensor) -> Tensor:
-    """The channels whose up-sampled logit can be the greatest of all somewhere; the others need no up-sampling.
+    """The channels whose upsampled logit can be the greatest of all somewhere; the others need no upsampling.
 
     A bilinear value lies between the least and the greatest of the four values around it. So a channel that stays
-    everywhere below what some other channel reaches at least can win nowhere. On photographs that leaves a few of many
-    classes, and costs a look at the low-resolution logits.
+    everywhere below the least value of some other channel can win nowhere. On photographs a few of many classes are
+    left, at the cost of one pass over the low-resolution logits.
 
     Args:
         low_res: float (B, K, h, w).
@@ -108,6 +108,6 @@ def possible_winners(low_res: Tensor) -> Tensor:
 
 
 def _of_cells(low_res: Tensor, choose: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """What is chosen of the four corners of each cell: (B, K, h, w) -> (B, K, h-1, w-1), but no side below 1."""
+    """The chosen value of the four corners of each cell: (B, K, h, w) -> (B, K, h-1, w-1), but no side below 1."""
     across = choose(low_res[..., 1:], low_res[..., :-1]) if low_res.shape[-1] > 1 else low_res
     return choose(across[..., 1:, :], across[..., :-1, :]) if across.shape[-2] > 1 else across

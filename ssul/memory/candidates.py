@@ -1,4 +1,4 @@
-"""Which classes the candidates for the exemplar memory show, as far as is known after a step."""
+"""The classes in the candidates for the exemplar memory, as far as they are known after a step."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ from ssul.model.deeplab import IncrementalDeepLab, upsample
 def with_annotated_classes(
     candidates: Sequence[Exemplar], present: Mapping[str, Sequence[int]], groups: Sequence[Sequence[int]]
 ) -> list[Exemplar]:
-    """Candidates with the classes that are annotated in them and that their mask shows."""
+    """Adds to each candidate the annotated classes that its mask shows."""
     return [
         replace(row, classes=tuple(sorted(set(row.annotated(groups)) & set(present[row.id])))) for row in candidates
     ]
@@ -32,12 +32,12 @@ def with_pseudo_classes(
     fabric: Fabric,
     threshold: float,
 ) -> Iterator[Exemplar]:
-    """Adds to each candidate the classes that the network is sure of where nothing is annotated.
+    """Adds to each candidate the classes of which the network is sure where nothing is annotated.
 
     Args:
         candidates: with their annotated classes.
-        model, labels: the network after the step before, and the meaning of its channels.
-        dataset: where the pictures are.
+        model, labels: the network after the previous step, and the meaning of its channels.
+        dataset: of the images.
         fabric: device and precision.
         threshold: as for the pseudo-labels of training.
     """

@@ -1,15 +1,15 @@
 """Checkpoints: folders that describe themselves and hold no code.
 
-    model.json           format, architecture, head sizes, what the channels mean, and a digest of each other part
-    backbone.safetensors    backbone and aspp, and with V3+ the projection of early features
-    head_0.safetensors   one file a head
-    training.json        how it was learned, for a person to look at; a checkpoint is one without it
+    model.json            format, architecture, head sizes, the meaning of the channels, and a digest of each other part
+    backbone.safetensors  backbone and ASPP, and with V3+ the projection of early features
+    head_0.safetensors    one file for each head
+    training.json         how it was trained, for people; it may be missing
 
 The bytes of the weights depend on them alone, so that a part that did not change keeps its hash and is stored once.
 
-Opening one believes nothing: what `model.json` describes is built without memory first and compared with the headers of
-the weights, so that no description makes this process ask for more memory than the files have bytes. The digests tell
-parts that were swapped or come from another checkpoint, which may well have the right shapes.
+Loading trusts nothing. The network that `model.json` describes is first built without memory and compared with the
+headers of the weights, so that no description makes this process ask for more memory than the files have bytes. The
+digests reveal parts that were swapped or come from another checkpoint, because those may well have the right shapes.
 """
 
 import hashlib
@@ -37,9 +37,9 @@ FORMAT = 2
 a head's last layer."""
 _RENAMED_SINCE_1 = {"trunk": "backbone", "low": "low_level", "score": "classifier"}
 _MAX_CHANNELS, _MAX_WIDTH = 255, 2**20
-"""Heads and their channels: as many as a byte can tell apart. Width: so that no product of sizes overflows."""
+"""Heads and their channels: as many as a byte can distinguish. Width: so that no product of sizes overflows."""
 _DTYPES = {"F32": torch.float32, "I64": torch.int64}
-"""Those of a network's tensors, by the names that safetensors has for them."""
+"""The types of a network's tensors, by their names in safetensors."""
 
 
 def save_checkpoint(
@@ -50,8 +50,8 @@ def save_checkpoint(
     Args:
         folder: its place; what is there is replaced.
         model: the network.
-        meaning: JSON that says what the channels mean; this module does not look into it.
-        training: JSON that says how it was learned, likewise; None if that is not known.
+        meaning: JSON, the meaning of the channels; this module does not read it.
+        training: JSON, how it was trained, likewise; None if that is not known.
     """
     description = {
         "format": FORMAT,
@@ -69,15 +69,15 @@ def save_checkpoint(
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], notes: str | None = None) -> None:
-    """Writes tensors, wherever they are and however they are laid out.
+    """Writes tensors of any device and memory layout as a safetensors file.
 
     Args:
         path: the file.
         tensors: by name.
-        notes: a text that `safe_open` finds as `metadata()["notes"]`; with none the bytes depend on the tensors alone.
+        notes: a text, `metadata()["notes"]` of `safe_open`; with None the bytes depend on the tensors alone.
 
     Raises:
-        OSError: if the disk does not take them, with its number; a part may have been written.
+        OSError: if the disk refuses them, with its number; a part may have been written.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
@@ -90,7 +90,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], notes: str | None = 
 
 
 def read_training(folder: Path) -> dict[str, Any] | None:
-    """How a checkpoint was learned, as `save_checkpoint` was told; None if it was not told.
+    """How a checkpoint was trained, as given to `save_checkpoint`; None if that is not known.
 
     Raises:
         UserError: if it cannot be read.
@@ -99,22 +99,22 @@ def read_training(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     way_out = "delete it, which changes no result"
-    told: dict[str, Any] = read_json(path, dict[str, Any], what="the training curve", way_out=way_out)
-    return told
+    training: dict[str, Any] = read_json(path, dict[str, Any], what="the training curve", way_out=way_out)
+    return training
 
 
 def load_checkpoint(folder: Path) -> tuple[IncrementalDeepLab, dict[str, Any]]:
-    """Opens a checkpoint folder: the network, on the CPU in evaluation mode, and what its channels mean.
+    """Opens a checkpoint folder: the network, on the CPU in evaluation mode, and the meaning of its channels.
 
     Raises:
-        UserError: if it is missing, incomplete, or does not fit what it says of itself.
+        UserError: if it is missing, incomplete, or does not fit its own description.
     """
     path = folder / "model.json"
     if not path.exists():
         raise UserError(f"the checkpoint {folder} is missing: train the step before with `dvc repro`")
     described = _read_description(path)
     try:
-        with torch.device("meta"):  # no memory, whatever sizes are told
+        with torch.device("meta"):  # no memory, whatever the sizes
             model = IncrementalDeepLab(Architecture(**asdict(described.architecture)), described.head_sizes)
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise UserError(f"{path} does not describe a checkpoint ({type(error).__name__}: {error})") from None
@@ -155,8 +155,8 @@ class _Description:
 
 
 def _read_description(path: Path) -> _Description:
-    told = {"what": "the description of a checkpoint", "way_out": "bring the folder whole from where it was made"}
-    content = read_json(path, dict[str, Any], **told)
+    context = {"what": "the description of a checkpoint", "way_out": "bring the folder whole from where it was made"}
+    content = read_json(path, dict[str, Any], **context)
     if "format" in content and (content["format"] not in (1, FORMAT) or content["format"] is True):
         raise UserError(
             f"the checkpoint {path.parent} has format {str(content['format'])[:40]}, this version reads 1 and {FORMAT}"
@@ -166,11 +166,11 @@ def _read_description(path: Path) -> _Description:
         content["architecture"] = network = {_RENAMED_SINCE_1.get(key, key): value for key, value in network.items()}
     foreign = content.keys() - {one.name for one in fields(_Description)}
     foreign |= network.keys() - {one.name for one in fields(_Architecture)} if isinstance(network, dict) else set()
-    check_consistent(path, {f"nobody knows {', '.join(sorted(foreign))[:200]}": bool(foreign)}, **told)
+    check_consistent(path, {f"unknown: {', '.join(sorted(foreign))[:200]}": bool(foreign)}, **context)
     try:
         return parse_json(json.dumps(content).encode(), _Description)
     except ValueError as error:
-        raise UserError(f"{told['what']} {path} is damaged ({error}): {told['way_out']}") from None
+        raise UserError(f"{context['what']} {path} is damaged ({error}): {context['way_out']}") from None
 
 
 def _parts(model: IncrementalDeepLab) -> dict[str, nn.Module]:
@@ -195,8 +195,8 @@ def _check_tensors(path: Path, part: nn.Module, digests: Mapping[str, str], rena
     lost, foreign = sorted(expected.keys() - shapes.keys()), sorted(shapes.keys() - expected.keys())
     other = sorted(key for key in expected.keys() & shapes.keys() if expected[key] != shapes[key])
     if lost or foreign or other:
-        told = [(lost, "missing"), (foreign, "left over"), (other, "of another shape or type")]
-        words = [f"{len(keys)} tensors are {what} ({', '.join(keys[:3])[:200]}, ...)" for keys, what in told if keys]
+        groups = [(lost, "missing"), (foreign, "left over"), (other, "of another shape or type")]
+        words = [f"{len(keys)} tensors are {what} ({', '.join(keys[:3])[:200]}, ...)" for keys, what in groups if keys]
         raise _corrupt(path, "; ".join(words))
     if digests.get(path.name) != _digest(path):
         raise UserError(

@@ -196,7 +196,7 @@ def set_width(width: Any) -> Callable[[dict[str, Any]], object]:
         (lambda content: content.update(head_sizes=[1, 1, 255, 1]), "head_2.*another shape"),
         (lambda content: content.update(format=True), "format"),
         (lambda content: content.update(meaning=[]), "meaning"),
-        (lambda content: content.update(colour=1), "nobody knows colour"),
+        (lambda content: content.update(colour=1), "unknown: colour"),
         (lambda content: content["architecture"].update(separable="no"), "architecture.separable"),
         (lambda content: content["architecture"].update(backbone="resnet101"), r"backbone\.safetensors"),
         (lambda content: content["architecture"].update(backbone="__init__"), "architecture.backbone"),
@@ -251,7 +251,7 @@ def test_what_was_learned_is_read_with_its_meaning(saved: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (set_meaning(labels={**LABELS, "groups": [[4, 2, 3]]}), "heads of .* but its label space is of"),
+        (set_meaning(labels={**LABELS, "groups": [[4, 2, 3]]}), "heads of .* but its label space has"),
         (set_meaning(labels={**LABELS, "groups": [[4, 2], [3, 1]]}), "heads of"),
         (set_meaning(labels={**LABELS, "unknown": False}), "heads of"),
         (set_meaning(labels={**LABELS, "unknown": 1}), "label space is not valid"),

@@ -125,7 +125,7 @@ def test_an_archive_that_only_pytorch_can_open_is_refused(tmp_path: Path) -> Non
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.pth")
-    with pytest.raises(TorchFileError, match="no regular file"):
+    with pytest.raises(TorchFileError, match="not a regular file"):
         read_tensors(tmp_path / "a.pth")
 
 

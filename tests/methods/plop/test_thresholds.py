@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssul.methods.plop.thresholds import (
-    _Histogram,
-    _Medians,
+    ExactMedians,
+    PublishedMedians,
     normalised_entropy,
     published_entropy,
     published_median,
@@ -50,7 +50,7 @@ entropies = st.one_of(
 
 @given(st.lists(st.lists(st.tuples(entropies, st.integers(0, 1)), max_size=12), max_size=4))
 def test_medians_are_torchs_to_the_bit_however_the_values_come(parts: list[list[tuple[float, int]]]) -> None:
-    tally = _Medians(3)
+    tally = ExactMedians(3)
     for _ in range(tally.passes):
         for part in parts:
             values = torch.tensor([value for value, _ in part], dtype=torch.float32)
@@ -65,7 +65,7 @@ def test_medians_are_torchs_to_the_bit_however_the_values_come(parts: list[list[
 @pytest.mark.parametrize("count", [1, 2, 9999, 10000])
 def test_medians_of_many_values_that_share_their_upper_bits_are_exact(count: int) -> None:
     values = 0.7 + 1e-4 * torch.rand(count, generator=torch.Generator().manual_seed(count))
-    tally = _Medians(2)
+    tally = ExactMedians(2)
     for _ in range(tally.passes):
         tally.add(values, torch.ones(count, dtype=torch.int64))
         tally.next_pass()
@@ -98,7 +98,7 @@ def test_published_medians_by_hand(filled: dict[int, int], threshold: float) -> 
 
 
 def test_the_histogram_counts_values_in_bins_of_a_hundredth() -> None:
-    tally = _Histogram(3)
+    tally = PublishedMedians(3)
     tally.add(torch.tensor([0.0, 0.0099, 0.5, 0.999, 1.0]), torch.tensor([0, 0, 0, 2, 2]))
     tally.add(torch.tensor([0.5]), torch.tensor([0]))
     tally.next_pass()
