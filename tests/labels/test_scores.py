@@ -147,7 +147,7 @@ def test_a_prediction_is_the_arg_max_of_the_folded_scores(labels: LabelSpace, se
     assert torch.equal(predict(labels, logits)[decided].long(), scores.argmax(dim=1)[decided])
 
 
-def test_classes_whose_scores_are_rounded_to_one_are_still_told_apart() -> None:
+def test_classes_whose_scores_are_rounded_to_one_still_differ() -> None:
     assert predict(BASE, pixels([-50.0, -50.0, 30.0, 40.0])).flatten().tolist() == [2]
 
 

@@ -115,7 +115,7 @@ def test_a_mask_of_up_to_253_classes_survives_encoding_and_decoding(
 
 
 @pytest.mark.parametrize("unknown", [True, False])
-def test_253_classes_are_all_told_apart_from_void(unknown: bool) -> None:
+def test_253_classes_all_differ_from_void(unknown: bool) -> None:
     labels = LabelSpace((tuple(range(1, 151)), tuple(range(151, 254))), unknown, "sigmoid")
     mask = torch.arange(256, dtype=torch.uint8)[None]
     target = labels.encode(mask, torch.zeros_like(mask), labels.classes)

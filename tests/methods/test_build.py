@@ -187,7 +187,7 @@ def test_each_part_of_ssul_can_be_turned_off_alone(
 
 
 def test_ssul_with_everything_off_is_fine_tuning_step_for_step(trained: Trained, drawn: Draw) -> None:
-    told: list[list[float]] = []
+    losses: list[list[float]] = []
     states: list[dict[str, Tensor]] = []
     for method in (method_of("finetune"), method_of("ssul", **OFF)):
         model = trained(labels_of(method), dtype=torch.float32).train()
@@ -198,11 +198,11 @@ def test_ssul_with_everything_off_is_fine_tuning_step_for_step(trained: Trained,
             for images, target in (drawn(0, 4, 5, dtype=torch.float32, seed=seed) for seed in range(4))
         ]
         torch.manual_seed(3)  # of the dropout
-        told.append([state.loss for state in run(objective, batches, groups)])
+        losses.append([state.loss for state in run(objective, batches, groups)])
         states.append(model.state_dict())
-    assert len(told[0]) == 4
-    assert len(set(told[0])) == 4
-    assert told[0] == told[1]
+    assert len(losses[0]) == 4
+    assert len(set(losses[0])) == 4
+    assert losses[0] == losses[1]
     assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
 
 
@@ -257,8 +257,8 @@ def test_every_method_learns_with_memory(trained: Trained, dataset: Segmentation
         pass
     before = {key: tensor.clone() for key, tensor in model.heads[-1].state_dict().items()}
     groups = model.parameter_groups(0.05, backbone_ratio=0.1, low_lr_head=None, low_lr_ratio=1.0)
-    told = run(objective, batches, groups)
-    assert len(told) == 2
-    assert all(np.isfinite(state.loss) for state in told)
+    progress = run(objective, batches, groups)
+    assert len(progress) == 2
+    assert all(np.isfinite(state.loss) for state in progress)
     assert not torch.equal(model.heads[-1].state_dict()["classifier.weight"], before["classifier.weight"])
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())

@@ -18,7 +18,7 @@ REAL_WEIGHTS = Path(__file__).parents[3] / "shared" / "weights" / "mobilenet_v2_
 BACKBONES = ["small", "mobilenet_v2", "resnet50", pytest.param("resnet101", marks=pytest.mark.slow)]
 
 
-def pictures(side: int = 64) -> Tensor:
+def some_images(side: int = 64) -> Tensor:
     return torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(1))
 
 
@@ -86,7 +86,7 @@ def test_mobilenet_is_torchvisions_bit_for_bit_up_to_the_block_that_no_longer_st
     backbone = build_backbone("mobilenet_v2", 16, str(weights_of_mobilenet)).eval()
     assert isinstance(backbone, nn.Sequential)
     with torch.no_grad():
-        assert torch.equal(backbone[:14](pictures()), mobilenet.features[:14](pictures()))
+        assert torch.equal(backbone[:14](some_images()), mobilenet.features[:14](some_images()))
 
 
 def test_dilating_keeps_mobilenets_features_where_a_strided_network_has_them(
@@ -95,7 +95,7 @@ def test_dilating_keeps_mobilenets_features_where_a_strided_network_has_them(
     for output_stride in (8, 16):
         backbone = build_backbone("mobilenet_v2", output_stride, str(weights_of_mobilenet)).eval()
         with torch.no_grad():
-            dense, strided = backbone(pictures(64)), mobilenet.features[:-1](pictures(64))
+            dense, strided = backbone(some_images(64)), mobilenet.features[:-1](some_images(64))
         every = 32 // output_stride
         torch.testing.assert_close(dense[..., ::every, ::every], strided)
 
@@ -150,7 +150,7 @@ def test_stages_end_in_the_backbones_own_output_and_leave_no_trace(name: str, ou
 def test_before_its_activation_a_residual_stage_is_what_its_relu_takes(name: str) -> None:
     backbone = lively(name)
     with torch.no_grad():
-        stages = forward_stages(name, backbone, pictures())
+        stages = forward_stages(name, backbone, some_images())
     for layer in stages.before_activation:
         assert (layer < 0).float().mean() > 0.05
     assert torch.equal(stages.before_activation[0].relu(), stages.low_level)
@@ -161,8 +161,8 @@ def test_mobilenets_stages_end_linearly_with_the_named_features(mobilenet: model
     backbone = build_backbone("mobilenet_v2", 16).eval()
     backbone.load_state_dict(mobilenet.features[:-1].state_dict())
     with torch.no_grad():
-        stages = forward_stages("mobilenet_v2", backbone, pictures())
-        x = pictures()
+        stages = forward_stages("mobilenet_v2", backbone, some_images())
+        x = some_images()
         outputs = [x := block(x) for block in backbone.children()]
     for layer, place in zip(stages.before_activation, (3, 6, 13, 17), strict=True):
         assert torch.equal(layer, outputs[place])
@@ -290,6 +290,6 @@ def test_the_real_imagenet_weights_are_loaded() -> None:
     backbone = build_backbone("mobilenet_v2", 16, str(REAL_WEIGHTS)).eval()
     assert isinstance(backbone, nn.Sequential)
     with torch.no_grad():
-        assert torch.equal(backbone[:14](pictures()), theirs.features[:14](pictures()))
-        dense, strided = backbone(pictures()), theirs.features[:-1](pictures())
+        assert torch.equal(backbone[:14](some_images()), theirs.features[:14](some_images()))
+        dense, strided = backbone(some_images()), theirs.features[:-1](some_images())
     torch.testing.assert_close(dense[..., ::2, ::2], strided, rtol=1e-3, atol=1e-3)

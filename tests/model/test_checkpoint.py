@@ -157,25 +157,25 @@ def test_how_a_network_was_learned_is_read_back(build: Build, saved: Path) -> No
     assert read_training(saved) == TRAINING
 
 
-def test_a_checkpoint_that_was_not_told_how_it_was_learned_has_no_file_of_it(saved: Path) -> None:
+def test_a_checkpoint_without_a_training_has_no_file_of_it(saved: Path) -> None:
     assert read_training(saved) is None
     assert not (saved / "training.json").exists()
 
 
-def test_saving_again_without_telling_how_it_was_learned_leaves_no_stale_curve(build: Build, saved: Path) -> None:
+def test_saving_again_without_a_training_leaves_no_stale_curve(build: Build, saved: Path) -> None:
     save_checkpoint(saved, build(1, 1, 3), MEANING, TRAINING)
     save_checkpoint(saved, build(1, 1, 3), MEANING)
     assert read_training(saved) is None
 
 
 def test_how_a_network_was_learned_changes_no_other_file(build: Build, saved: Path, tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "told", build(1, 1, 3), MEANING, TRAINING)
-    told = hashes(tmp_path / "told")
-    del told["training.json"]
-    assert told == hashes(saved)
+    save_checkpoint(tmp_path / "with_training", build(1, 1, 3), MEANING, TRAINING)
+    found = hashes(tmp_path / "with_training")
+    del found["training.json"]
+    assert found == hashes(saved)
 
 
-def test_a_checkpoint_opens_though_what_is_told_of_its_training_is_broken(saved: Path) -> None:
+def test_a_checkpoint_opens_though_its_training_is_broken(saved: Path) -> None:
     (saved / "training.json").write_bytes(b"{")
     load_checkpoint(saved)
 

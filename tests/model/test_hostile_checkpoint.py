@@ -1,4 +1,4 @@
-"""A checkpoint of somebody else: nothing that it says is believed, no code runs, no memory is taken for claims."""
+"""A foreign checkpoint: nothing in it is trusted, no code runs, claimed sizes take no memory."""
 
 import hashlib
 import json
@@ -42,7 +42,7 @@ def describe(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def vouch(folder: Path, name: str) -> None:
-    """Notes the digest of a part as it is now, as whoever changed it would."""
+    """Notes the digest of a part as it is now, as an attacker would."""
     digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
     describe(folder, lambda content: content["digests"].update({name: digest}))
 
@@ -83,7 +83,7 @@ def test_tensors_that_were_swapped_within_a_part_are_refused(saved: Path) -> Non
 
 
 def test_a_description_without_digests_is_refused(saved: Path) -> None:
-    """Else whoever deletes them could swap two heads of one shape."""
+    """Without them two heads of one shape could be swapped."""
     describe(saved, lambda content: content.pop("digests"))
     refused(saved, r"model\.json is damaged \(digests: Field required\)")
 

@@ -181,5 +181,5 @@ def test_a_state_dict_is_tensors_by_name(content: object, is_one: bool) -> None:
         (torch.zeros(3, 3).to_sparse(), False),
     ],
 )
-def test_what_is_not_finite_or_cannot_be_told_is_not(tensor: Tensor, finite: bool) -> None:
+def test_what_is_not_finite_or_of_an_unknown_kind_is_not(tensor: Tensor, finite: bool) -> None:
     assert all_finite({"a": torch.ones(1), "b": tensor}) is finite

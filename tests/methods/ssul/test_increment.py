@@ -38,25 +38,25 @@ def network(
     """
     torch.manual_seed(11)
     model = IncrementalDeepLab(architecture, labels.head_sizes).to(dtype).train()
-    pictures, _ = batch(labels, dtype)
+    images, _ = batch(labels, dtype)
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     with torch.no_grad():
         for norm in norms:
             norm.momentum = 1.0
-        model(pictures)
+        model(images)
         for norm in norms:
             norm.momentum = 0.1
         for head in model.eval().heads:
             assert isinstance(head.classifier, nn.Conv2d)
             assert head.classifier.bias is not None
-            spread, centre = torch.std_mean(head(head_input(model.features(pictures))), dim=(0, 2, 3))
+            spread, centre = torch.std_mean(head(head_input(model.features(images))), dim=(0, 2, 3))
             head.classifier.weight *= (3 / spread)[:, None, None, None]
             head.classifier.bias.copy_((head.classifier.bias - centre) * 3 / spread)
     return model.train()
 
 
 def batch(labels: LabelSpace, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    """Pictures, and a target of the with_step label space as `encode` makes it: no old classes, some void."""
+    """Images, and a target of the grown label space as `encode` makes it: no old classes, some void."""
     generator = torch.Generator().manual_seed(2)
     images = torch.randn(3, 3, 33, 33, generator=generator).to(dtype)
     with_step = labels.with_step(NEW)
