@@ -26,6 +26,7 @@ from benchmarks.measure import Row, arguments, take_turns, tell
 from ssul.inference.confusion import ConfusionMatrix
 from ssul.inference.predict import possible_winners, predict
 from ssul.labels.ids import VOID
+from ssul.labels.scores import fold_unknown
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 
@@ -87,7 +88,7 @@ def upsampled(case: Case) -> Tensor:
 def ours(case: Case, coarse: Tensor) -> Judgement:
     """Judges coarse logits (1, K, h, w)."""
     prediction = predict(case.labels, coarse, case.image)[0]
-    return prediction, ConfusionMatrix.of(case.truth, prediction, 1 + len(case.labels.classes)).cpu().counts.numpy()
+    return prediction, ConfusionMatrix.of(case.truth, prediction, case.labels.num_classes).cpu().counts.numpy()
 
 
 def make_case(setting: Setting, *, like_photograph: bool, device: torch.device) -> Case:
@@ -169,7 +170,7 @@ def same(case: Case, judgement: Judgement, logits: Tensor) -> tuple[bool, int]:
     the textbook's of the prediction.
     """
     prediction, counts = judgement
-    scores = case.labels.fold_unknown(logits)
+    scores = fold_unknown(case.labels, logits)
     differing = int((scores.argmax(dim=1)[0] != prediction).sum())
     lost = scores.amax(dim=1)[0] - scores[0].gather(0, prediction[None].long())[0]
     expected = fast_hist(case.truth.cpu().numpy(), prediction.long().cpu().numpy(), scores.shape[1])

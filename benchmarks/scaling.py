@@ -19,6 +19,7 @@ from torch import Tensor
 from benchmarks.incremental_step import GPU, QUICK, Lean, Size, Textbook, batch_of, labels_of, network
 from benchmarks.measure import Row, arguments, seconds_of, take_turns, tell
 from ssul.inference.device import choose_device
+from ssul.labels.scores import candidate_channels
 from ssul.labels.space import LabelSpace
 from ssul.methods.ssul.frozen_teacher import FrozenTeacher
 from ssul.methods.ssul.increment import learning_heads
@@ -62,7 +63,7 @@ class NetworkAlone:
         features = self.teacher.features(images)
         with torch.no_grad():
             scores = self.teacher.classify(features)
-            for image, able in zip(scores, self.old.candidate_channels(scores, 0.7).cpu(), strict=True):
+            for image, able in zip(scores, candidate_channels(self.old, scores, 0.7).cpu(), strict=True):
                 upsample(image[None, able.to(image.device)], images).max(dim=1)
         logits = upsample(self.model.classify(features, self.learning), images)
         torch.autograd.backward(binary_cross_entropy(logits, target))

@@ -53,7 +53,7 @@ def scenario(architecture: Architecture, folder: Path, others: Path) -> None:
             model.grow(INCREMENT)
             model.init_head_from_unknown(labels.unknown_head)
             model = learn(model, labels)
-        save_checkpoint(folder / f"step_{step}", model, {"labels": labels.describe()})
+        save_checkpoint(folder / f"step_{step}", model, {"labels": labels.to_dict()})
         torch.save(model.state_dict(), others / f"step_{step}.pt")
 
 

@@ -73,7 +73,7 @@ def import_file(
     labels = LabelSpace(groups, unknown=True, activation="sigmoid")
     model = import_published(load_published(path), labels.head_sizes, output_stride=output_stride)
     names = [class_names[class_id - 1] for class_id in labels.classes]
-    save_checkpoint(out, model, {"labels": labels.describe(), "class_names": names})
+    save_checkpoint(out, model, {"labels": labels.to_dict(), "class_names": names})
     return model
 
 
@@ -162,7 +162,7 @@ def _our_name(name: str) -> str | None:
         case ["classifier", "aspp", "project", *rest]:
             return ".".join(["aspp", "project", *rest])
         case ["classifier", "project", *rest]:
-            return ".".join(["low", *rest])
+            return ".".join(["low_level", *rest])
         case ["classifier", "head", head, place, *rest] if place in ("0", "1", "3"):
             ours = {"0": "conv", "1": "norm", "3": "classifier"}[place]
             return ".".join(["heads", head, ours, *_unwrapped(rest)])

@@ -52,7 +52,7 @@ def evaluate_checkpoint(
     dataset = SegmentationDataset(val, mask_lookup_table(data_set.values, len(data_set.classes)))
     judged = watch(evaluate(learned.model, labels, dataset, ids, fabric=fabric, future=future, crop=crop), len(ids))
     sizes = [len(group) for group in labels.groups]
-    counts = total(judged, 1 + len(labels.classes))
+    counts = total(judged, labels.num_classes)
     scores = score(counts, sizes, ("background", *names), (), has_background=data_set.values.background)
     return replace(scores, average=None)
 

@@ -84,4 +84,4 @@ class TrainingDataset(Dataset[tuple[Tensor, Tensor]]):
     def _padding(self, item: Item) -> int:
         if not self.augmentation.pads_background:
             return VOID
-        return 0 if item.without_unknown_shift else self.labels.padding(saliency=self.dataset.saliency)
+        return self.labels.padding(saliency=self.dataset.saliency, without_unknown_shift=item.without_unknown_shift)

@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from ssul.data.dataset import LabeledImage, SegmentationDataset
-from ssul.data.transforms import centre_crop, normalise
+from ssul.data.transforms import centre_crop
 from ssul.inference.confusion import ConfusionMatrix
-from ssul.inference.predict import predict
+from ssul.inference.predict import predict, predict_images, setup_for_inference
 from ssul.labels.space import Future, LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
 
@@ -50,16 +49,12 @@ def evaluate(
         crop: the side in pixels of the central square that is judged (see `centre_crop`); None judges whole images at
             their full size.
     """
-    network = fabric.setup_module(model.to(memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
-    network.mark_forward_method("forward_low_res")
-    classes = 1 + len(labels.classes)
-    for image_id in ids:
-        picture = _as_judged(dataset.read(image_id), crop)
-        with torch.inference_mode():
-            inputs = normalise(fabric.to_device(picture.image[None])).contiguous(memory_format=torch.channels_last)
-            positions = predict(labels, network.forward_low_res(inputs), inputs)[0]
-            truth = labels.encode_ground_truth(fabric.to_device(picture.mask), future)
-        yield EvaluatedImage(picture, labels.decode(positions), ConfusionMatrix.of(truth, positions, classes))
+    images = (_as_judged(dataset.read(image_id), crop) for image_id in ids)
+    for image, inputs, low_res in predict_images(setup_for_inference(model, fabric), images, fabric.device):
+        prediction = predict(labels, low_res, inputs)[0]
+        truth = labels.encode_ground_truth(fabric.to_device(image.mask), future)
+        confusion = ConfusionMatrix.of(truth, prediction, labels.num_classes)
+        yield EvaluatedImage(image, labels.decode(prediction), confusion)
 
 
 def total(judged: Iterable[EvaluatedImage], classes: int) -> ConfusionMatrix:

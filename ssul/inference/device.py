@@ -1,4 +1,4 @@
-"""Which device computes. The environment decides, not a parameter: the same experiment elsewhere is the same."""
+"""The device that computes. The environment chooses it, because an experiment is the same on every device."""
 
 import os
 import resource
@@ -23,7 +23,7 @@ def choose_device(precision: str, processes: Mapping[str, Any] | None = None) ->
         processes: see `ssul.training.distributed.fabric_settings`; None for one device.
 
     Raises:
-        UserError: if the device is not there or cannot compute in this precision.
+        UserError: if there is no such device, or it does not compute in this precision.
     """
     accelerator = os.environ.get(ACCELERATOR_VARIABLE, "auto")
     try:
@@ -38,7 +38,7 @@ def choose_device(precision: str, processes: Mapping[str, Any] | None = None) ->
 
 
 def hardware(fabric: Fabric) -> str:
-    """What computes, in words: the GPU's name, or the CPU and how many threads it has (which rounding depends on)."""
+    """The name of the GPU, or the CPU and its number of threads (on which rounding depends)."""
     several = f"{fabric.world_size} x " if fabric.world_size > 1 else ""
     if fabric.device.type == "cuda":
         return several + torch.cuda.get_device_name(fabric.device)
@@ -47,7 +47,7 @@ def hardware(fabric: Fabric) -> str:
 
 
 def peak_memory_gib(fabric: Fabric) -> float:
-    """The most memory that was in use so far, in GiB: the GPU's, or this process's."""
+    """The peak memory so far in GiB, of the GPU or of this process."""
     if fabric.device.type == "cuda":
         return torch.cuda.max_memory_allocated(fabric.device) / 2**30
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in KiB, on macOS in bytes

@@ -1,32 +1,77 @@
-"""Predictions at image resolution from low-resolution logits, without holding all scores at that size."""
+"""Predictions at image resolution from low-resolution logits, without all scores at that size in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 
+from ssul.data.dataset import LabeledImage
+from ssul.data.transforms import network_input
+from ssul.labels.scores import argmax_with_background
 from ssul.labels.space import LabelSpace
-from ssul.model.deeplab import upsample
+from ssul.model.deeplab import IncrementalDeepLab, upsample
 
 _AT_ONCE_ON_CPU, _AT_ONCE = 8, 32
-"""How many classes are up-sampled together: on a CPU what its caches hold, elsewhere what keeps a device busy."""
+"""The number of classes that are upsampled together: on a CPU to fit its caches, elsewhere to keep the device busy."""
 _ROUNDING = 16
 """Units in the last place by which an interpolated value may lie outside the four that it is made of; some to spare."""
 
 
+class LowResLogits(NamedTuple):
+    """The logits of one image.
+
+    Attributes:
+        image: the image, on the CPU.
+        inputs: float (1, 3, H, W), the network's input; on the network's device.
+        low_res: float (1, K, h, w), its output at the resolution of the features; likewise.
+    """
+
+    image: LabeledImage
+    inputs: Tensor
+    low_res: Tensor
+
+
+def setup_for_inference(model: IncrementalDeepLab, fabric: Fabric) -> Any:
+    """Moves a network to a device, in evaluation mode and in the memory layout that makes convolutions quick.
+
+    Returns:
+        The network in Fabric's wrapper, which computes in the precision of `fabric`.
+    """
+    network = fabric.setup_module(model.to(memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
+    network.mark_forward_method("forward_low_res")
+    return network
+
+
+def predict_images(network: Any, images: Iterable[LabeledImage], device: torch.device) -> Iterator[LowResLogits]:
+    """Runs a network on images, one after the other.
+
+    Args:
+        network: an `IncrementalDeepLab` in evaluation mode, or Fabric's wrapper of one.
+        images: read as they are needed.
+        device: the network's.
+    """
+    for image in images:
+        with torch.inference_mode():
+            inputs = network_input(image.image[None].to(device))
+            low_res = network.forward_low_res(inputs)
+        yield LowResLogits(image, inputs, low_res)
+
+
 def predict(labels: LabelSpace, low_res: Tensor, images: Tensor) -> Tensor:
-    """What `LabelSpace.predict` says of up-sampled logits; classes are up-sampled a few at a time.
+    """`ssul.labels.scores.predict` of the upsampled logits; classes are upsampled a few at a time.
 
     Args:
         labels: the meaning of the channels.
         low_res: float (B, K, h, w), logits at any resolution, K = labels.num_channels.
-        images: (B, 3, H, W), of the size that is wanted.
+        images: (B, 3, H, W), of the wanted size.
 
     Returns:
-        uint8 (B, H, W): positions in [background, classes...].
+        uint8 (B, H, W): class indices.
     """
     first = labels.first_class_channel
-    low_res = low_res.float().contiguous()  # not channels last: a channel is looked at alone
+    low_res = low_res.float().contiguous()  # not channels last, because channels are read one by one
     front = upsample(low_res[:, :first], images)
     best = torch.full_like(front[:, 0], -torch.inf)
     rank = torch.zeros_like(best, dtype=torch.uint8)  # of the class that is best so far, among those that can win
@@ -40,15 +85,15 @@ def predict(labels: LabelSpace, low_res: Tensor, images: Tensor) -> Tensor:
         best = torch.maximum(best, highest)
     positions = torch.zeros(256, dtype=torch.uint8, device=low_res.device)
     positions[: len(channels)] = (channels + (1 - first)).to(torch.uint8)
-    return labels.argmax_with_background(front, best, positions[rank.int()])
+    return argmax_with_background(labels, front, best, positions[rank.int()])
 
 
 def possible_winners(low_res: Tensor) -> Tensor:
-    """The channels whose up-sampled logit can be the greatest of all somewhere; the others need no up-sampling.
+    """The channels whose upsampled logit can be the greatest of all somewhere; the others need no upsampling.
 
     A bilinear value lies between the least and the greatest of the four values around it. So a channel that stays
-    everywhere below what some other channel reaches at least can win nowhere. On photographs that leaves a few of many
-    classes, and costs a look at the low-resolution logits.
+    everywhere below the least value of some other channel can win nowhere. On photographs a few of many classes are
+    left, at the cost of one pass over the low-resolution logits.
 
     Args:
         low_res: float (B, K, h, w).
@@ -63,6 +108,6 @@ def possible_winners(low_res: Tensor) -> Tensor:
 
 
 def _of_cells(low_res: Tensor, choose: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """What is chosen of the four corners of each cell: (B, K, h, w) -> (B, K, h-1, w-1), but no side below 1."""
+    """The chosen value of the four corners of each cell: (B, K, h, w) -> (B, K, h-1, w-1), but no side below 1."""
     across = choose(low_res[..., 1:], low_res[..., :-1]) if low_res.shape[-1] > 1 else low_res
     return choose(across[..., 1:, :], across[..., :-1, :]) if across.shape[-2] > 1 else across

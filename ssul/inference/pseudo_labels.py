@@ -3,37 +3,38 @@
 import torch
 from torch import Tensor
 
+from ssul.labels.scores import add_pseudo_labels, candidate_channels
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import upsample
 
 
 def add_pseudo_labels_low_res(old: LabelSpace, target: Tensor, old_logits: Tensor, threshold: float) -> Tensor:
-    """`old.complete` of the logits at the target's resolution, of which never all are held at once.
+    """`add_pseudo_labels` of the logits at the target's resolution, without all of them in memory at once.
 
-    An up-sampled value lies between the values that it is interpolated from. So with sigmoids a channel that reaches
-    the threshold nowhere at low resolution reaches it nowhere, is best nowhere where the best one reaches it, and need
-    not be up-sampled; few channels are left, however many classes were learned. A softmax couples all channels.
+    An upsampled value lies between the values that it is interpolated from. So with sigmoids a channel that does not
+    reach the threshold at low resolution does not reach it after upsampling either, and needs no upsampling. Few
+    channels are left, however many classes were learned. A softmax couples all channels.
 
     Args:
         old: the label space of the step before.
-        target: uint8 (B, H, W), as `LabelSpace.encode` makes it, of the with_step label space.
+        target: uint8 (B, H, W), as `LabelSpace.encode` makes it, of the later step's label space.
         old_logits: float (B, K, h, w), K = old.num_channels, at the resolution of the features.
-        threshold: see `LabelSpace.pseudo_labels`.
+        threshold: see `ssul.labels.scores.pseudo_labels`.
 
     Returns:
         uint8 (B, H, W).
     """
-    able = old.candidate_channels(old_logits, threshold).cpu()  # the one time that the device is waited for
+    candidates = candidate_channels(old, old_logits, threshold).cpu()  # the only wait for the device
     completed = []
-    for place, channels in enumerate(able):
-        one, logits = target[place : place + 1], old_logits[place : place + 1]
+    for index, channels in enumerate(candidates):
+        one, logits = target[index : index + 1], old_logits[index : index + 1]
         if not channels[old.first_class_channel :].any():
             completed.append(one)
             continue
         chosen = None if channels.all() else channels.nonzero()[:, 0].to(target.device)
         completed.append(
-            old.add_pseudo_labels(
-                one, upsample(logits if chosen is None else logits[:, chosen], one), threshold, chosen
+            add_pseudo_labels(
+                old, one, upsample(logits if chosen is None else logits[:, chosen], one), threshold, chosen
             )
         )
     return torch.cat(completed)

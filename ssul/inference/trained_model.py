@@ -13,7 +13,7 @@ from ssul.model.deeplab import Architecture, IncrementalDeepLab
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What was learned after a step.
+    """The network after a step.
 
     Attributes:
         model: the network, on the CPU in evaluation mode.
@@ -32,15 +32,15 @@ class TrainedModel:
         """Opens a checkpoint folder.
 
         Raises:
-            UserError: as `load_checkpoint`; or if its meaning is none, or not the meaning of its channels: their scores
-                would be put down to other classes.
+            UserError: as `load_checkpoint`; or if the stored meaning does not fit the channels, because their scores
+            would count for other classes.
         """
         model, meaning = load_checkpoint(folder)
         labels = LabelSpace.from_dict(meaning.get("labels"))
         names = meaning.get("class_names")
         if model.head_sizes != labels.head_sizes:
             raise UserError(
-                f"the checkpoint {folder} has heads of {list(model.head_sizes)} channels, but its label space is of "
+                f"the checkpoint {folder} has heads of {list(model.head_sizes)} channels, but its label space has "
                 f"{list(labels.head_sizes)}: bring the folder whole from where it was made"
             )
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -60,7 +60,7 @@ class TrainedModel:
             training: how the network was trained, as JSON, or a checkpoint folder that holds it.
         """
         how = read_training(training) if isinstance(training, Path) else training
-        meaning = {"labels": self.labels.describe(), "class_names": list(self.class_names)}
+        meaning = {"labels": self.labels.to_dict(), "class_names": list(self.class_names)}
         save_checkpoint(folder, self.model, meaning, how)
 
     def require_groups(self, groups: tuple[tuple[int, ...], ...]) -> "TrainedModel":

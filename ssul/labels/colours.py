@@ -22,10 +22,10 @@ def voc_colours(count: int) -> tuple[Colour, ...]:
 
 
 def id_colours(palette: Sequence[Colour]) -> list[int]:
-    """The palette of an 8-bit picture of dataset ids: 256 colours in a row, void in VOC's cream.
+    """The palette of an 8-bit image of dataset ids: 256 colours as one list of channels, void in VOC's cream.
 
     Args:
-        palette: of the background and of each class.
+        palette: RGB 0..255 of the background and of each class.
     """
     colours = [*palette, *[(0, 0, 0)] * (VOID - len(palette)), VOID_COLOUR]
     return [channel for colour in colours for channel in colour]

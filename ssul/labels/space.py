@@ -1,15 +1,14 @@
-"""The label algebra: the only module that knows unknown, background, void and channel numbers.
+"""The label space: the only module that knows the channel numbers of unknown, background and classes.
 
-Words: a *dataset id* is a value in a mask file (0 background, 1.. classes). A *channel* is a position in the
-network's logits and in a training target. With the unknown head the channels are
-`[unknown][background][base C0][new C1]...[new Ct]`, without it `[background][base C0][new C1]...`.
-(SSUL, section 3.2; the published code's order of channels.)
+A *dataset id* is a value in a mask file (0 background, 1.. classes). A *channel* is a position in the network's logits
+and in a training target. With the unknown head the channels are `[unknown][background][base C0][new C1]...[new Ct]`,
+without it `[background][base C0][new C1]...` (SSUL, section 3.2; the order of the published code). A *class index* is a
+row of a confusion matrix: 0 is the background, and the classes follow in learning order.
 """
 
 import itertools
-import math
 import reprlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -20,10 +19,9 @@ from ssul.errors import UserError
 from ssul.labels.ids import BACKGROUND_ID, VOID
 
 Future = Literal["ignore", "background"]
-"""What validation pixels of classes that are not learned yet count as."""
+"""How validation pixels of classes that are not learned yet count."""
 Activation = Literal["sigmoid", "softmax"]
 """How logits become scores: per-class sigmoids (BCE, the paper's choice) or one softmax (CE)."""
-_ROUNDING = 1e-3  # by how much less than that an interpolated logit may exceed those that it lies between
 
 
 @dataclass(frozen=True)
@@ -32,8 +30,8 @@ class LabelSpace:
 
     Attributes:
         groups: the dataset ids that each step learned, in learning order: (base C0, C1, ..., Ct).
-        unknown: whether channel 0 is the unknown class (SSUL) or there is none (softmax methods, ablation).
-        activation: how logits are turned into scores.
+        unknown: whether channel 0 is the unknown class (SSUL); softmax methods and an ablation have none.
+        activation: how logits become scores.
     """
 
     groups: tuple[tuple[int, ...], ...]
@@ -42,8 +40,22 @@ class LabelSpace:
 
     @property
     def classes(self) -> tuple[int, ...]:
-        """All learned dataset ids in learning order, background left out."""
+        """All learned dataset ids in learning order, without the background."""
         return tuple(class_id for group in self.groups for class_id in group)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of class indices: the background and the learned classes."""
+        return 1 + len(self.classes)
+
+    @property
+    def unknown_channel(self) -> int:
+        """The channel of the unknown class.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        return self.channels_of_heads([self.unknown_head])[0]
 
     @property
     def background_channel(self) -> int:
@@ -80,8 +92,13 @@ class LabelSpace:
 
     @property
     def background_head(self) -> int:
-        """Index of the head that scores the background (and, without the unknown head, the base classes)."""
+        """Index of the head of the background (and, without the unknown head, of the base classes)."""
         return self.background_channel
+
+    @property
+    def background_in_head(self) -> int:
+        """The background's channel within `background_head`, from 0."""
+        return self.background_channel - self.channels_of_heads([self.background_head])[0]
 
     def channels_of_heads(self, heads: Collection[int]) -> list[int]:
         """The channels of some heads, ascending."""
@@ -89,10 +106,10 @@ class LabelSpace:
         return [channel for head in sorted(heads) for channel in range(starts[head], starts[head + 1])]
 
     def with_step(self, new: Sequence[int]) -> "LabelSpace":
-        """The label space after one more step."""
+        """The label space after one more step that learns the dataset ids `new`."""
         return LabelSpace((*self.groups, tuple(new)), self.unknown, self.activation)
 
-    def describe(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The label space as JSON, for a checkpoint; `from_dict` reads it."""
         return {
             "groups": [list(group) for group in self.groups],
@@ -102,10 +119,10 @@ class LabelSpace:
 
     @classmethod
     def from_dict(cls, description: Any) -> "LabelSpace":
-        """Reads what `describe` made.
+        """Reads the output of `to_dict`.
 
         Raises:
-            UserError: if it describes no label space.
+            UserError: if it is not a label space.
         """
         try:
             groups = tuple(tuple(group) for group in description["groups"])
@@ -113,7 +130,7 @@ class LabelSpace:
         except (KeyError, TypeError, ValueError):
             raise UserError(f"a checkpoint's label space is not readable: {reprlib.repr(description)}") from None
         ids = [class_id for group in groups for class_id in group]
-        valid = all(type(class_id) is int and BACKGROUND_ID < class_id < VOID for class_id in ids)  # True is no id
+        valid = all(type(class_id) is int and BACKGROUND_ID < class_id < VOID for class_id in ids)  # True is not an id
         valid = valid and all(groups) and 0 < len(ids) == len(set(ids))
         if not valid or not isinstance(unknown, bool) or activation not in get_args(Activation):
             raise UserError(f"a checkpoint's label space is not valid: {reprlib.repr(description)}")
@@ -130,25 +147,39 @@ class LabelSpace:
         except ValueError:
             raise KeyError(class_id) from None
 
+    def class_of(self, channel: int) -> int:
+        """The dataset id of a class channel (`first_class_channel` and up)."""
+        return self.classes[channel - self.first_class_channel]
+
+    def class_index(self, dataset_id: int) -> int:
+        """The class index of the background or of a learned class.
+
+        Raises:
+            KeyError: if the class is not learned.
+        """
+        if dataset_id == BACKGROUND_ID:
+            return 0
+        return self.channel_of(dataset_id) - self.background_channel
+
     def encode(self, mask: Tensor, saliency: Tensor | None, annotated: Collection[int]) -> Tensor:
-        """Turns a mask into a training target, new images and memory images alike.
+        """Turns a mask into a training target, for new images and memory images alike.
 
         (The published code shifts only the new ones by the unknown channel, so that its memory trains wrong heads.)
 
         Args:
             mask: uint8 (H, W), dataset ids, VOID where void.
-            saliency: uint8 (H, W), positive where a salient object is; None for datasets without saliency, whose
-                whole background becomes unknown (SSUL, section 3.2). Not looked at without an unknown channel.
+            saliency: uint8 (H, W), positive where a salient object is. None for datasets without saliency, whose whole
+                background becomes unknown (SSUL, section 3.2). Unused without an unknown channel.
             annotated: the dataset ids that are annotated in this image; every other class is background.
 
         Returns:
             uint8 (H, W): channels, VOID where void.
+
+        Raises:
+            KeyError: if an annotated class is not learned.
         """
-        table = torch.full((256,), self.background_channel, dtype=torch.uint8)
-        table[VOID] = VOID
-        for class_id in annotated:
-            table[class_id] = self.channel_of(class_id)
-        target = _looked_up(table, mask)
+        channels = {class_id: self.channel_of(class_id) for class_id in annotated}
+        target = _look_up(_table(channels, default=self.background_channel), mask)
         if self.unknown:
             # For bytes torch compares with a tensor, and multiplies, many times as quickly as it compares with a
             # number and fills by a mask.
@@ -159,166 +190,57 @@ class LabelSpace:
     def encode_without_unknown_shift(self, mask: Tensor, annotated: Collection[int]) -> Tensor:
         """A memory image's target as the published code makes it: without the shift by the unknown channel.
 
-        So each label trains the channel before its own, and the background trains the unknown one; saliency is not
-        looked at. A fault, kept to measure what it costs. Arguments as of `encode`.
+        So each label trains the channel before its own, and the background trains the unknown channel. Saliency is
+        unused. This is a bug, kept to measure its cost. The arguments are those of `encode`.
         """
-        table = torch.full((256,), 0, dtype=torch.uint8)
-        table[VOID] = VOID
-        for class_id in annotated:
-            table[class_id] = self.channel_of(class_id) - self.background_channel
-        return _looked_up(table, mask)
+        return _look_up(_table({class_id: self.class_index(class_id) for class_id in annotated}, default=0), mask)
 
-    def padding(self, *, saliency: bool) -> int:
-        """The channel that the published code labels the padding of crops with.
+    def padding(self, *, saliency: bool, without_unknown_shift: bool = False) -> int:
+        """The channel of the padding of crops in the published code.
 
         Args:
             saliency: whether images have saliency maps; without them the whole background is unknown.
+            without_unknown_shift: whether the image's target is made by `encode_without_unknown_shift`.
         """
-        return self.background_channel if saliency or not self.unknown else 0
+        return self.background_channel if saliency and not without_unknown_shift else 0
 
     def encode_step_ground_truth(self, mask: Tensor, new: Collection[int]) -> Tensor:
-        """A validation mask as `encode_ground_truth`, but every class outside `new` counts as background."""
-        table = torch.full((256,), 0, dtype=torch.uint8)
-        table[VOID] = VOID
-        for position, class_id in enumerate(self.classes, start=1):
-            if class_id in new:
-                table[class_id] = position
-        return table.to(mask.device)[mask.long()]
+        """A validation mask as `encode_ground_truth` makes it, but every class outside `new` counts as background."""
+        indices = {class_id: self.class_index(class_id) for class_id in self.classes if class_id in new}
+        return _look_up(_table(indices, default=0), mask)
 
     def encode_ground_truth(self, mask: Tensor, future: Future = "ignore") -> Tensor:
-        """Turns a validation mask into rows of a confusion matrix over [background, classes...].
+        """Turns a validation mask into class indices.
 
-        Classes that are not learned yet are left out (`ignore`, as the published code does) or count as background.
+        Classes that are not learned yet are left out (`ignore`, as in the published code) or count as background.
 
         Args:
-            mask: uint8 (H, W), dataset ids.
+            mask: uint8, any shape, dataset ids, VOID where void.
+            future: `ignore` or `background`.
 
         Returns:
-            uint8 (H, W) in 0..len(classes), VOID where left out.
+            uint8, the shape of the mask, in 0..num_classes-1, VOID where left out.
         """
-        table = torch.full((256,), VOID if future == "ignore" else 0, dtype=torch.uint8)
-        table[VOID] = VOID
-        table[BACKGROUND_ID] = 0
-        for position, class_id in enumerate(self.classes, start=1):
-            table[class_id] = position
-        return table.to(mask.device)[mask.long()]
+        indices = {class_id: index for index, class_id in enumerate((BACKGROUND_ID, *self.classes))}
+        return _look_up(_table(indices, default=VOID if future == "ignore" else 0), mask)
 
-    def candidate_channels(self, logits: Tensor, threshold: float) -> Tensor:
-        """Which channels may decide a pseudo-label, for each image; with a softmax all, for it couples them.
+    def decode(self, indices: Tensor) -> Tensor:
+        """Turns class indices back into dataset ids; VOID stays.
 
         Args:
-            logits: float (B, K, h, w) with K = num_channels, at any resolution from which scores are interpolated.
-            threshold: see `pseudo_labels`.
+            indices: uint8, any shape, as `predict` and `encode_ground_truth` make them.
 
         Returns:
-            bool (B, K).
+            uint8, the same shape.
         """
-        if self.activation == "softmax":
-            return torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
-        return logits.amax(dim=(2, 3)) >= _logit(threshold) - _ROUNDING
-
-    def pseudo_labels(self, logits: Tensor, threshold: float, channels: Tensor | None = None) -> Tensor:
-        """What this label space's network is sure of: the arg-max class where its score reaches the threshold.
-
-        Args:
-            logits: float (B, K, H, W) with K = num_channels.
-            threshold: score in 0..1 (tau of the paper, 0.7). With sigmoids it is compared on the logits.
-            channels: int64 (K,): the channel that each logit stands for, if `logits` holds only the able ones.
-
-        Returns:
-            uint8 (B, H, W): class channels, VOID where background, unknown or not sure.
-        """
-        if self.activation == "sigmoid":
-            best, channel = logits.max(dim=1)
-            sure = best >= _logit(threshold)
-        else:
-            best, channel = logits.softmax(dim=1).max(dim=1)
-            sure = best >= threshold
-        if channels is not None:
-            channel = channels[channel]
-        known = sure & (channel >= self.first_class_channel)
-        return torch.where(known, channel, VOID).to(torch.uint8)
-
-    def add_pseudo_labels(
-        self, target: Tensor, old_logits: Tensor, threshold: float, channels: Tensor | None = None
-    ) -> Tensor:
-        """Fills a later step's target with this label space's pseudo-labels (SSUL, equation 3).
-
-        Annotated and void pixels stay; unknown and background pixels where the old model is sure take its class.
-        Old channels keep their numbers when a network grows, so that both label spaces agree on them.
-
-        Args:
-            target: uint8 (B, H, W), as `encode` makes it, of the with_step label space.
-            old_logits: float (B, K, H, W), the old network's, K = this label space's num_channels.
-            threshold, channels: see `pseudo_labels`.
-
-        Returns:
-            uint8 (B, H, W).
-        """
-        labels = self.pseudo_labels(old_logits, threshold, channels)
-        return torch.where((target <= self.background_channel) & (labels != VOID), labels, target)
-
-    def fold_unknown(self, logits: Tensor) -> Tensor:
-        """Scores over [background, classes...]: the unknown's score counts as background (SSUL, section 3.4).
-
-        Args:
-            logits: float (B, num_channels, H, W), or of some of the classes: (B, first_class_channel + n, H, W).
-
-        Returns:
-            float (B, 1 + len(classes), H, W), or (B, 1 + n, H, W); sigmoid scores of background and unknown add up to
-            at most 2.
-        """
-        scores = logits.sigmoid() if self.activation == "sigmoid" else logits.softmax(dim=1)
-        if not self.unknown:
-            return scores
-        return torch.cat([scores[:, :1] + scores[:, 1:2], scores[:, 2:]], dim=1)
-
-    def predict(self, logits: Tensor) -> Tensor:
-        """The predicted position in [background, classes...] of each pixel, uint8 (B, H, W)."""
-        first = self.first_class_channel
-        best, position = logits[:, first:].max(dim=1)
-        return self.argmax_with_background(logits[:, :first], best, position + 1)
-
-    def argmax_with_background(self, front: Tensor, best: Tensor, position: Tensor) -> Tensor:
-        """The end of a prediction: the class that is best of all classes, or the background where it scores no less.
-
-        The order of the classes is that of their logits, so that scores are needed of the best alone, whatever the
-        number of classes; and of a softmax only these few channels, for its denominator is common to all.
-
-        Args:
-            front: float (B, first_class_channel, H, W), the logits before the classes': (unknown and) background.
-            best: float (B, H, W), the greatest logit of a class.
-            position: integers (B, H, W), the position of that class in [background, classes...].
-
-        Returns:
-            uint8 (B, H, W).
-        """
-        if self.unknown:
-            scores = self.fold_unknown(torch.cat([front, best[:, None]], dim=1))
-            is_background = scores[:, 0] >= scores[:, 1]
-        else:
-            is_background = front[:, 0] >= best
-        return position.to(torch.uint8).masked_fill(is_background, 0)
-
-    def decode(self, positions: Tensor) -> Tensor:
-        """Turns positions in [background, classes...] back into dataset ids; VOID stays.
-
-        Args:
-            positions: uint8, any shape, as `predict` and `encode_ground_truth` make them.
-        """
-        table = torch.full((256,), VOID, dtype=torch.uint8)
-        table[0] = BACKGROUND_ID
-        for position, class_id in enumerate(self.classes, start=1):
-            table[position] = class_id
-        return table.to(positions.device)[positions.long()]
+        return _look_up(_table(dict(enumerate((BACKGROUND_ID, *self.classes))), default=VOID), indices)
 
 
-def _looked_up(table: Tensor, mask: Tensor) -> Tensor:
-    """`table[mask.long()]`, in a quarter of the time: this is done to every sample."""
-    return table.index_select(0, mask.reshape(-1).int()).view(mask.shape)
+def _table(entries: Mapping[int, int], *, default: int) -> Tensor:
+    """A lookup table uint8 (256,); VOID is its own entry."""
+    return torch.tensor([*(entries.get(value, default) for value in range(VOID)), VOID], dtype=torch.uint8)
 
 
-def _logit(score: float) -> float:
-    if score <= 0.0:
-        return -math.inf
-    return math.inf if score >= 1.0 else math.log(score / (1.0 - score))
+def _look_up(table: Tensor, values: Tensor) -> Tensor:
+    """`table[values.long()]`, in a quarter of the time, because every sample needs it."""
+    return table.to(values.device).index_select(0, values.reshape(-1).int()).view(values.shape)

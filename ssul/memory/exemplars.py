@@ -24,7 +24,7 @@ class Exemplar:
     classes: tuple[int, ...]
 
     def annotated(self, groups: Sequence[Sequence[int]]) -> tuple[int, ...]:
-        """The class ids that are annotated in it: those of the steps at which it was captured.
+        """The class ids that are annotated in it: those of its annotated steps.
 
         Args:
             groups: the class ids that each step learned.
@@ -33,7 +33,7 @@ class Exemplar:
 
 
 def merge_candidates(memory: Sequence[Exemplar], images: Sequence[str], step: int) -> list[Exemplar]:
-    """The candidates for a memory: the one before, and a step's training images; an image in both is one candidate.
+    """The candidates for a memory: the previous memory and a step's training images; an image in both is one candidate.
 
     Args:
         memory: the previous memory.
@@ -41,18 +41,18 @@ def merge_candidates(memory: Sequence[Exemplar], images: Sequence[str], step: in
         step: the step that has just been learned.
 
     Returns:
-        Candidates in a fixed order, with no classes yet: what they show is the caller's to find out.
+        Candidates in a fixed order, without classes: the caller adds these.
     """
-    captured: dict[str, tuple[int, ...]] = {exemplar.id: exemplar.annotated_steps for exemplar in memory}
+    steps_of: dict[str, tuple[int, ...]] = {exemplar.id: exemplar.annotated_steps for exemplar in memory}
     for image_id in images:
-        captured[image_id] = (*captured.get(image_id, ()), step)
-    return [Exemplar(image_id, steps, ()) for image_id, steps in captured.items()]
+        steps_of[image_id] = (*steps_of.get(image_id, ()), step)
+    return [Exemplar(image_id, steps, ()) for image_id, steps in steps_of.items()]
 
 
 def add_current_annotation(memory: Sequence[Exemplar], images: Collection[str], step: int) -> list[Exemplar]:
     """A memory as it is rehearsed: an exemplar that is also among a step's own images carries its annotation too.
 
-    The step gives this annotation anyway. Without it the same object would be a new class in one half of a batch and
+    The step has this annotation anyway. Without it the same object would be a new class in one half of a batch and
     unknown in the other, and the new classes would learn from both.
 
     Args:
@@ -67,7 +67,7 @@ def add_current_annotation(memory: Sequence[Exemplar], images: Collection[str], 
 
 
 def write_exemplars(path: Path, exemplars: Sequence[Exemplar]) -> None:
-    """Writes a memory as JSON, one exemplar a line."""
+    """Writes a memory as JSON, one exemplar in each line."""
     rows = ",\n".join(
         json.dumps({"id": exemplar.id, "annotated_steps": exemplar.annotated_steps, "classes": exemplar.classes})
         for exemplar in exemplars
@@ -76,17 +76,17 @@ def write_exemplars(path: Path, exemplars: Sequence[Exemplar]) -> None:
 
 
 def read_exemplars(path: Path) -> list[Exemplar]:
-    """Reads what `write_exemplars` wrote.
+    """Reads a file of `write_exemplars`.
 
     Raises:
         UserError: if the file is missing or damaged.
     """
-    told = {"what": "the exemplar memory", "way_out": "run `dvc repro`"}
-    exemplars = read_json(path, tuple[Exemplar, ...], **told)
+    context = {"what": "the exemplar memory", "way_out": "run `dvc repro`"}
+    exemplars = read_json(path, tuple[Exemplar, ...], **context)
     numbers = [number for one in exemplars for number in (*one.annotated_steps, *one.classes)]
     faults = {
         "an image is there twice": len({one.id for one in exemplars}) < len(exemplars),
         "a step or a class is below 0": min(numbers, default=0) < 0,
     }
-    check_consistent(path, faults, **told)
+    check_consistent(path, faults, **context)
     return list(exemplars)

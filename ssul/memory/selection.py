@@ -20,12 +20,12 @@ def choose(
 
     Args:
         candidates: see `merge_candidates`, with their classes.
-        classes: the old classes.
+        classes: dataset ids of the old classes.
         capacity: how many at most.
         seed: decides everything that is random.
-        strategy: `class_balanced` (SSUL, section 3.5): the old classes are gone round in random order, each time
-            taking the first unused candidate that shows the class, until the memory is full or nothing is left to
-            take. `random`: every candidate is equally likely.
+        strategy: `class_balanced` (SSUL, section 3.5): in rounds over the old classes in random order, each class takes
+            its first unused candidate, until the memory is full or no candidate is left. `random`: every candidate is
+            equally likely.
     """
     rng = random.Random(seed)
     pool = [candidate for candidate in candidates if set(candidate.classes) & set(classes)]
@@ -40,7 +40,7 @@ def _round_robin(pool: Sequence[Exemplar], classes: Sequence[int], capacity: int
         class_id: [candidate for candidate in reversed(pool) if class_id in candidate.classes] for class_id in classes
     }
     chosen: dict[str, Exemplar] = {}
-    while len(chosen) < min(capacity, len(pool)):  # the published code never ends where candidates run out
+    while len(chosen) < min(capacity, len(pool)):  # the published code loops without end where candidates run out
         for class_id in rng.sample(list(classes), len(classes)):
             queue = queues[class_id]
             while queue and queue[-1].id in chosen:

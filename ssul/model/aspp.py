@@ -10,7 +10,7 @@ RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
 class ASPP(nn.Module):
     """Five parallel views of the features (1x1, three dilated 3x3, image pooling), concatenated and projected.
 
-    torchvision's own fixes its dropout at 0.5 inside; here dropout belongs to the caller, because a frozen aspp is
+    torchvision's own fixes its dropout at 0.5 inside; here dropout belongs to the caller, because a frozen ASPP is
     shared between a student that drops and a teacher that does not.
     """
 

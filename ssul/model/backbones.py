@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from torchvision import models
 
 from ssul.errors import UserError
-from ssul.model.weights import NO_WEIGHTS, _load_weights
+from ssul.model.weights import NO_WEIGHTS, load_weights
 
 NORM_MOMENTUM = 0.01
 """BatchNorm momentum of the backbone (the published code's)."""
-_TRUNK_CHANNELS = {"small": 128, "mobilenet_v2": 320, "resnet50": 2048, "resnet101": 2048}
+_BACKBONE_CHANNELS = {"small": 128, "mobilenet_v2": 320, "resnet50": 2048, "resnet101": 2048}
 _LOW_LEVEL_CHANNELS = {"small": 48, "mobilenet_v2": 24, "resnet50": 256, "resnet101": 256}
 _STAGE_ENDS = {"small": (2, 3, 4, 5), "mobilenet_v2": (3, 6, 13, 17)}
 _RESNET_STAGE_ENDS = (4, 5, 6, 7)
@@ -18,7 +18,7 @@ _RESNET_STAGE_ENDS = (4, 5, 6, 7)
 
 
 class SmallBackbone(nn.Sequential):
-    """A backbone for small drawn pictures: a stem and four residual stages, 128 channels, trained from nothing."""
+    """A backbone for small drawn images: a stem and four residual stages, 128 channels, trained from scratch."""
 
     def __init__(self, output_stride: int) -> None:
         """Builds it for output stride 8 or 16."""
@@ -58,7 +58,7 @@ def _conv_norm(channels: int, out: int, *, stride: int = 1, dilation: int = 1, k
 
 def backbone_channels(name: str) -> int:
     """How many channels a backbone's features have."""
-    return _TRUNK_CHANNELS[name]
+    return _BACKBONE_CHANNELS[name]
 
 
 def low_level_channels(name: str) -> int:
@@ -67,21 +67,21 @@ def low_level_channels(name: str) -> int:
 
 
 class Stages(NamedTuple):
-    """What a backbone makes of images, stage by stage.
+    """The outputs of a backbone, stage by stage.
 
     Attributes:
         before_activation: the outputs of the four stages, before the ReLU that ends them where there is one.
-        low: the first stage's output, for V3+.
-        last: the backbone's output.
+        low_level: the first stage's output, for V3+.
+        output: the backbone's output.
     """
 
     before_activation: list[Tensor]
-    low: Tensor
-    last: Tensor
+    low_level: Tensor
+    output: Tensor
 
 
 def forward_stages(name: str, backbone: nn.Module, images: Tensor) -> Stages:
-    """Runs a backbone of `build_backbone` and keeps what its stages give.
+    """Runs a backbone of `build_backbone` and keeps the outputs of its stages.
 
     Args:
         name: of the backbone.
@@ -108,7 +108,7 @@ def forward_stages(name: str, backbone: nn.Module, images: Tensor) -> Stages:
 
 
 def _last_relu(name: str, stage: nn.Module) -> nn.Module | None:
-    """The activation that ends a stage: it must not work in place, so that what it takes can be looked at."""
+    """The activation that ends a stage: it must not work in place, because its input is kept."""
     if name == "mobilenet_v2":
         return None  # its blocks end linearly
     block = stage if name == "small" else list(stage.children())[-1]
@@ -126,7 +126,7 @@ def build_backbone(name: str, output_stride: int, weights: str = NO_WEIGHTS) -> 
         weights: `imagenet` (torchvision's), `none`, or the path of a torchvision state dict (.pth or .safetensors).
 
     Raises:
-        UserError: if the weights cannot be had or do not fit.
+        UserError: if the weights cannot be read or downloaded, or do not fit.
     """
     if name == "small":
         if weights != NO_WEIGHTS:
@@ -144,13 +144,13 @@ def build_backbone(name: str, output_stride: int, weights: str = NO_WEIGHTS) -> 
 
 def _resnet(name: str, output_stride: int, weights: str) -> nn.Module:
     net = getattr(models, name)(replace_stride_with_dilation=[False, output_stride == 8, True])
-    _load_weights(net, name, weights)
+    load_weights(net, name, weights)
     return nn.Sequential(*list(net.children())[:-2])  # without pooling and classifier
 
 
 def _mobilenet(output_stride: int, weights: str) -> nn.Module:
     net = models.mobilenet_v2()
-    _load_weights(net, "mobilenet_v2", weights)
+    load_weights(net, "mobilenet_v2", weights)
     features: nn.Module = net.features[:-1]  # without the last 1x1 convolution to 1280 channels
     strides_off = {16: (14,), 8: (7, 14)}[output_stride]
     dilation = 1

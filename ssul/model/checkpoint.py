@@ -1,19 +1,20 @@
 """Checkpoints: folders that describe themselves and hold no code.
 
-    model.json           format, architecture, head sizes, what the channels mean, and a digest of each other part
-    backbone.safetensors    backbone and aspp, and with V3+ the projection of early features
-    head_0.safetensors   one file a head
-    training.json        how it was learned, for a person to look at; a checkpoint is one without it
+    model.json            format, architecture, head sizes, the meaning of the channels, and a digest of each other part
+    backbone.safetensors  backbone and ASPP, and with V3+ the projection of early features
+    head_0.safetensors    one file for each head
+    training.json         how it was trained, for people; it may be missing
 
 The bytes of the weights depend on them alone, so that a part that did not change keeps its hash and is stored once.
 
-Opening one believes nothing: what `model.json` describes is built without memory first and compared with the headers of
-the weights, so that no description makes this process ask for more memory than the files have bytes. The digests tell
-parts that were swapped or come from another checkpoint, which may well have the right shapes.
+Loading trusts nothing. The network that `model.json` describes is first built without memory and compared with the
+headers of the weights, so that no description makes this process ask for more memory than the files have bytes. The
+digests reveal parts that were swapped or come from another checkpoint, because those may well have the right shapes.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -22,23 +23,23 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
-from torch import nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from ssul.errors import UserError
 from ssul.io.atomic import replace_dir
 from ssul.io.strict_json import check_consistent, parse_json, read_json
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
-from ssul.model.tensor_files import save_tensors
 from ssul.model.torch_files import all_finite
 
 FORMAT = 2
-"""Format 1 called the backbone `trunk` (its file too) and a head's last layer `score`; it is read as well."""
-_RENAMED_SINCE_1 = {"trunk": "backbone", "score": "classifier"}
+"""Format 1 is read as well. It has other names for the backbone (and its file), V3+'s projection of early features, and
+a head's last layer."""
+_RENAMED_SINCE_1 = {"trunk": "backbone", "low": "low_level", "score": "classifier"}
 _MAX_CHANNELS, _MAX_WIDTH = 255, 2**20
-"""Heads and their channels: as many as a byte can tell apart. Width: so that no product of sizes overflows."""
+"""Heads and their channels: as many as a byte can distinguish. Width: so that no product of sizes overflows."""
 _DTYPES = {"F32": torch.float32, "I64": torch.int64}
-"""Those of a network's tensors, by the names that safetensors has for them."""
+"""The types of a network's tensors, by their names in safetensors."""
 
 
 def save_checkpoint(
@@ -49,8 +50,8 @@ def save_checkpoint(
     Args:
         folder: its place; what is there is replaced.
         model: the network.
-        meaning: JSON that says what the channels mean; this module does not look into it.
-        training: JSON that says how it was learned, likewise; None if that is not known.
+        meaning: JSON, the meaning of the channels; this module does not read it.
+        training: JSON, how it was trained, likewise; None if that is not known.
     """
     description = {
         "format": FORMAT,
@@ -67,8 +68,29 @@ def save_checkpoint(
             (temporary / "training.json").write_text(json.dumps(training) + "\n", encoding="utf-8")
 
 
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], notes: str | None = None) -> None:
+    """Writes tensors of any device and memory layout as a safetensors file.
+
+    Args:
+        path: the file.
+        tensors: by name.
+        notes: a text, `metadata()["notes"]` of `safe_open`; with None the bytes depend on the tensors alone.
+
+    Raises:
+        OSError: if the disk refuses them, with its number; a part may have been written.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        save_file(plain, path, metadata=None if notes is None else {"notes": notes})
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), str(error), str(path)) from None
+
+
 def read_training(folder: Path) -> dict[str, Any] | None:
-    """How a checkpoint was learned, as `save_checkpoint` was told; None if it was not told.
+    """How a checkpoint was trained, as given to `save_checkpoint`; None if that is not known.
 
     Raises:
         UserError: if it cannot be read.
@@ -77,22 +99,22 @@ def read_training(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     way_out = "delete it, which changes no result"
-    told: dict[str, Any] = read_json(path, dict[str, Any], what="the training curve", way_out=way_out)
-    return told
+    training: dict[str, Any] = read_json(path, dict[str, Any], what="the training curve", way_out=way_out)
+    return training
 
 
 def load_checkpoint(folder: Path) -> tuple[IncrementalDeepLab, dict[str, Any]]:
-    """Opens a checkpoint folder: the network, on the CPU in evaluation mode, and what its channels mean.
+    """Opens a checkpoint folder: the network, on the CPU in evaluation mode, and the meaning of its channels.
 
     Raises:
-        UserError: if it is missing, incomplete, or does not fit what it says of itself.
+        UserError: if it is missing, incomplete, or does not fit its own description.
     """
     path = folder / "model.json"
     if not path.exists():
         raise UserError(f"the checkpoint {folder} is missing: train the step before with `dvc repro`")
     described = _read_description(path)
     try:
-        with torch.device("meta"):  # no memory, whatever sizes are told
+        with torch.device("meta"):  # no memory, whatever the sizes
             model = IncrementalDeepLab(Architecture(**asdict(described.architecture)), described.head_sizes)
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise UserError(f"{path} does not describe a checkpoint ({type(error).__name__}: {error})") from None
@@ -133,8 +155,8 @@ class _Description:
 
 
 def _read_description(path: Path) -> _Description:
-    told = {"what": "the description of a checkpoint", "way_out": "bring the folder whole from where it was made"}
-    content = read_json(path, dict[str, Any], **told)
+    context = {"what": "the description of a checkpoint", "way_out": "bring the folder whole from where it was made"}
+    content = read_json(path, dict[str, Any], **context)
     if "format" in content and (content["format"] not in (1, FORMAT) or content["format"] is True):
         raise UserError(
             f"the checkpoint {path.parent} has format {str(content['format'])[:40]}, this version reads 1 and {FORMAT}"
@@ -144,16 +166,18 @@ def _read_description(path: Path) -> _Description:
         content["architecture"] = network = {_RENAMED_SINCE_1.get(key, key): value for key, value in network.items()}
     foreign = content.keys() - {one.name for one in fields(_Description)}
     foreign |= network.keys() - {one.name for one in fields(_Architecture)} if isinstance(network, dict) else set()
-    check_consistent(path, {f"nobody knows {', '.join(sorted(foreign))[:200]}": bool(foreign)}, **told)
+    check_consistent(path, {f"unknown: {', '.join(sorted(foreign))[:200]}": bool(foreign)}, **context)
     try:
         return parse_json(json.dumps(content).encode(), _Description)
     except ValueError as error:
-        raise UserError(f"{told['what']} {path} is damaged ({error}): {told['way_out']}") from None
+        raise UserError(f"{context['what']} {path} is damaged ({error}): {context['way_out']}") from None
 
 
 def _parts(model: IncrementalDeepLab) -> dict[str, nn.Module]:
     heads = {f"head_{index}": head for index, head in enumerate(model.heads)}
-    body = {"backbone": model.backbone, "aspp": model.aspp} | ({"low": model.low} if model.architecture.is_plus else {})
+    body = {"backbone": model.backbone, "aspp": model.aspp}
+    if model.architecture.is_plus:
+        body["low_level"] = model.low_level
     return {"backbone": nn.ModuleDict(body), **heads}
 
 
@@ -171,8 +195,8 @@ def _check_tensors(path: Path, part: nn.Module, digests: Mapping[str, str], rena
     lost, foreign = sorted(expected.keys() - shapes.keys()), sorted(shapes.keys() - expected.keys())
     other = sorted(key for key in expected.keys() & shapes.keys() if expected[key] != shapes[key])
     if lost or foreign or other:
-        told = [(lost, "missing"), (foreign, "left over"), (other, "of another shape or type")]
-        words = [f"{len(keys)} tensors are {what} ({', '.join(keys[:3])[:200]}, ...)" for keys, what in told if keys]
+        groups = [(lost, "missing"), (foreign, "left over"), (other, "of another shape or type")]
+        words = [f"{len(keys)} tensors are {what} ({', '.join(keys[:3])[:200]}, ...)" for keys, what in groups if keys]
         raise _corrupt(path, "; ".join(words))
     if digests.get(path.name) != _digest(path):
         raise UserError(

@@ -21,15 +21,15 @@ LOW_LEVEL_WIDTH = 48
 
 @dataclass(frozen=True)
 class Architecture:
-    """What must be known to build the network, apart from its heads.
+    """The parameters of the network, apart from its heads.
 
     Attributes:
         backbone: small, mobilenet_v2, resnet50 or resnet101.
         head: deeplabv3 or deeplabv3plus.
         output_stride: 8 or 16.
-        width: channels of the aspp's output and inside each head (256 in the papers).
+        width: channels of the ASPP's output and inside each head (256 in the papers).
         classifier: of each head, conv3x3 or conv1x1, see `Head`.
-        separable: whether the 3x3 convolutions of aspp and heads are depthwise separable.
+        separable: whether the 3x3 convolutions of ASPP and heads are depthwise separable.
     """
 
     backbone: str
@@ -41,27 +41,27 @@ class Architecture:
 
     @property
     def is_plus(self) -> bool:
-        """Whether the heads see early features too (V3+)."""
+        """Whether early features are part of the heads' input (V3+)."""
         return self.head == "deeplabv3plus"
 
 
 class Features(NamedTuple):
-    """What the heads see, before dropout.
+    """The input of the heads, before dropout.
 
     Attributes:
         aspp: float (B, width, h, w).
-        low: float (B, 48, h', w'), early features at their finer resolution; None but with V3+.
+        low_level: float (B, 48, h', w'), early features at their finer resolution; None without V3+.
     """
 
     aspp: Tensor
-    low: Tensor | None
+    low_level: Tensor | None
 
 
 class IncrementalDeepLab(nn.Module):
-    """Backbone, aspp and heads; it owns growing, weight transfer and freezing.
+    """Backbone, ASPP and heads; it owns growing, weight transfer and freezing.
 
-    The logits are the heads' channels one behind the other, in the order in which the heads were added, so that
-    growing never moves a channel.
+    The logits are the channels of all heads, concatenated in the order in which the heads were added. So growing never
+    moves a channel.
     """
 
     def __init__(self, architecture: Architecture, head_sizes: Sequence[int], weights: str = NO_WEIGHTS) -> None:
@@ -79,7 +79,7 @@ class IncrementalDeepLab(nn.Module):
         rates = RATES[architecture.output_stride]
         self.aspp = ASPP(channels, architecture.width, rates, separable=architecture.separable)
         if architecture.is_plus:
-            self.low = nn.Sequential(
+            self.low_level = nn.Sequential(
                 nn.Conv2d(low_level_channels(architecture.backbone), LOW_LEVEL_WIDTH, 1, bias=False),
                 nn.BatchNorm2d(LOW_LEVEL_WIDTH),
                 nn.ReLU(inplace=True),
@@ -94,15 +94,15 @@ class IncrementalDeepLab(nn.Module):
         return tuple(head.classifier.out_channels for head in self.heads)  # type: ignore[union-attr, misc]
 
     def features(self, images: Tensor) -> Features:
-        """What the heads see, before dropout, of normalised images (B, 3, H, W)."""
+        """The input of the heads, before dropout: normalised images (B, 3, H, W) -> `Features`."""
         if not self.architecture.is_plus:
             return Features(self.aspp(self.backbone(images)), None)
         stages = forward_stages(self.architecture.backbone, self.backbone, images)
-        return Features(self.aspp(stages.last), self.low(stages.low))
+        return Features(self.aspp(stages.output), self.low_level(stages.low_level))
 
     def apply_dropout(self, features: Features) -> Features:
-        """The features with dropout, which acts on the aspp alone; as they are in evaluation mode."""
-        return Features(self.dropout(features.aspp), features.low)
+        """The features with dropout, which acts on the ASPP's output alone; unchanged in evaluation mode."""
+        return Features(self.dropout(features.aspp), features.low_level)
 
     def classify(self, features: Features, heads: Collection[int] | None = None) -> Tensor:
         """Logits at the resolution of the features (B, K, h, w), of all heads or of the named ones, ascending."""
@@ -119,10 +119,10 @@ class IncrementalDeepLab(nn.Module):
         return self.classify(self.apply_dropout(self.features(images)))
 
     def forward_intermediates(self, images: Tensor) -> "Intermediates":
-        """The logits and what lies on the way to them, for distillation."""
+        """The logits and the outputs before them, for distillation, of normalised images (B, 3, H, W)."""
         stages = forward_stages(self.architecture.backbone, self.backbone, images)
-        low = self.low(stages.low) if self.architecture.is_plus else None
-        features = Features(self.aspp(stages.last), low)
+        low_level = self.low_level(stages.low_level) if self.architecture.is_plus else None
+        features = Features(self.aspp(stages.output), low_level)
         return Intermediates([*stages.before_activation, features.aspp], self.classify(self.apply_dropout(features)))
 
     def grow(self, classes: int) -> None:
@@ -145,14 +145,14 @@ class IncrementalDeepLab(nn.Module):
         newest.split_probability_of(source, channel)
 
     def freeze_past(self, learning: Collection[int]) -> None:
-        """Lets only the named heads learn; all else keeps its weights and statistics, whatever `train` is told."""
+        """Lets only the named heads learn; all else keeps its weights and statistics, in training mode too."""
         frozen = [*self._body, *(head for index, head in enumerate(self.heads) if index not in learning)]
         for module in frozen:
             module.requires_grad_(False)
         self._freeze(frozen)
 
     def freeze_norms(self) -> None:
-        """Stops every BatchNorm: statistics and affine parameters, whatever `train` is told."""
+        """Stops every BatchNorm: statistics and affine parameters, in training mode too."""
         norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
         for norm in norms:
             norm.requires_grad_(False)
@@ -171,13 +171,13 @@ class IncrementalDeepLab(nn.Module):
         """The parameters that learn, as optimiser groups with their rates.
 
         Args:
-            lr: rate of aspp, early features and heads.
+            lr: rate of ASPP, early features and heads.
             backbone_ratio: the backbone's rate is lr * backbone_ratio.
             low_lr_head: index of a head with a rate of its own (background, with freezing), or None.
             low_lr_ratio: that head's rate is lr * low_lr_ratio.
 
         Returns:
-            Groups with `name`, `params` and `lr`; groups in which nothing learns are left out.
+            Groups with `name`, `params` and `lr`; groups without learning parameters are left out.
         """
         low_lr = [] if low_lr_head is None else list(self.heads[low_lr_head].parameters())
         main = [
@@ -195,8 +195,8 @@ class IncrementalDeepLab(nn.Module):
 
     @property
     def _body(self) -> tuple[nn.Module, ...]:
-        """All but the heads, the backbone first."""
-        return (self.backbone, self.aspp, self.low) if self.architecture.is_plus else (self.backbone, self.aspp)
+        """All parts except the heads, the backbone first."""
+        return (self.backbone, self.aspp, self.low_level) if self.architecture.is_plus else (self.backbone, self.aspp)
 
     def _new_head(self, classes: int) -> Head:
         made = self.architecture
@@ -210,10 +210,10 @@ class IncrementalDeepLab(nn.Module):
 
 
 class Intermediates(NamedTuple):
-    """What a network makes of images, from the inside out.
+    """The outputs of a network between its images and its logits.
 
     Attributes:
-        layers: the outputs of the backbone's four stages before their activation, and the aspp's.
+        layers: the outputs of the backbone's four stages before their activation, and the ASPP's.
         logits: float (B, K, h, w), at the resolution of the features.
     """
 
@@ -222,15 +222,15 @@ class Intermediates(NamedTuple):
 
 
 def head_input(features: Features) -> Tensor:
-    """One tensor of the features: with V3+ early ones first, the aspp's brought to their resolution."""
-    if features.low is None:
+    """The features as one tensor: with V3+ the early ones, then the ASPP's output at their resolution."""
+    if features.low_level is None:
         return features.aspp
-    size = features.low.shape[-2:]
+    size = features.low_level.shape[-2:]
     aspp = functional.interpolate(features.aspp, size=size, mode="bilinear", align_corners=False)
-    return torch.cat([features.low, aspp], dim=1)
+    return torch.cat([features.low_level, aspp], dim=1)
 
 
 def upsample(logits: Tensor, images: Tensor) -> Tensor:
     """Bilinear logits at the resolution of the images, in single precision at least; corners not aligned."""
-    precise = logits.to(torch.promote_types(logits.dtype, torch.float32))  # losses add up too much for bf16
+    precise = logits.to(torch.promote_types(logits.dtype, torch.float32))  # losses sum too many values for bf16
     return functional.interpolate(precise, size=images.shape[-2:], mode="bilinear", align_corners=False)

@@ -10,12 +10,12 @@ from torch.nn import functional
 class SampleDropout(nn.Module):
     """Dropout in which every sample of a batch may have a seed of its own.
 
-    With seeds the same sample drops the same values in whichever process it is, and whatever was drawn before: so the
-    training does not depend on the number of processes and can go on from any iteration. Devices draw differently.
+    With seeds a sample drops the same values in every process and after any earlier draws. So the training does not
+    depend on the number of processes and can resume at any iteration. Different devices draw different values.
 
     Attributes:
-        p: the share that is apply_dropout.
-        seeds: one for each sample of the batches to come; None draws from torch's random state, as `nn.Dropout`.
+        p: the share of values that is dropped.
+        seeds: one for each sample of the next batches; None draws from torch's random state, as `nn.Dropout` does.
     """
 
     def __init__(self, p: float) -> None:

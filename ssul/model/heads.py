@@ -1,4 +1,4 @@
-"""A head: the part of the network that scores the classes of one step."""
+"""A head: the part of the network that scores one step's classes."""
 
 import math
 
@@ -12,8 +12,8 @@ class Head(nn.Module):
     """conv3x3 + BatchNorm + ReLU + conv1x1 (the published code), or conv1x1 alone (the papers' text).
 
     Args:
-        channels: of the features that it sees.
-        classes: how many it scores.
+        channels: of its input.
+        classes: its number of channels.
         width: channels between its convolutions; None for conv1x1 alone.
         separable: whether the 3x3 convolution is depthwise separable.
     """

@@ -1,7 +1,7 @@
-"""Weights in files of others: tensors and plain numbers are read from them, and no code in them is run.
+"""Weights in foreign files: tensors and plain numbers are read from them, and no code in them is run.
 
 The one module that calls `torch.load`, whose format is a pickle. `weights_only=True` lets it build nothing but tensors,
-containers and numbers, and what it is told to allow.
+containers, numbers, and the globals that are allowed.
 """
 
 import zipfile
@@ -17,28 +17,29 @@ from torchvision import models
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _ARCHIVE = b"PK\x03\x04"
-"""What the files begin with that PyTorch takes for archives."""
+"""The first bytes of the files that PyTorch reads as archives."""
 _DTYPES = (*_FLOATS, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool)
 
 
 class TorchFileError(Exception):
-    """A file is cut off, is none of PyTorch's, or holds code, which is not run; or it cannot be downloaded."""
+    """A file is cut off, is not PyTorch's, or holds code, which is not run; or a download failed."""
 
 
 def read_tensors(path: Path, *, numpy_numbers: bool = False) -> Any:
-    """What a file of `torch.save` holds, on the CPU.
+    """The content of a file of `torch.save`, on the CPU.
 
     Args:
         path: the file.
         numpy_numbers: whether single numbers of NumPy may be in it: the best scores in published files are such.
 
-    Every tensor is plain, and all together have no more values than the file has room for: one may claim any size.
+    Every tensor is plain. All tensors together have no more values than the file has bytes, because one may claim any
+    size.
 
     Raises:
-        TorchFileError: with the name of the reader's error, or what is refused.
+        TorchFileError: with the name of the reader's error, or the reason of the refusal.
     """
-    if path.exists() and not path.is_file():  # a pipe would be waited for without end
-        raise TorchFileError("it is no regular file")
+    if path.exists() and not path.is_file():  # a pipe would block without end
+        raise TorchFileError("it is not a regular file")
     try:
         with path.open("rb") as file:
             is_archive = file.read(len(_ARCHIVE)) == _ARCHIVE
@@ -51,7 +52,7 @@ def read_tensors(path: Path, *, numpy_numbers: bool = False) -> Any:
     except Exception as error:  # whatever a broken or foreign file makes these readers raise
         raise TorchFileError(type(error).__name__) from None
     tensors = list(_tensors_in(content))
-    # an old format believes whatever size is told, without a value behind it
+    # the old format trusts any size that a tensor claims, even without values
     if not all(map(_is_plain, tensors)) or _memory_of(tensors) > path.stat().st_size:
         raise TorchFileError("a tensor of a foreign kind, or one that claims more values than the file holds")
     return content
@@ -65,10 +66,10 @@ def is_state_dict(content: object) -> bool:
 
 
 def download_imagenet(name: str) -> Mapping[str, Tensor]:
-    """Torchvision's weights of a backbone, which it keeps; the file must have the hash that its name tells.
+    """Torchvision's weights of a backbone, from its cache or the network; the file must have the hash in its name.
 
     Raises:
-        TorchFileError: if there is no network, or something else comes.
+        TorchFileError: if there is no network, or the file is another one.
     """
     try:
         weights = models.get_model_weights(name)["IMAGENET1K_V1"]  # the papers'; DEFAULT may move
@@ -79,25 +80,25 @@ def download_imagenet(name: str) -> Mapping[str, Tensor]:
 
 
 def all_finite(state: Mapping[str, Tensor]) -> bool:
-    """Whether all are plain tensors without NaN and infinity: with one a network predicts nonsense, silently."""
+    """Whether all are plain tensors without NaN and infinity, with which a network predicts nonsense silently."""
     return all(_is_plain(tensor) and bool(tensor.isfinite().all()) for tensor in state.values())
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    """Whether a tensor has a kind that networks have, and no more values than it has memory."""
+    """Whether a tensor is of a kind that networks have, and has no more values than memory."""
     known = tensor.layout is torch.strided and tensor.dtype in _DTYPES and tensor.device.type != "meta"
     # a nested tensor is strided too, and has no sizes
     return known and not tensor.is_nested and tensor.nbytes <= tensor.untyped_storage().nbytes()
 
 
 def _memory_of(tensors: Iterable[Tensor]) -> int:
-    """Bytes that they take together; some may share theirs."""
+    """The bytes of all tensors; some may share memory."""
     storages = [tensor.untyped_storage() for tensor in tensors]
     return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
 
 def _tensors_in(content: object) -> Iterator[Tensor]:
-    """Each once: a list may hold another many times, or itself."""
+    """Yields each tensor once, because a list may hold another many times, or itself."""
     seen, left = set(), [content]
     while left:
         part = left.pop()
@@ -116,7 +117,7 @@ def _is_compressed(path: Path) -> bool:
 
 
 def _numpy_scalars() -> list[Any]:
-    """What a NumPy number is made of, whose module has had two names."""
+    """The globals in a pickled NumPy number, whose module has had two names."""
     kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32)]
     scalar = multiarray.scalar
     return [(scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"), np.dtype, *kinds]

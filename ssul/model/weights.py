@@ -13,7 +13,17 @@ from ssul.model.torch_files import TorchFileError, all_finite, download_imagenet
 IMAGENET, NO_WEIGHTS = "imagenet", "none"
 
 
-def _load_weights(net: nn.Module, name: str, weights: str) -> None:
+def load_weights(net: nn.Module, name: str, weights: str) -> None:
+    """Loads pretrained weights into a network of torchvision.
+
+    Args:
+        net: the network; it is changed.
+        name: of the network, as torchvision has it.
+        weights: `imagenet`, `none`, or the path of a torchvision state dict (.pth or .safetensors).
+
+    Raises:
+        UserError: if the weights cannot be read or downloaded, or do not fit.
+    """
     if weights == NO_WEIGHTS:
         return
     state = _imagenet_weights(name) if weights == IMAGENET else _read_weights(Path(weights))
@@ -32,19 +42,19 @@ def _imagenet_weights(name: str) -> Mapping[str, Tensor]:
         return download_imagenet(name)
     except TorchFileError as error:
         raise UserError(
-            f"model.weights is 'imagenet', but torchvision's weights of {name} cannot be had ({error}): try again, "
-            "name a file with -S model.weights=FILE, or start from nothing with -S model.weights=none"
+            f"model.weights is 'imagenet', but torchvision's weights of {name} are not available ({error}): try again, "
+            "name a file with -S model.weights=FILE, or start from random weights with -S model.weights=none"
         ) from None
 
 
 def _read_weights(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
-        raise UserError(f"model.weights is '{path}', which is no file: choose imagenet, none, or an existing file")
+        raise UserError(f"model.weights is '{path}', which is not a file: choose imagenet, none, or an existing file")
     try:
         state = load_file(path) if path.suffix == ".safetensors" else read_tensors(path)
     except (TorchFileError, SafetensorError, OSError) as error:
-        told = error if isinstance(error, TorchFileError) else type(error).__name__
-        raise UserError(f"model.weights '{path}' is not a readable state dict ({told})") from None
+        reason = error if isinstance(error, TorchFileError) else type(error).__name__
+        raise UserError(f"model.weights '{path}' is not a readable state dict ({reason})") from None
     if not is_state_dict(state):
         raise UserError(f"model.weights '{path}' holds a {type(state).__name__}, not a state dict")
     if not all_finite(state):

@@ -75,7 +75,7 @@ _PUBLISHED: Mapping[str, Mapping[str, tuple[int, ...]]] = MappingProxyType({"voc
 
 
 def published_orders(data_set: str) -> Mapping[str, tuple[int, ...]]:
-    """The published learning orders of a dataset by their letters; there are none for most, own ones among them.
+    """The published learning orders of a dataset by their letters; most datasets have none.
 
     Args:
         data_set: its name.

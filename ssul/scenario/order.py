@@ -59,7 +59,7 @@ def _class_id(item: int | str, names: Sequence[str]) -> int:
 
 @dataclass(frozen=True)
 class ScenarioName:
-    """What the name of a scenario says, such as `voc_15-1`, `voc_15-1_b` or `ade_offline`.
+    """The parts of a scenario's name, such as `voc_15-1`, `voc_15-1_b` or `ade_offline`.
 
     Attributes:
         data_set: its name.
@@ -77,7 +77,7 @@ class ScenarioName:
         """Reads a name.
 
         Raises:
-            UserError: if it is none; says what a name looks like.
+            UserError: if it is not a scenario's name; the message shows the form of one.
         """
         found = re.fullmatch(r"(.+)_(?:(\d+)-(\d+)|offline)(?:_([a-z]+))?", name)
         if not found:

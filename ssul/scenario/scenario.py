@@ -78,7 +78,7 @@ class Scenario:
 
     @property
     def remainder(self) -> str | None:
-        """What is uneven about the steps, in words; None where the classes divide evenly."""
+        """A sentence about a smaller last step; None where the classes divide evenly."""
         last = self.steps[-1]
         if last.index == 0 or len(last.new) == self.increment:
             return None
@@ -89,7 +89,7 @@ class Scenario:
 
 
 def pipeline_steps(scenario: Scenario) -> dict[str, dict[str, int]]:
-    """The increments as dvc.yaml's `foreach` wants them: string keys, and the step before each.
+    """The increments in the form that dvc.yaml's `foreach` takes: string keys, and the previous step of each.
 
     >>> pipeline_steps(Scenario((1, 2, 3), base_classes=1, increment=1))
     {'1': {'prev': 0}, '2': {'prev': 1}}
@@ -136,7 +136,7 @@ def step_images(present: Mapping[str, Iterable[int]], step: Step, setting: Setti
         present: image id -> ids of the classes that its mask shows (background and void left out).
         step: the step.
         setting: one of SETTINGS.
-        seed: decides the partitioned setting's assignment; the others do not look at it.
+        seed: decides the partitioned setting's assignment; the other settings do not use it.
     """
     if setting == "partitioned":
         assigned = partition(present, seed)

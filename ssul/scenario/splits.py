@@ -16,8 +16,8 @@ from ssul.scenario.scenario import Scenario, Setting, step_images
 class Split:
     """The training data of one step.
 
-    No scenario name and nothing of later steps stands here: 15-1 and 15-5 share step 0 byte for byte, and with it,
-    through DVC's run cache, the trained base.
+    It holds no scenario name and nothing of later steps. So 15-1 and 15-5 share step 0 byte for byte, and through DVC's
+    run cache they share the trained base.
 
     Attributes:
         step: its index.
@@ -60,8 +60,8 @@ class Split:
         Raises:
             UserError: if the file is missing or damaged.
         """
-        told = {"what": "the split", "way_out": "run `dvc repro splits`"}
-        split = read_json(path, cls, **told)
+        context = {"what": "the split", "way_out": "run `dvc repro splits`"}
+        split = read_json(path, cls, **context)
         classes = [class_id for group in split.groups for class_id in group]
         faults = {
             "step does not count the groups": split.step != len(split.groups) - 1,
@@ -70,7 +70,7 @@ class Split:
             "class_names does not fit the groups": len(split.class_names) != len(classes),
             "it holds no image, or one twice": not 0 < len(split.images) == len(set(split.images)),
         }
-        check_consistent(path, faults, **told)
+        check_consistent(path, faults, **context)
         return split
 
 

@@ -8,12 +8,12 @@ from ssul.scenario.splits import Split
 
 
 def summarise(splits: Sequence[Split], present: Mapping[str, Sequence[int]], setting: Setting) -> dict[str, Any]:
-    """What a person wants to know of the splits, as JSON.
+    """The splits in numbers, as JSON.
 
     Args:
         splits: of all steps.
         present: training image id -> ids of the classes that its mask shows.
-        setting: as the splits were made in.
+        setting: of the splits.
 
     Returns:
         `setting`; `images` of the dataset and how many of them belong to `no_step`; and `steps`, each with its `step`,
@@ -52,15 +52,15 @@ def summarise(splits: Sequence[Split], present: Mapping[str, Sequence[int]], set
 
 
 def text_summary(summary: Mapping[str, Any]) -> str:
-    """What `summarise` returns as lines of text: a step each, and the images that no step uses."""
+    """The output of `summarise` as text: one line for each step, and one for the images in no step."""
     held_out = summary["steps"][-1]["held_out"]
     lines = [
         f"step {step['step']:2d}: {step['images']:6d} images for {_few([one['name'] for one in step['classes']])}"
         + (f" ({step['appear_again']} appear again later)" if step["appear_again"] else "")
         for step in summary["steps"]
     ]
-    kept_back = f", {held_out} are held out" if held_out else ""
-    return "\n".join([*lines, f"{summary['no_step']} of {summary['images']} images are in no step{kept_back}"])
+    held_back = f", {held_out} are held out" if held_out else ""
+    return "\n".join([*lines, f"{summary['no_step']} of {summary['images']} images are in no step{held_back}"])
 
 
 def _few(names: Sequence[str], most: int = 20) -> str:

@@ -11,7 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from ssul.data.transforms import normalise
+from ssul.data.transforms import network_input
 from ssul.errors import UserError
 from ssul.model.dropout import SampleDropout
 from ssul.training.distributed import convert_to_sync_batchnorm
@@ -122,7 +122,7 @@ def learn_step(
         for iteration, (images, target) in zip(range(done, iterations), batches, strict=False):
             for group, rate in zip(optimizer.param_groups, initial, strict=True):
                 group["lr"] = rate_at(rate, iteration, iterations)
-            inputs = normalise(fabric.to_device(images)).contiguous(memory_format=torch.channels_last)
+            inputs = network_input(fabric.to_device(images))
             optimizer.zero_grad(set_to_none=True)
             for dropout in dropouts:
                 dropout.seeds = None if seeds is None else seeds(iteration)

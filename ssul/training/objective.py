@@ -113,7 +113,7 @@ def label_statistics(target: Tensor, completed: Tensor, labels: LabelSpace) -> d
     valid = valid_count(target != VOID)
     shares = {} if completed is target else {"pseudo_share": (completed != target).sum() / valid}
     if labels.unknown:
-        shares["unknown_share"] = (completed == 0).sum() / valid
+        shares["unknown_share"] = (completed == labels.unknown_channel).sum() / valid
     return shares
 
 

@@ -30,7 +30,7 @@ from ssul.errors import UserError
 from ssul.io.atomic import replace_file
 from ssul.io.locks import file_lock
 from ssul.io.strict_json import parse_json
-from ssul.model.tensor_files import save_tensors
+from ssul.model.checkpoint import save_tensors
 
 MINUTES_VARIABLE = "SSUL_SAVE_MINUTES"
 _MINUTES = 5.0

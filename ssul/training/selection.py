@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor, nn
 
 from ssul.data.dataset import SegmentationDataset
-from ssul.data.transforms import normalise
 from ssul.inference.confusion import ConfusionMatrix
-from ssul.inference.predict import predict
+from ssul.inference.predict import predict, predict_images
+from ssul.labels.ids import BACKGROUND_ID
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
 
@@ -109,20 +108,17 @@ def step_miou(
         0..1; an absent class counts as 0.
     """
     device = next(model.parameters()).device
-    classes = 1 + len(labels.classes)
-    counts = ConfusionMatrix.empty(classes)
+    counts = ConfusionMatrix.empty(labels.num_classes)
     model.eval()
-    for image_id in ids:
-        picture = dataset.read(image_id)
-        with torch.no_grad():
-            inputs = normalise(picture.image[None].to(device)).contiguous(memory_format=torch.channels_last)
-            positions = predict(labels, model.forward_low_res(inputs), inputs)[0]
-        truth = labels.encode_step_ground_truth(picture.mask.to(device), new)
-        counts = ConfusionMatrix.of(truth, positions, classes) + counts  # in this order: they stay on the device
+    for image, inputs, low_res in predict_images(model, map(dataset.read, ids), device):
+        prediction = predict(labels, low_res, inputs)[0]
+        truth = labels.encode_step_ground_truth(image.mask.to(device), new)
+        confusion = ConfusionMatrix.of(truth, prediction, labels.num_classes)
+        counts = confusion + counts  # in this order: they stay on the device
     model.train()
     iou = counts.iou()
-    wanted = [*([0] if with_background else []), *(1 + labels.classes.index(class_id) for class_id in new)]
-    return sum(iou[position] or 0.0 for position in wanted) / len(wanted)
+    wanted = [labels.class_index(one) for one in (*((BACKGROUND_ID,) if with_background else ()), *new)]
+    return sum(iou[index] or 0.0 for index in wanted) / len(wanted)
 
 
 def _copied(model: nn.Module) -> dict[str, Tensor]:

@@ -73,14 +73,14 @@ def cpu(monkeypatch: pytest.MonkeyPatch) -> Fabric:
     return choose_device("32")
 
 
-@pytest.mark.parametrize(("threads", "told"), [(1, "CPU, 1 thread"), (3, "CPU, 3 threads")])
-def test_a_cpu_is_told_with_its_threads(cpu: Fabric, monkeypatch: pytest.MonkeyPatch, threads: int, told: str) -> None:
+@pytest.mark.parametrize(("threads", "name"), [(1, "CPU, 1 thread"), (3, "CPU, 3 threads")])
+def test_a_cpu_is_named_with_its_threads(cpu: Fabric, monkeypatch: pytest.MonkeyPatch, threads: int, name: str) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    assert hardware(cpu) == told
+    assert hardware(cpu) == name
 
 
 @pytest.mark.gpu
-def test_a_gpu_is_told_by_its_name() -> None:
+def test_a_gpu_is_named() -> None:
     assert hardware(choose_device("32")) == torch.cuda.get_device_name(0)
 
 

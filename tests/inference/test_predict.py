@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from ssul.inference import predict as prediction
 from ssul.inference.predict import possible_winners, predict
+from ssul.labels.scores import fold_unknown
 from ssul.labels.space import Activation, LabelSpace
 
 # [unknown][background][3][1], and the same without the unknown
@@ -51,7 +52,7 @@ def full_size(low_res: Tensor, images: Tensor) -> Tensor:
 @given(spaces_and_logits())
 def test_the_prediction_is_the_arg_max_of_all_scores_at_full_size(case: tuple[LabelSpace, Tensor, Tensor]) -> None:
     labels, low_res, images = case
-    scores = labels.fold_unknown(full_size(low_res, images))
+    scores = fold_unknown(labels, full_size(low_res, images))
     best = scores.topk(2, dim=1).values
     decided = best[:, 0] - best[:, 1] > 1e-6  # closer than that is rounding
     found = predict(labels, low_res, images)

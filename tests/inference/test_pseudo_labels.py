@@ -11,6 +11,7 @@ from torch import Tensor
 import ssul.inference.pseudo_labels
 from ssul.inference.pseudo_labels import add_pseudo_labels_low_res
 from ssul.labels.ids import VOID
+from ssul.labels.scores import add_pseudo_labels
 from ssul.labels.space import Activation, LabelSpace
 from ssul.model.deeplab import upsample
 
@@ -41,7 +42,7 @@ def test_they_equal_those_of_all_logits_up_sampled(
     with_step = old.with_step((200,))
     values = torch.tensor([*range(with_step.first_class_channel), with_step.num_channels - 1, VOID], dtype=torch.uint8)
     target = values[torch.randint(len(values), (samples, 5 * height, 4 * width + 1), generator=generator)]
-    expected = old.add_pseudo_labels(target, upsample(logits, target), threshold)
+    expected = add_pseudo_labels(old, target, upsample(logits, target), threshold)
     assert torch.equal(add_pseudo_labels_low_res(old, target, logits, threshold), expected)
 
 

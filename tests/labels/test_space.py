@@ -1,54 +1,23 @@
 """The label algebra: which channel a pixel trains, and which class a channel means."""
 
 import json
-import math
 import random
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 from torch import Tensor
 
 from ssul.errors import UserError
 from ssul.labels.ids import VOID
-from ssul.labels.space import Activation, LabelSpace
-
-# [unknown][background][3][1] and, after a step, [2]
-BASE = LabelSpace(((3, 1),), unknown=True, activation="sigmoid")
-GROWN = BASE.with_step((2,))
-PLAIN = LabelSpace(((3, 1), (2,)), unknown=False, activation="softmax")
+from ssul.labels.scores import predict
+from ssul.labels.space import LabelSpace
+from tests.labels.spaces import BASE, GROWN, PLAIN, label_spaces, masks
 
 MASK = torch.tensor([[0, 1, 2, 3], [VOID, 7, 0, 2]], dtype=torch.uint8)
 SALIENCY = torch.tensor([[255, 255, 0, 0], [255, 255, 0, 9]], dtype=torch.uint8)
-
-
-@st.composite
-def label_spaces(draw: st.DrawFn, unknown: bool | None = None) -> LabelSpace:
-    sizes = draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
-    ids = iter(draw(st.permutations(range(1, sum(sizes) + 3))))  # two of them are never learned
-    groups = tuple(tuple(next(ids) for _ in range(size)) for size in sizes)
-    has_unknown = draw(st.booleans()) if unknown is None else unknown
-    return LabelSpace(groups, has_unknown, draw(st.sampled_from(["sigmoid", "softmax"])))
-
-
-def masks() -> st.SearchStrategy[Tensor]:
-    values = st.one_of(st.integers(0, 20), st.just(VOID))
-    return arrays.arrays(np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, max_side=6), elements=values).map(
-        torch.from_numpy
-    )
-
-
-def noise(seed: int, *shape: int) -> Tensor:
-    return 3.0 * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def pixels(*columns: list[float]) -> Tensor:
-    """Logits (1, K, 1, W), one column per pixel."""
-    return torch.tensor(columns).T[None, :, None, :]
 
 
 # --- encode -----------------------------------------------------------------------------------------------------------
@@ -115,138 +84,7 @@ def test_growing_does_not_change_how_an_old_image_is_encoded(labels: LabelSpace,
     assert torch.equal(labels.encode(mask, None, labels.classes), with_step.encode(mask, None, labels.classes))
 
 
-# --- pseudo-labels ----------------------------------------------------------------------------------------------------
-
-SURE, UNSURE, LOW = 2.0, 0.5, -4.0
-
-
-def test_pseudo_labels_fill_only_unknown_and_background_where_the_old_network_is_sure_of_a_class() -> None:
-    cases = {  # name: (target, old logits [unknown, background, 3, 1], expected)
-        "unknown, sure of a class": (0, [LOW, LOW, SURE, LOW], 2),
-        "background, sure of a class": (1, [LOW, LOW, LOW, SURE], 3),
-        "annotated": (4, [LOW, LOW, SURE, LOW], 4),
-        "annotated with another old class": (3, [LOW, LOW, SURE, LOW], 3),
-        "void": (VOID, [LOW, LOW, LOW, SURE], VOID),
-        "sure of background": (1, [LOW, SURE, LOW, LOW], 1),
-        "unknown, sure of background": (0, [LOW, SURE, LOW, LOW], 0),
-        "sure of unknown": (1, [SURE, LOW, LOW, LOW], 1),
-        "a class best, but not sure": (0, [LOW, LOW, UNSURE, LOW], 0),
-        "sure of a class, surer of background": (1, [LOW, SURE + 1, SURE, LOW], 1),
-    }
-    target = torch.tensor([[[target for target, _, _ in cases.values()]]], dtype=torch.uint8)
-    completed = BASE.add_pseudo_labels(target, pixels(*(logits for _, logits, _ in cases.values())), threshold=0.7)
-    assert dict(zip(cases, completed.flatten().tolist(), strict=True)) == {
-        name: case[2] for name, case in cases.items()
-    }
-    assert completed.dtype == torch.uint8
-
-
-def test_a_sigmoid_score_at_the_threshold_is_enough() -> None:
-    below = float(np.nextafter(np.float32(0.0), np.float32(-1.0)))
-    logits = pixels([LOW, LOW, 0.0, LOW], [LOW, LOW, below, LOW])  # sigmoid(0) is exactly 0.5
-    assert BASE.pseudo_labels(logits, threshold=0.5).flatten().tolist() == [2, VOID]
-
-
-def test_a_softmax_score_at_the_threshold_is_enough() -> None:
-    logits = pixels([-math.inf, 0.0, 0.0, -math.inf])  # two channels share: exactly 0.5 each, the first is taken
-    base = LabelSpace(((3, 1, 2),), unknown=False, activation="softmax")
-    assert base.pseudo_labels(logits, threshold=0.5).flatten().tolist() == [1]
-    assert base.pseudo_labels(logits, threshold=0.50001).flatten().tolist() == [VOID]
-
-
-def test_softmax_scores_compete_where_sigmoid_scores_do_not() -> None:
-    logits = pixels([LOW, LOW, 2.0, 2.1])  # two classes, both likely
-    softmax = LabelSpace(BASE.groups, unknown=True, activation="softmax")
-    assert BASE.pseudo_labels(logits, threshold=0.7).flatten().tolist() == [3]
-    assert softmax.pseudo_labels(logits, threshold=0.7).flatten().tolist() == [VOID]
-
-
-@pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
-def test_threshold_zero_takes_every_best_class(activation: Activation) -> None:
-    labels = LabelSpace(BASE.groups, unknown=True, activation=activation)
-    logits = pixels([LOW, 2 * LOW, LOW + 1, LOW], [LOW + 1, LOW, LOW, LOW])
-    assert labels.pseudo_labels(logits, threshold=0.0).flatten().tolist() == [2, VOID]
-
-
-@given(label_spaces(), st.integers(0, 2**32), st.floats(0.05, 0.95))
-def test_the_threshold_means_the_score(labels: LabelSpace, seed: int, threshold: float) -> None:
-    """In particular, comparing logits is comparing sigmoids."""
-    logits = noise(seed, 2, labels.num_channels, 3, 5)
-    scores = logits.sigmoid() if labels.activation == "sigmoid" else logits.softmax(dim=1)
-    best, channel = scores.max(dim=1)
-    expected = torch.where((best >= threshold) & (channel >= labels.first_class_channel), channel, VOID)
-    decided = (best - threshold).abs() > 1e-6  # closer than that is rounding
-    found = labels.pseudo_labels(logits, threshold)
-    assert torch.equal(found[decided].long(), expected[decided])
-
-
-@given(label_spaces(), st.integers(0, 2**32), st.floats(0.0, 1.0))
-def test_a_pseudo_label_is_never_background_or_unknown(labels: LabelSpace, seed: int, threshold: float) -> None:
-    found = labels.pseudo_labels(noise(seed, 2, labels.num_channels, 3, 5), threshold)
-    assert (found >= labels.first_class_channel).all()
-    assert ((found < labels.num_channels) | (found == VOID)).all()
-
-
-@given(label_spaces(), st.integers(0, 2**32), st.floats(0.0, 1.0))
-def test_completing_touches_no_annotated_and_no_void_pixel(labels: LabelSpace, seed: int, threshold: float) -> None:
-    with_step = labels.with_step((100, 101))
-    values = torch.tensor([*range(with_step.num_channels), VOID], dtype=torch.uint8)
-    chance = torch.Generator().manual_seed(seed)
-    target = values[torch.randint(len(values), (2, 4, 5), generator=chance)]
-    before = target.clone()
-    logits = noise(seed, 2, labels.num_channels, 4, 5)
-    completed = labels.add_pseudo_labels(target, logits, threshold)
-    open_ = before <= labels.background_channel
-    assert torch.equal(completed[~open_], before[~open_])
-    found = labels.pseudo_labels(logits, threshold)
-    assert torch.equal(completed[open_], torch.where(found == VOID, before, found)[open_])
-    assert torch.equal(target, before)
-
-
-# --- scores and predictions -------------------------------------------------------------------------------------------
-
-
-def test_the_unknown_score_counts_as_background() -> None:
-    scores = BASE.fold_unknown(pixels([0.0, 0.0, 100.0, -100.0]))
-    assert scores.flatten().tolist() == pytest.approx([1.0, 1.0, 0.0])
-
-
-def test_softmax_scores_still_sum_to_one_when_folded() -> None:
-    softmax = LabelSpace(BASE.groups, unknown=True, activation="softmax")
-    scores = softmax.fold_unknown(pixels([math.log(1.0), math.log(2.0), math.log(3.0), math.log(4.0)]))
-    assert scores.flatten().tolist() == pytest.approx([0.3, 0.3, 0.4])
-
-
-@given(label_spaces(unknown=False), st.integers(0, 2**32))
-def test_without_an_unknown_channel_there_is_nothing_to_fold(labels: LabelSpace, seed: int) -> None:
-    logits = noise(seed, 1, labels.num_channels, 2, 3)
-    expected = logits.sigmoid() if labels.activation == "sigmoid" else logits.softmax(dim=1)
-    assert torch.equal(labels.fold_unknown(logits), expected)
-
-
-def test_background_and_unknown_together_can_beat_a_class() -> None:
-    logits = torch.logit(torch.tensor([[0.4, 0.3, 0.6, 0.1], [0.1, 0.2, 0.6, 0.1]])).T[None, :, None, :]
-    assert BASE.predict(logits).flatten().tolist() == [0, 1]
-
-
-@given(label_spaces(), st.integers(0, 2**32))
-def test_a_prediction_is_the_arg_max_of_the_folded_scores(labels: LabelSpace, seed: int) -> None:
-    logits = noise(seed, 2, labels.num_channels, 3, 5)
-    scores = labels.fold_unknown(logits)
-    best = scores.topk(2, dim=1).values
-    decided = best[:, 0] - best[:, 1] > 1e-6  # closer than that is rounding
-    assert torch.equal(labels.predict(logits)[decided].long(), scores.argmax(dim=1)[decided])
-
-
-def test_classes_whose_scores_are_rounded_to_one_are_still_told_apart() -> None:
-    assert BASE.predict(pixels([-50.0, -50.0, 30.0, 40.0])).flatten().tolist() == [2]
-
-
-@given(label_spaces(), st.integers(0, 2**32))
-def test_a_prediction_decodes_to_background_or_a_learned_class(labels: LabelSpace, seed: int) -> None:
-    positions = labels.predict(noise(seed, 2, labels.num_channels, 3, 4))
-    assert positions.dtype == torch.uint8
-    assert set(labels.decode(positions).flatten().tolist()) <= {0, *labels.classes}
+# --- decode -----------------------------------------------------------------------------------------------------------
 
 
 @given(label_spaces())
@@ -256,7 +94,7 @@ def test_a_network_that_is_right_predicts_the_truth(labels: LabelSpace) -> None:
     for saliency in (torch.zeros_like(mask), torch.ones_like(mask)):
         target = labels.encode(mask, saliency, labels.classes).long()
         logits = 20.0 * torch.nn.functional.one_hot(target, labels.num_channels).movedim(-1, 0)[None] - 10.0
-        assert torch.equal(labels.decode(labels.predict(logits))[0], mask)
+        assert torch.equal(labels.decode(predict(labels, logits))[0], mask)
 
 
 @given(st.integers(1, 253), st.integers(1, 253), st.booleans(), st.randoms(use_true_random=False))
@@ -277,7 +115,7 @@ def test_a_mask_of_up_to_253_classes_survives_encoding_and_decoding(
 
 
 @pytest.mark.parametrize("unknown", [True, False])
-def test_253_classes_are_all_told_apart_from_void(unknown: bool) -> None:
+def test_253_classes_all_differ_from_void(unknown: bool) -> None:
     labels = LabelSpace((tuple(range(1, 151)), tuple(range(151, 254))), unknown, "sigmoid")
     mask = torch.arange(256, dtype=torch.uint8)[None]
     target = labels.encode(mask, torch.zeros_like(mask), labels.classes)
@@ -360,12 +198,25 @@ def test_a_class_that_is_not_learned_has_no_channel() -> None:
             BASE.channel_of(class_id)
 
 
+@given(label_spaces())
+def test_the_special_channels_and_the_class_indices_agree_with_the_heads(labels: LabelSpace) -> None:
+    heads = [labels.channels_of_heads([head]) for head in range(len(labels.head_sizes))]
+    assert heads[labels.background_head][labels.background_in_head] == labels.background_channel
+    assert [labels.class_of(labels.channel_of(class_id)) for class_id in labels.classes] == list(labels.classes)
+    assert [labels.class_index(class_id) for class_id in (0, *labels.classes)] == list(range(labels.num_classes))
+    if labels.unknown:
+        assert heads[labels.unknown_head] == [labels.unknown_channel] == [0]
+    else:
+        with pytest.raises(ValueError, match="no unknown head"):
+            _ = labels.unknown_channel
+
+
 # --- description ------------------------------------------------------------------------------------------------------
 
 
 @given(label_spaces())
 def test_a_label_space_survives_json(labels: LabelSpace) -> None:
-    assert LabelSpace.from_dict(json.loads(json.dumps(labels.describe()))) == labels
+    assert LabelSpace.from_dict(json.loads(json.dumps(labels.to_dict()))) == labels
 
 
 @pytest.mark.parametrize(
@@ -428,6 +279,8 @@ def test_padding_is_what_plain_background_is_encoded_as(labels: LabelSpace, sali
     assert labels.padding(saliency=saliency) == channel
     nothing = torch.zeros(1, 1, dtype=torch.uint8)
     assert labels.encode(nothing, nothing if saliency else None, ()).item() == channel
+    unshifted = labels.padding(saliency=saliency, without_unknown_shift=True)
+    assert labels.encode_without_unknown_shift(nothing, ()).item() == unshifted == 0
 
 
 # --- the truth of a step ----------------------------------------------------------------------------------------------

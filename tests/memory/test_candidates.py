@@ -16,7 +16,7 @@ SEES = {0: 1, 9: 0, 4: 2, 1: 3, 6: 4}  # 9 looks unknown
 
 @pytest.fixture
 def classes_found(cpu: Fabric, pictures: Any, sees_red: Any) -> Any:
-    """The classes of one candidate after looking at a picture of what is seen and what the mask says."""
+    """The classes of one candidate after looking at an image that shows `seen` and has the mask."""
 
     def found(
         seen: Any,

@@ -54,7 +54,7 @@ def trained() -> Trained:
 
 @pytest.fixture
 def drawn() -> Callable[..., tuple[Tensor, Tensor]]:
-    """Draws pictures of odd size, and a target with the named channels and void."""
+    """Draws images of odd size, and a target with the named channels and void."""
 
     def draw(*channels: int, dtype: torch.dtype = torch.float64, seed: int = 1) -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(seed)

@@ -24,5 +24,5 @@ def build() -> Callable[..., IncrementalDeepLab]:
 
 @pytest.fixture
 def images() -> Tensor:
-    """Two normalised pictures of odd size."""
+    """Two normalised images of odd size."""
     return torch.randn(2, 3, 33, 41, generator=torch.Generator().manual_seed(7))

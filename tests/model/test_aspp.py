@@ -21,7 +21,7 @@ def randomised(aspp: ASPP) -> ASPP:
 
 
 @pytest.mark.parametrize("rates", RATES.values())
-def test_it_computes_what_torchvisions_pyramid_computes_with_the_same_weights(rates: Rates) -> None:
+def test_it_computes_what_torchvisions_computes_with_the_same_weights(rates: Rates) -> None:
     torch.manual_seed(0)
     aspp, theirs = randomised(ASPP(12, 8, rates)).eval(), deeplabv3.ASPP(12, list(rates), 8).eval()
     theirs.load_state_dict(dict(zip(theirs.state_dict(), aspp.state_dict().values(), strict=True)))
@@ -63,7 +63,7 @@ def test_a_1x1_convolution_stays_what_it_is() -> None:
     assert isinstance(convolution(4, 6, kernel=1, separable=True), nn.Conv2d)
 
 
-def test_a_separable_pyramid_has_the_weights_of_its_halves() -> None:
+def test_a_separable_aspp_has_the_weights_of_its_halves() -> None:
     weights = {
         separable: sum(p.numel() for p in ASPP(12, 8, RATES[16], separable=separable).parameters())
         for separable in (False, True)

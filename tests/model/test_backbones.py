@@ -1,6 +1,5 @@
 """The backbones: strides, dilations, and weights that are torchvision's or refused."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -13,12 +12,13 @@ from torchvision import models
 
 from ssul.errors import UserError
 from ssul.model.backbones import backbone_channels, build_backbone, forward_stages, low_level_channels
+from tests.model.hostile import Touch
 
 REAL_WEIGHTS = Path(__file__).parents[3] / "shared" / "weights" / "mobilenet_v2_imagenet.pth"
-TRUNKS = ["small", "mobilenet_v2", "resnet50", pytest.param("resnet101", marks=pytest.mark.slow)]
+BACKBONES = ["small", "mobilenet_v2", "resnet50", pytest.param("resnet101", marks=pytest.mark.slow)]
 
 
-def pictures(side: int = 64) -> Tensor:
+def some_images(side: int = 64) -> Tensor:
     return torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(1))
 
 
@@ -49,16 +49,6 @@ def weights_of_mobilenet(mobilenet: models.MobileNetV2, tmp_path: Path) -> Path:
 
 
 # ---- strides and dilations ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("output_stride", [8, 16])
-@pytest.mark.parametrize("name", TRUNKS)
-def test_features_are_smaller_by_the_output_stride(name: str, output_stride: int) -> None:
-    backbone = build_backbone(name, output_stride).eval()
-    with torch.no_grad():
-        assert backbone(pictures(64)).shape == (1, backbone_channels(name), 64 // output_stride, 64 // output_stride)
-        odd = -(-33 // output_stride)
-        assert backbone(pictures(33)).shape == (1, backbone_channels(name), odd, odd)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +86,7 @@ def test_mobilenet_is_torchvisions_bit_for_bit_up_to_the_block_that_no_longer_st
     backbone = build_backbone("mobilenet_v2", 16, str(weights_of_mobilenet)).eval()
     assert isinstance(backbone, nn.Sequential)
     with torch.no_grad():
-        assert torch.equal(backbone[:14](pictures()), mobilenet.features[:14](pictures()))
+        assert torch.equal(backbone[:14](some_images()), mobilenet.features[:14](some_images()))
 
 
 def test_dilating_keeps_mobilenets_features_where_a_strided_network_has_them(
@@ -105,7 +95,7 @@ def test_dilating_keeps_mobilenets_features_where_a_strided_network_has_them(
     for output_stride in (8, 16):
         backbone = build_backbone("mobilenet_v2", output_stride, str(weights_of_mobilenet)).eval()
         with torch.no_grad():
-            dense, strided = backbone(pictures(64)), mobilenet.features[:-1](pictures(64))
+            dense, strided = backbone(some_images(64)), mobilenet.features[:-1](some_images(64))
         every = 32 // output_stride
         torch.testing.assert_close(dense[..., ::every, ::every], strided)
 
@@ -137,24 +127,22 @@ def hooks(backbone: nn.Module) -> int:
 
 
 @pytest.mark.parametrize("output_stride", [8, 16])
-@pytest.mark.parametrize("name", TRUNKS)
-def test_stages_end_in_the_trunks_own_output_and_leave_no_trace(name: str, output_stride: int) -> None:
-    backbone, images = (
-        lively(name, output_stride),
-        torch.randn(2, 3, 65, 49, generator=torch.Generator().manual_seed(4)),
-    )
+@pytest.mark.parametrize("name", BACKBONES)
+def test_stages_end_in_the_backbones_own_output_and_leave_no_trace(name: str, output_stride: int) -> None:
+    backbone = lively(name, output_stride)
+    images = torch.randn(2, 3, 65, 49, generator=torch.Generator().manual_seed(4))
     with torch.no_grad():
         before = backbone(images)
         stages = forward_stages(name, backbone, images)
         again, after = forward_stages(name, backbone, images), backbone(images)
-    assert torch.equal(stages.last, before)
+    assert torch.equal(stages.output, before)
     assert torch.equal(after, before)
-    assert torch.equal(again.last, before)
+    assert torch.equal(again.output, before)
     assert hooks(backbone) == 0
     strides = {8: (4, 8, 8, 8), 16: (4, 8, 16, 16)}[output_stride]
     sides = [tuple(layer.shape[-2:]) for layer in stages.before_activation]
     assert sides == [(-(-65 // stride), -(-49 // stride)) for stride in strides]
-    assert stages.low.shape == (2, low_level_channels(name), 17, 13)
+    assert stages.low_level.shape == (2, low_level_channels(name), 17, 13)
     assert stages.before_activation[-1].shape[1] == backbone_channels(name)
 
 
@@ -162,31 +150,31 @@ def test_stages_end_in_the_trunks_own_output_and_leave_no_trace(name: str, outpu
 def test_before_its_activation_a_residual_stage_is_what_its_relu_takes(name: str) -> None:
     backbone = lively(name)
     with torch.no_grad():
-        stages = forward_stages(name, backbone, pictures())
+        stages = forward_stages(name, backbone, some_images())
     for layer in stages.before_activation:
         assert (layer < 0).float().mean() > 0.05
-    assert torch.equal(stages.before_activation[0].relu(), stages.low)
-    assert torch.equal(stages.before_activation[-1].relu(), stages.last)
+    assert torch.equal(stages.before_activation[0].relu(), stages.low_level)
+    assert torch.equal(stages.before_activation[-1].relu(), stages.output)
 
 
 def test_mobilenets_stages_end_linearly_with_the_named_features(mobilenet: models.MobileNetV2) -> None:
     backbone = build_backbone("mobilenet_v2", 16).eval()
     backbone.load_state_dict(mobilenet.features[:-1].state_dict())
     with torch.no_grad():
-        stages = forward_stages("mobilenet_v2", backbone, pictures())
-        x = pictures()
+        stages = forward_stages("mobilenet_v2", backbone, some_images())
+        x = some_images()
         outputs = [x := block(x) for block in backbone.children()]
     for layer, place in zip(stages.before_activation, (3, 6, 13, 17), strict=True):
         assert torch.equal(layer, outputs[place])
-    assert stages.low is stages.before_activation[0]
-    assert (stages.last < 0).any()
+    assert stages.low_level is stages.before_activation[0]
+    assert (stages.output < 0).any()
 
 
 def test_stages_learn_through_the_layers_that_are_looked_at() -> None:
     """Nothing is changed in place between what is kept and what goes on."""
     backbone = lively("resnet50").train()
     stages = forward_stages("resnet50", backbone, torch.randn(2, 3, 33, 33))
-    (sum(layer.square().mean() for layer in stages.before_activation) + stages.last.mean()).backward()
+    (sum(layer.square().mean() for layer in stages.before_activation) + stages.output.mean()).backward()
     assert all(parameter.grad is not None for parameter in backbone.parameters())
 
 
@@ -247,18 +235,11 @@ def test_weights_with_one_tensor_too_few_are_refused_by_its_name(
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-@pytest.mark.parametrize("content", [b"", b"<html>404: not found</html>", b"\x80\x02garbage" * 20])
-def test_a_file_that_is_no_state_dict_at_all_is_refused(tmp_path: Path, suffix: str, content: bytes) -> None:
+def test_a_file_that_is_not_a_state_dict_at_all_is_refused(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"weights{suffix}"
-    path.write_bytes(content)
+    path.write_bytes(b"<html>404: not found</html>")
     with pytest.raises(UserError, match=f"weights{suffix}"):
         build_backbone("mobilenet_v2", 16, str(path))
-
-
-def test_a_truncated_file_is_refused(weights_of_mobilenet: Path) -> None:
-    weights_of_mobilenet.write_bytes(weights_of_mobilenet.read_bytes()[:5000])
-    with pytest.raises(UserError, match=weights_of_mobilenet.name):
-        build_backbone("mobilenet_v2", 16, str(weights_of_mobilenet))
 
 
 @pytest.mark.parametrize("name", ["nowhere.pth", "."])
@@ -267,29 +248,18 @@ def test_weights_that_are_no_file_are_refused_with_the_alternatives(tmp_path: Pa
         build_backbone("mobilenet_v2", 16, str(tmp_path / name))
 
 
-def test_the_small_trunk_has_no_weights_to_load() -> None:
+def test_the_small_backbone_has_no_weights_to_load() -> None:
     with pytest.raises(UserError, match="choose none"):
         build_backbone("small", 8, "imagenet")
 
 
-class _Touches:
-    """Unpickling it creates a file: what a malicious download would do, harmlessly."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.path,)
-
-
-@pytest.mark.parametrize("save", [torch.save, lambda thing, path: path.write_bytes(pickle.dumps(thing, 2))])
-@pytest.mark.parametrize("hidden", [False, True])
-def test_a_pickle_with_code_in_it_is_refused_and_its_code_does_not_run(tmp_path: Path, save: Any, hidden: bool) -> None:
-    marker, path = tmp_path / "the code ran", tmp_path / "weights.pth"
-    save({"features.0.0.weight": _Touches(marker)} if hidden else _Touches(marker), path)
-    with pytest.raises(UserError, match=r"weights\.pth"):
-        build_backbone("mobilenet_v2", 16, str(path))
-    assert not marker.exists()
+def test_a_file_is_read_as_tensors_alone(tmp_path: Path) -> None:
+    """See test_torch_files.py."""
+    torch.save({"features.0.0.weight": Touch(tmp_path / "the code ran")}, tmp_path / "weights.pth")
+    with pytest.raises(UserError, match=r"weights\.pth") as refusal:
+        build_backbone("mobilenet_v2", 16, str(tmp_path / "weights.pth"))
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "the code ran").exists()
 
 
 @pytest.mark.parametrize(
@@ -320,6 +290,6 @@ def test_the_real_imagenet_weights_are_loaded() -> None:
     backbone = build_backbone("mobilenet_v2", 16, str(REAL_WEIGHTS)).eval()
     assert isinstance(backbone, nn.Sequential)
     with torch.no_grad():
-        assert torch.equal(backbone[:14](pictures()), theirs.features[:14](pictures()))
-        dense, strided = backbone(pictures()), theirs.features[:-1](pictures())
+        assert torch.equal(backbone[:14](some_images()), theirs.features[:14](some_images()))
+        dense, strided = backbone(some_images()), theirs.features[:-1](some_images())
     torch.testing.assert_close(dense[..., ::2, ::2], strided, rtol=1e-3, atol=1e-3)

@@ -1,9 +1,12 @@
 """Checkpoints: what is saved is what is opened, equal weights are equal bytes, and what is broken is refused."""
 
+import errno
 import hashlib
 import json
 import os
 import re
+import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,11 +15,12 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ssul.errors import UserError
-from ssul.model.checkpoint import load_checkpoint, read_training, save_checkpoint
+from ssul.model.checkpoint import load_checkpoint, read_training, save_checkpoint, save_tensors
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 
 Build = Callable[..., IncrementalDeepLab]
@@ -153,25 +157,25 @@ def test_how_a_network_was_learned_is_read_back(build: Build, saved: Path) -> No
     assert read_training(saved) == TRAINING
 
 
-def test_a_checkpoint_that_was_not_told_how_it_was_learned_has_no_file_of_it(saved: Path) -> None:
+def test_a_checkpoint_without_a_training_has_no_file_of_it(saved: Path) -> None:
     assert read_training(saved) is None
     assert not (saved / "training.json").exists()
 
 
-def test_saving_again_without_telling_how_it_was_learned_leaves_no_stale_curve(build: Build, saved: Path) -> None:
+def test_saving_again_without_a_training_leaves_no_stale_curve(build: Build, saved: Path) -> None:
     save_checkpoint(saved, build(1, 1, 3), MEANING, TRAINING)
     save_checkpoint(saved, build(1, 1, 3), MEANING)
     assert read_training(saved) is None
 
 
 def test_how_a_network_was_learned_changes_no_other_file(build: Build, saved: Path, tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "told", build(1, 1, 3), MEANING, TRAINING)
-    told = hashes(tmp_path / "told")
-    del told["training.json"]
-    assert told == hashes(saved)
+    save_checkpoint(tmp_path / "with_training", build(1, 1, 3), MEANING, TRAINING)
+    found = hashes(tmp_path / "with_training")
+    del found["training.json"]
+    assert found == hashes(saved)
 
 
-def test_a_checkpoint_opens_though_what_is_told_of_its_training_is_broken(saved: Path) -> None:
+def test_a_checkpoint_opens_though_its_training_is_broken(saved: Path) -> None:
     (saved / "training.json").write_bytes(b"{")
     load_checkpoint(saved)
 
@@ -211,11 +215,11 @@ def test_a_missing_part_is_refused_by_name(saved: Path, name: str) -> None:
         load_checkpoint(saved)
 
 
-@pytest.mark.parametrize("length", [0, 5, 100, -1])
-@pytest.mark.parametrize("name", ["backbone.safetensors", "head_1.safetensors"])
-def test_a_truncated_part_is_refused_by_name(saved: Path, name: str, length: int) -> None:
-    (saved / name).write_bytes((saved / name).read_bytes()[:length])
-    with pytest.raises(UserError, match=name):
+@pytest.mark.parametrize("length", [0, 100, -1])
+def test_a_truncated_part_is_refused_by_name(saved: Path, length: int) -> None:
+    path = saved / "head_1.safetensors"
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(UserError, match=path.name):
         load_checkpoint(saved)
 
 
@@ -238,13 +242,16 @@ def test_a_description_that_is_none_is_refused_by_name(saved: Path, content: byt
         load_checkpoint(saved)
 
 
+FORMAT_1 = {"backbone": "trunk", "low_level": "low", "classifier": "score"}
+
+
 def as_format_1(folder: Path) -> None:
-    """Renames what format 1 called otherwise."""
+    """Gives a checkpoint the names of format 1."""
     (folder / "backbone.safetensors").rename(folder / "trunk.safetensors")
     for path in folder.glob("*.safetensors"):
         state = load_file(path)
         save_file(
-            {re.sub("^backbone", "trunk", re.sub("^classifier", "score", key)): t for key, t in state.items()}, path
+            {re.sub(r"^\w+", lambda word: FORMAT_1.get(word[0], word[0]), key): state[key] for key in state}, path
         )
     content = json.loads((folder / "model.json").read_text())
     content["format"] = 1
@@ -253,10 +260,14 @@ def as_format_1(folder: Path) -> None:
     (folder / "model.json").write_text(json.dumps(content))
 
 
-def test_format_1_whose_backbone_was_called_trunk_is_read_to_the_bit(saved: Path) -> None:
-    expected, meaning = load_checkpoint(saved)
-    as_format_1(saved)
-    found, same = load_checkpoint(saved)
+@pytest.mark.parametrize(("head", "renamed"), [("deeplabv3", {"trunk"}), ("deeplabv3plus", {"trunk", "low"})])
+def test_format_1_with_its_other_names_is_read_to_the_bit(tmp_path: Path, head: str, renamed: set[str]) -> None:
+    folder = tmp_path / "step_0"
+    save_checkpoint(folder, IncrementalDeepLab(Architecture("small", head, 8, 16), (1, 1, 3)), MEANING)
+    expected, meaning = load_checkpoint(folder)
+    as_format_1(folder)
+    assert {key.partition(".")[0] for key in load_file(folder / "trunk.safetensors")} == {"aspp", *renamed}
+    found, same = load_checkpoint(folder)
     assert same == meaning
     assert found.architecture == expected.architecture
     assert all(
@@ -326,3 +337,42 @@ def test_saving_again_replaces_everything(build: Build, saved: Path) -> None:
     save_checkpoint(saved, build(1, 4), MEANING)
     assert "head_2.safetensors" not in hashes(saved)
     assert load_checkpoint(saved)[0].head_sizes == (1, 4)
+
+
+# ---- tensors on a disk ----------------------------------------------------------------------------------------------
+
+
+def test_tensors_are_written_however_they_are_laid_out(tmp_path: Path) -> None:
+    weight = torch.randn(2, 3, 4, 4)
+    tensors = {"turned": weight[0, 0].T, "part": weight[:, 1], "learns": torch.nn.Parameter(torch.ones(2))}
+    tensors["channels last"] = weight.contiguous(memory_format=torch.channels_last)
+    save_tensors(tmp_path / "a", tensors)
+    found = load_file(tmp_path / "a")
+    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+
+
+def test_the_bytes_depend_on_the_tensors_alone(tmp_path: Path) -> None:
+    one, two = torch.ones(3), torch.zeros(2)
+    save_tensors(tmp_path / "a", {"one": one, "two": two})
+    save_tensors(tmp_path / "b", {"two": two, "one": one})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_notes_are_found_again(tmp_path: Path) -> None:
+    save_tensors(tmp_path / "a", {"one": torch.ones(3)}, notes="größer")
+    with safe_open(tmp_path / "a", framework="pt") as content:
+        assert content.metadata() == {"notes": "größer"}
+
+
+def test_what_the_disk_refuses_is_the_disks_error_with_its_number_and_file(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(OSError, match="too large") as refusal:
+            save_tensors(tmp_path / "a", {"one": torch.ones(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert refusal.value.errno == errno.EFBIG
+    assert refusal.value.filename == str(tmp_path / "a")

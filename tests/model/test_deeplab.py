@@ -192,7 +192,7 @@ def test_every_parameter_that_learns_is_in_one_group_and_none_in_two(build: Buil
         model.freeze_norms()
 
 
-def test_the_trunk_the_heads_and_the_slow_head_have_rates_of_their_own(build: Build) -> None:
+def test_backbone_heads_and_the_head_with_a_low_rate_have_rates_of_their_own(build: Build) -> None:
     model = build(1, 1, 3)
     groups = model.parameter_groups(0.5, backbone_ratio=0.1, low_lr_head=1, low_lr_ratio=0.01)
     assert {group["name"]: group["lr"] for group in groups} == pytest.approx(
@@ -242,7 +242,17 @@ def test_upsampling_is_bilinear_between_pixel_centres() -> None:
 
 V3 = Architecture(backbone="small", head="deeplabv3", output_stride=8, width=16)
 PLUS = replace(V3, head="deeplabv3plus")
-TRUNKS = ["small", "mobilenet_v2", "resnet50", pytest.param("resnet101", marks=pytest.mark.slow)]
+# Every two choices of backbone, head, output stride and classifier are together in one of them.
+PAIRWISE = [
+    Architecture("small", "deeplabv3", 8, 16),
+    Architecture("small", "deeplabv3plus", 16, 16, "conv1x1", separable=True),
+    Architecture("mobilenet_v2", "deeplabv3", 16, 16, "conv1x1", separable=True),
+    Architecture("mobilenet_v2", "deeplabv3plus", 8, 16),
+    Architecture("resnet50", "deeplabv3", 8, 16, "conv1x1", separable=True),
+    Architecture("resnet50", "deeplabv3plus", 16, 16),
+    pytest.param(Architecture("resnet101", "deeplabv3", 16, 16), marks=pytest.mark.slow),
+    pytest.param(Architecture("resnet101", "deeplabv3plus", 8, 16, "conv1x1", separable=True), marks=pytest.mark.slow),
+]
 
 
 def weights(architecture: Architecture) -> int:
@@ -250,32 +260,28 @@ def weights(architecture: Architecture) -> int:
     return sum(parameter.numel() for name, parameter in model.named_parameters() if not name.startswith("backbone"))
 
 
-@pytest.mark.parametrize(("separable", "classifier"), [(False, "conv3x3"), (True, "conv1x1")])
-@pytest.mark.parametrize("output_stride", [8, 16])
-@pytest.mark.parametrize("head", ["deeplabv3", "deeplabv3plus"])
-@pytest.mark.parametrize("backbone", TRUNKS)
+@pytest.mark.parametrize("architecture", PAIRWISE, ids=str)
 def test_every_architecture_gives_logits_of_the_size_of_odd_images(
-    monkeypatch: pytest.MonkeyPatch, backbone: str, head: str, output_stride: int, separable: bool, classifier: str
+    monkeypatch: pytest.MonkeyPatch, architecture: Architecture
 ) -> None:
     for name in ("kaiming_normal_", "kaiming_uniform_"):  # spares the time of drawing weights
         monkeypatch.setattr(nn.init, name, lambda tensor, *_, **__: tensor.data.zero_())
-    architecture = Architecture(backbone, head, output_stride, 16, classifier, separable)
     model = IncrementalDeepLab(architecture, (1, 1, 3)).eval()
     images = torch.randn(1, 3, 65, 49)
     with torch.no_grad():
         assert model(images).shape == (1, 5, 65, 49)
         features = model.features(images)
         intermediates = model.forward_intermediates(images)
-    sides = tuple(-(-side // output_stride) for side in (65, 49))
+    sides = tuple(-(-side // architecture.output_stride) for side in (65, 49))
     assert features.aspp.shape == (1, 16, *sides)
     assert len(intermediates.layers) == 5
     assert torch.equal(intermediates.layers[-1], features.aspp)
-    if head == "deeplabv3plus":
-        assert features.low is not None
-        assert features.low.shape == (1, 48, 17, 13)
+    if architecture.is_plus:
+        assert features.low_level is not None
+        assert features.low_level.shape == (1, 48, 17, 13)
         assert intermediates.logits.shape == (1, 5, 17, 13)
     else:
-        assert features.low is None
+        assert features.low_level is None
         assert intermediates.logits.shape == (1, 5, *sides)
 
 
@@ -290,33 +296,35 @@ def test_each_choice_changes_the_number_of_weights_by_what_it_names() -> None:
 
 
 @pytest.mark.parametrize("architecture", [V3, PLUS], ids=["v3", "v3+"])
-def test_insides_and_coarse_logits_are_the_networks_own(architecture: Architecture, images: Tensor) -> None:
+def test_intermediate_and_low_resolution_logits_are_the_networks_own(
+    architecture: Architecture, images: Tensor
+) -> None:
     torch.manual_seed(0)
     model = IncrementalDeepLab(architecture, (1, 1, 3)).eval()
     assert torch.equal(upsample(model.forward_intermediates(images).logits, images), model(images))
     assert torch.equal(upsample(model.forward_low_res(images), images), model(images))
 
 
-def test_with_v3_plus_the_heads_see_early_features_first_and_the_pyramids_at_their_resolution(images: Tensor) -> None:
+def test_with_v3_plus_the_heads_see_early_features_first_and_the_aspp_at_their_resolution(images: Tensor) -> None:
     torch.manual_seed(0)
     features = IncrementalDeepLab(PLUS, (1, 1)).eval().features(images)
-    assert features.low is not None
+    assert features.low_level is not None
     seen = head_input(features)
-    assert torch.equal(seen[:, :48], features.low)
-    size = features.low.shape[-2:]
+    assert torch.equal(seen[:, :48], features.low_level)
+    size = features.low_level.shape[-2:]
     expected = functional.interpolate(features.aspp, size=size, mode="bilinear", align_corners=False)
     assert torch.equal(seen[:, 48:], expected)
 
 
-def test_dropout_acts_on_the_pyramid_alone(images: Tensor) -> None:
+def test_dropout_acts_on_the_aspp_alone(images: Tensor) -> None:
     model = IncrementalDeepLab(PLUS, (1, 1)).eval()
     features = model.features(images)
     model.train()
-    apply_dropout = model.apply_dropout(features)
-    assert apply_dropout.low is features.low
-    assert not torch.equal(apply_dropout.aspp, features.aspp)
-    kept = apply_dropout.aspp != 0
-    torch.testing.assert_close(apply_dropout.aspp[kept], features.aspp[kept] / 0.9)
+    dropped = model.apply_dropout(features)
+    assert dropped.low_level is features.low_level
+    assert not torch.equal(dropped.aspp, features.aspp)
+    kept = dropped.aspp != 0
+    torch.testing.assert_close(dropped.aspp[kept], features.aspp[kept] / 0.9)
     model.eval()
     assert torch.equal(model.apply_dropout(features).aspp, features.aspp)
 
@@ -335,7 +343,7 @@ def test_with_v3_plus_freezing_covers_the_early_features(images: Tensor) -> None
     assert torch.equal(model.eval()(images)[:, :5], before)
     model.freeze_past((0, 1, 3))
     model.train()
-    assert not any(module.training for module in model.low.modules())
+    assert not any(module.training for module in model.low_level.modules())
     assert tensors_changed_by_learning(model, images) == convolutions((0, 1, 3)) | norms((0, 1, 3))
 
 
@@ -343,7 +351,7 @@ def test_with_v3_plus_the_early_features_learn_at_the_heads_rate() -> None:
     model = IncrementalDeepLab(PLUS, (1, 1, 3))
     groups = model.parameter_groups(0.5, backbone_ratio=0.1, low_lr_head=1, low_lr_ratio=0.01)
     grouped = names_by_group(model, groups)
-    assert {name.split(".")[0] for name in grouped["heads"]} == {"aspp", "low", "heads"}
+    assert {name.split(".")[0] for name in grouped["heads"]} == {"aspp", "low_level", "heads"}
     flat = [name for names in grouped.values() for name in names]
     assert sorted(flat) == sorted(name for name, _ in model.named_parameters())
 

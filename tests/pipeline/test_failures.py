@@ -21,6 +21,7 @@ from ssul.pipeline.failures import explain
         (distributed.DistNetworkError("Connection refused"), "its reason is above"),
         (OSError(errno.ENOSPC, "No space left on device", "data/x"), "the disk is full (data/x): make room"),
         (OSError(errno.ENOSPC, "No space left on device"), "the disk is full: make room"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "data/x"), "the disk is full (data/x): make room"),
         (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
         (RuntimeError("Too many open files. Communication with the workers is no longer possible."), "ulimit -n"),
         (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"), "lower recipe.base.batch"),

@@ -86,13 +86,15 @@ def test_names_mean_the_ids_that_they_stand_for(data: st.DataObject) -> None:
 
 
 def test_a_misspelt_name_is_answered_with_the_near_one() -> None:
-    told = refusal(["ball", "star", "hose", "fish"])
-    assert "the class 'hose', which the dataset does not have (did you mean 'house'?): ball, star, house, fish" in told
+    message = refusal(["ball", "star", "hose", "fish"])
+    assert (
+        "the class 'hose', which the dataset does not have (did you mean 'house'?): ball, star, house, fish" in message
+    )
 
 
 def test_a_name_like_no_other_is_answered_without_a_guess() -> None:
-    told = refusal(["ball", "star", "zzz", "fish"])
-    assert "the class 'zzz', which the dataset does not have: ball, star, house, fish" in told
+    message = refusal(["ball", "star", "zzz", "fish"])
+    assert "the class 'zzz', which the dataset does not have: ball, star, house, fish" in message
 
 
 @pytest.mark.parametrize(
@@ -189,7 +191,7 @@ def test_every_increment_is_full_but_the_last_takes_the_rest(scenario: Scenario)
 
 
 @given(scenarios())
-def test_what_does_not_divide_is_told_and_nothing_else_is(scenario: Scenario) -> None:
+def test_only_what_does_not_divide_is_reported(scenario: Scenario) -> None:
     rest = len(scenario.order) - scenario.base_classes
     if rest % scenario.increment == 0:
         assert scenario.remainder is None

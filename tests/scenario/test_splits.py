@@ -1,4 +1,4 @@
-"""The training data of each step: its file, what is held out, and what a person is told of it."""
+"""The training data of each step: its file, what is held out, and its summary."""
 
 import json
 from pathlib import Path
@@ -151,7 +151,7 @@ def test_a_step_whose_images_are_all_held_out_is_refused_with_the_parameter() ->
         )
 
 
-# --- what a person is told --------------------------------------------------------------------------------------------
+# --- the summary ------------------------------------------------------------------------------------------------------
 
 
 def test_a_summary_by_hand() -> None:
@@ -195,12 +195,12 @@ def test_a_summary_counts_what_the_splits_hold(setting: Setting, share: float, s
     summary = summarise(splits, MANY, setting)
     used = set().union(*(split.images for split in splits))
     assert summary["no_step"] == len(set(MANY) - used - set(splits[-1].holdout))
-    for split, told in zip(splits, summary["steps"], strict=True):
-        assert (told["step"], told["images"], told["held_out"]) == (split.step, len(split.images), len(split.holdout))
-        assert [one["name"] for one in told["classes"]] == list(split.new_names)
-        for class_id, one in zip(split.new, told["classes"], strict=True):
+    for split, step in zip(splits, summary["steps"], strict=True):
+        assert (step["step"], step["images"], step["held_out"]) == (split.step, len(split.images), len(split.holdout))
+        assert [one["name"] for one in step["classes"]] == list(split.new_names)
+        for class_id, one in zip(split.new, step["classes"], strict=True):
             assert one["images"] == sum(class_id in MANY[image_id] for image_id in split.images)
-    again = sum(told["appear_again"] for told in summary["steps"])
+    again = sum(step["appear_again"] for step in summary["steps"])
     if setting == "overlapped":
         assert again > 0
     else:  # no image is in two steps
@@ -220,9 +220,9 @@ def test_a_summary_in_words() -> None:
 
 def test_a_summary_in_words_tells_what_is_held_out() -> None:
     splits = make_splits(MANY, TOY, "disjoint", names=NAMES, seed=0, holdout=0.25)
-    told = text_summary(summarise(splits, MANY, "disjoint"))
-    assert told.endswith(f"0 of 400 images are in no step, {len(splits[-1].holdout)} are held out")
-    assert "again" not in told
+    text = text_summary(summarise(splits, MANY, "disjoint"))
+    assert text.endswith(f"0 of 400 images are in no step, {len(splits[-1].holdout)} are held out")
+    assert "again" not in text
 
 
 @pytest.mark.parametrize(

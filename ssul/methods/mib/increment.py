@@ -1,7 +1,7 @@
 """MiB: modeling the background (Cermelli et al., CVPR 2020).
 
-What is annotated as background in an increment may be an old class, and what the old network calls background may be a
-new class. So both losses add up the probabilities of everything that a label could mean.
+In an increment a pixel that is annotated as background may show an old class, and a pixel that the old network scores
+as background may show a new class. So both losses sum the probabilities of all classes that a label could stand for.
 """
 
 import copy
@@ -27,26 +27,18 @@ def prepare_increment(
     """Grows a network by a step's classes and returns what this step minimises.
 
     Args:
-        model: the network after the step before; it is changed.
-        old: the meaning of its channels; there must be no unknown one.
+        model: the network after the previous step; it is changed.
+        old: the meaning of its channels; there must be no unknown channel.
         new: the dataset ids of the classes to learn.
         distillation: weight of the unbiased distillation (VOC 15-1: 100, else 10).
         freeze_norm: no BatchNorm learns or adapts, against the paper.
     """
     teacher = copy.deepcopy(model)
     model.grow(len(new))
-    share_background(model, old)
+    model.init_head_from_background(parent=old.background_head, channel=old.background_in_head)
     if freeze_norm:
         model.freeze_norms()
     return MibIncrement(model, teacher, old, old.with_step(new), distillation)
-
-
-def share_background(model: IncrementalDeepLab, old: LabelSpace) -> None:
-    """Lets the new classes and the background share what was the background's probability (section 3.3).
-
-    Each of them starts with the background's weights, and a bias lower by log(|N| + 1).
-    """
-    model.init_head_from_background(parent=old.background_head, channel=0)
 
 
 class MibIncrement(TeacherStudentObjective):

@@ -1,7 +1,7 @@
 """PLOP: learning without forgetting by local pooled outputs (Douillard et al., CVPR 2021).
 
-What the old network is sure of labels the background (section 3.3), and the statistics of all layers, pooled along
-strips of several sizes, stay where they were (section 3.2, local POD).
+Background pixels take pseudo-labels of the old network where it is sure (section 3.3), and the statistics of all
+layers, pooled along strips of several sizes, are distilled (section 3.2, local POD).
 """
 
 import copy
@@ -14,13 +14,13 @@ from torch.nn import functional
 
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
-from ssul.methods.plop.thresholds import Entropy, _Histogram, _Medians, normalised_entropy, published_entropy
+from ssul.methods.plop.thresholds import Entropy, ExactMedians, PublishedMedians, normalised_entropy, published_entropy
 from ssul.model.deeplab import IncrementalDeepLab, Intermediates, upsample
 from ssul.training.losses import valid_count
 from ssul.training.objective import Batch, Loss, TeacherStudentObjective
 
 SCALES = (1, 2, 4)
-"""Into how many windows each side of a layer is cut."""
+"""The numbers of windows along each side of a layer."""
 LEAST_MEDIAN = 0.001
 """An old class's pixels are accepted up to this entropy even where its median is lower."""
 
@@ -38,8 +38,8 @@ def prepare_increment(
     """Grows a network by a step's classes and returns what this step minimises.
 
     Args:
-        model: the network after the step before; it is changed.
-        old: the meaning of its channels; there must be no unknown one.
+        model: the network after the previous step; it is changed.
+        old: the meaning of its channels; there must be no unknown channel.
         new: the dataset ids of the classes to learn.
         pod, pod_logits: weights of the distillation of layers and of logits (VOC 0.01 and 0.0005, ADE 0.001 and 1e-5).
         entropy: `exact`, or as the published code computes thresholds, see `published_median`.
@@ -47,14 +47,14 @@ def prepare_increment(
     """
     teacher = copy.deepcopy(model)
     model.grow(len(new))
-    model.init_head_from_background(parent=old.background_head, channel=0)  # as MiB does (its section 3.3)
+    model.init_head_from_background(parent=old.background_head, channel=old.background_in_head)  # as MiB
     if freeze_norm:
         model.freeze_norms()
     return PlopIncrement(model, teacher, old, old.with_step(new), pod, pod_logits, entropy)
 
 
 class PlopIncrement(TeacherStudentObjective):
-    """A step of PLOP; the whole network learns. `calibrate` must have seen the step's images before it does."""
+    """A step of PLOP; the whole network learns. `calibrate` must have run before."""
 
     def __init__(
         self,
@@ -82,9 +82,11 @@ class PlopIncrement(TeacherStudentObjective):
         share the median's upper ones.
 
         Args:
-            batches: the step's normalised images and targets; iterated over twice, alike.
+            batches: the step's normalised images and targets; iterated over twice, and equal both times.
         """
-        tally = _Medians(self.old.num_channels) if self.entropy == "exact" else _Histogram(self.old.num_channels)
+        tally = (
+            ExactMedians(self.old.num_channels) if self.entropy == "exact" else PublishedMedians(self.old.num_channels)
+        )
         for _ in range(tally.passes):
             for number, (images, target) in enumerate(batches):
                 with torch.no_grad():
@@ -160,7 +162,7 @@ def fold_new(logits: Tensor, old_channels: int) -> Tensor:
 
 
 def local_pod(ours: Tensor, theirs: Tensor) -> Tensor:
-    """How far two layers' pooled strips lie apart (equations 3 and 4).
+    """The distance between the pooled strips of two layers (equations 3 and 4).
 
     The features are squared, cut into 1, 4 and 16 windows, and each window is averaged over its width and over its
     height.

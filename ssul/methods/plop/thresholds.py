@@ -10,9 +10,6 @@ Entropy = Literal["exact", "published"]
 _COARSE, _FINE = 1 << 15, 1 << 16  # bins of a float's upper and lower bits; entropies are positive
 
 
-# --- entropies and their medians --------------------------------------------------------------------------------------
-
-
 def normalised_entropy(probabilities: Tensor) -> Tensor:
     """Entropy over the channels in 0..1: 1 where all are equally likely; float (B, K, H, W) -> (B, H, W)."""
     entropy: Tensor = torch.special.entr(probabilities).sum(dim=1)
@@ -25,8 +22,8 @@ def published_entropy(probabilities: Tensor) -> Tensor:
     return -torch.mean(probabilities * logs, dim=1) / math.log(probabilities.shape[1] + 1e-8)
 
 
-class _Medians:
-    """Exact lower medians of many values of several kinds, in two passes over them."""
+class ExactMedians:
+    """Exact lower medians of the values of each class, in two passes over them."""
 
     passes = 2
 
@@ -38,7 +35,7 @@ class _Medians:
         self.rank = torch.zeros(classes, dtype=torch.int64)
 
     def add(self, values: Tensor, classes: Tensor) -> None:
-        """Takes values float (N,) of at least 0, and which kind each is of."""
+        """Takes values float (N,) of at least 0, and their classes, integers (N,)."""
         positive = values.float().cpu().clamp(min=0.0) + 0.0  # which turns -0.0, whose sign is a bit, into 0.0
         bits = positive.contiguous().view(torch.int32).long()
         classes = classes.cpu()
@@ -55,14 +52,14 @@ class _Medians:
             self.upper, self.rank = _position(self.coarse, (self.coarse.sum(dim=1) - 1) // 2)
 
     def medians(self) -> Tensor:
-        """The lower median of each kind, float (classes,); 0 where there was no value."""
+        """The lower median of each class, float (classes,); 0 where there was no value."""
         assert self.upper is not None
         lower, _ = _position(self.fine, self.rank)
         found = ((self.upper << 16) | lower).to(torch.int32).view(torch.float32)
         return torch.where(self.coarse.sum(dim=1) > 0, found, 0.0)
 
 
-class _Histogram:
+class PublishedMedians:
     """The published thresholds: a histogram of 100 bins in which bin indices are added up instead of counts."""
 
     passes, bins = 1, 100
@@ -71,7 +68,7 @@ class _Histogram:
         self.counts = torch.zeros(classes, self.bins, dtype=torch.int64)
 
     def add(self, values: Tensor, classes: Tensor) -> None:
-        """Takes values float (N,) in 0..1, and which kind each is of."""
+        """Takes values float (N,) in 0..1, and their classes, integers (N,)."""
         places = (values.cpu() * self.bins).long().clamp(max=self.bins - 1)
         self.counts += _counts(classes.cpu(), places, *self.counts.shape)
 
@@ -79,22 +76,22 @@ class _Histogram:
         """Ends the pass."""
 
     def medians(self) -> Tensor:
-        """One threshold a kind, float (classes,)."""
+        """The threshold of each class, float (classes,)."""
         return torch.tensor([published_median(counts.tolist()) for counts in self.counts])
 
 
 def published_median(counts: list[int]) -> float:
-    """What the published code takes for the median of a histogram over 0..1: its running sum adds indices of bins.
+    """The published code's median of a histogram over 0..1: its running sum adds indices of bins instead of counts.
 
-    Where no bin is found it divides by the last one's count: by 0 it gives infinity, of which all pixels are accepted,
-    or less than 0.
+    Where no bin is found it divides by the count of the last one, which may be 0. The result may be infinity, with
+    which all pixels are accepted, or below 0, with which none is.
     """
     half, running, border, bins = sum(counts) / 2, 0.0, 0.0, len(counts)
     if half == 0:
         return 0.0
     for place in range(bins):
         border = place / bins
-        if running <= half <= running + counts[int(border * bins)]:  # 28 for place 29: its floats' fault, too
+        if running <= half <= running + counts[int(border * bins)]:  # 28 for place 29, by rounding, as published
             break
         running += border * bins
     return border + (torch.tensor(half - running) / counts[int(border * bins)]).item() / bins

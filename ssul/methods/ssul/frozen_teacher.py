@@ -1,4 +1,4 @@
-"""A network that does not learn, rewritten to compute the same with less: norms folded, heads side by side."""
+"""A network that does not learn, rewritten to compute the same at less cost: norms folded, heads fused."""
 
 import copy
 from collections.abc import Iterable, Sequence
@@ -16,12 +16,12 @@ class FrozenTeacher:
     """A network with the weights that it has now, in evaluation mode, in the convolutions' quicker memory layout.
 
     Its norms are folded into their convolutions, and the 3x3 convolutions of all heads, which see the same features,
-    are one wider convolution. Equal up to rounding. It is no module, so that whatever holds it neither trains nor
-    saves it.
+    are one wider convolution. Its outputs are equal up to rounding. It is not an `nn.Module`, so that the objective
+    that holds it neither trains nor saves it.
     """
 
     def __init__(self, model: IncrementalDeepLab) -> None:
-        """Copies the network, which may learn on."""
+        """Copies the network, which may learn afterwards."""
         frozen = copy.deepcopy(model).requires_grad_(False).eval()
         fold_norms(frozen)
         self._heads = FusedHeads([head for head in frozen.heads if isinstance(head, Head)])
@@ -30,14 +30,14 @@ class FrozenTeacher:
         self._heads = self._heads.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def to(self, device: torch.device) -> "FrozenTeacher":
-        """Moves it."""
+        """Moves the teacher to a device."""
         self._body.to(device)
         self._heads.to(device)
         return self
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Features:
-        """What the heads see, before dropout, of normalised images (B, 3, H, W)."""
+        """The input of the heads, before dropout: normalised images (B, 3, H, W) -> `Features`."""
         features: Features = self._body.features(images)
         return features
 
@@ -49,7 +49,7 @@ class FrozenTeacher:
 
 
 class FusedHeads(nn.Module):
-    """Folded heads; those that are built otherwise (separable, 1x1 alone) run one behind the other."""
+    """Folded heads; heads of other kinds (separable, 1x1 alone) run one after the other."""
 
     def __init__(self, heads: Sequence[Head]) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class FusedHeads(nn.Module):
         self.parts = nn.ModuleList(heads if self.wide is None else [head.classifier for head in heads])
 
     def forward(self, seen: Tensor) -> Tensor:
-        """What the heads see (B, C, h, w) -> logits of all heads (B, K, h, w)."""
+        """The input of the heads (B, C, h, w) -> logits of all heads (B, K, h, w)."""
         if self.wide is None:
             return torch.cat([head(seen) for head in self.parts], dim=1)
         hidden = torch.relu(self.wide(seen)).chunk(len(self.parts), dim=1)
@@ -69,7 +69,7 @@ def fold_norms(module: nn.Module) -> None:
     """Folds every BatchNorm that is defined right behind a convolution into it, in place.
 
     In all networks of the project, torchvision's among them, it is also applied right behind it. Statistics are taken
-    as they are: what is folded no longer adapts.
+    as they are, and folded norms no longer adapt.
     """
     for parent in module.modules():
         name_before, before = "", nn.Module()

@@ -1,6 +1,6 @@
-"""SSUL's increments (Cha et al., NeurIPS 2021, section 3), every part a switch.
+"""SSUL's increments (Cha et al., NeurIPS 2021, section 3); each part can be turned off.
 
-With every switch off what is left is plain sequential training: fine-tuning.
+With every part off they are plain sequential training: fine-tuning.
 """
 
 import copy
@@ -40,13 +40,13 @@ def prepare_increment(
     """Grows a network by a step's classes and returns what this step minimises.
 
     Args:
-        model: the network after the step before; it is changed.
+        model: the network after the previous step; it is changed.
         old: the meaning of its channels.
         new: the dataset ids of the classes to learn.
         weight_transfer: the new head starts as a copy of the unknown head (needs one).
         freeze: only the newest, the unknown and the background head learn; without an unknown head only the newest.
         freeze_norm: no BatchNorm learns or adapts.
-        pseudo_threshold: the old network labels what it is at least this sure of; None for no pseudo-labels.
+        pseudo_threshold: score in 0..1 from which the old network labels a pixel; None for no pseudo-labels.
         loss: of the pixels.
         background_lr_ratio: with freeze and an unknown head, the background head's rate is lr * background_lr_ratio.
     """
@@ -74,7 +74,7 @@ def learning_heads(labels: LabelSpace) -> tuple[int, ...]:
 
 
 class PseudoLabelIncrement(TeacherStudentObjective):
-    """A step in which the whole network learns, under the pseudo-labels of a copy of its past self."""
+    """A step in which the whole network learns, with pseudo-labels of a copy of the previous network."""
 
     def __init__(
         self,
@@ -101,11 +101,11 @@ class PseudoLabelIncrement(TeacherStudentObjective):
 
 
 class FrozenIncrement(Objective):
-    """A step in which all but a few heads is frozen, and so computed once.
+    """A step in which everything but a few heads is frozen, and so computed once.
 
-    Backbone and aspp are the same in the network and in its past self: one pass without gradients serves both. The
-    teacher has all its heads as they were, and does not drop out. A sum of per-channel losses lets channels that do not
-    learn be left out: the loss differs from the full one by what is constant, its gradients do not differ.
+    Backbone and ASPP are the same in student and teacher, so that one pass without gradients serves both. The teacher
+    has all its heads as they were, and no dropout. Channels that do not learn are left out of a sum of per-channel
+    losses: the loss differs from the full one by a constant, and its gradients do not differ.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class FrozenIncrement(Objective):
         loss: LossName,
         background_lr_ratio: float = 1.0,
     ) -> None:
-        """Takes the grown and frozen network, and what it was before it grew."""
+        """Takes the grown and frozen network, and the teacher, a copy from before it grew."""
         super().__init__(model, labels)
         self.old, self.learning, self.threshold, self.loss = old, learning, threshold, loss
         self._teacher, self._background_lr_ratio = teacher, background_lr_ratio
@@ -141,10 +141,10 @@ class FrozenIncrement(Objective):
         completed = target
         if self.threshold is not None:
             completed = add_pseudo_labels_low_res(self.old, target, teacher.classify(features), self.threshold)
-        apply_dropout = self.model.apply_dropout(features)
+        dropped = self.model.apply_dropout(features)
         if self.loss == "bce":
-            logits = upsample(self.model.classify(apply_dropout, self.learning), images)
+            logits = upsample(self.model.classify(dropped, self.learning), images)
             total = binary_cross_entropy(logits, completed, self.learning_channels)  # type: ignore[arg-type]
         else:  # a softmax couples all channels
-            total = pixel_loss(self.loss, upsample(self.model.classify(apply_dropout), images), completed)
+            total = pixel_loss(self.loss, upsample(self.model.classify(dropped), images), completed)
         return Loss(total, label_statistics(target, completed, self.labels))

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 import ssul.methods.ssul.increment
 from ssul.labels.ids import VOID
+from ssul.labels.scores import add_pseudo_labels
 from ssul.labels.space import LabelSpace
 from ssul.methods.ssul.increment import FrozenIncrement, PseudoLabelIncrement, learning_heads, prepare_increment
 from ssul.model.deeplab import Architecture, Features, IncrementalDeepLab, head_input
@@ -37,25 +38,25 @@ def network(
     """
     torch.manual_seed(11)
     model = IncrementalDeepLab(architecture, labels.head_sizes).to(dtype).train()
-    pictures, _ = batch(labels, dtype)
+    images, _ = batch(labels, dtype)
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     with torch.no_grad():
         for norm in norms:
             norm.momentum = 1.0
-        model(pictures)
+        model(images)
         for norm in norms:
             norm.momentum = 0.1
         for head in model.eval().heads:
             assert isinstance(head.classifier, nn.Conv2d)
             assert head.classifier.bias is not None
-            spread, centre = torch.std_mean(head(head_input(model.features(pictures))), dim=(0, 2, 3))
+            spread, centre = torch.std_mean(head(head_input(model.features(images))), dim=(0, 2, 3))
             head.classifier.weight *= (3 / spread)[:, None, None, None]
             head.classifier.bias.copy_((head.classifier.bias - centre) * 3 / spread)
     return model.train()
 
 
 def batch(labels: LabelSpace, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    """Pictures, and a target of the with_step label space as `encode` makes it: no old classes, some void."""
+    """Images, and a target of the grown label space as `encode` makes it: no old classes, some void."""
     generator = torch.Generator().manual_seed(2)
     images = torch.randn(3, 3, 33, 33, generator=generator).to(dtype)
     with_step = labels.with_step(NEW)
@@ -146,7 +147,7 @@ def textbook_step(
         early = stem_and_first_stage(images)
         aspp = dropout(student.aspp(others(early)))
         aspp = functional.interpolate(aspp, size=early.shape[-2:], mode="bilinear", align_corners=False)
-        features = torch.cat([student.low(early), aspp], dim=1)
+        features = torch.cat([student.low_level(early), aspp], dim=1)
     else:
         features = dropout(student.aspp(student.backbone(images)))
     logits = torch.cat([head(features) for head in student.heads], dim=1)
@@ -372,19 +373,19 @@ def test_the_learning_heads_are_the_first_two_and_the_newest_or_without_unknown_
 # ---- the teacher ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])
+@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "unfrozen"])
 def test_the_teacher_is_the_network_of_the_step_before_in_evaluation(completed: list[Tensor], freeze: bool) -> None:
     images, target = batch(SSUL)
     model = network(SSUL)
     past = copy.deepcopy(model).eval()
     prepared(SSUL, model, **{**ON, "freeze": freeze})(images, target)
     with torch.no_grad():
-        expected = SSUL.add_pseudo_labels(target, past(images), 0.7)
+        expected = add_pseudo_labels(SSUL, target, past(images), 0.7)
     assert torch.equal(completed[0], expected)
 
 
 @pytest.mark.parametrize("freeze_norm", [True, False])
-@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])
+@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "unfrozen"])
 def test_the_teacher_stays_what_it_was_while_the_student_learns(
     completed: list[Tensor], freeze: bool, freeze_norm: bool
 ) -> None:
@@ -398,7 +399,7 @@ def test_the_teacher_stays_what_it_was_while_the_student_learns(
     assert all(torch.equal(later, completed[0]) for later in completed[1:])
 
 
-@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])
+@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "unfrozen"])
 def test_the_student_drops_out_and_the_teacher_does_not(completed: list[Tensor], freeze: bool) -> None:
     images, target = batch(SSUL)
     model = network(SSUL)
@@ -409,7 +410,7 @@ def test_the_student_drops_out_and_the_teacher_does_not(completed: list[Tensor],
     assert torch.equal(completed[0], completed[1])
 
 
-@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])
+@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "unfrozen"])
 def test_the_teacher_is_no_part_of_what_is_optimised_or_saved(freeze: bool) -> None:
     objective = prepared(SSUL, **{**ON, "freeze": freeze})
     assert isinstance(objective, FrozenIncrement if freeze else PseudoLabelIncrement)
@@ -417,8 +418,8 @@ def test_the_teacher_is_no_part_of_what_is_optimised_or_saved(freeze: bool) -> N
     assert {name.removeprefix("model.") for name in objective.state_dict()} == set(objective.model.state_dict())
 
 
-@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])
-def test_in_v3_plus_the_student_drops_out_the_pyramid_alone_and_the_teacher_nothing(
+@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "unfrozen"])
+def test_in_v3_plus_the_student_drops_out_the_aspp_alone_and_the_teacher_nothing(
     completed: list[Tensor], monkeypatch: pytest.MonkeyPatch, freeze: bool
 ) -> None:
     images, target = batch(SSUL)
@@ -436,14 +437,14 @@ def test_in_v3_plus_the_student_drops_out_the_pyramid_alone_and_the_teacher_noth
     monkeypatch.setattr(IncrementalDeepLab, "classify", score)
     prepared(SSUL, model, **{**ON, "freeze": freeze})(images, target)
     (features,) = scored
-    assert features.low is not None
+    assert features.low_level is not None
     assert (features.aspp == 0).float().mean() > 0.8
-    assert (features.low == 0).float().mean() < 0.8
+    assert (features.low_level == 0).float().mean() < 0.8
     with torch.no_grad():
-        assert torch.equal(completed[0], SSUL.add_pseudo_labels(target, past(images), 0.7))
+        assert torch.equal(completed[0], add_pseudo_labels(SSUL, target, past(images), 0.7))
 
 
-@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "distilled"])
+@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "unfrozen"])
 def test_focal_loss_is_taken_over_all_channels_of_the_completed_target(completed: list[Tensor], freeze: bool) -> None:
     images, target = batch(SOFTMAX, torch.float64)
     objective = prepared(SOFTMAX, network(SOFTMAX, torch.float64), **{**ON, "freeze": freeze, "loss": "focal"})

@@ -14,7 +14,6 @@ from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 from ssul.methods.mib.increment import (
     prepare_increment,
-    share_background,
     unbiased_cross_entropy,
     unbiased_distillation,
 )
@@ -23,7 +22,7 @@ from ssul.model.deeplab import Architecture, IncrementalDeepLab
 OLD = LabelSpace(((3, 1), (5,)), unknown=False, activation="softmax")
 NEW = (2, 4)
 Trained = Callable[..., IncrementalDeepLab]
-ShapesParams = Callable[..., tuple[Tensor, Tensor]]
+Draw = Callable[..., tuple[Tensor, Tensor]]
 
 
 def column(*scores: float) -> Tensor:
@@ -167,13 +166,13 @@ def test_the_gradients_are_right() -> None:
 
 @pytest.mark.parametrize("new", [(2,), (2, 4), (2, 4, 6)])
 def test_new_classes_and_background_share_the_backgrounds_probability_evenly(
-    trained: Trained, drawn: ShapesParams, architecture: Architecture, new: tuple[int, ...]
+    trained: Trained, drawn: Draw, architecture: Architecture, new: tuple[int, ...]
 ) -> None:
     model, (images, _) = trained(OLD, architecture), drawn()
     with torch.no_grad():
         before = model(images).softmax(dim=1)
         model.grow(len(new))
-        share_background(model, OLD)
+        model.init_head_from_background(OLD.background_head, OLD.background_in_head)
         after = model.eval()(images).softmax(dim=1)
     share = before[:, :1] / (len(new) + 1)
     torch.testing.assert_close(after[:, :1], share)
@@ -182,7 +181,7 @@ def test_new_classes_and_background_share_the_backgrounds_probability_evenly(
     assert before[:, 0].max() - before[:, 0].min() > 0.01  # the case is not an empty one
 
 
-def test_at_the_start_it_distils_what_it_already_knows(trained: Trained, drawn: ShapesParams) -> None:
+def test_at_the_start_it_distils_what_it_already_knows(trained: Trained, drawn: Draw) -> None:
     """What the student gives background and new classes together is what the teacher gives the background."""
     model, (images, target) = trained(OLD), drawn(0, 4, 5)
     with torch.no_grad():
@@ -197,7 +196,7 @@ def test_sharing_changes_no_other_channel_and_only_the_backgrounds_bias(trained:
     model = trained(OLD)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model.grow(2)
-    share_background(model, OLD)
+    model.init_head_from_background(OLD.background_head, OLD.background_in_head)
     after = model.state_dict()
     assert [name for name in before if not torch.equal(after[name], before[name])] == ["heads.0.classifier.bias"]
     moved = before["heads.0.classifier.bias"] - after["heads.0.classifier.bias"]
@@ -208,7 +207,7 @@ def test_sharing_changes_no_other_channel_and_only_the_backgrounds_bias(trained:
 
 
 def test_a_step_is_cross_entropy_plus_weighed_distillation_of_the_network_before(
-    trained: Trained, drawn: ShapesParams, architecture: Architecture
+    trained: Trained, drawn: Draw, architecture: Architecture
 ) -> None:
     model, (images, target) = trained(OLD, architecture), drawn(0, 2, 4, 5)
     past = copy.deepcopy(model).eval()
@@ -224,7 +223,7 @@ def test_a_step_is_cross_entropy_plus_weighed_distillation_of_the_network_before
     assert objective.labels == OLD.with_step(NEW)
 
 
-def test_everything_learns_and_the_teacher_does_not(trained: Trained, drawn: ShapesParams) -> None:
+def test_everything_learns_and_the_teacher_does_not(trained: Trained, drawn: Draw) -> None:
     model, (images, target) = trained(OLD), drawn(0, 4, 5)
     objective = prepare_increment(model, OLD, NEW, distillation=10.0).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

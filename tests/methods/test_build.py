@@ -44,7 +44,7 @@ OFF: dict[str, Any] = {
     "weight_transfer": False,
 }
 Trained = Callable[..., IncrementalDeepLab]
-ShapesParams = Callable[..., tuple[Tensor, Tensor]]
+Draw = Callable[..., tuple[Tensor, Tensor]]
 
 
 def method_of(name: str, **changes: Any) -> MethodParams:
@@ -124,7 +124,7 @@ def test_the_settings_of_plop_reach_it_and_grow_with_the_classes(trained: Traine
 @pytest.mark.parametrize("frozen", [True, False], ids=["norms frozen", "norms adapt"])
 @pytest.mark.parametrize("name", ["finetune", "mib", "plop", "ssul"])
 def test_norms_neither_adapt_nor_learn_where_a_method_freezes_them(
-    trained: Trained, drawn: ShapesParams, name: str, frozen: bool
+    trained: Trained, drawn: Draw, name: str, frozen: bool
 ) -> None:
     method = method_of(name, freeze_norm=frozen, **({"freeze": False} if name == "ssul" else {}))
     objective = prepared(method, trained(labels_of(method)))
@@ -153,7 +153,7 @@ def test_norms_neither_adapt_nor_learn_where_a_method_freezes_them(
     ids=str,
 )
 def test_each_part_of_ssul_can_be_turned_off_alone(
-    trained: Trained, drawn: ShapesParams, changes: dict[str, Any], kind: type[Objective]
+    trained: Trained, drawn: Draw, changes: dict[str, Any], kind: type[Objective]
 ) -> None:
     method = method_of("ssul", **changes)
     old = labels_of(method)
@@ -190,8 +190,8 @@ def test_each_part_of_ssul_can_be_turned_off_alone(
     assert learned == may_learn
 
 
-def test_ssul_with_everything_off_is_fine_tuning_step_for_step(trained: Trained, drawn: ShapesParams) -> None:
-    told: list[list[float]] = []
+def test_ssul_with_everything_off_is_fine_tuning_step_for_step(trained: Trained, drawn: Draw) -> None:
+    losses: list[list[float]] = []
     states: list[dict[str, Tensor]] = []
     for method in (method_of("finetune"), method_of("ssul", **OFF)):
         model = trained(labels_of(method), dtype=torch.float32).train()
@@ -202,11 +202,11 @@ def test_ssul_with_everything_off_is_fine_tuning_step_for_step(trained: Trained,
             for images, target in (drawn(0, 4, 5, dtype=torch.float32, seed=seed) for seed in range(4))
         ]
         torch.manual_seed(3)  # of the dropout
-        told.append([state.loss for state in run(objective, batches, groups)])
+        losses.append([state.loss for state in run(objective, batches, groups)])
         states.append(model.state_dict())
-    assert len(told[0]) == 4
-    assert len(set(told[0])) == 4
-    assert told[0] == told[1]
+    assert len(losses[0]) == 4
+    assert len(set(losses[0])) == 4
+    assert losses[0] == losses[1]
     assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
 
 
@@ -261,8 +261,8 @@ def test_every_method_learns_with_memory(trained: Trained, dataset: Segmentation
         pass
     before = {key: tensor.clone() for key, tensor in model.heads[-1].state_dict().items()}
     groups = model.parameter_groups(0.05, backbone_ratio=0.1, low_lr_head=None, low_lr_ratio=1.0)
-    told = run(objective, batches, groups)
-    assert len(told) == 2
-    assert all(np.isfinite(state.loss) for state in told)
+    progress = run(objective, batches, groups)
+    assert len(progress) == 2
+    assert all(np.isfinite(state.loss) for state in progress)
     assert not torch.equal(model.heads[-1].state_dict()["classifier.weight"], before["classifier.weight"])
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())

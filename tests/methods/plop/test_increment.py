@@ -17,19 +17,17 @@ from ssul.labels.space import LabelSpace
 from ssul.methods.plop.increment import LEAST_MEDIAN, PlopIncrement, fold_new, local_pod, prepare_increment
 from ssul.methods.plop.thresholds import (
     Entropy,
-    _Histogram,
-    _Medians,
     normalised_entropy,
     published_entropy,
-    published_median,
 )
 from ssul.model.deeplab import Architecture, Features, IncrementalDeepLab, head_input
 from ssul.training.objective import Batch
+from tests.methods.plop.textbook import published_threshold
 
 OLD = LabelSpace(((3, 1), (5,)), unknown=False, activation="softmax")
 NEW = (2, 4)
 Trained = Callable[..., IncrementalDeepLab]
-ShapesParams = Callable[..., tuple[Tensor, Tensor]]
+Draw = Callable[..., tuple[Tensor, Tensor]]
 
 
 class Replayed:
@@ -43,7 +41,7 @@ class Replayed:
         return iter(self.batches)
 
 
-def surveyed(
+def calibrated(
     model: IncrementalDeepLab,
     *batches: Batch,
     entropy: Entropy = "exact",
@@ -127,111 +125,6 @@ def test_new_classes_are_folded_into_the_background_by_hand() -> None:
     assert fold_new(logits, 3).flatten().tolist() == [31.0, 2.0, 3.0]
 
 
-# ---- entropy --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("channels", [2, 3, 21])
-def test_entropy_is_1_for_even_scores_and_0_for_certain_ones(channels: int) -> None:
-    even = torch.full((1, channels, 1, 1), 1 / channels)
-    certain = torch.zeros(1, channels, 1, 1)
-    certain[0, 1] = 1.0
-    assert normalised_entropy(even).item() == pytest.approx(1.0)
-    assert normalised_entropy(certain).item() == 0.0
-
-
-@given(st.integers(2, 20), st.integers(0, 1000))
-def test_entropy_is_torchs_over_its_maximum(channels: int, seed: int) -> None:
-    scores = (3 * torch.randn(2, channels, 3, 4, generator=torch.Generator().manual_seed(seed))).softmax(dim=1)
-    theirs = torch.distributions.Categorical(probs=scores.movedim(1, -1)).entropy() / math.log(channels)
-    torch.testing.assert_close(normalised_entropy(scores), theirs, rtol=1e-4, atol=1e-5)
-
-
-def test_the_published_entropy_takes_the_mean_for_the_sum() -> None:
-    scores = (2 * torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).softmax(1)
-    torch.testing.assert_close(published_entropy(scores), normalised_entropy(scores) / 5, rtol=1e-6, atol=1e-8)
-
-
-# ---- medians --------------------------------------------------------------------------------------------------------
-
-entropies = st.one_of(
-    st.floats(0, 1, width=32), st.sampled_from([0.0, -0.0, 1.0, 0.5, 0.25, float(np.nextafter(np.float32(0.5), 1))])
-)
-
-
-@given(st.lists(st.lists(st.tuples(entropies, st.integers(0, 1)), max_size=12), max_size=4))
-def test_medians_are_torchs_to_the_bit_however_the_values_come(parts: list[list[tuple[float, int]]]) -> None:
-    tally = _Medians(3)
-    for _ in range(tally.passes):
-        for part in parts:
-            values = torch.tensor([value for value, _ in part], dtype=torch.float32)
-            tally.add(values, torch.tensor([kind for _, kind in part], dtype=torch.int64))
-        tally.next_pass()
-    found = tally.medians()
-    for kind in range(3):
-        values = torch.tensor([value for part in parts for value, k in part if k == kind], dtype=torch.float32)
-        assert found[kind] == (values.median() if len(values) else 0.0)
-
-
-@pytest.mark.parametrize("count", [1, 2, 9999, 10000])
-def test_medians_of_many_values_that_share_their_upper_bits_are_exact(count: int) -> None:
-    values = 0.7 + 1e-4 * torch.rand(count, generator=torch.Generator().manual_seed(count))
-    tally = _Medians(2)
-    for _ in range(tally.passes):
-        tally.add(values, torch.ones(count, dtype=torch.int64))
-        tally.next_pass()
-    assert tally.medians().tolist() == [0.0, values.median().item()]
-
-
-def published_threshold(counts: list[int]) -> float:
-    """The published search: each bin's left border over 100 is what is compared, indexed, and added up."""
-    half, running, left, place = np.float64(sum(counts)) / 2, 0.0, 0.0, 0
-    if half == 0:
-        return 0.0
-    for k in range(len(counts)):
-        left = k / len(counts)
-        place = int(left * len(counts))  # 28 for k = 29, as the published code's floats have it
-        if running <= half <= running + counts[place]:
-            break
-        running += left * len(counts)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(left + (half - running) / np.float64(counts[place]) / len(counts))
-
-
-@given(
-    st.dictionaries(st.integers(0, 99), st.integers(1, 5000), max_size=8),
-    st.sampled_from([1, 1, 100]),
-)
-def test_published_medians_add_indices_of_bins_for_counts(filled: dict[int, int], times: int) -> None:
-    counts = [times * filled.get(place, 0) for place in range(100)]
-    assert published_median(counts) == pytest.approx(published_threshold(counts), rel=1e-5, nan_ok=True)
-
-
-@pytest.mark.parametrize(
-    ("filled", "threshold"),
-    [
-        pytest.param({}, 0.0, id="no pixel"),
-        pytest.param({0: 4}, 0.005, id="all in the first bin: half of it"),
-        pytest.param({0: 2, 2: 8}, 0.02 + (5 - 1) / 8 / 100, id="before bin 2 stand the indices 0 and 1, not 2 pixels"),
-        pytest.param({50: 1000}, -math.inf, id="the indices overtake the pixels: all is refused"),
-        pytest.param(
-            {10: 9000, 20: 9000, 30: 9000}, math.inf, id="the indices never reach the pixels: all is accepted"
-        ),
-    ],
-)
-def test_published_medians_by_hand(filled: dict[int, int], threshold: float) -> None:
-    assert published_median([filled.get(place, 0) for place in range(100)]) == pytest.approx(threshold)
-
-
-def test_the_histogram_counts_values_in_bins_of_a_hundredth() -> None:
-    tally = _Histogram(3)
-    tally.add(torch.tensor([0.0, 0.0099, 0.5, 0.999, 1.0]), torch.tensor([0, 0, 0, 2, 2]))
-    tally.add(torch.tensor([0.5]), torch.tensor([0]))
-    tally.next_pass()
-    assert tally.counts.nonzero().tolist() == [[0, 0], [0, 50], [2, 99]]
-    assert tally.counts[[0, 0, 2], [0, 50, 99]].tolist() == [2, 2, 2]
-    assert tally.medians().shape == (3,)
-
-
 # ---- pseudo-labels --------------------------------------------------------------------------------------------------
 
 
@@ -292,12 +185,12 @@ def test_each_image_is_weighed_by_its_own_accepted_share(trained: Trained) -> No
 # --- calibration ----------------------------------------------------------------------------------------------------
 
 
-def test_the_survey_finds_each_classs_median_over_background_pixels(trained: Trained, drawn: ShapesParams) -> None:
+def test_calibration_finds_the_median_of_each_class_over_background_pixels(trained: Trained, drawn: Draw) -> None:
     # old classes are annotated in memory images; their pixels are not looked at
     model, batches = trained(OLD), [drawn(0, 4, 5, seed=1), drawn(0, 1, 2, 3, seed=2)]
     with torch.no_grad():
         scores = [model(images).softmax(dim=1) for images, _ in batches]
-    objective = surveyed(model, *batches)
+    objective = calibrated(model, *batches)
     background = torch.cat([(target == 0).flatten() for _, target in batches])
     guesses = torch.cat([score.argmax(dim=1).flatten() for score in scores])[background]
     entropy = torch.cat([normalised_entropy(score).flatten() for score in scores])[background].float()
@@ -307,8 +200,8 @@ def test_the_survey_finds_each_classs_median_over_background_pixels(trained: Tra
 
 
 @pytest.mark.parametrize(("entropy", "passes"), [("exact", 2), ("published", 1)])
-def test_the_survey_tells_each_batch_of_its_passes(
-    trained: Trained, drawn: ShapesParams, entropy: Entropy, passes: int
+def test_calibration_reports_each_batch_of_its_passes(
+    trained: Trained, drawn: Draw, entropy: Entropy, passes: int
 ) -> None:
     objective = prepare_increment(trained(OLD), OLD, NEW, pod=0.01, pod_logits=0.0005, entropy=entropy)
     batches = Replayed(drawn(0, 4), drawn(0, 5), drawn(0))
@@ -321,17 +214,17 @@ def test_medians_are_never_below_the_least(trained: Trained) -> None:
     with torch.no_grad():
         model.heads[0].classifier.bias[0] = 1000.0  # type: ignore[union-attr, index]  # sure of background everywhere
     images = torch.randn(1, 3, 33, 33, dtype=torch.float64)
-    objective = surveyed(model, (images, torch.zeros(1, 33, 33, dtype=torch.uint8)))
+    objective = calibrated(model, (images, torch.zeros(1, 33, 33, dtype=torch.uint8)))
     assert objective.medians.tolist() == pytest.approx([LEAST_MEDIAN] * 4)  # type: ignore[operator]
     labels, factor = objective._label(torch.zeros(1, 1, 1, dtype=torch.uint8), scores_of((1.0, 0.0, 0.0, 0.0)))
     assert (labels.item(), factor.item()) == (0, pytest.approx(1.0, abs=1e-5))
 
 
-def test_the_published_survey_divides_by_all_classes_and_bins(trained: Trained, drawn: ShapesParams) -> None:
+def test_the_published_calibration_divides_by_all_classes_and_bins(trained: Trained, drawn: Draw) -> None:
     model, (images, target) = trained(OLD), drawn(0, 4, 5)
     with torch.no_grad():
         scores = model(images).softmax(dim=1)
-    objective = surveyed(model, (images, target), entropy="published")
+    objective = calibrated(model, (images, target), entropy="published")
     uncertain = (published_entropy(scores) / math.log(6))[target == 0]
     guesses = scores.argmax(dim=1)[target == 0]
     for c in range(4):
@@ -340,7 +233,7 @@ def test_the_published_survey_divides_by_all_classes_and_bins(trained: Trained, 
         assert objective.medians[c].item() == pytest.approx(max(expected, LEAST_MEDIAN), rel=1e-5)  # type: ignore[index]
 
 
-def test_without_calibration_it_refuses_to_learn(trained: Trained, drawn: ShapesParams) -> None:
+def test_without_calibration_it_refuses_to_learn(trained: Trained, drawn: Draw) -> None:
     """All would be void, and nothing but the distillation learned."""
     objective = prepare_increment(trained(OLD), OLD, NEW, pod=0.01, pod_logits=0.0005, entropy="exact")
     with pytest.raises(RuntimeError, match="calibration"):
@@ -362,7 +255,7 @@ def layers_and_logits(model: IncrementalDeepLab, images: Tensor) -> tuple[list[T
         x = before.relu()
         low = x if low is None else low
     aspp = model.aspp(x)
-    seen = head_input(Features(aspp, model.low(low) if model.architecture.is_plus else None))
+    seen = head_input(Features(aspp, model.low_level(low) if model.architecture.is_plus else None))
     return [*layers, aspp], torch.cat([head(seen) for head in model.heads], dim=1)
 
 
@@ -418,10 +311,10 @@ def textbook_step(
     return learned, torch.stack(tensors).mean()
 
 
-def test_a_step_is_the_textbooks(trained: Trained, drawn: ShapesParams, architecture: Architecture) -> None:
+def test_a_step_is_the_textbooks(trained: Trained, drawn: Draw, architecture: Architecture) -> None:
     model, (images, target) = trained(OLD, architecture), drawn(0, 2, 4, 5)
     teacher = copy.deepcopy(model)
-    objective = surveyed(model, (images, target)).train()
+    objective = calibrated(model, (images, target)).train()
     model.dropout.p = 0.0
     student = copy.deepcopy(model)
     loss = objective(images, target)
@@ -443,9 +336,9 @@ def test_a_step_is_the_textbooks(trained: Trained, drawn: ShapesParams, architec
         torch.testing.assert_close(parameter.grad, expected, rtol=0, atol=tolerance, msg=name)
 
 
-def test_everything_learns_and_the_teacher_does_not(trained: Trained, drawn: ShapesParams) -> None:
+def test_everything_learns_and_the_teacher_does_not(trained: Trained, drawn: Draw) -> None:
     model, (images, target) = trained(OLD), drawn(0, 4, 5)
-    objective = surveyed(model, (images, target)).train()
+    objective = calibrated(model, (images, target)).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     optimizer = torch.optim.SGD(objective.parameters(), lr=0.05)
     kept = []
@@ -460,7 +353,7 @@ def test_everything_learns_and_the_teacher_does_not(trained: Trained, drawn: Sha
     assert {name.removeprefix("model.") for name in objective.state_dict()} == set(model.state_dict())
 
 
-def test_it_starts_with_even_shares_of_the_background_as_mib_does(trained: Trained, drawn: ShapesParams) -> None:
+def test_it_starts_with_even_shares_of_the_background_as_mib_does(trained: Trained, drawn: Draw) -> None:
     model, (images, _) = trained(OLD), drawn(0)
     with torch.no_grad():
         before = model(images).softmax(1)
@@ -470,10 +363,10 @@ def test_it_starts_with_even_shares_of_the_background_as_mib_does(trained: Train
 
 
 def test_in_evaluation_nothing_lies_between_student_and_teacher_but_the_folded_logits(
-    trained: Trained, drawn: ShapesParams
+    trained: Trained, drawn: Draw
 ) -> None:
     """Logits that share a probability do not add up to the logit that they came from: this much POD asks at once."""
     model, (images, target) = trained(OLD), drawn(0, 4)
-    without = surveyed(copy.deepcopy(model), (images, target), pod_logits=0.0).eval()
+    without = calibrated(copy.deepcopy(model), (images, target), pod_logits=0.0).eval()
     assert without(images, target).parts["pod"].item() == 0.0
-    assert surveyed(model, (images, target)).eval()(images, target).parts["pod"].item() > 0.0
+    assert calibrated(model, (images, target)).eval()(images, target).parts["pod"].item() > 0.0
