@@ -154,7 +154,7 @@ def test_grey_with_a_transparent_value_is_what_pillow_decodes(tmp_path: Path) ->
     assert torch.equal(decode_values(path, "mask"), pillows_values(path))
 
 
-# --- refusals: the rules are tested in test_image_files -----------------------------------------------------------------
+# --- refusals: the rules are tested in test_image_files ---------------------------------------------------------------
 
 
 def mask_values(path: Path) -> Tensor:
