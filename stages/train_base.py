@@ -8,7 +8,7 @@ from ssul.config.paths import LAYOUT, data_root, given_checkpoint, weights_file
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex
 from ssul.data.initial_checkpoint import InitialCheckpoint
-from ssul.data.sampling import Item, derive_seed
+from ssul.data.sampling import TrainingItem, derive_seed
 from ssul.errors import UserError
 from ssul.inference.trained_model import TrainedModel
 from ssul.labels.space import LabelSpace
@@ -40,7 +40,7 @@ def main() -> None:
             objective=Supervised(model, labels, settings.method.loss),
             made_from=settings.method.loss,
             split=split,
-            new=[Item(image_id, split.new) for image_id in split.images],
+            new=[TrainingItem(image_id, split.new) for image_id in split.images],
             memory=[],
             dataset=SegmentationDataset.of(
                 index, data_root(settings.data.root, LAYOUT), saliency=settings.data.saliency == "maps"

@@ -8,7 +8,7 @@ from ssul.config.paths import LAYOUT, data_root
 from ssul.config.schema import Params
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex
-from ssul.data.sampling import Item, derive_seed
+from ssul.data.sampling import TrainingItem, derive_seed
 from ssul.errors import UserError
 from ssul.inference.trained_model import TrainedModel
 from ssul.memory.exemplars import add_current_annotation, read_exemplars
@@ -41,7 +41,7 @@ def main(step: str) -> None:
             objective=objective,
             made_from=method,
             split=split,
-            new=[Item(image_id, split.new) for image_id in split.images],
+            new=[TrainingItem(image_id, split.new) for image_id in split.images],
             memory=rehearsed(split, settings),
             dataset=SegmentationDataset.of(
                 index, data_root(settings.data.root, LAYOUT), saliency=settings.data.saliency == "maps"
@@ -59,14 +59,14 @@ def main(step: str) -> None:
     )
 
 
-def rehearsed(split: Split, settings: Params) -> list[Item]:
+def rehearsed(split: Split, settings: Params) -> list[TrainingItem]:
     """The exemplars of a step and how they are annotated."""
     exemplars = read_exemplars(LAYOUT.memory(split.step))
     if settings.memory.annotation == "present":
         exemplars = add_current_annotation(exemplars, split.images, split.step)
     everything = tuple(class_id for group in split.groups for class_id in group)
     return [
-        Item(
+        TrainingItem(
             exemplar.id,
             everything if settings.method.published_bugs.memory_annotation else exemplar.annotated(split.groups),
             without_unknown_shift=settings.method.published_bugs.memory_labels,

@@ -14,7 +14,7 @@ from ssul.config.schema import Optimisation, Params
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex, IndexRow, require_unchanged
 from ssul.data.loader import TrainingLoader, loader_workers, training_loader
-from ssul.data.sampling import Item, SampleOrder
+from ssul.data.sampling import SampleOrder, TrainingItem
 from ssul.data.training_set import Augmentation
 from ssul.data.transforms import normalise
 from ssul.errors import UserError
@@ -56,8 +56,8 @@ class Training:
     objective: Objective
     made_from: object
     split: Split
-    new: Sequence[Item]
-    memory: Sequence[Item]
+    new: Sequence[TrainingItem]
+    memory: Sequence[TrainingItem]
     dataset: SegmentationDataset
     rows: Sequence[IndexRow]
     groups: list[dict[str, Any]]
@@ -157,14 +157,14 @@ def learn(training: Training, fabric: Fabric, share: tuple[int, int], kept: Stat
     try:
         progress = learn_step(
             objective,
-            load(order, iterations=training.iterations, share=share, first=first),
+            load(order, iterations=training.iterations, rank=share[0], world_size=share[1], start_iteration=first),
             training.groups,
             fabric=fabric,
             iterations=training.iterations,
             momentum=learning.momentum,
             weight_decay=learning.weight_decay,
             schedule=learning.schedule,
-            seeds=partial(order.dropout_seeds, share=share),
+            seeds=partial(order.dropout_seeds, rank=share[0], world_size=share[1]),
             begin=begin,
         )
     except StateMismatchError as error:
