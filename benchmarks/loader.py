@@ -24,7 +24,7 @@ from ssul.data.dataset import LabeledImage, SegmentationDataset
 from ssul.data.image_cache import ImageCache
 from ssul.data.layout import ImagePaths
 from ssul.data.random_crop import CropWindow, sample_crop_window
-from ssul.data.sampling import Item, SampleOrder, derive_seed
+from ssul.data.sampling import SampleOrder, TrainingItem, derive_seed
 from ssul.data.training_set import Augmentation, TrainingDataset
 from ssul.data.transforms import IMAGENET_MEAN, IMAGENET_STD, MEAN_COLOUR, normalise, resize_target
 from ssul.datasets.catalog import data_set
@@ -62,7 +62,7 @@ def main() -> None:
 def measure(folders: ImagePaths, ids: list[str], rounds: int) -> list[Row]:
     """All rows; each call takes every picture once."""
     dataset = SegmentationDataset(folders, saliency=folders.saliency(ids[0]).exists())
-    order = SampleOrder(tuple(Item(image_id, ANNOTATED) for image_id in ids), (), len(ids), seed=0, step=2)
+    order = SampleOrder(tuple(TrainingItem(image_id, ANNOTATED) for image_id in ids), (), len(ids), seed=0, step=2)
     samples = TrainingDataset(order, dataset, LABELS, VARIATION, iterations=1)
     kept = TrainingDataset(order, dataset, LABELS, VARIATION, iterations=1, cache=ImageCache(2**40))
     slots = range(len(ids))

@@ -15,7 +15,7 @@ from ssul.data.layout import ImagePaths, SplitFiles
 from ssul.datasets.catalog import DatasetSpec
 from ssul.datasets.custom import resolve_dataset, uses_saliency
 from ssul.datasets.download import how_to_get, missing_archives, obtain
-from ssul.datasets.scan import MAX_NAMED, ImageProblem, refuse, scan_images
+from ssul.datasets.scan import MAX_NAMED, ImageProblem, raise_unusable, scan_images
 from ssul.datasets.scan_cache import ScanCache
 from ssul.datasets.shapes.world import draw_world
 from ssul.datasets.split_ids import split_ids
@@ -42,15 +42,14 @@ def main() -> None:
     train_ids, val_ids = split_ids(train, val, val_share=data_set.val_share, val_seed=data_set.val_seed)
     print(f"{data_set.name}: {len(train_ids)} training and {len(val_ids)} validation images", flush=True)
     memo = ScanCache(MAIN.cache / "index.jsonl")
-    own = data.custom is not None  # of the published datasets it is known that masks lie as pixels are stored
-    look = partial(examine, data_set=data_set, memo=memo, upright=own)
+    look = partial(examine, data_set=data_set, memo=memo)
     found = {
         "train": look(train, train_ids, saliency=maps, title=f"index {data_set.name} train"),
         "val": look(val, val_ids, saliency=False, title=f"index {data_set.name} val"),
     }
     faults = [fault for _, unusable in found.values() for fault in unusable]
     if data.on_error == "refuse" and faults:
-        refuse(
+        raise_unusable(
             faults,
             of=len(train_ids) + len(val_ids),
             where=root,
@@ -59,7 +58,7 @@ def main() -> None:
         )
     for split, (rows, unusable) in found.items():
         if not rows:
-            refuse(
+            raise_unusable(
                 unusable,
                 of=len(unusable),
                 where=root,
@@ -133,7 +132,6 @@ def examine(
     data_set: DatasetSpec,
     saliency: bool,
     memo: ScanCache,
-    upright: bool,
     title: str,
 ) -> tuple[list[IndexRow], list[ImageProblem]]:
     """Looks at the images of a split under a progress bar: what is known of them, and which cannot be used."""
@@ -144,7 +142,6 @@ def examine(
         values=data_set.values,
         saliency=saliency,
         memo=memo,
-        upright=upright,
     )
     looked = list(shown(found, total=len(ids), title=title, unit="image"))
     return [one for one in looked if isinstance(one, IndexRow)], [

@@ -14,7 +14,7 @@ from ssul.cli.options import Root
 from ssul.config.paths import Layout
 from ssul.datasets.catalog import DatasetSpec
 from ssul.datasets.mask_source import MaskSource, training_ids
-from ssul.datasets.scan import ImageProblem, refuse, scan_masks
+from ssul.datasets.scan import ImageProblem, raise_unusable, scan_masks
 from ssul.datasets.scan_cache import ScanCache
 from ssul.errors import UserError
 from ssul.scenario.class_orders import published_orders
@@ -113,5 +113,7 @@ def present_classes(
     looked = list(tqdm(found, total=len(ids), desc="look at masks", unit="mask", disable=not sys.stderr.isatty()))
     faults = [one for one in looked if isinstance(one, ImageProblem)]
     if faults:
-        refuse(faults, of=len(ids), where=masks, way_out="Mend these masks, or take their ids out of the image list")
+        raise_unusable(
+            faults, of=len(ids), where=masks, way_out="Mend these masks, or take their ids out of the image list"
+        )
     return {one[0]: one[1].present for one in looked if not isinstance(one, ImageProblem)}

@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from ssul.data.dataset import SegmentationDataset, mask_lookup_table
 from ssul.data.layout import ImagePaths
 from ssul.datasets.catalog import DatasetSpec
-from ssul.datasets.scan import ImageProblem, refuse, scan_images
+from ssul.datasets.scan import ImageProblem, raise_unusable, scan_images
 from ssul.datasets.scan_cache import ScanCache
 from ssul.datasets.split_ids import split_ids
 from ssul.errors import UserError
@@ -64,4 +64,6 @@ def _require_usable(folders: ImagePaths, ids: Sequence[str], data_set: DatasetSp
     )
     faults = [one for one in found if isinstance(one, ImageProblem)]
     if faults:
-        refuse(faults, of=len(ids), where=folders.root, way_out="Mend the files, or take the ids out of the image list")
+        raise_unusable(
+            faults, of=len(ids), where=folders.root, way_out="Mend the files, or take the ids out of the image list"
+        )

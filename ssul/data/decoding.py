@@ -1,8 +1,8 @@
-"""Decoding picture files.
+"""Decoding image files.
 
-torchvision's decoders need about half of Pillow's time and give the same pixels for what datasets are made of: JPEG
-photographs, and 8-bit grey or palette PNGs of values. Everything else is Pillow's: other formats and depths, and
-files that torchvision refuses, so that Pillow decides what an odd file shows and what is wrong with a broken one.
+torchvision's decoders need about half of Pillow's time and give the same pixels for JPEG photographs and for 8-bit grey
+or palette PNGs of values. Pillow decodes everything else: other formats and depths, and files that torchvision refuses,
+so that Pillow decides what an odd file shows and what is wrong with a broken one.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from ssul.data import image_files as pixels
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 _DEPTH, _COLOURS = 24, 25
-"""Where the header of a PNG says how many bits a sample has, and which colour type."""
+"""Offsets in the header of a PNG: bits of a sample, and colour type."""
 _GREY, _PALETTE = 0, 3
 _FRAMES = (0xC0, 0xC1, 0xC2)
 """Markers of a JPEG's baseline, extended and progressive frames."""
@@ -29,21 +29,21 @@ def decode_rgb(path: Path) -> Tensor:
         uint8 (3, H, W), RGB; grey and other colours are converted, an EXIF orientation is not applied.
 
     Raises:
-        OSError: if the file is gone.
+        OSError: if the file does not exist.
         UnreadableImageError: if it cannot be decoded, or must not be (see `ssul.data.image_files`).
     """
-    pixels.open_image(path, "image").close()  # judges the header
+    pixels.open_image(path, "image").close()  # checks the header
     content = path.read_bytes()
     if content.startswith(_JPEG) and _jpeg_colours(content) in (1, 3):
         try:
             return decode_jpeg(_bytes(content), mode=ImageReadMode.RGB)  # type: ignore[no-any-return]
         except RuntimeError:
-            pass  # Pillow says what is wrong with it
+            pass  # Pillow's error explains what is wrong
     return torch.from_numpy(pixels.rgb(content)).permute(2, 0, 1)
 
 
 def decode_values(path: Path, what: str) -> Tensor:
-    """Decodes a mask or a saliency map: the grey values, or the numbers of the palette's colours.
+    """Decodes a mask or a saliency map: the grey values or palette indices.
 
     Args:
         path: the file.
@@ -72,7 +72,7 @@ def _bytes(content: bytes) -> Tensor:
 
 
 def _jpeg_colours(content: bytes) -> int | None:
-    """The number of colour components that a JPEG's frame header tells; None where it tells none of 8 bits."""
+    """The number of colour components in a JPEG's frame header; None if there is no header of 8-bit components."""
     place = 2
     while place + 10 <= len(content) and content[place] == 0xFF:
         marker = content[place + 1]

@@ -127,7 +127,9 @@ def masks_by_id(names: Iterable[str], template: str, *, above: str = "") -> dict
     found = {match[1]: name for name in own if (match := pattern.fullmatch(name))}
     for image_id, name in found.items():
         if (odd := invalid_id_reason(image_id)) is not None:
-            raise UserError(f"the mask {name!r} cannot be used, for its name {odd}: give it and its image another name")
+            raise UserError(
+                f"the mask {name!r} cannot be used, because its name {odd}: give it and its image another name"
+            )
     return found
 
 

@@ -62,8 +62,9 @@ def training_loader(
     *,
     iterations: int,
     workers: int,
-    share: tuple[int, int] = (0, 1),
-    first: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    start_iteration: int = 0,
 ) -> TrainingLoader:
     """The batches of one step: uint8 images (B, 3, S, S) and uint8 targets (B, S, S) with S = crop.
 
@@ -74,19 +75,21 @@ def training_loader(
         augmentation: how pictures are varied.
         iterations: number of batches of the whole step.
         workers: processes that load; does not change what is loaded.
-        share: (rank, processes): which slots of each batch this of several training processes loads, see `rank_slots`.
-        first: the iteration (from 0) to begin with, where those before it are done.
+        rank, world_size: the slots of each batch to load, see `rank_slots`.
+        start_iteration: the iteration (from 0) to begin with; a resumed training has done those before it.
 
     Raises:
         UserError: if there are more processes than slots in a batch.
     """
     cache = ImageCache(cache_bytes(workers))
-    samples = TrainingDataset(order, dataset, labels, augmentation, iterations, share=share, cache=cache)
+    samples = TrainingDataset(
+        order, dataset, labels, augmentation, iterations, rank=rank, world_size=world_size, cache=cache
+    )
     return TrainingLoader(
         _Caught(samples),
         collate_fn=_batched,
         batch_size=len(samples.slots),
-        sampler=range(first * len(samples.slots), len(samples)),
+        sampler=range(start_iteration * len(samples.slots), len(samples)),
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # else it draws from torch's random state

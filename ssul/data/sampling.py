@@ -16,7 +16,7 @@ from ssul.errors import UserError
 
 
 @dataclass(frozen=True)
-class Item:
+class TrainingItem:
     """A training image and how it is annotated.
 
     Attributes:
@@ -51,27 +51,27 @@ class SampleOrder:
     them rather than training not at all.
     """
 
-    new: tuple[Item, ...]
-    memory: tuple[Item, ...]
+    new: tuple[TrainingItem, ...]
+    memory: tuple[TrainingItem, ...]
     batch: int
     seed: int
     step: int
 
-    def item(self, iteration: int, slot: int) -> Item:
+    def item(self, iteration: int, slot: int) -> TrainingItem:
         """The item in a slot (0..batch-1) of the batch of an iteration (from 0)."""
         if not self.memory:
             return self._draw("new", self.new, iteration * self.batch + slot)
-        fresh = self.batch - self.batch // 2
-        if slot < fresh:
-            return self._draw("new", self.new, iteration * fresh + slot)
-        return self._draw("memory", self.memory, iteration * (self.batch - fresh) + slot - fresh)
+        new_slots = self.batch - self.batch // 2
+        if slot < new_slots:
+            return self._draw("new", self.new, iteration * new_slots + slot)
+        return self._draw("memory", self.memory, iteration * (self.batch - new_slots) + slot - new_slots)
 
-    def dropout_seeds(self, iteration: int, share: tuple[int, int] = (0, 1)) -> list[int]:
-        """A seed for the dropout of each sample that one of several processes has in a batch, see `rank_slots`."""
-        slots = rank_slots(self.batch, share)
+    def dropout_seeds(self, iteration: int, rank: int = 0, world_size: int = 1) -> list[int]:
+        """A dropout seed for each sample of a rank's part of a batch, see `rank_slots`."""
+        slots = rank_slots(self.batch, rank, world_size)
         return [derive_seed(self.seed, self.step, "dropout", iteration, slot) for slot in slots]
 
-    def _draw(self, source: str, items: Sequence[Item], position: int) -> Item:
+    def _draw(self, source: str, items: Sequence[TrainingItem], position: int) -> TrainingItem:
         round_, place = divmod(position, len(items))
         return items[int(_shuffle(self.seed, self.step, source, round_, len(items))[place])]
 
@@ -83,25 +83,25 @@ def _shuffle(seed: int, step: int, source: str, round_: int, count: int) -> Tens
     return torch.randperm(count, generator=generator)
 
 
-def rank_slots(batch: int, share: tuple[int, int]) -> range:
-    """The slots of every batch that one of several training processes loads: its rank and every `processes`-th on.
+def rank_slots(batch: int, rank: int, world_size: int) -> range:
+    """The slots of every batch that a rank loads: `rank`, `rank + world_size` and so on.
 
-    So the shares differ by one slot at most, and each has its part of the new images and of the memory.
+    The numbers of slots differ by one at most, and every rank has a part of the new images and of the memory.
 
     Args:
-        batch: slots in all.
-        share: (rank, processes) with rank in 0..processes-1.
+        batch: slots of a batch.
+        rank: 0..world_size-1.
+        world_size: number of training processes.
 
     Raises:
         UserError: if there are more processes than slots.
-        ValueError: if there is no such rank.
+        ValueError: if the rank is outside its range.
     """
-    rank, processes = share
-    if not 0 <= rank < processes:
-        raise ValueError(f"there is no rank {rank} among {processes} processes")
-    if batch < processes:
+    if not 0 <= rank < world_size:
+        raise ValueError(f"rank {rank} is outside 0..{world_size - 1}")
+    if batch < world_size:
         raise UserError(
-            f"a batch of {batch} cannot be shared by {processes} processes: train with at most {batch} processes, "
+            f"a batch of {batch} cannot be shared by {world_size} processes: train with at most {batch} processes, "
             "or with a larger batch"
         )
-    return range(rank, batch, processes)
+    return range(rank, batch, world_size)

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.image_cache import ImageCache
 from ssul.data.random_crop import sample_crop_window
-from ssul.data.sampling import Item, SampleOrder, derive_seed, rank_slots
+from ssul.data.sampling import SampleOrder, TrainingItem, derive_seed, rank_slots
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 
@@ -40,15 +40,23 @@ class TrainingDataset(Dataset[tuple[Tensor, Tensor]]):
         augmentation: Augmentation,
         iterations: int,
         *,
-        share: tuple[int, int] = (0, 1),
+        rank: int = 0,
+        world_size: int = 1,
         cache: ImageCache | None = None,
     ) -> None:
-        """Takes the order, where pictures come from, the step's label space, and how pictures are varied.
+        """Initialises the dataset.
 
-        `share` and `cache` are as in `training_loader`; no cache keeps nothing.
+        Args:
+            order: which image is at which place.
+            dataset: reads the images.
+            labels: the label space after this step.
+            augmentation: the random crop and its padding.
+            iterations: number of batches of the whole step.
+            rank, world_size: which slots of each batch these are, see `rank_slots`.
+            cache: of decoded images; None caches nothing.
         """
         self.order, self.dataset, self.labels, self.augmentation = order, dataset, labels, augmentation
-        self.iterations, self.slots = iterations, rank_slots(order.batch, share)
+        self.iterations, self.slots = iterations, rank_slots(order.batch, rank, world_size)
         self.cache = ImageCache(0) if cache is None else cache
         self._remembered = frozenset(item.id for item in order.memory)
 
@@ -76,12 +84,12 @@ class TrainingDataset(Dataset[tuple[Tensor, Tensor]]):
         target = window.target(partial(self._encode, item), *maps, fill=self._padding(item))
         return window.image(picture.image), target
 
-    def _encode(self, item: Item, mask: Tensor, saliency: Tensor | None = None) -> Tensor:
+    def _encode(self, item: TrainingItem, mask: Tensor, saliency: Tensor | None = None) -> Tensor:
         if item.without_unknown_shift:
             return self.labels.encode_without_unknown_shift(mask, item.annotated)
         return self.labels.encode(mask, saliency, item.annotated)
 
-    def _padding(self, item: Item) -> int:
+    def _padding(self, item: TrainingItem) -> int:
         if not self.augmentation.pads_background:
             return VOID
         return self.labels.padding(saliency=self.dataset.saliency, without_unknown_shift=item.without_unknown_shift)

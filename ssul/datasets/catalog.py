@@ -15,23 +15,18 @@ class ArchiveFolder:
     """A folder of an archive and the folder below the data root that it becomes.
 
     Attributes:
-        inside: its path in the archive.
+        path_in_archive: its path in the archive.
         folder: its path below the data root.
         files: how many files it holds.
         at_least: whether it may hold more.
-        suffix: how their names end (`.png`); others are neither counted nor unpacked. None: any.
-        partners: the folder below the data root where each has a partner, a file of the same name up to the suffix;
-            None: they have none.
-        covers: an image list below the data root whose images all have a file here; None: none.
+        suffix: the end of their names (`.png`); other files are neither counted nor unpacked. None: any.
     """
 
-    inside: str
+    path_in_archive: str
     folder: str
     files: int
     at_least: bool = False
     suffix: str | None = None
-    partners: str | None = None
-    covers: str | None = None
 
 
 @dataclass(frozen=True)
@@ -176,8 +171,6 @@ _DATA_SETS = (
                         "SegmentationClassAug",
                         12031,  # 10582 of train_aug and 1449 of val
                         suffix=".png",
-                        partners="JPEGImages",
-                        covers="ImageSets/Segmentation/val.txt",
                     ),
                 ),
             ),
@@ -206,9 +199,8 @@ _DATA_SETS = (
                         f"{kind}/{split}",
                         files,
                         suffix=suffix,
-                        partners=f"{partner}/{split}",
                     )
-                    for kind, suffix, partner in (("images", ".jpg", "annotations"), ("annotations", ".png", "images"))
+                    for kind, suffix in (("images", ".jpg"), ("annotations", ".png"))
                     for split, files in (("training", 20210), ("validation", 2000))
                 ),
             ),

@@ -1,34 +1,22 @@
 """The masks of a dataset alone, from a folder or an archive."""
 
-import lzma
 import os
 import re
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from ssul.data.image_files import MAX_BYTES
-from ssul.data.layout import SplitFiles, masks_by_id, read_image_list
+from ssul.data.layout import ImagePaths, SplitFiles, masks_by_id
 from ssul.datasets.catalog import DatasetSpec
-from ssul.datasets.split_ids import SplitIds, random_validation_split, resolve_overlap
+from ssul.datasets.split_ids import SplitIds, random_validation_split, remove_overlap
+from ssul.datasets.unpack import ARCHIVE_ERRORS
 from ssul.errors import UserError
 
-_UNREADABLE = (
-    OSError,
-    EOFError,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    RuntimeError,  # encrypted; packed in a way that nobody knows
-    ValueError,
-    OverflowError,
-)
-"""What the readers raise for an archive that is cut off, damaged, or packed in a way that they do not know."""
+_UNREADABLE = (*ARCHIVE_ERRORS, OSError)
 
 
 @dataclass(frozen=True)
@@ -84,72 +72,60 @@ class MaskSource:
             yield image_id, content
 
 
-def training_ids(store: MaskSource, lists: Path | None, data_set: DatasetSpec) -> list[str]:
-    """The ids of the training images; see `ssul.datasets.split_ids.split_ids`.
+def training_ids(source: MaskSource, lists: Path | None, data_set: DatasetSpec) -> list[str]:
+    """The ids of the training images, by the rule of `ssul.datasets.split_ids.split_ids`.
 
     Args:
-        store: the masks.
+        source: the training masks.
         lists: the folder of the image lists, named as in the dataset; None where it has none.
-        data_set: whose lists they are.
+        data_set: the dataset of the lists.
 
     Raises:
-        UserError: if a list is missing or names images that have no mask here, or validation images would train.
+        UserError: if a list is missing or names images that have no mask here, or an image is in both splits.
     """
-    listed = _listed(data_set.train, lists)
-    if listed is not None:
-        gone = [image_id for image_id in listed if image_id not in store.names]
-        if gone:
-            raise UserError(
-                f"{len(gone)} of the {len(listed)} images of {data_set.train.list} have no mask in {store.path}: "
-                f"{', '.join(gone[:8])}"
-            )
-    ids = sorted(store.names) if listed is None else listed
+    listed = _read_list(data_set.train, lists)
+    missing = [image_id for image_id in listed or [] if image_id not in source.names]
+    if listed is not None and missing:
+        raise UserError(
+            f"{len(missing)} of the {len(listed)} images of {data_set.train.list} have no mask in {source.path}: "
+            f"{', '.join(missing[:8])}"
+        )
+    ids = sorted(source.names) if listed is None else listed
     if data_set.val_share is not None:
         return random_validation_split(ids, data_set.val_share, data_set.val_seed)[0]
     if listed is not None:
         return ids
-    train = SplitIds({image_id: _place(data_set.train, image_id) for image_id in ids}, listed=False)
-    return resolve_overlap(train, _validation(train, lists, data_set))[0]
+    train = _at_places(data_set.train, ids, listed=False)
+    shared = masks_by_id(train.masks.values(), data_set.val.mask)
+    if not shared:  # no training mask lies where validation masks do, so that no list is needed
+        return ids
+    val_ids = _read_list(data_set.val, lists)
+    val = _at_places(data_set.val, shared if val_ids is None else val_ids, listed=val_ids is not None)
+    return remove_overlap(train, val)[0]
 
 
-def _listed(files: SplitFiles, lists: Path | None) -> list[str] | None:
+def _read_list(files: SplitFiles, lists: Path | None) -> list[str] | None:
     """The ids of a split's image list; None if the split has none."""
     if files.list is None:
         return None
-    if lists is None:
-        if files.list_may_lack:
-            return None
-        raise _lists_needed(files.list)
-    path = lists / Path(files.list).name
-    return None if files.list_may_lack and not path.exists() else read_image_list(path)
-
-
-def _validation(train: SplitIds, lists: Path | None, data_set: DatasetSpec) -> SplitIds:
-    """The validation images, as far as they could be among those that train."""
-    val = data_set.val
-    shared = masks_by_id(train.masks.values(), val.mask)
-    if not shared or (val.list is None and len(shared) == len(train.masks) and val.mask != data_set.train.mask):
-        return SplitIds({}, listed=False)  # elsewhere, or all around the training masks and so none of them
-    ids = _listed(val, lists)
-    if ids is None:
-        return SplitIds(shared, listed=False)
-    return SplitIds({image_id: _place(val, image_id) for image_id in ids}, listed=True)
-
-
-def _lists_needed(name: str) -> UserError:
-    return UserError(
-        f"without {Path(name).name} nobody can tell training images from validation images: name the folder of the "
-        "image lists with --lists FOLDER"
+    name = Path(files.list).name
+    if lists is not None:
+        return ImagePaths(lists, replace(files, list=name)).read_list()
+    if files.list_may_lack:
+        return None
+    raise UserError(
+        f"without {name}, training and validation images cannot be distinguished: give the folder of the image lists "
+        "with --lists FOLDER"
     )
 
 
-def _place(files: SplitFiles, image_id: str) -> str:
-    return files.mask.replace("{id}", image_id)
+def _at_places(files: SplitFiles, ids: Iterable[str], *, listed: bool) -> SplitIds:
+    return SplitIds({image_id: files.mask.replace("{id}", image_id) for image_id in ids}, listed)
 
 
 def _file(path: Path) -> bytes:
     if not path.is_file():
-        raise OSError("no regular file")
+        raise OSError("not a regular file")
     _small(path.name, path.stat().st_size)
     return path.read_bytes()
 
@@ -160,7 +136,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def _small(name: str, size: int) -> bool:
-    """True of a mask that may be read into memory; an archive of some kilobytes may hold gigabytes."""
+    """True if the mask may be read into memory; raises OSError otherwise: small archives may hold gigabytes."""
     if size > MAX_BYTES:
         raise OSError(f"{name} has {size} bytes, at most {MAX_BYTES} are read")
     return True
@@ -201,7 +177,7 @@ def _by_id(files: Sequence[str], template: str, path: Path) -> dict[str, str]:
 
 
 def _shared_folder(files: Iterable[str], after: str) -> str:
-    """The folder, with a slash behind it, that all masks lie in: no part of their ids."""
+    """The folder that all masks lie in, with a slash at its end; it is not a part of their ids."""
     inside = after.count("/") + 1
     masks = masks_by_id(files, f"{{id}}{after}").values()
     folders = ["/".join(mask.split("/")[:-inside]) for mask in masks]

@@ -1,5 +1,6 @@
 """Reads every image of a dataset once: sizes, classes, and everything that is wrong."""
 
+import functools
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ssul.data.image_files import MAX_BYTES, UnreadableImageError, decoded, is_ambiguous, is_turned, open_image
+from ssul.data import image_files
+from ssul.data.image_files import MAX_BYTES, UnreadableImageError, decoded, open_image
 from ssul.data.index import IndexRow
 from ssul.data.layout import ImagePaths, MaskEncoding
 from ssul.datasets.scan_cache import MaskStatistics, ScanCache
@@ -20,13 +22,13 @@ from ssul.errors import UserError
 from ssul.labels.ids import VOID
 
 Item = TypeVar("Item")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 MAX_NAMED = 8
 MAX_AHEAD = 64
-"""How many images are under way at once: few enough for the memory, and for an interrupt to wait for them."""
-_FINDINGS = 2
-"""Raise this whenever other things than before are found out, or refused, about the same content (`_shown` and what
-`_row` asks of images): it is part of every key of a memo, so that what older code found out is not believed."""
+"""The number of images in progress at once: few, because of the memory, and because an interrupt waits for them."""
+_SOURCES = (Path(__file__), Path(image_files.__file__))
+"""The modules that decide what is found in an image and what is refused. Their digest is a part of every key of the
+cache, so that results of other code are not used."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class ImageProblem:
 
     Attributes:
         id: its name in the image list.
-        what: in words; files are named relative to the data root, so that moved data has the same faults.
-        lacks_map: whether all that is wrong is that there is no saliency map.
+        what: the problem; files are named relative to the data root, so that moved data has the same problems.
+        lacks_map: whether the only problem is that there is no saliency map.
     """
 
     id: str
@@ -56,9 +58,8 @@ def scan_images(
     values: MaskEncoding,
     saliency: bool,
     memo: ScanCache,
-    upright: bool = False,
 ) -> Iterator[IndexRow | ImageProblem]:
-    """Looks at every image once, on all cores, and yields its row, or what is wrong with it, in order.
+    """Reads every image once, on all cores.
 
     Args:
         folders: where the files lie.
@@ -66,70 +67,76 @@ def scan_images(
         classes: number of classes of the dataset.
         values: what the mask values mean.
         saliency: whether every image must have a saliency map.
-        memo: what earlier passes found out.
-        upright: whether a photograph that viewers show turned is a fault where its size does not tell how its mask
-            lies (see `ssul.data.image_files`); published masks belong to the pixels as they are stored.
+        memo: results of earlier scans.
+
+    Yields:
+        The row of each image, or its problem, in the order of the ids.
     """
 
-    def examine(image_id: str) -> IndexRow | ImageProblem:
+    def scan_one(image_id: str) -> IndexRow | ImageProblem:
         try:
-            return _row(folders, image_id, classes, values, saliency, memo, upright)
-        except UnreadableImageError as fault:
-            return ImageProblem(image_id, str(fault), lacks_map=isinstance(fault, _NoMapError))
+            return _row(folders, image_id, classes, values, saliency, memo)
+        except UnreadableImageError as problem:
+            return ImageProblem(image_id, str(problem), lacks_map=isinstance(problem, _NoMapError))
 
-    return _on_all_cores(examine, ids)
+    return _on_all_cores(scan_one, ids)
 
 
 def scan_masks(
     masks: Iterable[tuple[str, bytes]], *, classes: int, values: MaskEncoding, memo: ScanCache
 ) -> Iterator[tuple[str, MaskStatistics] | ImageProblem]:
-    """Looks at masks alone.
+    """Reads masks alone.
 
     Args:
         masks: image ids with the content of their mask files.
         classes, values, memo: as in `scan_images`.
+
+    Yields:
+        The id and the statistics of each mask, or its problem, in the order of the masks.
     """
 
-    def examine(named: tuple[str, bytes]) -> tuple[str, MaskStatistics] | ImageProblem:
+    def scan_one(named: tuple[str, bytes]) -> tuple[str, MaskStatistics] | ImageProblem:
         image_id, content = named
         try:
             key = _key(hashlib.sha256(content), classes, values)
-            return image_id, memo.ask(key, lambda: _shown(_values(content, "mask"), classes, values))
-        except UnreadableImageError as fault:
-            return ImageProblem(image_id, str(fault))
+            return image_id, memo.get_or_scan(key, lambda: _statistics(_values(content, "mask"), classes, values))
+        except UnreadableImageError as problem:
+            return ImageProblem(image_id, str(problem))
 
-    return _on_all_cores(examine, masks)
+    return _on_all_cores(scan_one, masks)
 
 
-def refuse(faults: Sequence[ImageProblem], *, of: int, where: Path, way_out: str, listed: Path | None = None) -> None:
-    """Ends with an error that names the faulty images.
+def raise_unusable(
+    problems: Sequence[ImageProblem], *, of: int, where: Path, way_out: str, listed: Path | None = None
+) -> None:
+    """Raises an error that names the unusable images.
 
     Args:
-        faults: what is wrong.
-        of: how many images were looked at.
-        where: they lie.
+        problems: of the images.
+        of: the number of images that were read.
+        where: the data root or archive.
         way_out: what can be done, as sentences.
-        listed: where all faults are written down; the message names the first ones.
+        listed: the file that lists all problems; the message names the first ones.
 
     Raises:
         UserError: always.
     """
-    named = "; ".join(f"{fault.id}: {fault.what}" for fault in faults[:MAX_NAMED])
-    more = f"; and {len(faults) - MAX_NAMED} more" if len(faults) > MAX_NAMED else ""
+    named = "; ".join(f"{problem.id}: {problem.what}" for problem in problems[:MAX_NAMED])
+    more = f"; and {len(problems) - MAX_NAMED} more" if len(problems) > MAX_NAMED else ""
     more += f", all listed in {listed}" if listed else ""
-    raise UserError(f"{len(faults)} of {of} images of {where} cannot be used: {named}{more}. {way_out}")
+    raise UserError(f"{len(problems)} of {of} images of {where} cannot be used: {named}{more}. {way_out}")
 
 
-def _on_all_cores(examine: Callable[[Item], Answer], items: Iterable[Item]) -> Iterator[Answer]:
+def _on_all_cores(scan_one: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     pool = ThreadPoolExecutor()  # decoding and hashing release the interpreter's lock
-    under_way: deque[Future[Answer]] = deque()
+    pending: deque[Future[Result]] = deque()
     try:
         for item in items:
-            under_way.append(pool.submit(examine, item))
-            if len(under_way) >= MAX_AHEAD:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+            pending.append(pool.submit(scan_one, item))
+            if len(pending) >= MAX_AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -141,7 +148,6 @@ def _row(
     values: MaskEncoding,
     saliency: bool,
     memo: ScanCache,
-    upright: bool,
 ) -> IndexRow:
     image = _content(folders.image(image_id), "image", folders.root)
     mask = _content(folders.mask(image_id), "mask", folders.root)
@@ -150,33 +156,45 @@ def _row(
     digest.update(mask)
     digest.update(salient)
 
-    def find_out() -> MaskStatistics:
+    def scan_files() -> MaskStatistics:
         photograph = _decoded(image, "image")
         labels = _values(mask, "mask")
         if labels.shape != (photograph.height, photograph.width):
             height, width = labels.shape
-            told = f"the image is {photograph.width}x{photograph.height}, its mask {width}x{height} pixels"
-            turned = " as they are stored (an EXIF tag turns the image for viewers; store it turned)"
-            raise UnreadableImageError(told + (turned if is_turned(photograph) else ""))
-        if upright and is_ambiguous(photograph):
             raise UnreadableImageError(
-                "an EXIF tag turns or mirrors the image for viewers, and nobody can tell whether its mask is turned "
-                "too: store the image as it is to be seen, without the tag"
+                f"the image is {photograph.width}x{photograph.height}, its mask {width}x{height} pixels as they are "
+                "stored (EXIF orientation is ignored)"
             )
         if saliency and _values(salient, "saliency map").shape != labels.shape:
             raise UnreadableImageError("its saliency map has another size than its mask")
-        return _shown(labels, classes, values)
+        return _statistics(labels, classes, values)
 
-    shown = memo.ask(_key(digest, classes, values, saliency, len(image), len(mask), len(salient), upright), find_out)
+    statistics = memo.get_or_scan(
+        _key(digest, classes, values, saliency, len(image), len(mask), len(salient)), scan_files
+    )
     weight = len(image) + len(mask) + len(salient)
-    return IndexRow(image_id, shown.height, shown.width, shown.pixels, shown.void, weight, digest.hexdigest())
+    return IndexRow(
+        image_id,
+        statistics.height,
+        statistics.width,
+        statistics.pixels,
+        statistics.void,
+        weight,
+        digest.hexdigest(),
+    )
 
 
 def _key(digest: "hashlib._Hash", *circumstances: object) -> str:
-    return hashlib.sha256(repr((_FINDINGS, digest.hexdigest(), *circumstances)).encode()).hexdigest()[:32]
+    key = (_code_digest(_SOURCES), digest.hexdigest(), *circumstances)
+    return hashlib.sha256(repr(key).encode()).hexdigest()[:32]
 
 
-def _shown(labels: NDArray[np.uint8], classes: int, values: MaskEncoding) -> MaskStatistics:
+@functools.cache
+def _code_digest(sources: tuple[Path, ...]) -> str:
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+
+
+def _statistics(labels: NDArray[np.uint8], classes: int, values: MaskEncoding) -> MaskStatistics:
     meaning = values.ids(classes)
     counts = np.bincount(labels.ravel(), minlength=256)
     found = {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
@@ -192,7 +210,7 @@ def _shown(labels: NDArray[np.uint8], classes: int, values: MaskEncoding) -> Mas
 
 
 def _runs(values: Iterable[int | None]) -> str:
-    """Values as people write them: `0, 7..9`."""
+    """Values with runs abbreviated: `0, 7..9`."""
     runs: list[list[int]] = []
     for value in sorted(value for value in values if value is not None):
         if runs and value == runs[-1][-1] + 1:
@@ -212,7 +230,7 @@ def _map(folders: ImagePaths, image_id: str) -> bytes:
 def _content(path: Path, what: str, root: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
-            raise UnreadableImageError(f"unreadable {what} (no regular file)")  # a pipe would be waited for without end
+            raise UnreadableImageError(f"unreadable {what} (not a regular file)")  # a pipe would block for ever
         if path.stat().st_size > MAX_BYTES:
             raise UnreadableImageError(f"its {what} is a file of more than {MAX_BYTES} bytes, which is not read")
         return path.read_bytes()

@@ -11,7 +11,7 @@ from ssul.labels.ids import BACKGROUND_ID
 
 @dataclass(frozen=True)
 class MaskStatistics:
-    """What a mask shows: its size and its pixels, as in `IndexRow`."""
+    """The size of a mask and its pixels of each class, as in `IndexRow`."""
 
     height: int
     width: int
@@ -20,19 +20,20 @@ class MaskStatistics:
 
     @property
     def present(self) -> tuple[int, ...]:
-        """The classes that the mask shows, background left out, ascending."""
+        """The classes in the mask, without the background, ascending."""
         return tuple(sorted(class_id for class_id in self.pixels if class_id != BACKGROUND_ID))
 
 
 @dataclass
 class ScanCache:
-    """What was found out about file contents, kept on disk, so that a killed or repeated pass decodes nothing twice.
+    """Scan results by a key of the content, kept on disk, so that a killed or repeated scan decodes nothing twice.
 
-    A line of JSON for each content: [key, height, width, pixels, void]. Lines are only appended, each in one write, so
-    that several processes may share the file; a line that a kill cut off is overlooked.
+    Each line is JSON: [key, height, width, pixels, void]. Lines are only appended, each in one write, so that several
+    processes may share the file. A line that a kill has cut off is ignored.
 
     Attributes:
         path: the file; None keeps nothing.
+        known: the results so far.
     """
 
     path: Path | None
@@ -50,17 +51,17 @@ class ScanCache:
             except (ValueError, TypeError, AttributeError):
                 continue
 
-    def ask(self, key: str, find_out: Callable[[], MaskStatistics]) -> MaskStatistics:
-        """What is known under a key, or what `find_out` returns, which is then known."""
+    def get_or_scan(self, key: str, scan: Callable[[], MaskStatistics]) -> MaskStatistics:
+        """The result of a key, or that of `scan`, which is then kept; an exception of `scan` is not kept."""
         if key not in self.known:
-            self.known[key] = shown = find_out()
-            self._keep(json.dumps([key, shown.height, shown.width, shown.pixels, shown.void]))
+            self.known[key] = found = scan()
+            self._keep(json.dumps([key, found.height, found.width, found.pixels, found.void]))
         return self.known[key]
 
     def _keep(self, line: str) -> None:
         if self.path is None:
             return
-        with suppress(OSError):  # where nothing can be written, nothing is kept; that costs time and no result
+        with suppress(OSError):  # an unwritable cache costs time, but changes no result
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab", buffering=0) as file:
-                file.write(f"\n{line}\n".encode())  # the first newline ends a line that a kill cut off
+                file.write(f"\n{line}\n".encode())  # the first newline ends a line that a kill has cut off

@@ -12,56 +12,15 @@ from ssul.errors import UserError
 
 @dataclass(frozen=True)
 class SplitIds:
-    """The images of a split, before it is told apart from the other one.
+    """The images of a split, before its overlap with the other split is removed.
 
     Attributes:
-        masks: image id -> where its mask lies, in the split's order.
-        listed: whether an image list names them; otherwise they are all masks in the split's place.
+        masks: image id -> path of its mask, in the split's order.
+        listed: whether an image list names them; otherwise they are all masks that match the split's template.
     """
 
     masks: dict[str, str]
     listed: bool
-
-
-def image_ids(paths: ImagePaths) -> SplitIds:
-    """The images that the split's list names or, without one, all that are found; raises as `ImagePaths.read_list`."""
-    listed = paths.read_list()
-    # Links of folders are followed, those of files are not: masks of one content may well share it.
-    folder = functools.cache(os.path.realpath)
-    masks = ((one, paths.mask(one)) for one in (paths.list_masks() if listed is None else listed))
-    return SplitIds({one: f"{folder(mask.parent)}/{mask.name}" for one, mask in masks}, listed is not None)
-
-
-def resolve_overlap(train: SplitIds, val: SplitIds) -> tuple[list[str], list[str]]:
-    """The ids of both splits, so that no mask is in both: one without a list leaves the other its masks.
-
-    Of two without lists, whose places lie one inside the other, the inner one keeps its masks.
-
-    Raises:
-        UserError: if neither can give way.
-    """
-    both = set(train.masks.values()) & set(val.masks.values())
-    train_gives_way, val_gives_way = _gives_way(train, val), _gives_way(val, train)
-    if both and not (train_gives_way or val_gives_way):
-        told = ", ".join([image_id for image_id, mask in train.masks.items() if mask in both][:8])
-        drawn = "have a share of the training images drawn for validation (data.custom.val_share)"
-        if train.listed:
-            raise UserError(
-                f"{len(both)} images are in the training and in the validation list: {told}. Take them out of one of "
-                f"the lists, or {drawn}"
-            )
-        raise UserError(
-            f"{len(both)} images are in the training and in the validation split: {told}. Give a split an image list "
-            f"(data.custom.train.list or val.list) or a place of its own, or {drawn}"
-        )
-    return (
-        [image_id for image_id, mask in train.masks.items() if not (train_gives_way and mask in both)],
-        [image_id for image_id, mask in val.masks.items() if not (val_gives_way and mask in both)],
-    )
-
-
-def _gives_way(one: SplitIds, other: SplitIds) -> bool:
-    return not one.listed and (other.listed or set(one.masks.values()) > set(other.masks.values()))
 
 
 def split_ids(
@@ -69,8 +28,8 @@ def split_ids(
 ) -> tuple[list[str], list[str]]:
     """The image ids of the training and of the validation split.
 
-    A split is its image list; without a list it is every mask in its place that the other split does not name, see
-    `resolve_overlap`.
+    A split is its image list. Without a list, it is every mask that matches its template and that the other split's
+    list does not name. Two splits without lists must not share a mask.
 
     Args:
         train, val: where their files lie.
@@ -82,7 +41,8 @@ def split_ids(
     """
     if not train.root.is_dir():
         raise UserError(
-            f"data.root '{train.root}' is no folder: put the dataset there, or name its place with -S data.root=FOLDER"
+            f"data.root '{train.root}' is not a folder: put the dataset there, or name its place with "
+            "-S data.root=FOLDER"
         )
     if val_share is not None:
         everything = train.read_list() or train.list_masks()
@@ -93,7 +53,7 @@ def split_ids(
                 f"{train.root} empty: choose another share, or add images"
             )
     else:
-        ids = resolve_overlap(image_ids(train), image_ids(val))
+        ids = remove_overlap(_split(train), _split(val))
     for name, place, some in (("training", train, ids[0]), ("validation", val, ids[1])):
         if not some:
             raise UserError(
@@ -103,10 +63,46 @@ def split_ids(
     return ids
 
 
-def random_validation_split(ids: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:
-    """Parts the ids into those that train and a share that validates, both in their order.
+def _split(paths: ImagePaths) -> SplitIds:
+    listed = paths.read_list()
+    # Links of folders are followed, those of files are not, because masks of equal content may share a file.
+    folder = functools.cache(os.path.realpath)
+    masks = ((one, paths.mask(one)) for one in (paths.list_masks() if listed is None else listed))
+    return SplitIds({one: f"{folder(mask.parent)}/{mask.name}" for one, mask in masks}, listed is not None)
 
-    Ranks by a hash of each id alone, so that a new image moves no other one between the splits but at the edge.
+
+def remove_overlap(train: SplitIds, val: SplitIds) -> tuple[list[str], list[str]]:
+    """The ids of both splits: an image that the other split's list names is dropped from a split without a list.
+
+    Raises:
+        UserError: if both splits have lists, or neither has one, and they share masks.
+    """
+    both = set(train.masks.values()) & set(val.masks.values())
+    if both and train.listed == val.listed:
+        named = ", ".join([image_id for image_id, mask in train.masks.items() if mask in both][:8])
+        source = "list" if train.listed else "split"
+        advice = "Give a split an image list (data.custom.train.list or val.list) or a place of its own"
+        if train.listed:
+            advice = "Take them out of one of the lists"
+        raise UserError(
+            f"{len(both)} images are in the training and in the validation {source}: {named}. {advice}, or have a "
+            "share of the training images drawn for validation (data.custom.val_share)"
+        )
+    return (
+        [image_id for image_id, mask in train.masks.items() if train.listed or mask not in both],
+        [image_id for image_id, mask in val.masks.items() if val.listed or mask not in both],
+    )
+
+
+def random_validation_split(ids: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:
+    """Divides the ids into those of the training and those of the validation split, both in their order.
+
+    The ids are ranked by a hash of each id alone, so that a new image moves at most one other to the other split.
+
+    Args:
+        ids: the images.
+        share: the share of the validation split, 0..1.
+        seed: part of the hash.
     """
     ranked = sorted(ids, key=lambda image_id: hashlib.sha256(f"{seed}/{image_id}".encode()).digest())
     drawn = set(ranked[: round(share * len(ids))])

@@ -1,6 +1,7 @@
 """Extract untrusted archives: all members are checked before anything is written."""
 
 import errno
+import io
 import lzma
 import os
 import re
@@ -11,24 +12,23 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from posixpath import dirname, join, normpath
 from typing import IO
 
-from ssul.data.layout import read_image_list
 from ssul.datasets.catalog import Archive, ArchiveFolder
 from ssul.errors import UserError
+from ssul.io.atomic import replace_dir
 
 _CHUNK = 1 << 20
 _BLOCK = 4096
-"""Bytes that a file system gives out at once, so that a small file takes more than its size."""
+"""Bytes that a file system allocates at once, so that a small file takes more than its size."""
 _LONGEST_LINK = 4096
-_MAX_NAMED = 8
 _DRIVE = re.compile(r"[A-Za-z]:")
-_UNREADABLE = (
+ARCHIVE_ERRORS = (
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
@@ -37,13 +37,17 @@ _UNREADABLE = (
     EOFError,
     ValueError,
     OverflowError,
-    NotImplementedError,
+    RuntimeError,  # encrypted, or packed by an unknown method
 )
-"""What the readers raise for an archive that is cut off, damaged or packed in a way that they do not know."""
+"""What `zipfile` and `tarfile` raise for an archive that is cut off, damaged or packed by an unknown method."""
 
 
 class BadArchiveError(UserError):
     """The archive itself is at fault, not the disk: the same file will be refused again."""
+
+
+class _FilledMeanwhileError(Exception):
+    """Another process has filled the target folder."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class _Member:
     Attributes:
         name: its path in the archive, components joined by `/`.
         size: bytes, as the archive declares them.
-        open: gives its content.
+        open: opens its content; None if there is no content.
     """
 
     name: str
@@ -73,53 +77,48 @@ def missing_parts(root: Path, archive: Archive, *, without: Collection[str] = ()
 
 
 def unpack(path: Path, root: Path, parts: Sequence[ArchiveFolder]) -> Iterator[tuple[int, int]]:
-    """Unpacks parts of a zip or tar archive into folders below `root`; what else the archive holds is left out.
+    """Unpacks parts of a zip or tar archive into folders below `root`; the rest of the archive is left out.
 
-    Hidden files (`.DS_Store`) and links are neither unpacked nor counted. A link would not mean the same after its
-    folder has moved, and datasets have none.
+    Hidden files (`.DS_Store`) and links are neither unpacked nor counted, because a link would lead elsewhere after
+    its folder has moved. All folders appear at the end, whole; a folder that another process has filled meanwhile
+    stays as it is.
 
     Args:
-        path: the archive; zip if its name ends so, otherwise tar, packed by gzip, bzip2, xz or not at all.
+        path: the archive; a zip if its name ends so, otherwise a tar, packed by gzip, bzip2, xz or not at all.
         root: the data root, an existing folder.
-        parts: what to unpack. None of their folders is there, or they are empty.
+        parts: what to unpack. Their folders do not exist, or are empty.
 
     Yields:
-        How many files are unpacked, and of how many.
+        The number of files that are unpacked, and the number of files to unpack.
 
     Raises:
-        BadArchiveError: if the archive is damaged, a part has another number of files, or files without a partner in
-            the archive, or any member, wanted or not, has an absolute path or one with `..`, is a link out of the
-            archive, or a device.
-        UserError: if files of a part do not fit what is below the root already, or the disk has too little room, or
-            cannot be read or written.
+        BadArchiveError: if the archive is damaged, a part has another number of files, or any member, wanted or not,
+            has an absolute path or one with `..`, is a link out of the archive, or a device.
+        UserError: if the disk has too little room, or cannot be read or written.
     """
-    with ExitStack() as stack:
+    with ExitStack() as archive:
         with _reading(path):
-            wanted = _wanted(_members(path, stack), path, parts)
-        _require_partners(wanted, path, root)
-        _require_listed(wanted, path, root)
+            wanted = _wanted(_members(path, archive), path, parts)
         sizes = [member.size for members in wanted.values() for member in members]
         require_disk_space(root, sum(-(-size // _BLOCK) * _BLOCK for size in sizes), what=f"unpacking {path.name}")
-        yield 0, len(sizes)
-        filled = {part: stack.enter_context(_incomplete(root / part.folder)) for part in parts}
         done = 0
-        for part, members in wanted.items():
-            for member in members:
-                with _writing(root / part.folder):
+        yield done, len(sizes)
+        with _writing(root), ExitStack() as folders:
+            filled = {part: folders.enter_context(_new_folder(root / part.folder)) for part in parts}
+            for part, members in wanted.items():
+                for member in members:
                     _write(member, filled[part] / member.name.removeprefix(_prefix(part)), path)
-                done += 1
-                yield done, len(sizes)
-        for part, folder in filled.items():
-            _move(folder, root / part.folder)
+                    done += 1
+                    yield done, len(sizes)
 
 
-# --- what is in the archive -------------------------------------------------------------------------------------------
+# --- the members of an archive ----------------------------------------------------------------------------------------
 
 
 def _wanted(
     members: Iterator[_Member], path: Path, parts: Sequence[ArchiveFolder]
 ) -> Mapping[ArchiveFolder, Sequence[_Member]]:
-    """The files of each part, counted, after every member of the archive was judged."""
+    """The files of each part, counted, after every member of the archive was checked."""
     found: dict[ArchiveFolder, dict[str, _Member]] = {part: {} for part in parts}
     for member in members:
         for part in parts:
@@ -132,65 +131,18 @@ def _wanted(
             expected = f"at least {part.files}" if part.at_least else f"{part.files}"
             kind = f"{part.suffix} files" if part.suffix else "files"
             raise BadArchiveError(
-                f"{path} holds {len(files)} {kind} in {part.inside}, expected {expected}: it is cut off, or not the "
-                "published archive"
+                f"{path} holds {len(files)} {kind} in {part.path_in_archive}, expected {expected}: it is cut off, or "
+                "not the published archive"
             )
     return {part: list(files.values()) for part, files in found.items()}
 
 
-def _require_partners(wanted: Mapping[ArchiveFolder, Sequence[_Member]], path: Path, root: Path) -> None:
-    """Compares the names of parts that belong together, such as images and masks."""
-    unpacked = {part.folder: _stems(part, members) for part, members in wanted.items()}
-    for part in wanted:
-        if part.partners is None:
-            continue
-        ours = unpacked[part.folder]
-        if part.partners in unpacked:
-            if alone := sorted(ours - unpacked[part.partners]):
-                raise BadArchiveError(
-                    f"{path} is not the published archive: {len(alone)} files of {part.folder} have no partner in its "
-                    f"{part.partners}: {', '.join(alone[:_MAX_NAMED])}"
-                )
-        elif len(there := _stems_below(root / part.partners)) >= len(ours) and (alone := sorted(ours - there)):
-            # Fewer would be somebody's choice from the dataset, which archives need not fit.
-            raise UserError(
-                f"{path} does not fit what is there: {len(alone)} of its {len(ours)} files for {part.folder} have no "
-                f"partner in {root / part.partners}: {', '.join(alone[:_MAX_NAMED])}. Put the published archive "
-                "in its place, or bring that folder as it is published"
-            )
-
-
-def _require_listed(wanted: Mapping[ArchiveFolder, Sequence[_Member]], path: Path, root: Path) -> None:
-    """Compares parts with the image list that they must cover, if it is there."""
-    for part, members in wanted.items():
-        if part.covers is None or not (root / part.covers).is_file():
-            continue
-        listed = read_image_list(root / part.covers)
-        lacking = sorted(set(listed) - _stems(part, members))
-        if lacking:
-            raise UserError(
-                f"{path} lacks {len(lacking)} of the {len(listed)} images of {root / part.covers}: "
-                f"{', '.join(lacking[:_MAX_NAMED])}. Of the {part.files} files that are published "
-                f"{len(listed)} are for these and {part.files - len(listed)} for training: put the published archive "
-                "in its place, or the published list"
-            )
-
-
-def _stems(part: ArchiveFolder, members: Sequence[_Member]) -> set[str]:
-    return {member.name.removeprefix(_prefix(part)).rpartition(".")[0] for member in members}
-
-
-def _stems_below(folder: Path) -> set[str]:
-    with _reading(folder):
-        return {path.relative_to(folder).as_posix().rpartition(".")[0] for path in folder.rglob("*.*")}
-
-
 def _prefix(part: ArchiveFolder) -> str:
-    return f"{part.inside.strip('/')}/"
+    return f"{part.path_in_archive.strip('/')}/"
 
 
 def _counts(name: str, part: ArchiveFolder) -> bool:
-    """Whether a file, by its path in the part's folder, is one of the part's: no hidden one, and of the right kind."""
+    """Whether a file, by its path in the part's folder, belongs to the part: not hidden, and with the right suffix."""
     hidden = any(component.startswith(".") for component in name.split("/"))
     return not hidden and (part.suffix is None or name.lower().endswith(part.suffix))
 
@@ -204,10 +156,10 @@ def _members(path: Path, stack: ExitStack) -> Iterator[_Member]:
 
 def _zip_members(file: zipfile.ZipFile, path: Path) -> Iterator[_Member]:
     for info in file.infolist():
-        name = _judged_name(info.filename, path)
+        name = _checked_name(info.filename, path)
         kind = stat.S_IFMT(info.external_attr >> 16)
         if info.flag_bits & 1:
-            raise BadArchiveError(f"{path} is encrypted: there is no password to give")
+            raise BadArchiveError(f"{path} is encrypted, and passwords are not supported")
         if kind == stat.S_IFLNK:
             with file.open(info) as content:
                 target = content.read(_LONGEST_LINK).decode("utf-8", "surrogateescape").replace("\\", "/")
@@ -220,9 +172,9 @@ def _zip_members(file: zipfile.ZipFile, path: Path) -> Iterator[_Member]:
 
 
 def _tar_members(file: tarfile.TarFile, path: Path) -> Iterator[_Member]:
-    nowhere = f"/{path.name}.unpacked"  # a folder that is not there: no link of this disk can sway the judgement
+    nowhere = f"/{path.name}.unpacked"  # this folder does not exist, so that no link on this disk affects the check
     for info in file:
-        name = _judged_name(info.name, path)
+        name = _checked_name(info.name, path)
         try:
             tarfile.data_filter(info, nowhere)
         except tarfile.FilterError:
@@ -233,8 +185,8 @@ def _tar_members(file: tarfile.TarFile, path: Path) -> Iterator[_Member]:
             yield _Member(name, info.size, partial(file.extractfile, info))
 
 
-def _judged_name(name: str, path: Path) -> str:
-    """The path of a member, joined by single `/`; a backslash counts as one, as it would on Windows."""
+def _checked_name(name: str, path: Path) -> str:
+    """The path of a member, joined by single `/`; a backslash counts as a slash, as on Windows."""
     slashed = name.replace("\\", "/")
     components = [component for component in slashed.split("/") if component not in ("", ".")]
     if slashed.startswith("/") or _DRIVE.match(slashed) or ".." in components:
@@ -248,19 +200,19 @@ def _danger(path: Path, name: str, why: str) -> BadArchiveError:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Tells in words what goes wrong while an archive is read."""
+    """Explains errors while an archive is read."""
     try:
         yield
     except UserError:
         raise
-    except (*_UNREADABLE, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # gzip and bz2 give no number for damaged content
+    except (*ARCHIVE_ERRORS, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # gzip and bz2 set no number for damaged content
             raise UserError(f"cannot read {path}: {error.strerror}") from error
         why = " ".join(str(error).split()) or type(error).__name__
-        raise BadArchiveError(f"{path} is damaged, cut off or no archive ({why})") from error
+        raise BadArchiveError(f"{path} is damaged, cut off or not an archive ({why})") from error
 
 
-# --- what is on the disk ----------------------------------------------------------------------------------------------
+# --- the disk ---------------------------------------------------------------------------------------------------------
 
 
 def require_disk_space(folder: Path, needed: int, *, what: str) -> None:
@@ -277,16 +229,16 @@ def require_disk_space(folder: Path, needed: int, *, what: str) -> None:
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        raise UserError(f"cannot tell how much room is in {folder}: {error.strerror}") from error
+        raise UserError(f"cannot find out how much room is in {folder}: {error.strerror}") from error
     if needed > free:
         raise UserError(
             f"{what} needs {format_bytes(needed)} in {folder}, {format_bytes(free)} are free: make room there, or "
-            "let it lie on another disk"
+            "choose another disk"
         )
 
 
 def format_bytes(count: float) -> str:
-    """A number of bytes for people: `512 B`, `1.9 GB`."""
+    """A readable number of bytes: `512 B`, `1.9 GB`."""
     if count < 1000:
         return f"{count:.0f} B"
     for unit in ("kB", "MB"):
@@ -304,35 +256,15 @@ def _holds_files(folder: Path) -> bool:
 
 
 @contextmanager
-def _incomplete(folder: Path) -> Iterator[Path]:
-    """An empty hidden folder beside `folder`, removed at the end unless it was moved."""
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.incomplete")
-    try:
-        with _writing(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            _remove_stale(folder)
-            temporary.mkdir()
+def _new_folder(place: Path) -> Iterator[Path]:
+    """As `replace_dir`, but only nothing or an empty folder is replaced: another process may have been faster."""
+    place = place.resolve()  # the target of a link to another disk is filled, and the link stays
+    if place.exists() and not place.is_dir():
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+    with suppress(_FilledMeanwhileError), replace_dir(place) as temporary:
         yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _remove_stale(folder: Path) -> None:
-    """Removes what runs that were killed left of a folder."""
-    for left in folder.parent.glob(f".{folder.name}.*.incomplete"):
-        pid = left.name.split(".")[-2]
-        if pid.isdecimal() and (int(pid) == os.getpid() or not _is_running(int(pid))):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # it is somebody else's
-        return True
-    return True
+        if place.is_file() or _holds_files(place):
+            raise _FilledMeanwhileError
 
 
 def _write(member: _Member, target: Path, path: Path) -> None:
@@ -343,41 +275,24 @@ def _write(member: _Member, target: Path, path: Path) -> None:
 
 
 def _content(member: _Member, path: Path) -> Iterator[bytes]:
-    """The bytes of a file, as many as the archive declares: room was found for no more."""
+    """The bytes of a file: never more than the archive declares, because the disk was checked for so many."""
     left = member.size
-    with ExitStack() as stack:
-        with _reading(path):
-            content = member.open()
-        if content is not None:
-            stack.enter_context(content)
-        while content is not None:
-            with _reading(path):
-                chunk = content.read(_CHUNK)
+    with _reading(path), member.open() or io.BytesIO() as content:
+        while left >= 0 and (chunk := content.read(_CHUNK)):
             left -= len(chunk)
-            if left < 0 or not chunk:
-                break
-            yield chunk
+            if left >= 0:
+                yield chunk
     if left != 0:
-        raise BadArchiveError(f"{path} is damaged: {member.name!r} has another size than it declares")
-
-
-def _move(folder: Path, place: Path) -> None:
-    with _writing(place):
-        try:
-            folder.replace(place)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not place.is_dir():
-                raise
-            # Another process was quicker, and folders appear whole: its one is as good.
+        raise BadArchiveError(f"{path} is damaged: the size of {member.name!r} is not the declared one")
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Tells in words what goes wrong while the disk is written."""
+def _writing(root: Path) -> Iterator[None]:
+    """Explains errors while the disk is written."""
     try:
         yield
     except OSError as error:
         raise UserError(
-            f"cannot write {path}: {error.strerror or error}. Nothing is left of it by half; mend the disk (room, "
-            "quota, rights) and run again"
+            f"cannot write {error.filename or root}: {error.strerror or error}. No half-filled folder is left; mend "
+            "the disk (room, quota, rights) and run again"
         ) from error

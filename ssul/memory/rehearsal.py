@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 from ssul.config.schema import MemoryParams, PublishedBugs
-from ssul.data.sampling import Item
+from ssul.data.sampling import TrainingItem
 from ssul.memory.exemplars import Exemplar, add_current_annotation
 from ssul.scenario.splits import Split
 
 
-def rehearsed(exemplars: Sequence[Exemplar], split: Split, memory: MemoryParams, bugs: PublishedBugs) -> list[Item]:
+def rehearsed(
+    exemplars: Sequence[Exemplar], split: Split, memory: MemoryParams, bugs: PublishedBugs
+) -> list[TrainingItem]:
     """The exemplars of a step and how they are annotated.
 
     Args:
@@ -21,7 +23,7 @@ def rehearsed(exemplars: Sequence[Exemplar], split: Split, memory: MemoryParams,
         exemplars = add_current_annotation(exemplars, split.images, split.step)
     everything = tuple(class_id for group in split.groups for class_id in group)
     return [
-        Item(
+        TrainingItem(
             exemplar.id,
             everything if bugs.memory_annotation else exemplar.annotated(split.groups),
             without_unknown_shift=bugs.memory_labels,

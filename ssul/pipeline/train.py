@@ -35,9 +35,11 @@ def train(job: TrainingJob, split: Split, provenance: Provenance) -> None:
     """
     fabric = choose_device(job.precision, fabric_settings())
     with lock_training(job, provenance) as state_file:
-        share = launch(fabric, job.order.batch)  # from here on rank 0 alone prints and writes
+        rank, world_size = launch(fabric, job.order.batch)  # from here on rank 0 alone prints and writes
         leads = fabric.is_global_zero
-        session = TrainingSession(job, fabric, share, state_file, partial(log, job.step) if leads else _silent)
+        session = TrainingSession(
+            job, fabric, rank, world_size, state_file, partial(log, job.step) if leads else _silent
+        )
         if leads:
             print(start_line(job, str(fabric.device)), flush=True)
         run_session(session, split)

@@ -13,7 +13,7 @@ from ssul.config.paths import Layout, data_root
 from ssul.config.schema import Optimisation, Params
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex, require_unchanged
-from ssul.data.sampling import Item, SampleOrder
+from ssul.data.sampling import SampleOrder, TrainingItem
 from ssul.data.training_set import Augmentation
 from ssul.errors import UserError
 from ssul.scenario.scenario import Step, belongs
@@ -89,7 +89,7 @@ class TrainingJob:
 
 
 def training_job(
-    params: Params, split: Split, objective: Objective, *, layout: Layout, memory: Sequence[Item] = ()
+    params: Params, split: Split, objective: Objective, *, layout: Layout, memory: Sequence[TrainingItem] = ()
 ) -> TrainingJob:
     """The training of a step.
 
@@ -106,7 +106,7 @@ def training_job(
     index = ImageIndex.read(layout.index("train"))
     root = data_root(params.data.root, layout)
     dataset = SegmentationDataset.of(index, root, saliency=params.data.saliency == "maps")
-    new = tuple(Item(image_id, split.new) for image_id in split.images)
+    new = tuple(TrainingItem(image_id, split.new) for image_id in split.images)
     wanted = {item.id for item in (*new, *memory)} | set(split.holdout)
     require_unchanged([row for row in index.rows if row.id in wanted], dataset.folders, saliency=dataset.saliency)
     optimisation = params.recipe.increment if split.step else params.recipe.base

@@ -34,7 +34,8 @@ class TrainingSession:
         self,
         job: TrainingJob,
         fabric: Fabric,
-        share: tuple[int, int],
+        rank: int,
+        world_size: int,
         state_file: StateFile,
         log: Callable[[str], None],
     ) -> None:
@@ -43,11 +44,12 @@ class TrainingSession:
         Args:
             job: what is trained.
             fabric: devices and precision.
-            share: (rank, world size) of this process.
+            rank, world_size: which of how many processes this is.
             state_file: where the state is saved.
             log: takes one line about this step.
         """
-        self.job, self.fabric, self.share, self.state_file, self.log = job, fabric, share, state_file, log
+        self.job, self.fabric, self.state_file, self.log = job, fabric, state_file, log
+        self.rank, self.world_size = rank, world_size
         order = job.order
         self.history = TrainingHistory(
             job.step,
@@ -78,7 +80,9 @@ class TrainingSession:
         self.best = None if job.selection is None else job.selection(job.iterations)
         state = self.resume()
         self.first = same_on_all_ranks(fabric, 0 if state is None else state.iteration, "a state to go on from")
-        batches = self._loader(job.order, iterations=job.iterations, share=self.share, first=self.first)
+        batches = self._loader(
+            job.order, iterations=job.iterations, rank=self.rank, world_size=self.world_size, start_iteration=self.first
+        )
         try:
             progress = learn_step(
                 job.objective,
@@ -89,7 +93,7 @@ class TrainingSession:
                 momentum=job.optimisation.momentum,
                 weight_decay=job.optimisation.weight_decay,
                 schedule=job.optimisation.schedule,
-                seeds=partial(job.order.dropout_seeds, share=self.share),
+                seeds=partial(job.order.dropout_seeds, rank=self.rank, world_size=self.world_size),
                 begin=state,
             )
         except StateMismatchError as error:
@@ -186,7 +190,13 @@ class TrainingSession:
             yield one, point
 
     def _loader(
-        self, order: SampleOrder, *, iterations: int, share: tuple[int, int] = (0, 1), first: int = 0
+        self,
+        order: SampleOrder,
+        *,
+        iterations: int,
+        rank: int = 0,
+        world_size: int = 1,
+        start_iteration: int = 0,
     ) -> TrainingLoader:
         return training_loader(
             order,
@@ -195,8 +205,9 @@ class TrainingSession:
             self.job.augmentation,
             iterations=iterations,
             workers=loader_workers(self.fabric.world_size),
-            share=share,
-            first=first,
+            rank=rank,
+            world_size=world_size,
+            start_iteration=start_iteration,
         )
 
 

@@ -1,4 +1,4 @@
-"""Whoever decodes a file, the pixels are Pillow's."""
+"""Decoded pixels are equal to Pillow's, whichever library decodes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,28 +25,28 @@ def photograph(height: int = 61, width: int = 83) -> Image.Image:
 
 
 def values(height: int = 61, width: int = 83) -> Image.Image:
-    """Numbers of a palette whose colours are others."""
+    """Palette indices; the palette's colours differ from them."""
     ids = np.random.default_rng(0).choice([0, 1, 20, 255], (height, width)).astype(np.uint8)
-    picture = Image.fromarray(ids)
-    picture.putpalette([channel for value in range(256) for channel in (255 - value, value, 128)])
-    return picture
+    image = Image.fromarray(ids)
+    image.putpalette([channel for value in range(256) for channel in (255 - value, value, 128)])
+    return image
 
 
 def pillows_rgb(path: Path) -> Tensor:
-    with Image.open(path) as picture:
-        return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)
+    with Image.open(path) as image:
+        return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
 
 
 def pillows_values(path: Path) -> Tensor:
-    with Image.open(path) as picture:
-        return torch.from_numpy(np.array(picture))
+    with Image.open(path) as image:
+        return torch.from_numpy(np.array(image))
 
 
 @pytest.fixture
 def without_pillow(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Forbids the slower way: Pillow looks at the header, and decodes nothing."""
+    """Forbids Pillow to decode; it may read headers."""
 
-    def refuse(picture: Image.Image, what: str) -> Image.Image:
+    def refuse(image: Image.Image, what: str) -> Image.Image:
         raise AssertionError(f"Pillow decodes the {what}")
 
     return lambda: monkeypatch.setattr(pixels, "decoded", refuse)
@@ -66,7 +66,7 @@ JPEGS = {
 }
 
 
-@pytest.mark.parametrize("size", [(61, 83), (64, 80), (1, 1), (7, 300)])
+@pytest.mark.parametrize("size", [(61, 83), (1, 1), (7, 300)])
 @pytest.mark.parametrize("kind", JPEGS)
 def test_a_jpeg_is_what_pillow_decodes_and_needs_no_pillow(
     tmp_path: Path, kind: str, size: tuple[int, int], without_pillow: Callable[[], None]
@@ -111,7 +111,7 @@ def test_an_exif_orientation_is_not_applied(tmp_path: Path, orientation: int) ->
     assert torch.equal(decode_rgb(path), pillows_rgb(path))
 
 
-def test_a_name_says_nothing_of_what_a_file_is(tmp_path: Path) -> None:
+def test_the_name_of_a_file_does_not_decide_its_format(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     photograph().save(path, format="PNG")
     assert torch.equal(decode_rgb(path), pillows_rgb(path))
@@ -126,13 +126,13 @@ def test_an_8_bit_png_is_what_pillow_decodes_and_needs_no_pillow(
     tmp_path: Path, mode: str, size: tuple[int, int], without_pillow: Callable[[], None]
 ) -> None:
     path = tmp_path / "a.png"
-    picture = values(*size) if mode == "P" else Image.fromarray(np.asarray(values(*size)))
-    assert picture.mode == mode
-    picture.save(path)
+    image = values(*size) if mode == "P" else Image.fromarray(np.asarray(values(*size)))
+    assert image.mode == mode
+    image.save(path)
     expected = pillows_values(path)
     without_pillow()
     assert torch.equal(decode_values(path, "mask"), expected)
-    assert torch.equal(expected, torch.from_numpy(np.array(picture)))
+    assert torch.equal(expected, torch.from_numpy(np.array(image)))
 
 
 @pytest.mark.parametrize(
@@ -154,27 +154,11 @@ def test_grey_with_a_transparent_value_is_what_pillow_decodes(tmp_path: Path) ->
     assert torch.equal(decode_values(path, "mask"), pillows_values(path))
 
 
-# --- what is wrong with a file ----------------------------------------------------------------------------------------
+# --- refusals: the rules are tested in test_image_files ---------------------------------------------------------------
 
 
 def mask_values(path: Path) -> Tensor:
     return decode_values(path, "mask")
-
-
-@pytest.mark.parametrize("mode", ["1", "LA", "RGB", "I;16"])
-def test_colours_and_other_depths_are_no_values(tmp_path: Path, mode: str) -> None:
-    path = tmp_path / "a.png"
-    (Image.new("I;16", (9, 7), 300) if mode == "I;16" else photograph().convert(mode)).save(path)
-    with pytest.raises(UnreadableImageError, match=f"must be an 8-bit palette or grey picture, this one is {mode}"):
-        mask_values(path)
-
-
-@pytest.mark.parametrize("kind", ["tif", "bmp", "gif", "webp"])
-def test_other_formats_are_no_photographs_whatever_their_name(tmp_path: Path, kind: str) -> None:
-    photograph().save(tmp_path / f"a.{kind}")
-    path = (tmp_path / f"a.{kind}").rename(tmp_path / "a.jpg")
-    with pytest.raises(UnreadableImageError, match="not a JPEG or PNG picture"):
-        decode_rgb(path)
 
 
 @pytest.mark.parametrize("decode", [decode_rgb, mask_values])
@@ -183,20 +167,7 @@ def test_a_file_that_is_gone_is_named(tmp_path: Path, decode: Callable[[Path], T
         decode(tmp_path / "a.jpg")
 
 
-def assert_unreadable(path: Path) -> None:
-    for decode, what in ((decode_rgb, "image"), (mask_values, "mask")):
-        with pytest.raises(UnreadableImageError, match=f"unreadable {what}"):
-            decode(path)
-
-
-@pytest.mark.parametrize("content", [b"", b"no picture", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(20)])
-def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "a.jpg"
-    path.write_bytes(content)
-    assert_unreadable(path)
-
-
-@pytest.mark.parametrize("kept", [0.2, 0.5, 0.95])
+@pytest.mark.parametrize("kept", [0.2, 0.95])
 @pytest.mark.parametrize("kind", ["jpg", "png"])
 def test_truncated_files_are_refused(tmp_path: Path, kept: float, kind: str) -> None:
     path = tmp_path / f"a.{kind}"

@@ -19,7 +19,7 @@ from ssul.data.dataset import LabeledImage, SegmentationDataset
 from ssul.data.image_cache import ImageCache
 from ssul.data.loader import training_loader
 from ssul.data.random_crop import sample_crop_window
-from ssul.data.sampling import Item, SampleOrder, derive_seed, rank_slots
+from ssul.data.sampling import SampleOrder, TrainingItem, derive_seed, rank_slots
 from ssul.data.training_set import Augmentation, TrainingDataset
 from ssul.errors import UserError
 from ssul.labels.ids import VOID
@@ -33,8 +33,8 @@ PROJECT = Path(__file__).parents[2]
 LABELS = LabelSpace(((1,), (2,)), unknown=True, activation="sigmoid")
 
 
-def items(prefix: str, count: int) -> tuple[Item, ...]:
-    return tuple(Item(f"{prefix}{number}", (1,)) for number in range(count))
+def items(prefix: str, count: int) -> tuple[TrainingItem, ...]:
+    return tuple(TrainingItem(f"{prefix}{number}", (1,)) for number in range(count))
 
 
 @st.composite
@@ -169,11 +169,24 @@ def dataset(book: "HandmadeDataset") -> SegmentationDataset:
 
 
 def loaded(
-    dataset: SegmentationDataset, order: SampleOrder, workers: int = 0, share: tuple[int, int] = (0, 1), first: int = 0
+    dataset: SegmentationDataset,
+    order: SampleOrder,
+    workers: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    start_iteration: int = 0,
 ) -> list[tuple[Tensor, Tensor]]:
     augmentation = Augmentation(32, (0.5, 2.0))
     batches = training_loader(
-        order, dataset, LABELS, augmentation, iterations=3, workers=workers, share=share, first=first
+        order,
+        dataset,
+        LABELS,
+        augmentation,
+        iterations=3,
+        workers=workers,
+        rank=rank,
+        world_size=world_size,
+        start_iteration=start_iteration,
     )
     return [(images, targets) for images, targets in batches]
 
@@ -185,12 +198,15 @@ def samples_at(dataset: SegmentationDataset, order: SampleOrder, scale: tuple[fl
 MIXED = SampleOrder(items("new", 4), items("memory", 3), batch=3, seed=5, step=1)
 
 
-@pytest.mark.parametrize("first", [0, 1, 2, 3])
-@pytest.mark.parametrize("share", [(0, 1), (1, 2)])
-def test_who_begins_later_gets_the_same_rest(dataset: SegmentationDataset, first: int, share: tuple[int, int]) -> None:
-    whole, rest = loaded(dataset, MIXED, share=share), loaded(dataset, MIXED, share=share, first=first)
-    assert len(rest) == 3 - first
-    for ours, theirs in zip(rest, whole[first:], strict=True):
+@pytest.mark.parametrize("start", [0, 1, 2, 3])
+@pytest.mark.parametrize(("rank", "world_size"), [(0, 1), (1, 2)])
+def test_a_later_start_loads_the_same_rest(
+    dataset: SegmentationDataset, start: int, rank: int, world_size: int
+) -> None:
+    whole = loaded(dataset, MIXED, rank=rank, world_size=world_size)
+    rest = loaded(dataset, MIXED, rank=rank, world_size=world_size, start_iteration=start)
+    assert len(rest) == 3 - start
+    for ours, theirs in zip(rest, whole[start:], strict=True):
         assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
 
 
@@ -258,7 +274,7 @@ def test_a_sample_is_the_window_of_the_picture_and_of_its_encoded_mask(dataset: 
 def test_a_target_is_the_mask_as_far_as_the_item_is_annotated(
     dataset: SegmentationDataset, annotated: tuple[int, ...]
 ) -> None:
-    order = SampleOrder((Item("new0", annotated),), (), batch=2, seed=0, step=1)
+    order = SampleOrder((TrainingItem("new0", annotated),), (), batch=2, seed=0, step=1)
     picture = dataset.read("new0")
     expected = LABELS.encode(picture.mask, picture.saliency, annotated)
     _, target = samples_at(dataset, order, scale=(1.0, 1.0))[0]
@@ -378,7 +394,7 @@ def test_the_processes_together_load_the_whole_batch(
     dataset: SegmentationDataset, processes: int, workers: int
 ) -> None:
     whole = loaded(dataset, MIXED)
-    shares = [loaded(dataset, MIXED, workers=workers, share=(rank, processes)) for rank in range(processes)]
+    shares = [loaded(dataset, MIXED, workers=workers, rank=rank, world_size=processes) for rank in range(processes)]
     for iteration, (images, targets) in enumerate(whole):
         assert sum(len(share[iteration][0]) for share in shares) == MIXED.batch
         for slot in range(MIXED.batch):
@@ -391,31 +407,31 @@ def test_the_processes_together_load_the_whole_batch(
 def test_shares_are_disjoint_complete_and_even(batch: int, processes: int) -> None:
     if batch < processes:
         with pytest.raises(UserError, match=f"a batch of {batch} cannot be shared by {processes} processes"):
-            rank_slots(batch, (0, processes))
+            rank_slots(batch, 0, processes)
         return
-    shares = [rank_slots(batch, (rank, processes)) for rank in range(processes)]
+    shares = [rank_slots(batch, rank, processes) for rank in range(processes)]
     assert sorted(slot for share in shares for slot in share) == list(range(batch))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-@pytest.mark.parametrize("share", [(2, 2), (-1, 2), (0, 0)])
-def test_a_rank_that_is_none_is_refused(share: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match="there is no rank"):
-        rank_slots(8, share)
+@pytest.mark.parametrize(("rank", "world_size"), [(2, 2), (-1, 2), (0, 0)])
+def test_a_rank_out_of_range_is_refused(rank: int, world_size: int) -> None:
+    with pytest.raises(ValueError, match=f"rank {rank} is outside"):
+        rank_slots(8, rank, world_size)
 
 
 def test_a_samples_dropout_seed_is_its_own_in_whichever_process_it_is() -> None:
-    order = SampleOrder((Item("a", ()),), (), 6, seed=1, step=2)
+    order = SampleOrder((TrainingItem("a", ()),), (), 6, seed=1, step=2)
     alone = order.dropout_seeds(3)
     assert len(set(alone)) == 6
-    assert [order.dropout_seeds(3, (rank, 3)) for rank in range(3)] == [alone[0::3], alone[1::3], alone[2::3]]
+    assert [order.dropout_seeds(3, rank, 3) for rank in range(3)] == [alone[0::3], alone[1::3], alone[2::3]]
     assert not set(alone) & set(order.dropout_seeds(4))
 
 
 # --- faults of the published code, as switches ------------------------------------------------------------------------
 
 
-def padded(dataset: SegmentationDataset, labels: LabelSpace, item: Item, *, pads_background: bool) -> Tensor:
+def padded(dataset: SegmentationDataset, labels: LabelSpace, item: TrainingItem, *, pads_background: bool) -> Tensor:
     """The target of a 24 x 36 image in a crop of 36 x 36."""
     order = SampleOrder((item,), (), batch=2, seed=0, step=1)
     augmentation = Augmentation(36, (1.0, 1.0), pads_background)
@@ -440,7 +456,7 @@ def test_padding_may_be_labelled_background_and_nothing_else_changes(
     dataset: SegmentationDataset, labels: LabelSpace, without_unknown_shift: bool, saliency: bool, channel: int
 ) -> None:
     dataset = SegmentationDataset(dataset.folders, saliency=saliency)
-    item = Item("new0", (1,), without_unknown_shift=without_unknown_shift)
+    item = TrainingItem("new0", (1,), without_unknown_shift=without_unknown_shift)
     right = padded(dataset, labels, item, pads_background=False)
     wrong = padded(dataset, labels, item, pads_background=True)
     padding = (right == VOID).all(dim=1)  # whole rows
@@ -452,7 +468,11 @@ def test_padding_may_be_labelled_background_and_nothing_else_changes(
 
 def test_memory_that_is_not_shifted_is_so_beside_new_images_that_are(dataset: SegmentationDataset) -> None:
     order = SampleOrder(
-        (Item("new0", (2,)),), (Item("memory0", (1,), without_unknown_shift=True),), batch=2, seed=0, step=1
+        (TrainingItem("new0", (2,)),),
+        (TrainingItem("memory0", (1,), without_unknown_shift=True),),
+        batch=2,
+        seed=0,
+        step=1,
     )
     samples = TrainingDataset(order, dataset, LABELS, Augmentation(36, (1.0, 1.0)), iterations=1)
     (_, fresh), (_, remembered) = samples[0], samples[1]

@@ -135,13 +135,11 @@ def test_an_unknown_data_set_is_refused_with_the_known_ones() -> None:
 
 
 @DATA_SETS
-def test_parts_and_partners_lie_below_the_root_in_folders_of_their_own(known: DatasetSpec) -> None:
+def test_archive_folders_become_separate_folders_below_the_root(known: DatasetSpec) -> None:
     parts = [part for archive in known.archives for part in archive.parts]
     folders = [part.folder for part in parts]
     assert len(set(folders)) == len(folders)
     assert all(part.suffix for part in parts)
-    assert {part.partners for part in parts if part.partners} <= set(folders)
-    assert {known.val.list, None} >= {part.covers for part in parts}
 
 
 def test_only_vocs_archives_hold_a_folder_of_saliency_maps_alone() -> None:

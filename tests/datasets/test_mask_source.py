@@ -7,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from ssul.data.image_files import MAX_BYTES
 from ssul.data.layout import ImagePaths, SplitFiles
 from ssul.datasets.catalog import DatasetSpec, data_set
 from ssul.datasets.mask_source import MaskSource, training_ids
@@ -54,85 +53,45 @@ def tarred(place: Path, files: Mapping[str, bytes]) -> Path:
 PACKED = pytest.mark.parametrize("pack", [folder, zipped, tarred])
 
 
-def found(path: Path, template: str) -> dict[str, bytes]:
-    store = MaskSource.open(path, template)
-    assert store.path == path
-    return dict(store.contents(sorted(store.names)))
+def read_masks(path: Path, template: str) -> dict[str, bytes]:
+    source = MaskSource.open(path, template)
+    assert source.path == path
+    return dict(source.contents(sorted(source.names)))
 
 
-# --- where they are ---------------------------------------------------------------------------------------------------
+# --- places -----------------------------------------------------------------------------------------------------------
+
+A_AND_TOWN = {"a.png": b"a", "town/a.png": b"b"}  # two towns may each have an image of the same name
 
 
 @PACKED
+@pytest.mark.parametrize("level", ["own/masks/", "masks/", ""])
+def test_the_dataset_the_masks_folder_or_its_content_may_be_given(tmp_path: Path, pack: Pack, level: str) -> None:
+    path = pack(tmp_path / "given", {f"{level}{name}": content for name, content in A_AND_TOWN.items()})
+    assert read_masks(path, "masks/{id}.png") == {"a": b"a", "town/a": b"b"}
+
+
+@PACKED
+def test_of_a_whole_dataset_only_the_training_masks_are_taken(tmp_path: Path, pack: Pack) -> None:
+    path = pack(tmp_path / "given", {**ADE_FILES, "__MACOSX/annotations/training/._ADE_train_1.png": b""})
+    assert read_masks(path, ADE.train.mask) == {"ADE_train_1": b"one", "ADE_train_2": b"two"}
+
+
 @pytest.mark.parametrize(
-    "level", ["annotations/training/", "training/", "", "ADEChallengeData2016/annotations/training/"]
+    ("template", "files", "ids"),
+    [
+        ("masks/mask_{id}.png", ["own/masks/mask_a.png", "own/masks/b.png"], ["a"]),
+        ("masks/mask_{id}.png", ["mask_a.png", "b.png"], ["a"]),
+        ("{id}/mask.png", ["own/a/mask.png", "own/b/mask.png", "own/b/image.png"], ["a", "b"]),
+        ("SegmentationClassAug/{id}.png", ["my masks/a.png", "my masks/b.png"], ["a", "b"]),
+        ("masks/{id}.png", ["masks/masks/a.png", "masks/b.png"], ["b", "masks/a"]),
+        ("masks/{id}.png", ["./own/masks/a.png", "./own/masks/town/b.png"], ["a", "town/b"]),
+        ("masks/{id}.png", ["./a.png", "./town/b.png"], ["a", "town/b"]),
+    ],
 )
-def test_the_data_set_its_masks_or_the_splits_masks_may_be_given(tmp_path: Path, pack: Pack, level: str) -> None:
-    files = {f"{level}{name}.png": name.encode() for name in ("ADE_train_1", "ADE_train_2")}
-    path = pack(tmp_path / "given", files)
-    assert found(path, ADE.train.mask) == {"ADE_train_1": b"ADE_train_1", "ADE_train_2": b"ADE_train_2"}
-
-
-@PACKED
-def test_of_a_whole_data_set_only_the_training_masks_are_taken(tmp_path: Path, pack: Pack) -> None:
-    path = pack(tmp_path / "given", ADE_FILES)
-    assert found(path, ADE.train.mask) == {"ADE_train_1": b"one", "ADE_train_2": b"two"}
-
-
-@PACKED
-@pytest.mark.parametrize("level", ["own/masks/", "masks/", ""])
-def test_ids_keep_their_folders(tmp_path: Path, pack: Pack, level: str) -> None:
-    """Two towns may each have a seventh street."""
-    files = {f"{level}{town}/street_7.png": town.encode() for town in ("aix", "ulm")}
-    path = pack(tmp_path / "given", files)
-    assert found(path, "masks/{id}.png") == {"aix/street_7": b"aix", "ulm/street_7": b"ulm"}
-
-
-@PACKED
-@pytest.mark.parametrize("level", ["own/masks/", "masks/", ""])
-def test_a_template_may_have_more_than_the_id_in_its_name(tmp_path: Path, pack: Pack, level: str) -> None:
-    path = pack(tmp_path / "given", {f"{level}mask_a.png": b"a", f"{level}b.png": b"b"})
-    assert found(path, "masks/mask_{id}.png") == {"a": b"a"}
-
-
-@PACKED
-def test_the_id_may_be_a_folder(tmp_path: Path, pack: Pack) -> None:
-    path = pack(tmp_path / "given", {"own/a/mask.png": b"a", "own/b/mask.png": b"b", "own/b/image.png": b"c"})
-    assert found(path, "{id}/mask.png") == {"a": b"a", "b": b"b"}
-
-
-@PACKED
-def test_the_folder_of_the_masks_may_have_another_name(tmp_path: Path, pack: Pack) -> None:
-    path = pack(tmp_path / "given", {"my masks/a.png": b"a", "my masks/b.png": b"b"})
-    assert found(path, VOC.train.mask) == {"a": b"a", "b": b"b"}
-
-
-@pytest.mark.parametrize("level", ["./own/masks/", "./masks/", "./"])
-def test_an_archive_of_the_current_folder_is_as_good(tmp_path: Path, level: str) -> None:
-    path = zipped(tmp_path / "given", {f"{level}a.png": b"a", f"{level}town/b.png": b"b"})
-    assert found(path, "masks/{id}.png") == {"a": b"a", "town/b": b"b"}
-
-
-@PACKED
-def test_an_id_may_repeat_the_name_of_the_masks_folder(tmp_path: Path, pack: Pack) -> None:
-    path = pack(tmp_path / "given", {"masks/masks/a.png": b"a", "masks/b.png": b"b"})
-    assert found(path, "masks/{id}.png") == {"masks/a": b"a", "b": b"b"}
-
-
-@PACKED
-def test_what_a_mac_puts_beside_the_masks_is_none(tmp_path: Path, pack: Pack) -> None:
-    name = "SegmentationClassAug/a.png"
-    path = pack(tmp_path / "given", {name: b"a", "__MACOSX/SegmentationClassAug/._a.png": b"", "readme.txt": b""})
-    assert found(path, VOC.train.mask) == {"a": b"a"}
-
-
-@given(st.sets(st.lists(st.text("abc_1", min_size=1, max_size=3), min_size=1, max_size=2).map("/".join), min_size=1))
-def test_a_store_knows_the_ids_that_the_data_root_has(tmp_path_factory: pytest.TempPathFactory, ids: set[str]) -> None:
-    place = ImagePaths(tmp_path_factory.mktemp("root"), SplitFiles("photos/{id}.jpg", "own masks/{id}.png"))
-    folder(place.root, {f"own masks/{image_id}.png": image_id.encode() for image_id in ids})
-    store = MaskSource.open(place.root, place.files.mask)
-    assert sorted(store.names) == place.list_masks() == sorted(ids)
-    assert all(image_id.encode() == content for image_id, content in store.contents(sorted(ids)))
+def test_the_ids_are_those_of_the_template(tmp_path: Path, template: str, files: list[str], ids: list[str]) -> None:
+    path = zipped(tmp_path / "given", {name: name.encode() for name in files})
+    assert sorted(read_masks(path, template)) == ids
 
 
 def test_of_a_tar_archive_only_the_masks_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +104,7 @@ def test_of_a_tar_archive_only_the_masks_are_read(tmp_path: Path, monkeypatch: p
         return extract(self, member)
 
     monkeypatch.setattr(tarfile.TarFile, "extractfile", extracting)
-    assert found(path, ADE.train.mask) == {"ADE_train_1": b"one", "ADE_train_2": b"two"}
+    assert len(read_masks(path, ADE.train.mask)) == 2
     assert sorted(opened) == ["annotations/training/ADE_train_1.png", "annotations/training/ADE_train_2.png"]
 
 
@@ -159,13 +118,8 @@ def test_a_place_without_masks_is_refused(tmp_path: Path, pack: Pack) -> None:
         MaskSource.open(path, ADE.train.mask)
 
 
-def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no masks like"):
-        MaskSource.open(tmp_path, VOC.train.mask)
-
-
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"a web page that says 404", None])
-def test_what_is_no_archive_is_refused_with_what_to_give(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"a web page of an error 404", None])
+def test_a_file_that_is_not_an_archive_is_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "masks.zip"
     if content is not None:
         path.write_bytes(content)
@@ -173,7 +127,7 @@ def test_what_is_no_archive_is_refused_with_what_to_give(tmp_path: Path, content
         MaskSource.open(path, VOC.train.mask)
 
 
-def test_an_archive_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+def test_a_tar_archive_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     path = tarred(tmp_path / "given", {f"masks/{number}.png": bytes([number]) * 5000 for number in range(99)})
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(UserError, match=r"the archive .*given\.tar\.gz cannot be read \(") as refused:
@@ -181,106 +135,36 @@ def test_an_archive_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_a_damaged_mask_of_an_archive_is_refused_by_name(tmp_path: Path, compression: int) -> None:
+@pytest.mark.parametrize("damage", ["content", "contents", "password", "bomb"])
+def test_a_zip_archive_that_cannot_be_read_is_refused(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "given.zip"
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        archive.writestr("masks/a.png", b"the first mask" * 9)
-    path.write_bytes(path.read_bytes().replace(b"first", b"other").replace(b"\xc9", b"\xff"))
-    with pytest.raises(UserError, match=r"the mask of a in .*given\.zip cannot be read \("):
-        found(path, "masks/{id}.png")
+    method = zipfile.ZIP_DEFLATED if damage == "bomb" else zipfile.ZIP_STORED
+    with zipfile.ZipFile(path, "w", method) as archive, archive.open("masks/a.png", "w") as file:
+        file.write(b"the first mask")
+        for _ in range(MAX_BYTES // 2**22 if damage == "bomb" else 0):
+            file.write(bytes(2**22))
+    content = bytearray(path.read_bytes())
+    if damage == "password":
+        for start in (content.index(b"PK\x03\x04") + 6, content.index(b"PK\x01\x02") + 8):
+            content[start] |= 1
+    if damage == "content":
+        content = content.replace(b"first", b"other")
+    if damage == "contents":
+        content = content.replace(b"PK\x01\x02", b"PK\x01\x09")
+    path.write_bytes(content)
+    message = "the archive .*" if damage == "contents" else "the mask of a in .*"
+    with pytest.raises(UserError, match=rf"{message}given\.zip cannot be read \("):
+        read_masks(path, "masks/{id}.png")
 
 
 def test_a_mask_that_is_gone_meanwhile_is_refused_by_name(tmp_path: Path) -> None:
-    store = MaskSource.open(folder(tmp_path, {"masks/a.png": b"a"}), "masks/{id}.png")
+    source = MaskSource.open(folder(tmp_path, {"masks/a.png": b"a"}), "masks/{id}.png")
     (tmp_path / "masks" / "a.png").unlink()
     with pytest.raises(UserError, match=r"the mask of a in .* cannot be read"):
-        list(store.contents(["a"]))
+        list(source.contents(["a"]))
 
 
 # --- which train ------------------------------------------------------------------------------------------------------
-
-
-def store_of(*ids: str) -> MaskSource:
-    return MaskSource(Path("masks.zip"), {image_id: f"{image_id}.png" for image_id in ids}, lambda name: b"")
-
-
-def lists(place: Path, **named: Sequence[str]) -> Path:
-    for name, ids in named.items():
-        (place / f"{name}.txt").write_text("".join(f"{image_id}\n" for image_id in ids), encoding="utf-8")
-    return place
-
-
-def test_without_lists_every_mask_trains_where_validation_lies_elsewhere() -> None:
-    assert training_ids(store_of("b", "c", "a"), None, ADE) == ["a", "b", "c"]
-
-
-@pytest.mark.parametrize("listed", ["train", "val"])
-def test_lists_that_are_needed_are_asked_for(listed: str) -> None:
-    """Or validation masks would be counted as training."""
-    own = replace(OWN, val=OWN.train)
-    own = replace(own, **{listed: replace(OWN.train, list=f"lists/{listed}.txt")})
-    with pytest.raises(UserError, match=rf"without {listed}\.txt nobody can tell .* --lists FOLDER$"):
-        training_ids(store_of("a", "b"), None, own)
-
-
-def test_vocs_validation_list_is_asked_for() -> None:
-    with pytest.raises(UserError, match=r"without val\.txt .* --lists FOLDER$"):
-        training_ids(store_of("a", "b"), None, VOC)
-
-
-def test_a_validation_list_of_another_place_is_not_needed() -> None:
-    own = replace(OWN, val=replace(OWN.val, mask="val/{id}.png"))
-    assert training_ids(store_of("a", "b"), None, own) == ["a", "b"]
-
-
-@pytest.mark.parametrize(
-    ("train", "val", "ids"),
-    [
-        ("masks/{id}.png", "masks/val/{id}.png", ["a", "train/b"]),
-        ("masks/train/{id}.png", "masks/{id}.png", ["b"]),
-    ],
-)
-def test_a_place_inside_the_other_splits_place_is_told_apart_as_in_the_pipeline(
-    tmp_path: Path, train: str, val: str, ids: list[str]
-) -> None:
-    own = replace(OWN, train=replace(OWN.train, mask=train), val=replace(OWN.train, mask=val))
-    root = folder(tmp_path, {f"masks/{name}.png": b"" for name in ("a", "train/b", "val/c")})
-    assert training_ids(MaskSource.open(root, train), None, own) == as_the_pipeline_has_it(root, own) == ids
-
-
-def test_two_splits_without_lists_in_one_place_are_refused() -> None:
-    with pytest.raises(UserError, match="2 images are in the training and in the validation split: a, b"):
-        training_ids(store_of("a", "b"), None, replace(OWN, val=OWN.train))
-
-
-def test_the_training_list_says_which_train_and_in_which_order(tmp_path: Path) -> None:
-    named = lists(tmp_path, train_aug=["c", "a"], val=["b"])
-    assert training_ids(store_of("a", "b", "c", "d"), named, VOC) == ["c", "a"]
-
-
-def test_without_a_training_list_those_train_that_val_does_not_name(tmp_path: Path) -> None:
-    assert training_ids(store_of("a", "b", "c"), lists(tmp_path, val=["b", "x"]), VOC) == ["a", "c"]
-
-
-def test_a_data_set_without_lists_overlooks_a_folder_of_them(tmp_path: Path) -> None:
-    assert training_ids(store_of("a", "b"), lists(tmp_path, val=["a"]), ADE) == ["a", "b"]
-
-
-def test_missing_lists_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"image list .*val\.txt is missing"):
-        training_ids(store_of("a"), tmp_path, VOC)
-
-
-def test_listed_images_without_a_mask_are_counted_and_named(tmp_path: Path) -> None:
-    ids = [f"image_{number:02d}" for number in range(12)]
-    with pytest.raises(UserError) as refused:
-        training_ids(store_of("image_03"), lists(tmp_path, train_aug=ids), VOC)
-    told = str(refused.value)
-    assert told.startswith("11 of the 12 images of ")
-    assert "train_aug.txt have no mask in masks.zip: image_00, image_01, image_02, image_04" in told
-    assert told.endswith("image_08")  # eight are named
-
 
 OWN = DatasetSpec(
     name="town",
@@ -291,28 +175,81 @@ OWN = DatasetSpec(
 )
 
 
-def as_the_pipeline_has_it(root: Path, own: DatasetSpec) -> list[str]:
-    train, val = ImagePaths(root, own.train), ImagePaths(root, own.val)
-    return split_ids(train, val, val_share=own.val_share, val_seed=own.val_seed)[0]
+def source_of(*ids: str) -> MaskSource:
+    return MaskSource(Path("masks.zip"), {image_id: f"{image_id}.png" for image_id in ids}, lambda name: b"")
+
+
+def lists(place: Path, **named: Sequence[str]) -> Path:
+    place.mkdir(exist_ok=True)
+    for name, ids in named.items():
+        (place / f"{name}.txt").write_text("".join(f"{image_id}\n" for image_id in ids), encoding="utf-8")
+    return place
+
+
+def test_without_lists_every_mask_trains_where_validation_lies_elsewhere(tmp_path: Path) -> None:
+    assert training_ids(source_of("b", "c", "a"), None, ADE) == ["a", "b", "c"]
+    assert training_ids(source_of("b", "a"), lists(tmp_path, val=["a"]), ADE) == ["a", "b"]  # ADE20K has no lists
+    own = replace(OWN, val=replace(OWN.val, mask="val/{id}.png"))
+    assert training_ids(source_of("a", "b"), None, own) == ["a", "b"]
+
+
+@pytest.mark.parametrize("listed", ["train", "val"])
+def test_lists_that_are_needed_are_required(listed: str) -> None:
+    """Otherwise validation masks would be counted as training."""
+    own = replace(replace(OWN, val=OWN.train), **{listed: replace(OWN.train, list=f"lists/{listed}.txt")})
+    for known in (own, VOC) if listed == "val" else (own,):
+        with pytest.raises(UserError, match=rf"without {listed}\.txt, training .* with --lists FOLDER$"):
+            training_ids(source_of("a", "b"), None, known)
+
+
+def test_the_training_list_decides_which_train_and_in_which_order(tmp_path: Path) -> None:
+    named = lists(tmp_path, train_aug=["c", "a"], val=["b"])
+    assert training_ids(source_of("a", "b", "c", "d"), named, VOC) == ["c", "a"]
+
+
+def test_without_a_training_list_those_train_that_val_does_not_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"image list .*val\.txt is missing"):
+        training_ids(source_of("a"), tmp_path, VOC)
+    assert training_ids(source_of("a", "b", "c"), lists(tmp_path, val=["b", "x"]), VOC) == ["a", "c"]
+
+
+@pytest.mark.parametrize("val", ["masks/{id}.png", "masks/val/{id}.png"])
+def test_two_splits_without_lists_that_share_masks_ask_for_a_list(val: str) -> None:
+    own = replace(OWN, val=replace(OWN.train, mask=val))
+    with pytest.raises(UserError, match=r"training and in the validation split: .*val/b\. Give a split an image list"):
+        training_ids(source_of("a", "val/b"), None, own)
+
+
+def test_listed_images_without_a_mask_are_counted_and_eight_are_named(tmp_path: Path) -> None:
+    ids = [f"image_{number:02d}" for number in range(12)]
+    with pytest.raises(UserError) as refused:
+        training_ids(source_of("image_03"), lists(tmp_path, train_aug=ids), VOC)
+    message = str(refused.value)
+    assert message.startswith("11 of the 12 images of ")
+    assert "train_aug.txt have no mask in masks.zip: image_00, image_01, image_02, image_04" in message
+    assert message.endswith("image_08")
 
 
 @pytest.mark.parametrize("listed", [None, "lists/all.txt"])
 def test_images_that_are_drawn_for_validation_do_not_train(tmp_path: Path, listed: str | None) -> None:
     ids = [f"image_{number:02d}" for number in range(20)]
-    (tmp_path / "lists").mkdir()
-    lists(tmp_path / "lists", all=ids[:15])
+    named = lists(tmp_path / "lists", all=ids[:15])
     files = replace(OWN.train, list=listed)
     own = replace(OWN, train=files, val=files, val_share=0.2, val_seed=3)
     root = folder(tmp_path, {f"masks/{image_id}.png": b"" for image_id in ids})
-    trained = training_ids(MaskSource.open(root, files.mask), tmp_path / "lists", own)
+    trained = training_ids(MaskSource.open(root, files.mask), named, own)
     assert len(trained) == (16 if listed is None else 12)
-    assert trained == as_the_pipeline_has_it(root, own)
+    assert trained == as_in_the_pipeline(root, own)
 
 
 def test_an_id_of_another_folders_val_list_is_another_image(tmp_path: Path) -> None:
-    (tmp_path / "lists").mkdir()
-    lists(tmp_path / "lists", val=["0", "1"])
+    named = lists(tmp_path / "lists", val=["0", "1"])
     own = replace(OWN, val=replace(OWN.val, mask="val/{id}.png"))
     root = folder(tmp_path, {f"{place}/{image_id}.png": b"" for place in ("masks", "val") for image_id in "012"})
-    trained = training_ids(MaskSource.open(root, own.train.mask), tmp_path / "lists", own)
-    assert trained == as_the_pipeline_has_it(root, own) == ["0", "1", "2"]
+    trained = training_ids(MaskSource.open(root, own.train.mask), named, own)
+    assert trained == as_in_the_pipeline(root, own) == ["0", "1", "2"]
+
+
+def as_in_the_pipeline(root: Path, own: DatasetSpec) -> list[str]:
+    train, val = ImagePaths(root, own.train), ImagePaths(root, own.val)
+    return split_ids(train, val, val_share=own.val_share, val_seed=own.val_seed)[0]

@@ -1,9 +1,5 @@
-"""Looking at every picture once: what masks show, everything that is wrong, and what is remembered of it."""
+"""Reading every image once: what masks show, every problem, and the cache of the results."""
 
-import json
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
 from ssul.data.index import IndexRow
 from ssul.data.layout import ImagePaths, MaskEncoding
-from ssul.datasets import scan as examine
-from ssul.datasets.scan import ImageProblem, refuse, scan_images, scan_masks
+from ssul.datasets import scan
+from ssul.datasets.scan import ImageProblem, raise_unusable, scan_images, scan_masks
 from ssul.datasets.scan_cache import MaskStatistics, ScanCache
 from ssul.errors import UserError
 from ssul.labels.ids import VOID
@@ -31,7 +27,7 @@ SALIENCY = np.zeros((3, 4))
 USUAL = MaskEncoding()
 
 
-def looked_at(
+def scanned(
     book: "HandmadeDataset",
     ids: Sequence[str],
     *,
@@ -45,17 +41,17 @@ def looked_at(
 
 
 def row_of(book: "HandmadeDataset", image_id: str, *, saliency: bool = False, values: MaskEncoding = USUAL) -> IndexRow:
-    (row,) = looked_at(book, [image_id], saliency=saliency, values=values)
+    (row,) = scanned(book, [image_id], saliency=saliency, values=values)
     assert isinstance(row, IndexRow), row
     return row
 
 
-def fault_of(book: "HandmadeDataset", image_id: str, *, saliency: bool = False, values: MaskEncoding = USUAL) -> str:
-    (fault,) = looked_at(book, [image_id], saliency=saliency, values=values)
-    assert isinstance(fault, ImageProblem), fault
-    assert fault.id == image_id
-    assert "\n" not in fault.what
-    return fault.what
+def problem_of(book: "HandmadeDataset", image_id: str, *, saliency: bool = False, values: MaskEncoding = USUAL) -> str:
+    (problem,) = scanned(book, [image_id], saliency=saliency, values=values)
+    assert isinstance(problem, ImageProblem), problem
+    assert problem.id == image_id
+    assert "\n" not in problem.what
+    return problem.what
 
 
 # --- what is counted --------------------------------------------------------------------------------------------------
@@ -87,20 +83,11 @@ def test_a_grey_mask_is_as_good_as_a_palette_mask(book: "HandmadeDataset") -> No
     assert grey.digest != palette.digest
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_photographs_may_be_coloured_grey_or_made_for_print(book: "HandmadeDataset", mode: str) -> None:
-    book.add("a", MASK)
-    Image.new(mode, (4, 3)).save(book.folders.image("a"))
-    with Image.open(book.folders.image("a")) as photograph:
-        assert photograph.mode == mode
-    assert row_of(book, "a").present == (1, 3)
-
-
 def test_rows_stand_in_the_order_of_the_list(book: "HandmadeDataset") -> None:
     names = [f"{number:02d}" for number in range(12)]
     for number, name in enumerate(names):
         book.add(name, [[number % 4] * (number + 1)])
-    rows = [row for row in looked_at(book, names[::-1]) if isinstance(row, IndexRow)]
+    rows = [row for row in scanned(book, names[::-1]) if isinstance(row, IndexRow)]
     assert [(row.id, row.width) for row in rows] == [(name, int(name) + 1) for name in names[::-1]]
 
 
@@ -162,7 +149,7 @@ def test_counting_raw_values_is_counting_mapped_pixels(data: st.DataObject) -> N
     meaning = values.ids(5)
     pixels = data.draw(st.lists(st.sampled_from(sorted(meaning)), min_size=1, max_size=20))
     ids = [meaning[value] for value in pixels]
-    shown = examine._shown(np.array([pixels], dtype=np.uint8), 5, values)
+    shown = scan._statistics(np.array([pixels], dtype=np.uint8), 5, values)
     expected = {class_id: ids.count(class_id) for class_id in sorted(set(ids)) if class_id != VOID}
     assert (list(shown.pixels.items()), shown.void) == (list(expected.items()), ids.count(VOID))
 
@@ -178,37 +165,52 @@ def test_counting_raw_values_is_counting_mapped_pixels(data: st.DataObject) -> N
         (MaskEncoding(first=7, void=200), "its mask holds [1, 2, 3, 4], valid are 0, 7..9 and 200 (void)"),
     ],
 )
-def test_a_value_that_means_nothing_is_a_fault(book: "HandmadeDataset", values: MaskEncoding, words: str) -> None:
+def test_a_value_that_means_nothing_is_a_problem(book: "HandmadeDataset", values: MaskEncoding, words: str) -> None:
     book.add("a", [[0, 1, 2, 3, 4, 9]])
-    assert fault_of(book, "a", values=values) == words
+    assert problem_of(book, "a", values=values) == words
 
 
-# --- what is wrong with files -----------------------------------------------------------------------------------------
+# --- problems of files ------------------------------------------------------------------------------------------------
 
 
-def test_a_missing_image_is_a_fault(book: "HandmadeDataset") -> None:
-    book.add("a", MASK)
-    book.folders.image("a").unlink()
-    assert fault_of(book, "a") == "no image at JPEGImages/a.jpg"
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("image", "JPEGImages/a.jpg"),
+        ("mask", "SegmentationClassAug/a.png"),
+        ("saliency", "saliency_map/a.png"),
+    ],
+)
+def test_missing_and_unreadable_files_are_problems_of_their_image(
+    book: "HandmadeDataset", kind: str, path: str
+) -> None:
+    what = "saliency map" if kind == "saliency" else kind
+    book.add("a", MASK, saliency=SALIENCY)
+    (book.root / path).write_text("an error page")
+    assert problem_of(book, "a", saliency=True) == f"unreadable {what} (not a JPEG or PNG image)"
+    (book.root / path).unlink()
+    assert problem_of(book, "a", saliency=True) == f"no {what} at {path}"
+    (book.root / path).mkdir()
+    assert problem_of(book, "a", saliency=True) == f"unreadable {what} (not a regular file)"
 
 
-def test_a_missing_mask_is_a_fault(book: "HandmadeDataset") -> None:
-    book.add("a", MASK)
-    book.folders.mask("a").unlink()
-    assert fault_of(book, "a") == "no mask at SegmentationClassAug/a.png"
-
-
-def test_a_missing_saliency_map_is_a_fault_only_where_it_is_needed(book: "HandmadeDataset") -> None:
+def test_a_saliency_map_is_not_needed_without_saliency(book: "HandmadeDataset") -> None:
     book.add("a", MASK)
     assert row_of(book, "a")
-    assert fault_of(book, "a", saliency=True) == "no saliency map at saliency_map/a.png"
 
 
-def test_a_folder_in_place_of_a_file_is_a_fault(book: "HandmadeDataset") -> None:
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_sizes_are_compared_as_they_are_stored_whatever_exif_says(book: "HandmadeDataset", orientation: int) -> None:
     book.add("a", MASK)
-    book.folders.mask("a").unlink()
-    book.folders.mask("a").mkdir()
-    assert fault_of(book, "a") == "unreadable mask (no regular file)"
+    book.add("b", np.array(MASK).T)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    for name in ("a", "b"):
+        Image.new("RGB", (4, 3)).save(book.folders.image(name), exif=exif)
+    assert row_of(book, "a").present == (1, 3)
+    assert problem_of(book, "b") == (
+        "the image is 4x3, its mask 3x4 pixels as they are stored (EXIF orientation is ignored)"
+    )
 
 
 def test_only_a_map_that_is_not_there_is_a_map_that_lacks(book: "HandmadeDataset") -> None:
@@ -216,95 +218,33 @@ def test_only_a_map_that_is_not_there_is_a_map_that_lacks(book: "HandmadeDataset
         book.add(name, MASK)
     book.folders.mask("b").unlink()
     book.folders.saliency("c").mkdir(parents=True)
-    found = looked_at(book, ["a", "b", "c"], saliency=True)
+    found = scanned(book, ["a", "b", "c"], saliency=True)
     assert [isinstance(one, ImageProblem) and one.lacks_map for one in found] == [True, False, False]
 
 
-def test_the_same_faults_elsewhere_are_told_in_the_same_words(book: "HandmadeDataset", tmp_path: Path) -> None:
+def test_the_same_problems_elsewhere_are_named_in_the_same_words(book: "HandmadeDataset", tmp_path: Path) -> None:
     book.add("a", MASK)
     book.add("b", MASK)
     book.add("c", MASK)
     book.folders.image("a").unlink()
     book.folders.mask("b").unlink()
     book.folders.mask("b").mkdir()
-    before = looked_at(book, ["a", "b", "c"], saliency=True)
+    before = scanned(book, ["a", "b", "c"], saliency=True)
     moved = type(book)(ImagePaths(tmp_path / "moved", book.folders.files))
     book.root.rename(moved.root)
-    assert looked_at(moved, ["a", "b", "c"], saliency=True) == before
+    assert scanned(moved, ["a", "b", "c"], saliency=True) == before
 
 
-def test_a_mask_of_another_size_is_a_fault(book: "HandmadeDataset") -> None:
-    book.add("a", MASK, image=np.zeros((4, 3, 3)))
-    assert fault_of(book, "a") == "the image is 3x4, its mask 4x3 pixels"
-
-
-def test_a_saliency_map_of_another_size_is_a_fault(book: "HandmadeDataset") -> None:
+def test_a_saliency_map_of_another_size_is_a_problem(book: "HandmadeDataset") -> None:
     book.add("a", MASK, saliency=SALIENCY.T)
-    assert fault_of(book, "a", saliency=True) == "its saliency map has another size than its mask"
+    assert problem_of(book, "a", saliency=True) == "its saliency map has another size than its mask"
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "I;16", "1", "LA"])
-def test_a_mask_of_another_mode_is_a_fault(book: "HandmadeDataset", mode: str) -> None:
-    book.add("a", MASK)
-    Image.new(mode, (4, 3)).save(book.folders.mask("a"))
-    assert fault_of(book, "a") == f"a mask must be an 8-bit palette or grey picture, this one is {mode}"
-
-
-def test_a_saliency_map_of_another_mode_is_a_fault(book: "HandmadeDataset") -> None:
-    book.add("a", MASK, saliency=SALIENCY)
-    Image.new("RGB", (4, 3)).save(book.folders.saliency("a"))
-    told = fault_of(book, "a", saliency=True)
-    assert told == "a saliency map must be an 8-bit palette or grey picture, this one is RGB"
-
-
-def test_a_file_that_is_no_picture_is_a_fault(book: "HandmadeDataset") -> None:
-    for name in ("a", "b"):
-        book.add(name, MASK)
-    book.folders.image("a").write_text("a web page that says 404")
-    book.folders.mask("b").write_bytes(b"")
-    assert fault_of(book, "a") == "unreadable image (not a JPEG or PNG picture)"
-    assert fault_of(book, "b") == "unreadable mask (not a JPEG or PNG picture)"
-
-
-@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_a_mask_that_is_cut_off_is_a_fault(book: "HandmadeDataset", share: float) -> None:
-    book.add("a", np.random.default_rng(0).integers(0, 4, (40, 50)))
-    path = book.folders.mask("a")
-    content = path.read_bytes()
-    path.write_bytes(content[: 900 + int(share * (len(content) - 900))])  # the palette comes first
-    assert fault_of(book, "a").startswith("unreadable mask (")
-
-
-@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_an_image_that_is_cut_off_is_a_fault(book: "HandmadeDataset", share: float) -> None:
-    """Half a download: better told here than in the middle of a training."""
-    photograph = np.random.default_rng(0).integers(0, 256, (40, 50, 3))
-    book.add("a", np.zeros((40, 50)), image=photograph)
-    path = book.folders.image("a")
-    content = path.read_bytes()
-    path.write_bytes(content[: 700 + int(share * (len(content) - 700))])  # the size stands in the first 700 bytes
-    assert fault_of(book, "a").startswith("unreadable image (")
-
-
-@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4))
-def test_whatever_is_wrong_with_the_bytes_of_a_file_is_a_fault_or_not_but_never_a_crash(
-    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[float, int]]
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "mask.png"
-    if not path.exists():
-        Image.fromarray(np.array(MASK, dtype=np.uint8)).save(path)
-    content = bytearray(path.read_bytes())
-    for place, value in changes:
-        content[int(place * len(content))] = value
-    (found,) = scan_masks([("a", bytes(content))], classes=3, values=USUAL, memo=ScanCache(None))
-    assert isinstance(found, ImageProblem) or isinstance(found[1], MaskStatistics)
-
-
-def test_faults_stand_among_the_rows_in_the_order_of_the_list(book: "HandmadeDataset") -> None:
+def test_problems_stand_among_the_rows_in_the_order_of_the_list(book: "HandmadeDataset") -> None:
     ids = [f"{number:02d}" for number in range(40)]
     for number, name in enumerate(ids):
         book.add(name, [[9 if number % 3 == 0 else 1]])
-    found = looked_at(book, ids)
+    found = scanned(book, ids)
     assert [one.id for one in found] == ids
     assert [isinstance(one, ImageProblem) for one in found] == [number % 3 == 0 for number in range(40)]
 
@@ -312,30 +252,30 @@ def test_faults_stand_among_the_rows_in_the_order_of_the_list(book: "HandmadeDat
 # --- refusing ---------------------------------------------------------------------------------------------------------
 
 
-def refusal(faults: Sequence[ImageProblem], listed: Path | None = None) -> str:
+def refusal(problems: Sequence[ImageProblem], listed: Path | None = None) -> str:
     with pytest.raises(UserError) as refused:
-        refuse(faults, of=100, where=Path("/data/voc"), way_out="Mend the files, or wait", listed=listed)
+        raise_unusable(problems, of=100, where=Path("/data/voc"), way_out="Mend the files, or wait", listed=listed)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
 
-def test_all_faults_are_told_at_once_with_the_way_out() -> None:
-    told = refusal(
-        [ImageProblem("b", "no mask at b.png"), ImageProblem("a", "unreadable image (not a JPEG or PNG picture)")]
+def test_all_problems_are_named_at_once_with_the_way_out() -> None:
+    message = refusal(
+        [ImageProblem("b", "no mask at b.png"), ImageProblem("a", "unreadable image (not a JPEG or PNG image)")]
     )
-    assert told == (
+    assert message == (
         "2 of 100 images of /data/voc cannot be used: b: no mask at b.png; a: unreadable image (not a JPEG or PNG "
-        "picture). Mend the files, or wait"
+        "image). Mend the files, or wait"
     )
 
 
-def test_a_hundred_faults_are_counted_and_eight_are_named() -> None:
-    faults = [ImageProblem(f"image_{number:03d}", "no mask") for number in range(100)]
-    told = refusal(faults)
-    assert told.startswith("100 of 100 images")
-    assert told.count("no mask") == 8
-    assert "; and 92 more. Mend" in told
-    assert "; and 92 more, all listed in cache/unusable.txt. Mend" in refusal(faults, Path("cache/unusable.txt"))
+def test_a_hundred_problems_are_counted_and_eight_are_named() -> None:
+    problems = [ImageProblem(f"image_{number:03d}", "no mask") for number in range(100)]
+    message = refusal(problems)
+    assert message.startswith("100 of 100 images")
+    assert message.count("no mask") == 8
+    assert "; and 92 more. Mend" in message
+    assert "; and 92 more, all listed in cache/unusable.txt. Mend" in refusal(problems, Path("cache/unusable.txt"))
 
 
 # --- masks alone ------------------------------------------------------------------------------------------------------
@@ -345,27 +285,27 @@ def test_masks_alone_show_what_they_show_with_their_images(book: "HandmadeDatase
     book.add("a", MASK)
     book.add("b", [[9]])
     masks = [(name, book.folders.mask(name).read_bytes()) for name in ("b", "a")]
-    fault, found = scan_masks(masks, classes=3, values=USUAL, memo=ScanCache(None))
-    assert fault == ImageProblem("b", "its mask holds [9], valid are 0..3 and 255 (void)")
+    problem, found = scan_masks(masks, classes=3, values=USUAL, memo=ScanCache(None))
+    assert problem == ImageProblem("b", "its mask holds [9], valid are 0..3 and 255 (void)")
     assert found == ("a", MaskStatistics(3, 4, {0: 3, 1: 2, 3: 4}, 3))
     assert isinstance(found, tuple)
     assert found[1].present == (1, 3)
 
 
-# --- what is remembered -----------------------------------------------------------------------------------------------
+# --- the cache --------------------------------------------------------------------------------------------------------
 
 IDS = ["a", "b", "c"]
 
 
 @pytest.fixture
-def pictures(book: "HandmadeDataset") -> "HandmadeDataset":
+def images(book: "HandmadeDataset") -> "HandmadeDataset":
     for number, name in enumerate(IDS):
         book.add(name, [[number, 1, 255]], saliency=[[0, 0, 255]])
     return book
 
 
 @pytest.fixture
-def notebook(tmp_path: Path) -> Path:
+def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache" / "index.jsonl"
 
 
@@ -373,8 +313,8 @@ def notebook(tmp_path: Path) -> Path:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is decoded from now on."""
     kinds: list[str] = []
-    decode = examine._decoded
-    monkeypatch.setattr(examine, "_decoded", lambda content, what: kinds.append(what) or decode(content, what))
+    decode = scan._decoded
+    monkeypatch.setattr(scan, "_decoded", lambda content, what: kinds.append(what) or decode(content, what))
     return kinds
 
 
@@ -382,49 +322,62 @@ def forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(content: bytes, what: str) -> Image.Image:
         raise AssertionError(f"a {what} is decoded")
 
-    monkeypatch.setattr(examine, "_decoded", fail)
+    monkeypatch.setattr(scan, "_decoded", fail)
 
 
 def test_a_second_pass_decodes_nothing_and_finds_the_same(
-    pictures: "HandmadeDataset", notebook: Path, monkeypatch: pytest.MonkeyPatch
+    images: "HandmadeDataset", cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = looked_at(pictures, IDS, saliency=True, memo=ScanCache(notebook))
-    content = notebook.read_bytes()
+    first = scanned(images, IDS, saliency=True, memo=ScanCache(cache))
+    content = cache.read_bytes()
     forbid_decoding(monkeypatch)
-    assert looked_at(pictures, IDS[::-1], saliency=True, memo=ScanCache(notebook)) == first[::-1]
-    assert notebook.read_bytes() == content
+    assert scanned(images, IDS[::-1], saliency=True, memo=ScanCache(cache)) == first[::-1]
+    assert cache.read_bytes() == content
 
 
 def test_a_second_pass_over_masks_alone_decodes_nothing(
-    pictures: "HandmadeDataset", notebook: Path, monkeypatch: pytest.MonkeyPatch
+    images: "HandmadeDataset", cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def look() -> list[tuple[str, MaskStatistics] | ImageProblem]:
-        masks = ((name, pictures.folders.mask(name).read_bytes()) for name in IDS)
-        return list(scan_masks(masks, classes=3, values=USUAL, memo=ScanCache(notebook)))
+        masks = ((name, images.folders.mask(name).read_bytes()) for name in IDS)
+        return list(scan_masks(masks, classes=3, values=USUAL, memo=ScanCache(cache)))
 
     first = look()
     forbid_decoding(monkeypatch)
     assert look() == first
 
 
-def test_what_older_code_found_out_is_not_believed(
-    pictures: "HandmadeDataset", notebook: Path, monkeypatch: pytest.MonkeyPatch, decoded: list[str]
+@pytest.mark.parametrize("changed", range(2))
+def test_results_of_other_code_are_not_used(
+    images: "HandmadeDataset", cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: int
 ) -> None:
-    looked_at(pictures, IDS, memo=ScanCache(notebook))
-    decoded.clear()
-    monkeypatch.setattr(examine, "_FINDINGS", examine._FINDINGS + 1)
-    looked_at(pictures, IDS, memo=ScanCache(notebook))
-    assert len(decoded) == 6
+    copies = [tmp_path / source.name for source in scan._SOURCES]
+    for copy, source in zip(copies, scan._SOURCES, strict=True):
+        copy.write_bytes(source.read_bytes())
+    assert [copy.name for copy in copies] == ["scan.py", "image_files.py"]
+    first = scanned(images, IDS, memo=ScanCache(cache))
+    with monkeypatch.context() as patched:
+        patched.setattr(scan, "_SOURCES", tuple(copies))
+        forbid_decoding(patched)
+        assert scanned(images, IDS, memo=ScanCache(cache)) == first  # the same code elsewhere
+    copies[changed].write_bytes(copies[changed].read_bytes() + b"\n")
+    kinds: list[str] = []
+    decode = scan._decoded
+    monkeypatch.setattr(scan, "_decoded", lambda content, what: kinds.append(what) or decode(content, what))
+    monkeypatch.setattr(scan, "_SOURCES", tuple(copies))
+    scan._code_digest.cache_clear()
+    assert scanned(images, IDS, memo=ScanCache(cache)) == first
+    assert len(kinds) == 6
 
 
 def test_the_content_is_remembered_and_not_the_name(
-    pictures: "HandmadeDataset", notebook: Path, monkeypatch: pytest.MonkeyPatch
+    images: "HandmadeDataset", cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (row,) = looked_at(pictures, ["a"], memo=ScanCache(notebook))
-    for place in (pictures.folders.image, pictures.folders.mask):
+    (row,) = scanned(images, ["a"], memo=ScanCache(cache))
+    for place in (images.folders.image, images.folders.mask):
         place("a").rename(place("renamed"))
     forbid_decoding(monkeypatch)
-    (renamed,) = looked_at(pictures, ["renamed"], memo=ScanCache(notebook))
+    (renamed,) = scanned(images, ["renamed"], memo=ScanCache(cache))
     assert isinstance(row, IndexRow)
     assert isinstance(renamed, IndexRow)
     assert (renamed.id, renamed.pixels, renamed.digest) == ("renamed", row.pixels, row.digest)
@@ -432,15 +385,15 @@ def test_the_content_is_remembered_and_not_the_name(
 
 @pytest.mark.parametrize("kind", ["image", "mask", "saliency"])
 def test_a_changed_file_is_looked_at_anew_and_no_other_is(
-    pictures: "HandmadeDataset", notebook: Path, kind: str, decoded: list[str]
+    images: "HandmadeDataset", cache: Path, kind: str, decoded: list[str]
 ) -> None:
-    before = looked_at(pictures, IDS, saliency=True, memo=ScanCache(notebook))
+    before = scanned(images, IDS, saliency=True, memo=ScanCache(cache))
     assert len(decoded) == 9
     changed = {"image": [[[200] * 3] * 3], "mask": [[3, 3, 255]], "saliency": [[9, 9, 9]]}
     defaults = {"image": None, "mask": [[1, 1, 255]], "saliency": [[0, 0, 255]]}
-    pictures.add("b", **{**defaults, kind: changed[kind]})
+    images.add("b", **{**defaults, kind: changed[kind]})
     decoded.clear()
-    after = looked_at(pictures, IDS, saliency=True, memo=ScanCache(notebook))
+    after = scanned(images, IDS, saliency=True, memo=ScanCache(cache))
     assert sorted(decoded) == ["image", "mask", "saliency map"]
     assert (after[0], after[2]) == (before[0], before[2])
     assert after[1] != before[1]
@@ -456,57 +409,57 @@ def test_a_changed_file_is_looked_at_anew_and_no_other_is(
     ],
 )
 def test_another_question_about_the_same_files_is_asked_anew(
-    pictures: "HandmadeDataset", notebook: Path, decoded: list[str], otherwise: dict[str, object]
+    images: "HandmadeDataset", cache: Path, decoded: list[str], otherwise: dict[str, object]
 ) -> None:
     asked: dict[str, object] = {"classes": 3, "values": USUAL, "saliency": True}
-    looked_at(pictures, IDS, **asked, memo=ScanCache(notebook))  # type: ignore[arg-type]
+    scanned(images, IDS, **asked, memo=ScanCache(cache))  # type: ignore[arg-type]
     decoded.clear()
-    found = looked_at(pictures, IDS, **{**asked, **otherwise}, memo=ScanCache(notebook))  # type: ignore[arg-type]
+    found = scanned(images, IDS, **{**asked, **otherwise}, memo=ScanCache(cache))  # type: ignore[arg-type]
     assert decoded.count("mask") == 3
-    assert found == looked_at(pictures, IDS, **{**asked, **otherwise})  # type: ignore[arg-type]
+    assert found == scanned(images, IDS, **{**asked, **otherwise})  # type: ignore[arg-type]
 
 
-def test_an_empty_saliency_map_is_a_fault_though_the_image_is_known_without_it(
-    pictures: "HandmadeDataset", notebook: Path
+def test_an_empty_saliency_map_is_a_problem_though_the_image_is_known_without_it(
+    images: "HandmadeDataset", cache: Path
 ) -> None:
-    looked_at(pictures, IDS, memo=ScanCache(notebook))
-    pictures.folders.saliency("b").write_bytes(b"")
-    found = looked_at(pictures, IDS, saliency=True, memo=ScanCache(notebook))
-    assert found[1] == ImageProblem("b", "unreadable saliency map (not a JPEG or PNG picture)")
+    scanned(images, IDS, memo=ScanCache(cache))
+    images.folders.saliency("b").write_bytes(b"")
+    found = scanned(images, IDS, saliency=True, memo=ScanCache(cache))
+    assert found[1] == ImageProblem("b", "unreadable saliency map (not a JPEG or PNG image)")
 
 
-def test_faults_are_never_remembered(pictures: "HandmadeDataset", notebook: Path, decoded: list[str]) -> None:
-    pictures.add("b", [[9, 9, 255]])
+def test_problems_are_never_remembered(images: "HandmadeDataset", cache: Path, decoded: list[str]) -> None:
+    images.add("b", [[9, 9, 255]])
     for _ in range(2):
         decoded.clear()
-        assert looked_at(pictures, ["b"], memo=ScanCache(notebook)) == [
+        assert scanned(images, ["b"], memo=ScanCache(cache)) == [
             ImageProblem("b", "its mask holds [9], valid are 0..3 and 255 (void)")
         ]
         assert decoded
-    assert not notebook.exists()
+    assert not cache.exists()
 
 
-def test_without_a_file_nothing_is_kept(pictures: "HandmadeDataset", tmp_path: Path, decoded: list[str]) -> None:
+def test_without_a_file_nothing_is_kept(images: "HandmadeDataset", tmp_path: Path, decoded: list[str]) -> None:
     before = set(tmp_path.rglob("*"))
-    looked_at(pictures, IDS, memo=ScanCache(None))
-    looked_at(pictures, IDS, memo=ScanCache(None))
+    scanned(images, IDS, memo=ScanCache(None))
+    scanned(images, IDS, memo=ScanCache(None))
     assert decoded.count("mask") == 6
     assert set(tmp_path.rglob("*")) == before
 
 
 def test_a_line_that_a_kill_cut_off_is_overlooked_and_only_its_image_is_looked_at_again(
-    pictures: "HandmadeDataset", notebook: Path, decoded: list[str]
+    images: "HandmadeDataset", cache: Path, decoded: list[str]
 ) -> None:
-    first = looked_at(pictures, IDS, memo=ScanCache(notebook))
-    whole = notebook.read_bytes().rstrip(b"\n")
+    first = scanned(images, IDS, memo=ScanCache(cache))
+    whole = cache.read_bytes().rstrip(b"\n")
     last = len(whole) - whole.rindex(b"\n") - 1
     for cut in range(1, last):
-        notebook.write_bytes(whole[:-cut])
+        cache.write_bytes(whole[:-cut])
         decoded.clear()
-        assert looked_at(pictures, IDS, memo=ScanCache(notebook)) == first
+        assert scanned(images, IDS, memo=ScanCache(cache)) == first
         assert decoded.count("mask") == 1
         decoded.clear()
-        assert looked_at(pictures, IDS, memo=ScanCache(notebook)) == first  # what was appended behind the cut is read
+        assert scanned(images, IDS, memo=ScanCache(cache)) == first  # what was appended behind the cut is read
         assert decoded == []
 
 
@@ -523,11 +476,11 @@ def test_a_line_that_a_kill_cut_off_is_overlooked_and_only_its_image_is_looked_a
         b"[[], 1, 2, {}, 0]\n",
     ],
 )
-def test_lines_that_mean_nothing_are_overlooked(pictures: "HandmadeDataset", notebook: Path, rubbish: bytes) -> None:
-    first = looked_at(pictures, IDS, memo=ScanCache(notebook))
-    notebook.write_bytes(rubbish + notebook.read_bytes() + rubbish)
-    assert looked_at(pictures, IDS, memo=ScanCache(notebook)) == first
-    assert len(ScanCache(notebook).known) == 3
+def test_lines_that_mean_nothing_are_overlooked(images: "HandmadeDataset", cache: Path, rubbish: bytes) -> None:
+    first = scanned(images, IDS, memo=ScanCache(cache))
+    cache.write_bytes(rubbish + cache.read_bytes() + rubbish)
+    assert scanned(images, IDS, memo=ScanCache(cache)) == first
+    assert len(ScanCache(cache).known) == 3
 
 
 @given(
@@ -549,27 +502,8 @@ def test_what_is_remembered_is_read_back(
     path = tmp_path_factory.mktemp("memo") / "memo.jsonl"
     memo = ScanCache(path)
     for key, shown in known.items():
-        assert memo.ask(key, lambda shown=shown: shown) == shown
+        assert memo.get_or_scan(key, lambda shown=shown: shown) == shown
     assert ScanCache(path).known == known
-
-
-APPEND = """
-import sys
-from pathlib import Path
-from ssul.datasets.scan import ScanCache, MaskStatistics
-memo = ScanCache(Path(sys.argv[1]))
-for number in range(400):
-    memo.ask(f"{sys.argv[2]} {number}", lambda: MaskStatistics(number, 1, {0: 10**30}, 0))
-"""
-
-
-def test_two_processes_may_append_at_once(notebook: Path) -> None:
-    commands = [[sys.executable, "-c", APPEND, str(notebook), name] for name in ("one", "two")]
-    for process in [subprocess.Popen(command) for command in commands]:
-        assert process.wait() == 0
-    assert set(ScanCache(notebook).known) == {f"{name} {number}" for name in ("one", "two") for number in range(400)}
-    for line in notebook.read_text(encoding="utf-8").splitlines():
-        assert not line or len(json.loads(line)) == 5
 
 
 # --- interrupts -------------------------------------------------------------------------------------------------------
@@ -579,26 +513,26 @@ def test_two_processes_may_append_at_once(notebook: Path) -> None:
 def slow(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Each look takes a while; when each began."""
     began: list[float] = []
-    counted = examine._shown
+    counted = scan._statistics
 
-    def shown(*arguments: object) -> MaskStatistics:
+    def slowly(*arguments: object) -> MaskStatistics:
         began.append(time.monotonic())
         time.sleep(0.02)
         return counted(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(examine, "_shown", shown)
+    monkeypatch.setattr(scan, "_statistics", slowly)
     return began
 
 
 def test_an_interrupt_ends_at_once_and_what_was_found_out_stays(
-    book: "HandmadeDataset", notebook: Path, slow: list[float]
+    book: "HandmadeDataset", cache: Path, slow: list[float]
 ) -> None:
     ids = [f"{number:03d}" for number in range(200)]
     for number, name in enumerate(ids):
         book.add(name, [[number % 4, number // 4]], image=np.zeros((1, 2, 3)))
 
     def interrupted() -> Iterator[IndexRow | ImageProblem]:
-        found = scan_images(book.folders, ids, classes=200, values=USUAL, saliency=False, memo=ScanCache(notebook))
+        found = scan_images(book.folders, ids, classes=200, values=USUAL, saliency=False, memo=ScanCache(cache))
         for number, row in enumerate(found):
             if number == 5:
                 raise KeyboardInterrupt
@@ -606,47 +540,13 @@ def test_an_interrupt_ends_at_once_and_what_was_found_out_stays(
 
     with pytest.raises(KeyboardInterrupt):
         list(interrupted())
-    looked = len(slow)
+    done = len(slow)
     time.sleep(0.1)
-    assert len(slow) == looked < 100  # nothing goes on behind the caller's back
+    assert len(slow) == done < 100  # nothing goes on behind the caller's back
     slow.clear()
-    found = looked_at(book, ids, classes=200, memo=ScanCache(notebook))
+    found = scanned(book, ids, classes=200, memo=ScanCache(cache))
     assert [row.id for row in found] == ids
-    assert len(slow) == 200 - looked
-
-
-INTERRUPTED = """
-import signal, sys, time
-from pathlib import Path
-from ssul.datasets import scan as examine
-from ssul.datasets.scan_cache import ScanCache
-from ssul.data.layout import MaskEncoding
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started to ignore it
-counted = examine._shown
-def shown(*arguments):
-    time.sleep(0.05)
-    return counted(*arguments)
-examine._shown = shown
-content = Path(sys.argv[1]).read_bytes()
-masks = ((str(number), content + bytes([number // 256, number % 256])) for number in range(6000))
-found = examine.scan_masks(masks, classes=3, values=MaskEncoding(), memo=ScanCache(Path(sys.argv[2])))
-for image_id, _ in found:
-    print(image_id, flush=True)
-    if sys.argv[3] == "between":
-        raise KeyboardInterrupt
-"""
-
-
-@pytest.mark.parametrize("when", ["while waiting", "between"])
-def test_ctrl_c_ends_the_process_within_a_moment(book: "HandmadeDataset", notebook: Path, when: str) -> None:
-    book.add("a", MASK)
-    command = [sys.executable, "-c", INTERRUPTED, str(book.folders.mask("a")), str(notebook), when]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "0\n"
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) != 0  # all of them would take more than a minute
-    assert 1 <= len(ScanCache(notebook).known) < 600
+    assert len(slow) == 200 - done
 
 
 def test_only_a_few_masks_are_read_ahead() -> None:
@@ -657,7 +557,7 @@ def test_only_a_few_masks_are_read_ahead() -> None:
             read.append(number)
             yield str(number), b""
 
-    for number, fault in enumerate(scan_masks(masks(), classes=3, values=USUAL, memo=ScanCache(None))):
-        assert fault == ImageProblem(str(number), "unreadable mask (not a JPEG or PNG picture)")
-        assert len(read) <= number + examine.MAX_AHEAD
+    for number, problem in enumerate(scan_masks(masks(), classes=3, values=USUAL, memo=ScanCache(None))):
+        assert problem == ImageProblem(str(number), "unreadable mask (not a JPEG or PNG image)")
+        assert len(read) <= number + scan.MAX_AHEAD
     assert read == list(range(1000))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ssul.config.schema import AnyMethod, MethodParams
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.loader import training_loader
-from ssul.data.sampling import Item, SampleOrder
+from ssul.data.sampling import SampleOrder, TrainingItem
 from ssul.data.training_set import Augmentation
 from ssul.data.transforms import normalise
 from ssul.labels.ids import VOID
@@ -246,8 +246,8 @@ def test_every_method_learns_with_memory(trained: Trained, dataset: Segmentation
     objective = prepared(method, model)
     shift = {"without_unknown_shift": method.published_bugs.memory_labels}
     order = SampleOrder(
-        (Item("new0", NEW), Item("new1", NEW)),
-        (Item("old0", (3, 1), **shift), Item("old1", (3, 1), **shift)),
+        (TrainingItem("new0", NEW), TrainingItem("new1", NEW)),
+        (TrainingItem("old0", (3, 1), **shift), TrainingItem("old1", (3, 1), **shift)),
         batch=4,
         seed=0,
         step=2,

@@ -78,7 +78,7 @@ def test_an_unknown_data_set_names_the_known_ones(project: Clone) -> None:
 
 def test_a_missing_data_root_is_named_with_the_parameter(project: Clone) -> None:
     set_parameter(project, "data.root", "nowhere/at/all")
-    refused(project.stage("prepare"), "nowhere/at/all", "is no folder", "-S data.root=FOLDER")
+    refused(project.stage("prepare"), "nowhere/at/all", "is not a folder", "-S data.root=FOLDER")
     nothing_left(project, "index")
 
 
@@ -207,7 +207,7 @@ def test_a_relative_mirror_lies_in_the_project(project: Clone) -> None:
     shutil.copyfile(project.root / "params.yaml", project.root / "copy" / "params.yaml")
     code = f"{command} os.chdir('copy'); run(prepare.main)"
     outcome = project.command(sys.executable, "-c", code)
-    refused(outcome, "../archives/VOCtrainval_11-May-2012.tar is no file")
+    refused(outcome, "../archives/VOCtrainval_11-May-2012.tar is not a file")
 
 
 def test_own_data_that_is_also_drawn_is_refused_in_words(project: Clone) -> None:

@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from ssul.data.sampling import Item, SampleOrder, rank_slots
+from ssul.data.sampling import SampleOrder, TrainingItem, rank_slots
 from ssul.data.transforms import normalise
 from ssul.inference.device import choose_device
 from ssul.labels.ids import VOID
@@ -30,7 +30,7 @@ SIGMOID = LabelSpace(((1, 2), (3,)), unknown=True, activation="sigmoid")
 SOFTMAX = LabelSpace(((1, 2), (3,)), unknown=False, activation="softmax")
 BATCH, ITERATIONS = 4, 6
 CASES = ("base", "base, softmax", "increment", "increment, nothing frozen but norms", "mib", "plop")
-ORDER = SampleOrder((Item("a", ()),), (), BATCH, seed=3, step=2)
+ORDER = SampleOrder((TrainingItem("a", ()),), (), BATCH, seed=3, step=2)
 
 
 def objective_of(case: str) -> tuple[Objective, int]:
@@ -78,14 +78,14 @@ def told_by(case: str, fabric: Fabric, share: tuple[int, int]) -> dict[str, Any]
     objective, channels = objective_of(case)
     progress = learn_step(
         objective,
-        batches(channels, rank_slots(BATCH, share)),
+        batches(channels, rank_slots(BATCH, *share)),
         objective.model.parameter_groups(0.02, backbone_ratio=1.0, low_lr_head=None, low_lr_ratio=1.0),
         fabric=fabric,
         iterations=ITERATIONS,
         momentum=0.9,
         weight_decay=1e-4,
         schedule="poly",
-        seeds=lambda iteration: ORDER.dropout_seeds(iteration, share),
+        seeds=lambda iteration: ORDER.dropout_seeds(iteration, *share),
     )
     told = [{"loss": state.loss, **state.parts} for state in progress]
     weights = {name: tensor.flatten().tolist() for name, tensor in objective.model.state_dict().items()}

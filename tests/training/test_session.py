@@ -33,7 +33,7 @@ def session(
     order = SimpleNamespace(new=range(9), memory=())
     job = SimpleNamespace(step=2, class_names=("cat",), order=order, iterations=300)
     fabric = Fabric(accelerator="cpu", devices=1)
-    made = TrainingSession(job, fabric, (0, 1), StateFile(folder, "one", every=every), log)  # type: ignore[arg-type]
+    made = TrainingSession(job, fabric, 0, 1, StateFile(folder, "one", every=every), log)  # type: ignore[arg-type]
     made.history.hardware = hardware
     made.best = best
     return made
