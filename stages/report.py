@@ -27,7 +27,7 @@ from ssul.report.page import write_page
 from ssul.report.rows import class_rows, final_metrics, learned_classes, per_step, training_rows
 from ssul.report.split_section import split_section
 from ssul.report.tables import markdown_steps, text_table
-from ssul.tracking import store, unsent
+from ssul.tracking import store
 from ssul.tracking.experiment import experiment_of
 from ssul.tracking.runs import DatasetRecord, FinishedRun, log_finished
 
@@ -80,30 +80,13 @@ def main(last: str) -> None:
 
 
 def track(settings: Params, results: Results, summary: Mapping[str, Any], last: int) -> None:
-    """Logs the run in MLflow; where that fails it is kept to be sent later, and the reports are whole all the same."""
+    """Logs the run in MLflow; a failure costs a warning, because the reports are complete without it."""
     try:
-        if not store.is_on():
-            return
+        if store.is_on():
+            log_finished(finished_of(settings, results, summary, last))
+            print(f"MLflow: {store.how_to_open()}")
     except store.TrackingError as error:
-        warn(error, LATER)
-        return
-    finished = finished_of(settings, results, summary, last)
-    try:
-        log_finished(finished)
-    except store.TrackingError as error:
-        try:
-            way_out = f"It is kept in {unsent.keep(finished)}: send it with `ssul send`"
-        except OSError:  # a full disk
-            way_out = LATER
-        warn(error, way_out)
-    else:
-        unsent.forget(finished)
-        print(f"MLflow: {store.how_to_open()}")
-
-
-def warn(error: store.TrackingError, way_out: str) -> None:
-    """Says in one line why MLflow does not hold the run, and what to do."""
-    print(f"warning: this run is not in MLflow: {error}. {way_out}", file=sys.stderr)
+        print(f"warning: this run is not in MLflow: {error}. {LATER}", file=sys.stderr)
 
 
 def finished_of(settings: Params, results: Results, summary: Mapping[str, Any], last: int) -> FinishedRun:

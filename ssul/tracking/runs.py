@@ -5,14 +5,12 @@ numbers (another processor rounds differently) is put into MLflow's bin and made
 """
 
 import json
-import shutil
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssul.io.atomic import replace_dir
 from ssul.io.urls import redact_password
 from ssul.tracking.experiment import Experiment
 from ssul.tracking.metrics import MetricPoint, curve_points, metric_points
@@ -49,7 +47,6 @@ class FinishedRun:
         curves: `ssul.training.history` as dicts, one for each step that was trained.
         data: what it learned from.
         artifacts: where in the run -> file or folder to keep there.
-        ended: when, in milliseconds since 1970; it may be sent much later.
     """
 
     experiment: Experiment
@@ -57,29 +54,6 @@ class FinishedRun:
     curves: tuple[dict[str, Any], ...]
     data: DatasetRecord
     artifacts: dict[str, Path]
-    ended: int = field(default_factory=lambda: int(time.time() * 1000))
-
-    def write(self, folder: Path) -> None:
-        """Writes everything, artifacts too, into a folder, whole or not at all."""
-        with replace_dir(folder) as temporary:
-            for place, path in self.artifacts.items():
-                (temporary / "artifacts" / place).parent.mkdir(parents=True, exist_ok=True)
-                _copy(path, temporary / "artifacts" / place)
-            content = asdict(self) | {"artifacts": list(self.artifacts)}
-            (temporary / "run.json").write_text(json.dumps(content), encoding="utf-8")
-
-    @classmethod
-    def read(cls, folder: Path) -> "FinishedRun":
-        """Reads what `write` wrote."""
-        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        return cls(
-            Experiment(**content["experiment"]),
-            tuple(content["rows"]),
-            tuple(content["curves"]),
-            DatasetRecord(**content["data"]),
-            {place: folder / "artifacts" / place for place in content["artifacts"]},
-            content["ended"],
-        )
 
 
 def log_finished(finished: FinishedRun) -> str:
@@ -101,7 +75,7 @@ def log_finished(finished: FinishedRun) -> str:
                 store.client.log_artifacts(run_id, str(path), artifact_path=place)
             else:
                 store.client.log_artifact(run_id, str(path), artifact_path=str(Path(place).parent).strip("."))
-        store.client.set_terminated(run_id, "FINISHED", end_time=finished.ended)
+        store.client.set_terminated(run_id, "FINISHED")
     return run_id
 
 
@@ -187,10 +161,3 @@ def _note_data(store: Store, run_id: str, data: DatasetRecord) -> None:
         profile=json.dumps(data.profile),
     )
     store.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-
-
-def _copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, copy_function=shutil.copyfile)
-    else:
-        shutil.copyfile(source, target)

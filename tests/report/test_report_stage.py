@@ -1,9 +1,8 @@
-"""The report's entry in MLflow: whole where the store takes it, kept for later with one line where it does not."""
+"""The report's entry in MLflow: complete where the store takes it, one warning where it does not."""
 
 import json
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from ssul.datasets.catalog import data_set
 from ssul.evaluation.results import Results
 from ssul.memory.exemplars import Exemplar, write_exemplars
 from ssul.report.images import ShownExemplar
-from ssul.tracking import unsent
 from stages.report import digest_of, finished_of, remembered, track
 from tests.tracking.examples import CURVES, children, files, losses, parents, points, runs
 
@@ -56,11 +54,10 @@ def test_a_run_is_logged_and_the_way_to_it_is_told(
         assert told.err == ""
         assert told.out == "MLflow: make ui\n"
         assert_complete()
-    assert unsent.kept() == []
 
 
 @pytest.mark.usefixtures("workplace")
-def test_a_dead_server_costs_one_line_and_the_run_is_kept_and_sent_later(
+def test_a_dead_server_costs_one_warning_and_the_stage_logs_the_run_when_it_runs_again(
     settings: Params, results: Results, summary: Summary, capsys: Captured
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -68,56 +65,38 @@ def test_a_dead_server_costs_one_line_and_the_run_is_kept_and_sent_later(
         began = time.monotonic()
         track(settings, results, summary, 2)
         assert time.monotonic() - began < 20
-    told = capsys.readouterr()
-    assert told.out == ""
-    (place,) = unsent.kept()
-    assert told.err.startswith("warning: this run is not in MLflow: the MLflow store http://127.0.0.1:9 cannot be used")
-    assert told.err.endswith(f". It is kept in {place}: send it with `ssul send`\n")
-    assert told.err.count("\n") == 1
-    assert "secret" not in told.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("\n") == 1
+    assert output.err.startswith("warning: ")
+    assert "http://127.0.0.1:9" in output.err
+    assert "`dvc repro --force --single-item report`" in output.err
+    assert "secret" not in output.err
     assert runs() == []
-    for path in (Layout().checkpoint(2) / "model.json", Layout().page):  # the next experiment has begun
-        path.unlink()
-    assert unsent.send(place) == "ssul shapes 6-2 overlapped small"
-    assert_complete()
-    assert unsent.kept() == []
-
-
-@pytest.mark.usefixtures("workplace")
-def test_a_run_that_can_not_even_be_kept_costs_one_line(
-    settings: Params, results: Results, summary: Summary, capsys: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Path("data/unsent").write_text("no folder")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     track(settings, results, summary, 2)
-    told = capsys.readouterr().err
-    assert told.startswith("warning: this run is not in MLflow")
-    assert told.endswith("Log it later with `dvc repro --force --single-item report`\n")
-    assert told.count("\n") == 1
+    assert_complete()
 
 
 @pytest.mark.usefixtures("workplace")
-def test_switched_off_nothing_is_logged_kept_or_told(
+def test_with_tracking_off_nothing_is_logged(
     settings: Params, results: Results, summary: Summary, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSUL_TRACKING", "off")
     track(settings, results, summary, 2)
     assert capsys.readouterr() == ("", "")
-    assert unsent.kept() == []
     assert runs() == []
 
 
 @pytest.mark.usefixtures("workplace")
-def test_a_mistyped_switch_costs_one_line_that_names_it_and_the_way_to_log_later(
+def test_a_mistyped_switch_costs_one_warning_that_names_it_and_the_way_to_log_later(
     settings: Params, results: Results, summary: Summary, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSUL_TRACKING", "of")
     track(settings, results, summary, 2)
-    told = capsys.readouterr().err
-    assert "SSUL_TRACKING is 'of': choose on or off" in told
-    assert "dvc repro --force --single-item report" in told
-    assert told.count("\n") == 1
-    assert unsent.kept() == []
+    error = capsys.readouterr().err
+    assert "SSUL_TRACKING is 'of'" in error
+    assert "dvc repro --force --single-item report" in error
+    assert error.count("\n") == 1
 
 
 # ---- what is told of a run ------------------------------------------------------------------------------------------
