@@ -116,10 +116,11 @@ def finished_of(settings: Params, results: Results, summary: Mapping[str, Any], 
 def description(name: str, results: Results) -> str:
     """A run's description in MLflow, as Markdown."""
     table = markdown_steps(per_step(results.rows, learned_classes(results.names, results.group_sizes)))
-    opened = "`from ssul.tracking.fetch import open_checkpoint; model, meaning = open_checkpoint('RUN_ID')`"
+    fetch = "`mlflow artifacts download -r RUN_ID -a checkpoint`"
     return (
         f"**{name}**: mean IoU and forgetting in percent, on {results.images} validation images.\n\n{table}\n\n"
-        f"Artifacts: the report `index.md`, its figures, and the last network, `checkpoint/`, which {opened} opens. "
+        f"Artifacts: the report `index.md`, its figures, and the last network in `checkpoint/`. {fetch} fetches it, "
+        "and `ssul.inference.trained_model.TrainedModel.load` opens it. "
         "The runs below this one are the steps, with their training curves."
     )
 

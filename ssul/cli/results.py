@@ -70,14 +70,3 @@ def table(
     figure = f"![mean IoU of all classes]({layout.results_figure.name})"
     write_text(layout.results, f"# Results\n\n{told}\n\n{text}\n\n{figure}\n")
     print(f"{text}\n\n{layout.results}, {layout.results_figure}")
-
-
-def fetch(
-    run: Annotated[str, typer.Argument(help="The id of a run in MLflow.")],
-    out: Annotated[Path, typer.Option(help="The folder to write its last checkpoint to.")],
-) -> None:
-    """Fetch the last checkpoint of a run from MLflow, for `ssul evaluate` or recipe.base.checkpoint."""
-    from ssul.tracking.fetch import fetch_checkpoint  # late: it brings torch
-
-    fetch_checkpoint(run, out)
-    print(out)

@@ -463,12 +463,3 @@ def test_runs_of_no_such_scenario_are_refused_with_the_way_out(tmp_path: Path, i
     said = in_store("table", "--scenario", "voc_2-1", "--root", tmp_path)
     assert said.code == 1
     assert said.error.startswith("error: MLflow holds no finished run of this kind: `dvc exp run` makes one")
-
-
-def test_the_checkpoint_of_a_run_that_is_not_there_is_one_line_and_leaves_nothing(
-    tmp_path: Path, in_store: Command
-) -> None:
-    said = in_store("fetch", "0" * 32, "--out", tmp_path / "out")
-    assert said.code == 1
-    assert "not found" in said.error
-    assert not (tmp_path / "out").exists()

@@ -110,7 +110,8 @@ def test_the_description_shows_the_table_and_how_to_open_the_network(
     assert note.startswith("**ssul shapes 6-2 overlapped small**")
     assert "150 validation images" in note
     assert "| 1 |" in note
-    assert "open_checkpoint('RUN_ID')" in note
+    assert "mlflow artifacts download -r RUN_ID -a checkpoint" in note
+    assert "TrainedModel.load" in note
 
 
 @pytest.mark.usefixtures("workplace")
