@@ -1,4 +1,4 @@
-"""Predicting a list of images and counting what was right."""
+"""Predicts images and counts their confusion matrices."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,17 +20,17 @@ class EvaluatedImage:
     """One image with its prediction.
 
     Attributes:
-        picture: the image and its truth, as they were judged: cropped where the protocol crops; on the CPU.
+        image: the image and its ground truth, cropped where the protocol crops; on the CPU.
         prediction: uint8 (H, W) of the same size, dataset ids; on the network's device.
         confusion: of this image alone; likewise.
     """
 
-    picture: LabeledImage
+    image: LabeledImage
     prediction: Tensor
     confusion: ConfusionMatrix
 
 
-def evaluate(
+def evaluate_images(
     model: IncrementalDeepLab,
     labels: LabelSpace,
     dataset: SegmentationDataset,
@@ -47,31 +47,31 @@ def evaluate(
         dataset, ids: which images.
         fabric: device and precision.
         future: what pixels of classes that are not learned yet count as.
-        crop: the side in pixels of the central square that is judged (see `centre_crop`); None judges whole images at
-            their full size.
+        crop: the side in pixels of the central square that is evaluated (see `centre_crop`); None evaluates whole
+            images at their full size.
     """
     network = fabric.setup_module(model.to(memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
     network.mark_forward_method("forward_low_res")
     classes = 1 + len(labels.classes)
     for image_id in ids:
-        picture = _as_judged(dataset.read(image_id), crop)
+        image = _cropped(dataset.read(image_id), crop)
         with torch.inference_mode():
-            inputs = normalise(fabric.to_device(picture.image[None])).contiguous(memory_format=torch.channels_last)
+            inputs = normalise(fabric.to_device(image.image[None])).contiguous(memory_format=torch.channels_last)
             positions = predict(labels, network.forward_low_res(inputs), inputs)[0]
-            truth = labels.encode_ground_truth(fabric.to_device(picture.mask), future)
-        yield EvaluatedImage(picture, labels.decode(positions), ConfusionMatrix.of(truth, positions, classes))
+            truth = labels.encode_ground_truth(fabric.to_device(image.mask), future)
+        yield EvaluatedImage(image, labels.decode(positions), ConfusionMatrix.of(truth, positions, classes))
 
 
-def total(judged: Iterable[EvaluatedImage], classes: int) -> ConfusionMatrix:
+def sum_confusion(evaluated: Iterable[EvaluatedImage], classes: int) -> ConfusionMatrix:
     """The counts of all images together, for `classes` classes (background included)."""
     counts = ConfusionMatrix.empty(classes)
-    for one in judged:
+    for one in evaluated:
         counts = one.confusion + counts  # in this order: they stay on the device until the end
     return counts.cpu()
 
 
-def _as_judged(picture: LabeledImage, crop: int | None) -> LabeledImage:
+def _cropped(labeled: LabeledImage, crop: int | None) -> LabeledImage:
     if crop is None:
-        return picture
-    image, mask = centre_crop(picture.image, picture.mask, crop)
-    return replace(picture, image=image, mask=mask, saliency=None)  # no score looks at saliency
+        return labeled
+    image, mask = centre_crop(labeled.image, labeled.mask, crop)
+    return replace(labeled, image=image, mask=mask, saliency=None)  # no score depends on saliency
