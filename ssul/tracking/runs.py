@@ -4,15 +4,18 @@ Logging twice leaves what logging once does. A run that an earlier experiment of
 numbers (another processor rounds differently) is put into MLflow's bin and made anew: MLflow cannot take a point back.
 """
 
+import hashlib
 import json
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ssul.config.paths import LAYOUT
+from ssul.config.schema import Params
 from ssul.io.urls import redact_password
-from ssul.tracking.experiment import Experiment
+from ssul.tracking.experiment import Experiment, experiment_of
 from ssul.tracking.metrics import MetricPoint, curve_points, metric_points
 from ssul.tracking.store import Store, opened
 
@@ -54,6 +57,54 @@ class FinishedRun:
     curves: tuple[dict[str, Any], ...]
     data: DatasetRecord
     artifacts: dict[str, Path]
+
+
+def finished_run(
+    settings: Params,
+    rows: Sequence[dict[str, Any]],
+    curves: Sequence[dict[str, Any]],
+    summary: Mapping[str, Any],
+    *,
+    last: int,
+    note: str,
+) -> FinishedRun:
+    """All that MLflow is given of the experiment of this working folder.
+
+    Args:
+        settings: all parameters.
+        rows, curves: see `FinishedRun`.
+        summary: of the splits, as `ssul.scenario.summary.summarise` makes it.
+        last: index of the last step.
+        note: the description of the run, as Markdown.
+    """
+    experiment, digest = experiment_of(settings), digest_of(LAYOUT.index("train"), LAYOUT.index("val"))
+    tags = {
+        "data.digest": digest,
+        "hardware": "; ".join(dict.fromkeys(curve["hardware"] for curve in curves)),
+        "mlflow.note.content": note,
+    }
+    return FinishedRun(
+        replace(experiment, tags=experiment.tags | {key: value for key, value in tags.items() if value}),
+        tuple(rows),
+        tuple(curves),
+        DatasetRecord(settings.data.name, digest, settings.data.root or "drawn by the pipeline", data_profile(summary)),
+        {path.name: path for path in (LAYOUT.metrics, LAYOUT.miou_per_step, LAYOUT.class_iou, LAYOUT.page)}
+        | {"figures": LAYOUT.figures, "checkpoint": LAYOUT.checkpoint(last)},
+    )
+
+
+def data_profile(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The classes and the number of training images of each step."""
+    steps = {
+        f"step {step['step']}": {"classes": [one["name"] for one in step["classes"]], "images": step["images"]}
+        for step in summary["steps"]
+    }
+    return {"setting": summary["setting"], "training images": summary["images"], **steps}
+
+
+def digest_of(*files: Path) -> str:
+    """Sixteen hexadecimal digits that differ when one of the files does."""
+    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()[:16]
 
 
 def log_finished(finished: FinishedRun) -> str:
