@@ -5,7 +5,7 @@ import sys
 import typer
 
 from ssul.cli.checkpoints import evaluate, import_checkpoint
-from ssul.cli.results import fetch, send, show, table
+from ssul.cli.results import show, table
 from ssul.cli.scenarios import scenarios, splits
 from ssul.errors import UserError
 from ssul.tracking.store import TrackingError
@@ -13,7 +13,7 @@ from ssul.tracking.store import TrackingError
 app = typer.Typer(
     help="Class-incremental semantic segmentation; the pipeline itself is run by `dvc repro`.", no_args_is_help=True
 )
-for command in (show, scenarios, splits, import_checkpoint, evaluate, table, send, fetch):
+for command in (show, scenarios, splits, import_checkpoint, evaluate, table):
     app.command()(command)
 
 

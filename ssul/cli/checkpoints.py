@@ -63,7 +63,7 @@ def evaluate(
         fabric=choose_device(precision),
         future=future,
         crop=crop,
-        watch=lambda judged, count: iter(tqdm(judged, total=count, desc="evaluate", unit="image")),
+        watch=lambda evaluated, count: iter(tqdm(evaluated, total=count, desc="evaluate", unit="image")),
     )
     if as_json:
         print(json.dumps(asdict(scores)))

@@ -1,6 +1,5 @@
 """`ssul show` and `ssul table`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +14,9 @@ from ssul.io.strict_json import check_consistent, read_json
 from ssul.report.rows import SHOWN
 from ssul.report.tables import text_table
 from ssul.scenario.scenario import Setting
-from ssul.tracking import unsent
 from ssul.tracking.collect import LoggedRun, finished_runs
 from ssul.tracking.experiment import decides
-from ssul.tracking.store import TrackingError, how_to_open
+from ssul.tracking.store import how_to_open
 
 
 def show(root: Root = Path()) -> None:
@@ -72,28 +70,3 @@ def table(
     figure = f"![mean IoU of all classes]({layout.results_figure.name})"
     write_text(layout.results, f"# Results\n\n{told}\n\n{text}\n\n{figure}\n")
     print(f"{text}\n\n{layout.results}, {layout.results_figure}")
-
-
-def send() -> None:
-    """Send the finished experiments to MLflow that it could not take when they ended."""
-    waiting, stay = unsent.kept(), 0
-    for place in waiting:
-        try:
-            print(f"sent: {unsent.send(place)}")
-        except TrackingError as error:
-            stay += 1
-            print(f"not sent: {place}: {error}", file=sys.stderr)
-    print(f"{len(waiting) - stay} sent; MLflow: {how_to_open()}" if waiting else "nothing waits to be sent")
-    if stay:
-        raise UserError(f"{stay} of {len(waiting)} could not be sent and are kept")
-
-
-def fetch(
-    run: Annotated[str, typer.Argument(help="The id of a run in MLflow.")],
-    out: Annotated[Path, typer.Option(help="The folder to write its last checkpoint to.")],
-) -> None:
-    """Fetch the last checkpoint of a run from MLflow, for `ssul evaluate` or recipe.base.checkpoint."""
-    from ssul.tracking.fetch import fetch_checkpoint  # late: it brings torch
-
-    fetch_checkpoint(run, out)
-    print(out)

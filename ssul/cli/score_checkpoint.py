@@ -13,13 +13,13 @@ from ssul.datasets.scan import ImageProblem, raise_unusable, scan_images
 from ssul.datasets.scan_cache import ScanCache
 from ssul.datasets.split_ids import split_ids
 from ssul.errors import UserError
-from ssul.evaluation.evaluate import EvaluatedImage, evaluate, total
+from ssul.evaluation.evaluate import EvaluatedImage, evaluate_images, sum_confusion
 from ssul.evaluation.scores import Scores, score
 from ssul.inference.trained_model import TrainedModel
 from ssul.labels.space import Future
 
 Watch = Callable[[Iterator[EvaluatedImage], int], Iterator[EvaluatedImage]]
-"""Passes judged images on, of which there are so many: a progress bar."""
+"""Passes evaluated images on; it also gets their number, as a progress bar needs it."""
 
 
 def evaluate_checkpoint(
@@ -29,11 +29,11 @@ def evaluate_checkpoint(
 
     Args:
         folder: the checkpoint.
-        data_set: whose classes it learned.
+        data_set: the dataset whose classes it learned.
         root: the data root.
         fabric: device and precision.
-        future, crop: see `ssul.evaluation.evaluate.evaluate`.
-        watch: sees every image go by.
+        future, crop: see `ssul.evaluation.evaluate.evaluate_images`.
+        watch: sees every image pass.
 
     Returns:
         The scores that the pipeline gives this step; forgetting and average, which need the steps before, are None.
@@ -41,8 +41,8 @@ def evaluate_checkpoint(
     Raises:
         UserError: if the checkpoint cannot be opened or learned other classes, or an image cannot be used.
     """
-    learned = TrainedModel.load(folder)
-    labels, names = learned.labels, learned.class_names
+    trained = TrainedModel.load(folder)
+    labels, names = trained.labels, trained.class_names
     known = [data_set.classes[class_id - 1] for class_id in labels.classes if class_id <= len(data_set.classes)]
     if list(names) != known:
         raise UserError(f"the checkpoint {folder} knows {', '.join(names)}, which are not classes of {data_set.name}")
@@ -50,15 +50,15 @@ def evaluate_checkpoint(
     _, ids = split_ids(ImagePaths(root, data_set.train), val, val_share=data_set.val_share, val_seed=data_set.val_seed)
     _require_usable(val, ids, data_set)
     dataset = SegmentationDataset(val, mask_lookup_table(data_set.values, len(data_set.classes)))
-    judged = watch(evaluate(learned.model, labels, dataset, ids, fabric=fabric, future=future, crop=crop), len(ids))
+    images = evaluate_images(trained.model, labels, dataset, ids, fabric=fabric, future=future, crop=crop)
     sizes = [len(group) for group in labels.groups]
-    counts = total(judged, labels.num_classes)
+    counts = sum_confusion(watch(images, len(ids)), labels.num_classes)
     scores = score(counts, sizes, ("background", *names), (), has_background=data_set.values.background)
     return replace(scores, average=None)
 
 
 def _require_usable(folders: ImagePaths, ids: Sequence[str], data_set: DatasetSpec) -> None:
-    """Looks at all images first, as the pipeline's index does: of a foreign mask value no score would tell."""
+    """Scans all images first, as the pipeline's index does, because no score shows an invalid mask value."""
     found = scan_images(
         folders, ids, classes=len(data_set.classes), values=data_set.values, saliency=False, memo=ScanCache(None)
     )

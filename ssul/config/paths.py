@@ -69,11 +69,6 @@ class Layout:
         """Journals of trainings, which MLflow's live curves are read from; of the main folder, see `project_root`."""
         return self.cache / "live"
 
-    @property
-    def unsent(self) -> Path:
-        """Finished experiments that MLflow could not take; of the main folder, see `project_root`."""
-        return self.root / "data" / "unsent"
-
     def index(self, split: str) -> Path:
         """The index of a split, `train` or `val`."""
         return self.root / "data" / "index" / f"{split}.json"

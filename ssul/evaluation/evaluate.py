@@ -1,4 +1,4 @@
-"""Predicting a list of images and counting what was right."""
+"""Predicts images and counts their confusion matrices."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,17 +19,17 @@ class EvaluatedImage:
     """One image with its prediction.
 
     Attributes:
-        picture: the image and its truth, as they were judged: cropped where the protocol crops; on the CPU.
+        image: the image and its ground truth, cropped where the protocol crops; on the CPU.
         prediction: uint8 (H, W) of the same size, dataset ids; on the network's device.
         confusion: of this image alone; likewise.
     """
 
-    picture: LabeledImage
+    image: LabeledImage
     prediction: Tensor
     confusion: ConfusionMatrix
 
 
-def evaluate(
+def evaluate_images(
     model: IncrementalDeepLab,
     labels: LabelSpace,
     dataset: SegmentationDataset,
@@ -46,10 +46,10 @@ def evaluate(
         dataset, ids: which images.
         fabric: device and precision.
         future: what pixels of classes that are not learned yet count as.
-        crop: the side in pixels of the central square that is judged (see `centre_crop`); None judges whole images at
-            their full size.
+        crop: the side in pixels of the central square that is evaluated (see `centre_crop`); None evaluates whole
+            images at their full size.
     """
-    images = (_as_judged(dataset.read(image_id), crop) for image_id in ids)
+    images = (_cropped(dataset.read(image_id), crop) for image_id in ids)
     for image, inputs, low_res in predict_images(setup_for_inference(model, fabric), images, fabric.device):
         prediction = predict(labels, low_res, inputs)[0]
         truth = labels.encode_ground_truth(fabric.to_device(image.mask), future)
@@ -57,16 +57,16 @@ def evaluate(
         yield EvaluatedImage(image, labels.decode(prediction), confusion)
 
 
-def total(judged: Iterable[EvaluatedImage], classes: int) -> ConfusionMatrix:
+def sum_confusion(evaluated: Iterable[EvaluatedImage], classes: int) -> ConfusionMatrix:
     """The counts of all images together, for `classes` classes (background included)."""
     counts = ConfusionMatrix.empty(classes)
-    for one in judged:
+    for one in evaluated:
         counts = one.confusion + counts  # in this order: they stay on the device until the end
     return counts.cpu()
 
 
-def _as_judged(picture: LabeledImage, crop: int | None) -> LabeledImage:
+def _cropped(labeled: LabeledImage, crop: int | None) -> LabeledImage:
     if crop is None:
-        return picture
-    image, mask = centre_crop(picture.image, picture.mask, crop)
-    return replace(picture, image=image, mask=mask, saliency=None)  # no score looks at saliency
+        return labeled
+    image, mask = centre_crop(labeled.image, labeled.mask, crop)
+    return replace(labeled, image=image, mask=mask, saliency=None)  # no score depends on saliency

@@ -14,9 +14,10 @@ _JPEG_QUALITY = 95
 
 
 def choose_examples(index: ImageIndex, count: int) -> list[str]:
-    """Which validation images are kept as pictures: greedily those that show most classes not yet shown often.
+    """Chooses the validation images that are kept as examples.
 
-    The choice depends on the index alone, so that all steps and all experiments show the same pictures.
+    The choice is greedy: each image is the one that shows most classes that were not shown often yet.
+    It depends on the index alone, so that all steps and all experiments show the same images.
     """
     shown: dict[int, int] = {}
     chosen: list[str] = []
@@ -30,20 +31,20 @@ def choose_examples(index: ImageIndex, count: int) -> list[str]:
 
 
 def save_examples(
-    judged: Iterable[EvaluatedImage], ids: Collection[str], folder: Path, *, step: int, palette: Sequence[Colour]
+    evaluated: Iterable[EvaluatedImage], ids: Collection[str], folder: Path, *, step: int, palette: Sequence[Colour]
 ) -> Iterator[EvaluatedImage]:
-    """Passes predictions on, and keeps those of some images as pictures.
+    """Passes predictions on and saves those of some images.
 
     Args:
-        judged: predictions after a step.
-        ids: of the images that are kept.
+        evaluated: predictions after a step.
+        ids: of the images that are saved.
         folder: gets a folder for each of them.
         step: its index.
         palette: RGB of the background and of each class.
     """
-    for one in judged:
-        if one.picture.id in ids:
-            _keep(one, folder / one.picture.id.replace("/", "__"), step, palette)
+    for one in evaluated:
+        if one.image.id in ids:
+            _save(one, folder / one.image.id.replace("/", "__"), step, palette)
         yield one
 
 
@@ -52,17 +53,17 @@ def save_labels(path: Path, labels: Tensor, palette: Sequence[Colour]) -> None:
 
     Args:
         path: the file.
-        labels: 0 background, 1.. classes, VOID.
+        labels: 0 background, 1.. classes, or VOID.
         palette: RGB 0..255 for each id from 0; void gets VOC's cream.
     """
-    picture = Image.fromarray(labels.cpu().numpy())
-    picture.putpalette(id_colours(palette))
-    picture.save(path)
+    image = Image.fromarray(labels.cpu().numpy())
+    image.putpalette(id_colours(palette))
+    image.save(path)
 
 
-def _keep(judged: EvaluatedImage, place: Path, step: int, palette: Sequence[Colour]) -> None:
+def _save(evaluated: EvaluatedImage, place: Path, step: int, palette: Sequence[Colour]) -> None:
     place.mkdir(parents=True, exist_ok=True)
-    pixels = judged.picture.image.permute(1, 2, 0).contiguous()  # (H, W, 3)
+    pixels = evaluated.image.image.permute(1, 2, 0).contiguous()  # (H, W, 3)
     Image.fromarray(pixels.numpy()).save(place / "image.jpg", quality=_JPEG_QUALITY)
-    save_labels(place / "truth.png", judged.picture.mask, palette)
-    save_labels(place / f"step_{step}.png", judged.prediction, palette)
+    save_labels(place / "truth.png", evaluated.image.mask, palette)
+    save_labels(place / f"step_{step}.png", evaluated.prediction, palette)

@@ -1,10 +1,10 @@
-"""What an evaluation leaves on disk: scores of all steps so far, the confusion matrix, and some predicted pictures.
+"""What an evaluation writes: scores of all steps so far, the confusion matrix, and some predicted images.
 
     results.json    dataset, class names, one row of scores a step, the confusion matrix
     pictures/       see `ssul.evaluation.examples`
 
-Every step's folder carries the rows and pictures of the steps before it, so that nobody has to look for the files of
-other steps, of which a longer scenario may have left some behind.
+Every step's folder carries the rows and images of the steps before it. A reader never searches for the files of other
+steps, because a longer scenario may have left some there.
 """
 
 import json
@@ -28,7 +28,7 @@ class Results:
         images: number of validation images.
         rows: one `Scores` as a dict for each step.
         confusion: of the last step, over `names`.
-        training: `ssul.training.history.Curve` as a dict for each step that was trained.
+        training: `ssul.training.history.TrainingHistory` as a dict for each step that was trained.
     """
 
     data_set: str
@@ -52,8 +52,8 @@ class Results:
             UserError: if it is missing or damaged.
         """
         path = folder / "results.json"
-        told = {"what": "the evaluation", "way_out": "run `dvc repro`"}
-        results = read_json(path, cls, **told)
+        message = {"what": "the evaluation", "way_out": "run `dvc repro`"}
+        results = read_json(path, cls, **message)
         names, keys = results.names, {one.name for one in fields(Scores)}
         faults = {
             "names does not fit group_sizes": len(names) != 1 + sum(results.group_sizes),
@@ -64,5 +64,5 @@ class Results:
             != [len(names)] * len(names),
             "a number of pixels is below 0": any(count < 0 for row in results.confusion for count in row),
         }
-        check_consistent(path, faults, **told)
+        check_consistent(path, faults, **message)
         return results

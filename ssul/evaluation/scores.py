@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ssul.inference.confusion import ConfusionMatrix
+if TYPE_CHECKING:  # else the report would import torch
+    from ssul.inference.confusion import ConfusionMatrix
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class Holdout:
 class Scores:
     """Mean IoUs after a step, in 0..1; None where undefined. Absent classes are left out of means, and named.
 
-    A dataset may have no background; then "and background" says nothing, unless classes that are learned later count
-    as background.
+    In a dataset without a background, "and background" has no meaning, unless classes that are learned later count as
+    background.
 
     Attributes:
         step: index.
@@ -41,7 +42,7 @@ class Scores:
         forgetting: mean over the classes of earlier steps of (best IoU at an earlier step - IoU now).
         average: mean of `all` over the steps so far.
         iou, accuracy: by class name, in learning order, background first.
-        absent: names of classes that are neither in the truth nor predicted.
+        absent: names of classes that are neither in the ground truth nor predicted.
         holdout: scores on held-out training images; None where there are none.
     """
 
@@ -64,7 +65,7 @@ class Scores:
 
 
 def score(
-    confusion: ConfusionMatrix,
+    confusion: "ConfusionMatrix",
     group_sizes: Sequence[int],
     names: Sequence[str],
     history: Sequence[dict[str, Any]],
@@ -78,9 +79,9 @@ def score(
         group_sizes: number of classes of each step so far.
         names: of background and classes, in the same order.
         history: the rows (`Scores` as dicts) of the steps before.
-        has_background: whether the dataset has a background. Without one the background is no class to be scored: its
-            IoU is None, and a pixel that is taken for it is a miss of its class. (It is scored all the same where the
-            truth shows it, because classes that are learned later count as background.)
+        has_background: whether the dataset has a background. Without one the background is not scored: its IoU is None,
+            and a pixel predicted as background is a miss of its class. (The background is scored all the same where the
+            ground truth shows it, because classes that are learned later count as background.)
     """
     scored = has_background or bool(confusion.counts[0].sum())
     iou = confusion.iou() if scored else [None, *confusion.iou()[1:]]
@@ -108,7 +109,7 @@ def score(
 
 
 def score_holdout(
-    confusion: ConfusionMatrix, group_sizes: Sequence[int], names: Sequence[str], *, images: int, has_background: bool
+    confusion: "ConfusionMatrix", group_sizes: Sequence[int], names: Sequence[str], *, images: int, has_background: bool
 ) -> Holdout:
     """Scores held-out training images after a step; the arguments are those of `score`, and the number of images."""
     scores = score(confusion, group_sizes, names, [], has_background=has_background)

@@ -136,11 +136,11 @@ class ShownExemplar:
     """An exemplar in the figure.
 
     Attributes:
-        picture: its image file.
+        path: its image file.
         classes: the names of those that it shows as far as is known.
     """
 
-    picture: Path
+    path: Path
     classes: tuple[str, ...]
 
 
@@ -159,7 +159,7 @@ def draw_memory(path: Path, exemplars: Sequence[ShownExemplar]) -> None:
         for panel in panels.flat:
             panel.set_axis_off()
         for panel, exemplar in zip(panels.flat, shown, strict=False):
-            panel.imshow(_thumbnail(exemplar.picture))
+            panel.imshow(_thumbnail(exemplar.path))
             words = _lines(exemplar.classes)
             note(panel, words, (0.5, 0), (0, -3), "axes fraction", ha="center", va="top", fontsize=7, color=GREY)
         some = f", {len(shown)} of {len(exemplars)}" if len(shown) < len(exemplars) else ""

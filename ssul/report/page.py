@@ -58,6 +58,18 @@ def write_page(
     return text + "\n"
 
 
+def run_description(name: str, results: Results) -> str:
+    """The description of a run in MLflow, as Markdown."""
+    table = markdown_steps(per_step(results.rows, learned_classes(results.names, results.group_sizes)))
+    return (
+        f"**{name}**: mean IoU and forgetting in percent, on {results.images} validation images.\n\n{table}\n\n"
+        "Artifacts: the report `index.md`, its figures, and the last network in `checkpoint/`. "
+        "`mlflow artifacts download -r RUN_ID -a checkpoint` fetches it, "
+        "and `ssul.inference.trained_model.TrainedModel.load` opens it. "
+        "The runs below this one are the steps, with their training curves."
+    )
+
+
 def _introduction(results: Results, capacity: int) -> str:
     last = results.rows[-1]
     steps, classes = len(results.rows), len(results.names) - 1

@@ -1,4 +1,4 @@
-"""The process that shows a training in MLflow while it runs, see `ssul.tracking.follow`."""
+"""The process that shows a training in MLflow while it runs; `ssul.tracking.live` starts it."""
 
 import json
 import os

@@ -38,7 +38,7 @@ class LiveLogger:
                 lines.write(json.dumps(point) + "\n")
             if self._reader is None and time.monotonic() - self._started >= self._after and tracks():
                 self._reader = subprocess.Popen(
-                    [sys.executable, "-m", "stages.follow", str(self.step), str(self.journal)],
+                    [sys.executable, "-m", "ssul.tracking.follow", str(self.step), str(self.journal)],
                     stdin=subprocess.PIPE,  # closed when this process dies, however it dies
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

@@ -4,17 +4,18 @@ Logging twice leaves what logging once does. A run that an earlier experiment of
 numbers (another processor rounds differently) is put into MLflow's bin and made anew: MLflow cannot take a point back.
 """
 
+import hashlib
 import json
-import shutil
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ssul.io.atomic import replace_dir
+from ssul.config.paths import LAYOUT
+from ssul.config.schema import Params
 from ssul.io.urls import redact_password
-from ssul.tracking.experiment import Experiment
+from ssul.tracking.experiment import Experiment, experiment_of
 from ssul.tracking.metrics import MetricPoint, curve_points, metric_points
 from ssul.tracking.store import Store, opened
 
@@ -49,7 +50,6 @@ class FinishedRun:
         curves: `ssul.training.history` as dicts, one for each step that was trained.
         data: what it learned from.
         artifacts: where in the run -> file or folder to keep there.
-        ended: when, in milliseconds since 1970; it may be sent much later.
     """
 
     experiment: Experiment
@@ -57,29 +57,54 @@ class FinishedRun:
     curves: tuple[dict[str, Any], ...]
     data: DatasetRecord
     artifacts: dict[str, Path]
-    ended: int = field(default_factory=lambda: int(time.time() * 1000))
 
-    def write(self, folder: Path) -> None:
-        """Writes everything, artifacts too, into a folder, whole or not at all."""
-        with replace_dir(folder) as temporary:
-            for place, path in self.artifacts.items():
-                (temporary / "artifacts" / place).parent.mkdir(parents=True, exist_ok=True)
-                _copy(path, temporary / "artifacts" / place)
-            content = asdict(self) | {"artifacts": list(self.artifacts)}
-            (temporary / "run.json").write_text(json.dumps(content), encoding="utf-8")
 
-    @classmethod
-    def read(cls, folder: Path) -> "FinishedRun":
-        """Reads what `write` wrote."""
-        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        return cls(
-            Experiment(**content["experiment"]),
-            tuple(content["rows"]),
-            tuple(content["curves"]),
-            DatasetRecord(**content["data"]),
-            {place: folder / "artifacts" / place for place in content["artifacts"]},
-            content["ended"],
-        )
+def finished_run(
+    settings: Params,
+    rows: Sequence[dict[str, Any]],
+    curves: Sequence[dict[str, Any]],
+    summary: Mapping[str, Any],
+    *,
+    last: int,
+    note: str,
+) -> FinishedRun:
+    """All that MLflow is given of the experiment of this working folder.
+
+    Args:
+        settings: all parameters.
+        rows, curves: see `FinishedRun`.
+        summary: of the splits, as `ssul.scenario.summary.summarise` makes it.
+        last: index of the last step.
+        note: the description of the run, as Markdown.
+    """
+    experiment, digest = experiment_of(settings), digest_of(LAYOUT.index("train"), LAYOUT.index("val"))
+    tags = {
+        "data.digest": digest,
+        "hardware": "; ".join(dict.fromkeys(curve["hardware"] for curve in curves)),
+        "mlflow.note.content": note,
+    }
+    return FinishedRun(
+        replace(experiment, tags=experiment.tags | {key: value for key, value in tags.items() if value}),
+        tuple(rows),
+        tuple(curves),
+        DatasetRecord(settings.data.name, digest, settings.data.root or "drawn by the pipeline", data_profile(summary)),
+        {path.name: path for path in (LAYOUT.metrics, LAYOUT.miou_per_step, LAYOUT.class_iou, LAYOUT.page)}
+        | {"figures": LAYOUT.figures, "checkpoint": LAYOUT.checkpoint(last)},
+    )
+
+
+def data_profile(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The classes and the number of training images of each step."""
+    steps = {
+        f"step {step['step']}": {"classes": [one["name"] for one in step["classes"]], "images": step["images"]}
+        for step in summary["steps"]
+    }
+    return {"setting": summary["setting"], "training images": summary["images"], **steps}
+
+
+def digest_of(*files: Path) -> str:
+    """Sixteen hexadecimal digits that differ when one of the files does."""
+    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()[:16]
 
 
 def log_finished(finished: FinishedRun) -> str:
@@ -101,7 +126,7 @@ def log_finished(finished: FinishedRun) -> str:
                 store.client.log_artifacts(run_id, str(path), artifact_path=place)
             else:
                 store.client.log_artifact(run_id, str(path), artifact_path=str(Path(place).parent).strip("."))
-        store.client.set_terminated(run_id, "FINISHED", end_time=finished.ended)
+        store.client.set_terminated(run_id, "FINISHED")
     return run_id
 
 
@@ -187,10 +212,3 @@ def _note_data(store: Store, run_id: str, data: DatasetRecord) -> None:
         profile=json.dumps(data.profile),
     )
     store.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-
-
-def _copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, copy_function=shutil.copyfile)
-    else:
-        shutil.copyfile(source, target)

@@ -80,9 +80,8 @@ class TrainingSession:
         self.best = None if job.selection is None else job.selection(job.iterations)
         state = self.resume()
         self.first = same_on_all_ranks(fabric, 0 if state is None else state.iteration, "a state to go on from")
-        batches = self._loader(
-            job.order, iterations=job.iterations, rank=self.rank, world_size=self.world_size, start_iteration=self.first
-        )
+        ranks = {"rank": self.rank, "world_size": self.world_size}
+        batches = self._loader(job.order, iterations=job.iterations, **ranks, start_iteration=self.first)
         try:
             progress = learn_step(
                 job.objective,
@@ -93,7 +92,7 @@ class TrainingSession:
                 momentum=job.optimisation.momentum,
                 weight_decay=job.optimisation.weight_decay,
                 schedule=job.optimisation.schedule,
-                seeds=partial(job.order.dropout_seeds, rank=self.rank, world_size=self.world_size),
+                seeds=partial(job.order.dropout_seeds, **ranks),
                 begin=state,
             )
         except StateMismatchError as error:

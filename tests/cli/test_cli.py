@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -20,7 +19,6 @@ from ssul.cli import app as cli
 from ssul.datasets.catalog import data_set
 from ssul.evaluation.scores import Scores
 from ssul.scenario.class_orders import published_orders
-from ssul.tracking import unsent
 from ssul.tracking.experiment import Experiment
 from ssul.tracking.runs import DatasetRecord, FinishedRun, log_finished
 
@@ -424,7 +422,7 @@ def test_a_missing_checkpoint_is_not_judged(ssul: Command, tmp_path: Path) -> No
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A project with two finished runs in its store, and one that waits to be sent."""
+    """A project with two finished runs in its store."""
     pytest.importorskip("mlflow")
     root = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
@@ -432,7 +430,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         for method, score in (("finetune", 0.1), ("ssul", 0.6)):
             log_finished(finished_run(method, score))
-        unsent.keep(finished_run("ssul-m", 0.7))
         yield root
 
 
@@ -466,34 +463,3 @@ def test_runs_of_no_such_scenario_are_refused_with_the_way_out(tmp_path: Path, i
     said = in_store("table", "--scenario", "voc_2-1", "--root", tmp_path)
     assert said.code == 1
     assert said.error.startswith("error: MLflow holds no finished run of this kind: `dvc exp run` makes one")
-
-
-def test_what_waits_is_sent_once(tmp_path: Path, in_store: Command) -> None:
-    said = in_store("send")
-    assert said.code == 0, said.err
-    assert "sent: ssul-m" in said.out
-    assert "nothing waits to be sent" in in_store("send").out
-    assert in_store("table", "--root", tmp_path).code == 0
-    assert "ssul-m" in (tmp_path / "reports" / "results.md").read_text(encoding="utf-8")
-
-
-def test_one_that_cannot_be_sent_stays_and_holds_up_no_other(store: Path, in_store: Command) -> None:
-    broken = store / "data" / "unsent" / "0broken"
-    broken.mkdir(parents=True)
-    (broken / "run.json").write_text("{", encoding="utf-8")
-    unsent.keep(finished_run("plop", 0.3))
-    said = in_store("send")
-    assert said.code == 1
-    assert "sent: plop" in said.out
-    assert said.err.splitlines()[-1] == "error: 1 of 2 could not be sent and are kept"
-    assert broken.is_dir()
-    shutil.rmtree(broken)
-
-
-def test_the_checkpoint_of_a_run_that_is_not_there_is_one_line_and_leaves_nothing(
-    tmp_path: Path, in_store: Command
-) -> None:
-    said = in_store("fetch", "0" * 32, "--out", tmp_path / "out")
-    assert said.code == 1
-    assert "not found" in said.error
-    assert not (tmp_path / "out").exists()

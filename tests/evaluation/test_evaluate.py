@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from ssul.evaluation.evaluate import EvaluatedImage, evaluate, total
+from ssul.evaluation.evaluate import EvaluatedImage, evaluate_images, sum_confusion
 from ssul.inference.confusion import ConfusionMatrix
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
@@ -17,64 +17,66 @@ FUTURE_ID = 3
 
 
 @pytest.fixture
-def judge(cpu: Fabric, pictures: Any, sees_red: Any) -> Any:
-    """Evaluates a network that sees channels where a picture shows ids."""
+def evaluate(cpu: Fabric, pictures: Any, sees_red: Any) -> Any:
+    """Evaluates a network that sees channels where an image shows ids."""
 
-    def judged(
+    def evaluated(
         content: dict[str, Any],
         sees: dict[int, int],
         future: Literal["ignore", "background"] = "ignore",
         crop: int | None = None,
     ) -> list[EvaluatedImage]:
         network = sees_red(sees, LABELS.num_channels)
-        return list(evaluate(network, LABELS, pictures(content), list(content), fabric=cpu, future=future, crop=crop))
+        return list(
+            evaluate_images(network, LABELS, pictures(content), list(content), fabric=cpu, future=future, crop=crop)
+        )
 
-    return judged
+    return evaluated
 
 
-def test_a_network_that_is_always_right_scores_one_everywhere(judge: Any) -> None:
+def test_a_network_that_is_always_right_scores_one_everywhere(evaluate: Any) -> None:
     masks = {"a": [[0, 5, 5], [2, 2, 7]], "b": [[7, 7], [0, 0], [5, 2]]}
-    judged = judge({name: (mask, mask) for name, mask in masks.items()}, RIGHT)
-    assert total(judged, 4).iou() == [1.0, 1.0, 1.0, 1.0]
-    for one in judged:
+    evaluated = evaluate({name: (mask, mask) for name, mask in masks.items()}, RIGHT)
+    assert sum_confusion(evaluated, 4).iou() == [1.0, 1.0, 1.0, 1.0]
+    for one in evaluated:
         assert one.prediction.dtype == torch.uint8
-        assert one.prediction.tolist() == masks[one.picture.id]
+        assert one.prediction.tolist() == masks[one.image.id]
 
 
-def test_images_are_judged_in_order_each_with_its_own_counts(judge: Any) -> None:
-    judged = judge({"b": ([[5, 5]], [[5, 2]]), "a": ([[0]], [[0]])}, RIGHT)
-    assert [one.picture.id for one in judged] == ["b", "a"]
-    first, second = (one.confusion.counts for one in judged)
+def test_images_are_evaluated_in_order_each_with_its_own_counts(evaluate: Any) -> None:
+    evaluated = evaluate({"b": ([[5, 5]], [[5, 2]]), "a": ([[0]], [[0]])}, RIGHT)
+    assert [one.image.id for one in evaluated] == ["b", "a"]
+    first, second = (one.confusion.counts for one in evaluated)
     assert first[1, 1] == first[2, 1] == 1  # 5 found; 2 taken for 5
     assert first.sum() == 2
     assert second.sum() == second[0, 0] == 1
 
 
-def test_what_looks_unknown_counts_as_background(judge: Any) -> None:
-    (one,) = judge({"a": ([[9, 5]], [[0, 5]])}, {**RIGHT, 9: 0})
+def test_what_looks_unknown_counts_as_background(evaluate: Any) -> None:
+    (one,) = evaluate({"a": ([[9, 5]], [[0, 5]])}, {**RIGHT, 9: 0})
     assert one.prediction.tolist() == [[0, 5]]
     assert one.confusion.iou()[:2] == [1.0, 1.0]
 
 
-def test_classes_not_yet_learned_are_left_out_as_published(judge: Any) -> None:
-    (one,) = judge({"a": ([[0, 5, 5]], [[FUTURE_ID, FUTURE_ID, 5]])}, RIGHT)
+def test_classes_not_yet_learned_are_left_out_as_published(evaluate: Any) -> None:
+    (one,) = evaluate({"a": ([[0, 5, 5]], [[FUTURE_ID, FUTURE_ID, 5]])}, RIGHT)
     assert one.confusion.counts.sum() == 1
     assert one.prediction.tolist() == [[0, 5, 5]]
 
 
-def test_classes_not_yet_learned_may_count_as_background(judge: Any) -> None:
-    (one,) = judge({"a": ([[0, 5, 5]], [[FUTURE_ID, FUTURE_ID, 5]])}, RIGHT, "background")
+def test_classes_not_yet_learned_may_count_as_background(evaluate: Any) -> None:
+    (one,) = evaluate({"a": ([[0, 5, 5]], [[FUTURE_ID, FUTURE_ID, 5]])}, RIGHT, "background")
     assert one.confusion.counts.tolist() == [[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
 
 
 @pytest.mark.parametrize("future", ["ignore", "background"])
-def test_void_pixels_are_in_no_count(judge: Any, future: str) -> None:
-    (one,) = judge({"a": ([[0, 5]], [[VOID, 5]])}, RIGHT, future)
+def test_void_pixels_are_in_no_count(evaluate: Any, future: str) -> None:
+    (one,) = evaluate({"a": ([[0, 5]], [[VOID, 5]])}, RIGHT, future)
     assert one.confusion.counts.sum() == one.confusion.counts[1, 1] == 1
 
 
-def test_nothing_judged_counts_nothing() -> None:
-    assert total([], 4).counts.tolist() == ConfusionMatrix.empty(4).counts.tolist()
+def test_no_image_counts_nothing() -> None:
+    assert sum_confusion([], 4).counts.tolist() == ConfusionMatrix.empty(4).counts.tolist()
 
 
 # ---- the central square ---------------------------------------------------------------------------------------------
@@ -82,21 +84,21 @@ def test_nothing_judged_counts_nothing() -> None:
 WIDE = [[2, 0, 0, 7, 7, 2], [2, 5, 5, 5, 5, 2]]  # the square in the middle: 0 7 above 5 5
 
 
-def test_of_a_cropped_image_only_the_central_square_is_judged(judge: Any) -> None:
-    (one,) = judge({"a": (WIDE, WIDE)}, RIGHT, crop=2)
-    assert one.picture.mask.tolist() == one.prediction.tolist() == [[0, 7], [5, 5]]
-    assert one.picture.image.shape == (3, 2, 2)
+def test_of_a_cropped_image_only_the_central_square_is_evaluated(evaluate: Any) -> None:
+    (one,) = evaluate({"a": (WIDE, WIDE)}, RIGHT, crop=2)
+    assert one.image.mask.tolist() == one.prediction.tolist() == [[0, 7], [5, 5]]
+    assert one.image.image.shape == (3, 2, 2)
     assert one.confusion.counts.diag().tolist() == [1, 2, 0, 1]
     assert one.confusion.counts.sum() == 4
 
 
-def test_a_cropped_image_is_resized_with_its_truth(judge: Any) -> None:
+def test_a_cropped_image_is_resized_with_its_truth(evaluate: Any) -> None:
     flat = [[5] * 8] * 4
-    (one,) = judge({"a": (flat, flat)}, RIGHT, crop=2)
+    (one,) = evaluate({"a": (flat, flat)}, RIGHT, crop=2)
     assert one.confusion.counts.sum() == one.confusion.counts[1, 1] == 4
 
 
-def test_what_a_crop_shows_of_void_and_of_later_classes_is_not_judged(judge: Any) -> None:
+def test_what_a_crop_shows_of_void_and_of_later_classes_is_not_evaluated(evaluate: Any) -> None:
     mask = [[2, 0, VOID, FUTURE_ID, 7, 2], [2, 5, 5, 5, 5, 2]]
-    (one,) = judge({"a": (WIDE, mask)}, RIGHT, crop=2)
+    (one,) = evaluate({"a": (WIDE, mask)}, RIGHT, crop=2)
     assert one.confusion.counts.sum() == one.confusion.counts[1, 1] == 2

@@ -87,7 +87,7 @@ def test_a_label_picture_shows_the_data_sets_colours_and_vocs_cream_for_void(tmp
 # ---- what is kept ---------------------------------------------------------------------------------------------------
 
 
-def judged(image_id: str, shape: tuple[int, int] = (4, 6)) -> EvaluatedImage:
+def evaluated(image_id: str, shape: tuple[int, int] = (4, 6)) -> EvaluatedImage:
     """A grey picture whose upper half is class 1, predicted as class 2."""
     mask = torch.zeros(shape, dtype=torch.uint8)
     mask[: shape[0] // 2] = 1
@@ -100,26 +100,26 @@ def kept(folder: Path, *images: EvaluatedImage, ids: set[str], step: int = 0) ->
 
 
 def test_all_predictions_are_passed_on_and_only_the_chosen_are_kept(tmp_path: Path) -> None:
-    images = [judged("a"), judged("b"), judged("c")]
+    images = [evaluated("a"), evaluated("b"), evaluated("c")]
     assert kept(tmp_path, *images, ids={"b"}) == images
     assert [place.name for place in tmp_path.iterdir()] == ["b"]
 
 
 @pytest.mark.parametrize("shape", [(4, 6), (6, 4), (5, 5)])
-def test_image_truth_and_prediction_are_kept_as_they_were_judged(tmp_path: Path, shape: tuple[int, int]) -> None:
-    one = judged("a", shape)
+def test_image_truth_and_prediction_are_kept_as_they_were_evaluated(tmp_path: Path, shape: tuple[int, int]) -> None:
+    one = evaluated("a", shape)
     kept(tmp_path, one, ids={"a"}, step=3)
     with Image.open(tmp_path / "a" / "image.jpg") as picture:
         assert (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", shape[::-1])
         assert np.abs(np.asarray(picture).astype(int) - 120).max() <= 2
-    for name, labels in (("truth", one.picture.mask), ("step_3", one.prediction)):
+    for name, labels in (("truth", one.image.mask), ("step_3", one.prediction)):
         with Image.open(tmp_path / "a" / f"{name}.png") as picture:
             np.testing.assert_array_equal(np.asarray(picture), labels.numpy())
 
 
 def test_a_picture_gathers_the_predictions_of_all_steps(tmp_path: Path) -> None:
     for step in (0, 1):
-        kept(tmp_path, judged("a"), ids={"a"}, step=step)
+        kept(tmp_path, evaluated("a"), ids={"a"}, step=step)
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
         "image.jpg",
         "step_0.png",
@@ -129,6 +129,6 @@ def test_a_picture_gathers_the_predictions_of_all_steps(tmp_path: Path) -> None:
 
 
 def test_an_image_in_folders_has_one_flat_folder(tmp_path: Path) -> None:
-    kept(tmp_path, judged("town/street/7"), ids={"town/street/7"})
+    kept(tmp_path, evaluated("town/street/7"), ids={"town/street/7"})
     assert [place.name for place in tmp_path.iterdir()] == ["town__street__7"]
     assert (tmp_path / "town__street__7" / "image.jpg").is_file()

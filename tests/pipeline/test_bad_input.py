@@ -228,24 +228,3 @@ def test_a_missing_previous_checkpoint_is_an_error_that_names_it(project: Clone,
     assert project.stage("splits").code == 0
     refused(project.stage("train_step", "1"), "data/checkpoints/step_0", "missing")
     nothing_left(project, "checkpoints")
-
-
-@pytest.mark.parametrize(
-    ("override", "words"),
-    [
-        ("scenario=voc_99-1", ["scenario=voc_99-1", "voc_15-1", "shapes_6-2"]),
-        ("memory.capasity=3", ["memory.capasity", "did you mean memory.capacity"]),
-        ("scenario.base_classes=30", ["scenario.base_classes is 30", "1..10"]),
-        ("scenario.order=[1,2]", ["scenario.order", "missing [3, 4, 5, 6, 7, 8, 9, 10]"]),
-        ("scenario.order=[bal,star]", ["the class 'bal'", "did you mean 'ball'?"]),
-        ("data.custom.classes=[a]", ["data.custom"]),
-    ],
-)
-def test_dvc_exp_run_refuses_bad_overrides_in_one_line(clone: Clone, override: str, words: list[str]) -> None:
-    outcome = clone.dvc("exp", "run", "-S", override)
-    errors = [line for line in outcome.text.splitlines() if line.startswith("ERROR")]
-    assert outcome.code != 0
-    assert len(errors) == 1, outcome.text
-    assert outcome.ran == []
-    for word in words:
-        assert word in errors[0]

@@ -253,7 +253,7 @@ def test_of_two_commands_in_one_clone_one_is_told_of_the_other_and_the_results_a
     assert digests(clone.root) == alone[2]
 
 
-def test_a_store_that_another_process_holds_costs_no_result_and_is_sent_later(
+def test_a_store_that_another_process_holds_costs_no_result_and_is_logged_later(
     alone: Alone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clone, _, whole = alone
@@ -265,10 +265,11 @@ def test_a_store_that_another_process_holds_costs_no_result_and_is_sent_later(
     database.rollback()
     database.close()
     assert outcome.code == 0, outcome.text
-    assert "ssul send" in outcome.text
+    assert "dvc repro --force --single-item report" in outcome.text
     assert digests(clone.root) == whole
-    assert clone.command(str(Path(sys.executable).with_name("ssul")), "send").code == 0
-    assert not list((clone.root / "data" / "unsent").glob("*/run.json"))
+    outcome = clone.stage("report", "1")
+    assert outcome.code == 0, outcome.text
+    assert "warning" not in outcome.text
 
 
 def test_whoever_is_killed_whenever_the_end_is_that_of_a_run_left_alone(pristine: Clone, alone: Alone) -> None:

@@ -1,9 +1,8 @@
-"""The report's entry in MLflow: whole where the store takes it, kept for later with one line where it does not."""
+"""The report's entry in MLflow: complete where the store takes it, one warning where it does not."""
 
 import json
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +13,18 @@ from ssul.datasets.catalog import data_set
 from ssul.evaluation.results import Results
 from ssul.memory.exemplars import Exemplar, write_exemplars
 from ssul.report.images import ShownExemplar
-from ssul.tracking import unsent
-from stages.report import digest_of, finished_of, remembered, track
+from ssul.report.page import run_description
+from ssul.report.write import shown_exemplars
+from ssul.tracking.runs import FinishedRun, digest_of, finished_run
+from stages.report import track
 from tests.tracking.examples import CURVES, children, files, losses, parents, points, runs
 
 Summary = dict[str, Any]
 Captured = pytest.CaptureFixture[str]
+
+
+def finished_of(settings: Params, results: Results, summary: Summary) -> FinishedRun:
+    return finished_run(settings, results.rows, results.training, summary, last=2, note="a note")
 
 
 def assert_complete() -> None:
@@ -56,11 +61,10 @@ def test_a_run_is_logged_and_the_way_to_it_is_told(
         assert told.err == ""
         assert told.out == "MLflow: make ui\n"
         assert_complete()
-    assert unsent.kept() == []
 
 
 @pytest.mark.usefixtures("workplace")
-def test_a_dead_server_costs_one_line_and_the_run_is_kept_and_sent_later(
+def test_a_dead_server_costs_one_warning_and_the_stage_logs_the_run_when_it_runs_again(
     settings: Params, results: Results, summary: Summary, capsys: Captured
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -68,70 +72,50 @@ def test_a_dead_server_costs_one_line_and_the_run_is_kept_and_sent_later(
         began = time.monotonic()
         track(settings, results, summary, 2)
         assert time.monotonic() - began < 20
-    told = capsys.readouterr()
-    assert told.out == ""
-    (place,) = unsent.kept()
-    assert told.err.startswith("warning: this run is not in MLflow: the MLflow store http://127.0.0.1:9 cannot be used")
-    assert told.err.endswith(f". It is kept in {place}: send it with `ssul send`\n")
-    assert told.err.count("\n") == 1
-    assert "secret" not in told.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("\n") == 1
+    assert output.err.startswith("warning: ")
+    assert "http://127.0.0.1:9" in output.err
+    assert "`dvc repro --force --single-item report`" in output.err
+    assert "secret" not in output.err
     assert runs() == []
-    for path in (Layout().checkpoint(2) / "model.json", Layout().page):  # the next experiment has begun
-        path.unlink()
-    assert unsent.send(place) == "ssul shapes 6-2 overlapped small"
-    assert_complete()
-    assert unsent.kept() == []
-
-
-@pytest.mark.usefixtures("workplace")
-def test_a_run_that_can_not_even_be_kept_costs_one_line(
-    settings: Params, results: Results, summary: Summary, capsys: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Path("data/unsent").write_text("no folder")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     track(settings, results, summary, 2)
-    told = capsys.readouterr().err
-    assert told.startswith("warning: this run is not in MLflow")
-    assert told.endswith("Log it later with `dvc repro --force --single-item report`\n")
-    assert told.count("\n") == 1
+    assert_complete()
 
 
 @pytest.mark.usefixtures("workplace")
-def test_switched_off_nothing_is_logged_kept_or_told(
+def test_with_tracking_off_nothing_is_logged(
     settings: Params, results: Results, summary: Summary, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSUL_TRACKING", "off")
     track(settings, results, summary, 2)
     assert capsys.readouterr() == ("", "")
-    assert unsent.kept() == []
     assert runs() == []
 
 
 @pytest.mark.usefixtures("workplace")
-def test_a_mistyped_switch_costs_one_line_that_names_it_and_the_way_to_log_later(
+def test_a_mistyped_switch_costs_one_warning_that_names_it_and_the_way_to_log_later(
     settings: Params, results: Results, summary: Summary, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSUL_TRACKING", "of")
     track(settings, results, summary, 2)
-    told = capsys.readouterr().err
-    assert "SSUL_TRACKING is 'of': choose on or off" in told
-    assert "dvc repro --force --single-item report" in told
-    assert told.count("\n") == 1
-    assert unsent.kept() == []
+    error = capsys.readouterr().err
+    assert "SSUL_TRACKING is 'of'" in error
+    assert "dvc repro --force --single-item report" in error
+    assert error.count("\n") == 1
 
 
 # ---- what is told of a run ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("workplace")
-def test_the_description_shows_the_table_and_how_to_open_the_network(
-    settings: Params, results: Results, summary: Summary
-) -> None:
-    note = finished_of(settings, results, summary, 2).experiment.tags["mlflow.note.content"]
-    assert note.startswith("**ssul shapes 6-2 overlapped small**")
+def test_the_description_shows_the_table_and_how_to_open_the_network(results: Results) -> None:
+    note = run_description("ssul shapes 6-2", results)
+    assert note.startswith("**ssul shapes 6-2**")
     assert "150 validation images" in note
     assert "| 1 |" in note
-    assert "open_checkpoint('RUN_ID')" in note
+    assert "mlflow artifacts download -r RUN_ID -a checkpoint" in note
+    assert "TrainedModel.load" in note
 
 
 @pytest.mark.usefixtures("workplace")
@@ -144,7 +128,7 @@ def test_the_hardware_is_told_once_each(
     settings: Params, results: Results, summary: Summary, machines: list[str], told: str | None
 ) -> None:
     curves = tuple(CURVES[0] | {"hardware": machine} for machine in machines)
-    finished = finished_of(settings, replace(results, training=curves), summary, 2)
+    finished = finished_of(settings, replace(results, training=curves), summary)
     assert finished.experiment.tags.get("hardware") == told
 
 
@@ -152,13 +136,13 @@ def test_the_hardware_is_told_once_each(
 def test_the_data_is_told_with_the_images_and_classes_of_each_step(
     settings: Params, results: Results, summary: Summary
 ) -> None:
-    data = finished_of(settings, results, summary, 2).data
+    data = finished_of(settings, results, summary).data
     assert (data.name, data.source) == ("shapes", "drawn by the pipeline")
     assert [data.profile[f"step {step}"]["images"] for step in (0, 1)] == [7, 2]
     assert len(data.profile["step 1"]["classes"]) == 2
     assert json.dumps(data.profile)
     elsewhere = settings.model_copy(update={"data": settings.data.model_copy(update={"root": "/data/voc"})})
-    assert finished_of(elsewhere, results, summary, 2).data.source == "/data/voc"
+    assert finished_of(elsewhere, results, summary).data.source == "/data/voc"
 
 
 def test_the_datas_digest_differs_when_a_file_does(workplace: Layout) -> None:
@@ -170,15 +154,11 @@ def test_the_datas_digest_differs_when_a_file_does(workplace: Layout) -> None:
     assert all(len(digest) == 16 for digest in seen)
 
 
-def test_exemplars_whose_pictures_are_away_are_not_shown_and_cost_one_line(
-    workplace: Layout, settings: Params, capsys: Captured
-) -> None:
+def test_exemplars_whose_images_are_missing_are_counted_and_not_shown(workplace: Layout) -> None:
     write_exemplars(workplace.memory(2), [Exemplar("train_00000", (0,), (1, 3)), Exemplar("train_00001", (1,), (2,))])
-    assert remembered(settings, 2) == []
-    assert capsys.readouterr().err.startswith("warning: exemplars that are not shown: 2,")
-    picture = workplace.drawn / "JPEGImages" / "train_00000.jpg"
-    picture.parent.mkdir(parents=True)
-    picture.write_bytes(b"a picture")
+    assert shown_exemplars(workplace, None, 2) == ([], 2)
+    path = workplace.drawn / "JPEGImages" / "train_00000.jpg"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"an image")
     shapes = data_set("shapes").classes
-    assert remembered(settings, 2) == [ShownExemplar(picture, (shapes[0], shapes[2]))]
-    assert capsys.readouterr().err.startswith("warning: exemplars that are not shown: 1,")
+    assert shown_exemplars(workplace, None, 2) == ([ShownExemplar(path, (shapes[0], shapes[2]))], 1)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 FIRST, SECOND = ({"iteration": at, "loss": 1 / at, "lr": 0.1, "images_per_second": 9.0} for at in (10, 20))
 TRAINING = """
 import json, signal, sys, time
-from stages.live import live_logger
+from ssul.tracking.live import live_logger
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job, as a test run may be, ignores it
 with live_logger(1) as live:
     live.show(json.loads(sys.argv[1]))

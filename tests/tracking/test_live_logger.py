@@ -59,9 +59,8 @@ def reader(here: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
     monkeypatch.setattr(subprocess, "Popen", noted)
 
     def act(text: str) -> list["subprocess.Popen[bytes]"]:
-        (here / "stages").mkdir()
-        (here / "stages" / "__init__.py").touch()
-        (here / "stages" / "follow.py").write_text(READER.format(act=text))
+        (here / "ssul" / "tracking").mkdir(parents=True)
+        (here / "ssul" / "tracking" / "follow.py").write_text(READER.format(act=text))
         return started
 
     return act

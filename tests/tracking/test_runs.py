@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ssul.config.paths import project_root
-from ssul.tracking.runs import FinishedRun, child_name, log_finished
+from ssul.tracking.runs import child_name, log_finished
 from ssul.tracking.store import TrackingError, opened
 from tests.tracking.examples import (
     CURVES,
@@ -249,54 +249,6 @@ def test_a_file_that_is_gone_is_one_line(project: Path) -> None:
     with pytest.raises(TrackingError, match=r"index\.md") as caught:
         log_finished(one)
     assert "\n" not in str(caught.value)
-
-
-# ---- on disk --------------------------------------------------------------------------------------------------------
-
-
-def contents(artifacts: dict[str, Path]) -> dict[str, bytes]:
-    return {
-        f"{place}/{path.relative_to(root)}": path.read_bytes()
-        for place, root in artifacts.items()
-        for path in [root, *root.rglob("*")]
-        if path.is_file()
-    }
-
-
-def test_what_is_written_is_read_back_with_its_files(tmp_path: Path) -> None:
-    one = finished(tmp_path, "one", data__mirror="https://example.org", crop=48, scale=0.1 + 0.2)
-    one.write(tmp_path / "kept")
-    read = FinishedRun.read(tmp_path / "kept")
-    assert replace(read, artifacts={}) == replace(one, artifacts={})
-    assert contents(read.artifacts) == contents(one.artifacts)
-    assert all(path.is_relative_to(tmp_path / "kept") for path in read.artifacts.values())
-
-
-def test_what_is_read_back_is_logged_as_the_same_run(project: Path, tmp_path: Path) -> None:
-    one = finished(project)
-    run_id = log_finished(one)
-    once = everything()
-    one.write(tmp_path / "kept")
-    assert log_finished(FinishedRun.read(tmp_path / "kept")) == run_id
-    assert everything() == once
-
-
-def test_writing_again_replaces_everything(tmp_path: Path) -> None:
-    finished(tmp_path).write(tmp_path / "kept")
-    replace(finished(tmp_path, "two"), artifacts={}).write(tmp_path / "kept")
-    assert FinishedRun.read(tmp_path / "kept").experiment.fingerprint == "two"
-    assert not (tmp_path / "kept" / "artifacts").exists()
-
-
-def test_a_writing_that_fails_leaves_what_was_there_and_nothing_beside_it(tmp_path: Path) -> None:
-    finished(tmp_path / "one").write(tmp_path / "place" / "kept")
-    broken = finished(tmp_path / "two", "two")
-    broken.artifacts["checkpoint"].joinpath("model.json").unlink()
-    broken.artifacts["index.md"].unlink()
-    with pytest.raises(OSError, match=r"index\.md"):
-        broken.write(tmp_path / "place" / "kept")
-    assert FinishedRun.read(tmp_path / "place" / "kept").experiment.fingerprint == "one"
-    assert [path.name for path in (tmp_path / "place").iterdir()] == ["kept"]
 
 
 # ---- several processes at once --------------------------------------------------------------------------------------

@@ -43,8 +43,7 @@ def test_a_mistyped_switch_is_named_with_what_is_valid(monkeypatch: pytest.Monke
 
 def test_mlflow_is_imported_only_when_something_is_logged() -> None:
     code = (
-        "import sys, ssul.tracking.follow, ssul.tracking.collect, ssul.tracking.unsent; "
-        "sys.exit('mlflow' in sys.modules)"
+        "import sys, ssul.tracking.follow, ssul.tracking.collect, ssul.tracking.runs; sys.exit('mlflow' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
 

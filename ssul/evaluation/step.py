@@ -1,0 +1,181 @@
+"""Evaluates one step: scores, example images, and the rows of the steps before it."""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+
+from ssul.data.dataset import SegmentationDataset
+from ssul.data.index import ImageIndex, IndexRow, require_unchanged
+from ssul.evaluation.evaluate import EvaluatedImage, evaluate_images, sum_confusion
+from ssul.evaluation.examples import choose_examples, save_examples
+from ssul.evaluation.results import Results
+from ssul.evaluation.scores import Holdout, Scores, score, score_holdout
+from ssul.inference.trained_model import TrainedModel
+from ssul.labels.colours import Colour
+from ssul.labels.space import Future
+from ssul.model.checkpoint import read_training
+
+Rows = tuple[dict[str, Any], ...]
+Watch = Callable[[Iterator[EvaluatedImage], int, str], Iterator[EvaluatedImage]]
+"""Passes evaluated images on; it also gets their number and a title, as a progress bar needs them."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images to evaluate, which are on disk as they were indexed.
+
+    Attributes:
+        dataset: reads them, without saliency maps, because no score depends on saliency.
+        ids: which of its images.
+    """
+
+    dataset: SegmentationDataset
+    ids: list[str]
+
+    @classmethod
+    def of(cls, index: ImageIndex, rows: Sequence[IndexRow], root: Path, *, saliency: bool = False) -> "ImageSet":
+        """Some images of an index.
+
+        Args:
+            index: of their split.
+            rows: of the images.
+            root: the data root.
+            saliency: whether the saliency maps must be unchanged too.
+
+        Raises:
+            UserError: if a file is missing or has another size than when it was indexed.
+        """
+        dataset = SegmentationDataset.of(index, root, saliency=False)
+        require_unchanged(rows, dataset.folders, saliency=saliency)
+        return cls(dataset, [row.id for row in rows])
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How images are evaluated.
+
+    Attributes:
+        fabric: device and precision.
+        future: what pixels of classes that are not learned yet count as.
+        crop: the side in pixels of the central square; None evaluates whole images.
+    """
+
+    fabric: Fabric
+    future: Future
+    crop: int | None
+
+
+def evaluate_step(
+    folder: Path,
+    checkpoint: Path,
+    previous: Path | None,
+    *,
+    step: int,
+    index: ImageIndex,
+    images: ImageSet,
+    held_out: ImageSet,
+    examples: int,
+    palette: Sequence[Colour],
+    protocol: Protocol,
+    watch: Watch,
+) -> Scores:
+    """Evaluates the network after a step and writes `Results` and example images.
+
+    Args:
+        folder: gets them; it exists and is empty.
+        checkpoint: the network after the step.
+        previous: the folder of the step before; None at step 0.
+        step: index.
+        index: of the validation images; the choice of the examples depends on it alone.
+        images: the validation images.
+        held_out: training images that no step so far trained on; may be empty.
+        examples: how many validation images are kept as examples.
+        palette: RGB 0..255 of the background and of each class.
+        protocol: see `Protocol`.
+        watch: sees every image pass.
+
+    Raises:
+        UserError: if the checkpoint or the previous results cannot be read.
+    """
+    trained = TrainedModel.load(checkpoint)
+    names = ("background", *trained.class_names)
+    group_sizes = tuple(len(group) for group in trained.labels.groups)
+    history, curves = copy_previous(previous, folder)
+    curve = read_training(checkpoint)
+
+    def evaluated(some: ImageSet, title: str) -> Iterator[EvaluatedImage]:
+        found = evaluate_images(
+            trained.model,
+            trained.labels,
+            some.dataset,
+            some.ids,
+            fabric=protocol.fabric,
+            future=protocol.future,
+            crop=protocol.crop,
+        )
+        return watch(found, len(some.ids), title)
+
+    chosen = set(choose_examples(index, examples))
+    saved = save_examples(
+        evaluated(images, f"evaluate step {step}"), chosen, folder / "pictures", step=step, palette=palette
+    )
+    confusion = sum_confusion(saved, len(names))
+    scores = score(confusion, group_sizes, names, history, has_background=index.values.background)
+    if held_out.ids:
+        holdout = score_holdout(
+            sum_confusion(evaluated(held_out, f"evaluate step {step}, held out"), len(names)),
+            group_sizes,
+            names,
+            images=len(held_out.ids),
+            has_background=index.values.background,
+        )
+        scores = replace(scores, holdout=holdout)
+    Results(
+        data_set=index.data_set,
+        has_background=index.values.background,
+        names=names,
+        group_sizes=group_sizes,
+        images=len(images.ids),
+        rows=(*history, asdict(scores)),
+        confusion=tuple(tuple(row) for row in confusion.counts.tolist()),
+        training=(*curves, *([curve] if curve else [])),
+    ).write(folder)
+    return scores
+
+
+def copy_previous(previous: Path | None, folder: Path) -> tuple[Rows, Rows]:
+    """Copies the example images of the step before into an evaluation folder.
+
+    Returns:
+        The scores and the training curves of all steps before.
+    """
+    (folder / "pictures").mkdir()
+    if previous is None:
+        return (), ()
+    # copyfile: what DVC links from its cache is read-only, and the copies must be writable
+    shutil.copytree(previous / "pictures", folder / "pictures", copy_function=shutil.copyfile, dirs_exist_ok=True)
+    results = Results.read(previous)
+    return results.rows, results.training
+
+
+def score_lines(scores: Scores) -> str:
+    """The mean IoUs of a step in percent as lines of text."""
+    absent = f"  (absent: {', '.join(scores.absent)})" if scores.absent else ""
+    lines = [f"step {scores.step}: mIoU {_means(scores)}{absent}"]
+    if scores.holdout is not None:
+        lines.append(
+            f"step {scores.step}: on {scores.holdout.images} held-out training images {_means(scores.holdout)}"
+        )
+    return "\n".join(lines)
+
+
+def _means(scores: Scores | Holdout) -> str:
+    return "  ".join(f"{name} {_percent(getattr(scores, name))}" for name in ("old", "new", "all"))
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
