@@ -9,13 +9,12 @@ for the product does not compile.
 import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.incremental_step import FULL, GPU, QUICK, Size, batch_of, labels_of, network
+from benchmarks.incremental_step import FULL, Size, batch_of, labels_of, network, size_of
 from benchmarks.measure import Row, arguments, take_turns, tell
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
@@ -95,8 +94,7 @@ def main() -> None:
     """Prints the table."""
     given = arguments(__doc__ or "").parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    size = QUICK if given.quick else GPU if device.type == "cuda" else FULL
-    size = replace(size, rounds=given.rounds or size.rounds)
+    size = size_of(given, FULL, device)
     tell(f"a base iteration: {size.backbone}, {size.side} px, batch {size.batch}", compare(size, device), given.json)
 
 

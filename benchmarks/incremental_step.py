@@ -3,6 +3,7 @@
 python -m benchmarks.incremental_step [--quick] [--json FILE]
 """
 
+import argparse
 import copy
 import subprocess
 import sys
@@ -42,7 +43,20 @@ class Size:
     rounds: int
 
 
-QUICK, FULL, GPU = Size("resnet50", 257, 2, 3), Size("resnet101", 513, 2, 5), Size("resnet101", 513, 16, 7)
+SMOKE, QUICK = Size("mobilenet_v2", 97, 2, 1), Size("resnet50", 257, 2, 3)
+FULL, GPU = Size("resnet101", 513, 2, 5), Size("resnet101", 513, 16, 7)
+
+
+def size_of(options: argparse.Namespace, full: Size, device: torch.device) -> Size:
+    """The size that the options ask for.
+
+    Args:
+        options: of the command line.
+        full: the full size on a CPU.
+        device: where it is measured.
+    """
+    size = SMOKE if options.smoke else QUICK if options.quick else GPU if device.type == "cuda" else full
+    return replace(size, rounds=options.rounds or size.rounds)
 
 
 def network(size: Size, labels: LabelSpace) -> IncrementalDeepLab:
@@ -292,13 +306,13 @@ def main() -> None:
         side, name, backbone, pixels, batch = given.peak
         print(peak(side, name, Size(backbone, int(pixels), int(batch), 1), device))
         return
-    size = QUICK if given.quick else GPU if device.type == "cuda" else FULL
-    size = replace(size, rounds=given.rounds or size.rounds)
+    size = size_of(given, FULL, device)
     rows: list[Row] = []
     for name in CASES:
         rows += compare(name, size, device)
-    rows += trunk_rows(size, device)
-    if not given.quick:
+    if not given.smoke:
+        rows += trunk_rows(size, device)
+    if not (given.smoke or given.quick):
         rows += [growth(size, device), memory("ade_100-5_last", size)]
     tell(f"an incremental iteration: {size.backbone}, {size.side} px, batch {size.batch}, float32", rows, given.json)
 

@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, metavar="FOLDER", help="pictures in VOC's layout (default: drawn ones)")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    count, rounds = (8, 3) if options.quick else (32, 9)
+    count, rounds = (2, 1) if options.smoke else (8, 3) if options.quick else (32, 9)
     rounds = options.rounds or rounds
     with tempfile.TemporaryDirectory() as drawn:
         folders = ImagePaths(options.root or Path(drawn), data_set("voc").train)

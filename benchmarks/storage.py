@@ -114,7 +114,9 @@ def measure(backbone: str, width: int) -> list[Row]:
 def main() -> None:
     """Measures and prints."""
     options = arguments(__doc__ or "").parse_args()
-    backbones = {"mobilenet_v2": 64} if options.quick else {"resnet50": 256, "resnet101": 256}
+    backbones = {"resnet50": 256, "resnet101": 256}
+    if options.quick or options.smoke:
+        backbones = {"mobilenet_v2": 16 if options.smoke else 64}
     rows = [row for backbone, width in backbones.items() for row in measure(backbone, width)]
     tell("Storage", rows, options.json)
 

@@ -14,7 +14,8 @@ from ssul.data.dataset_info import DatasetInfo
 from ssul.data.index import ImageIndex
 from ssul.datasets import catalog
 from ssul.datasets.shapes.world import draw_world
-from tests.pipeline.conftest import PROJECT, Clone, Outcome
+from tests.composition import PROJECT, write_params
+from tests.pipeline.clone import Clone, Outcome
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def project(tmp_path: Path) -> Clone:
     root = tmp_path / "project"
     for folder in ("ssul", "stages"):
         shutil.copytree(PROJECT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copyfile(PROJECT / "params.yaml", root / "params.yaml")
+    write_params(root / "params.yaml")
     return Clone(root)
 
 
@@ -241,8 +242,8 @@ def test_a_missing_previous_checkpoint_is_an_error_that_names_it(project: Clone,
         ("data.custom.classes=[a]", ["data.custom"]),
     ],
 )
-def test_dvc_exp_run_refuses_bad_overrides_in_one_line(clone: Clone, override: str, words: list[str]) -> None:
-    outcome = clone.dvc("exp", "run", "-S", override)
+def test_dvc_exp_run_refuses_bad_overrides_in_one_line(fresh: Clone, override: str, words: list[str]) -> None:
+    outcome = fresh.dvc("exp", "run", "-S", override)
     errors = [line for line in outcome.text.splitlines() if line.startswith("ERROR")]
     assert outcome.code != 0
     assert len(errors) == 1, outcome.text

@@ -1,6 +1,6 @@
 """The whole pipeline through real `dvc`: what is in the results of a run, and where a scenario may start.
 
-The tests of this module are one story, told in order over one clone.
+The tests of this module run in order over one clone.
 """
 
 import json
@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.pipeline.conftest import EVERYTHING, Clone, Outcome, digest, rows, succeeded
+from tests.pipeline.clone import EVERYTHING, Clone, Outcome, digest, rows, succeeded
 
 pytestmark = pytest.mark.slow
 

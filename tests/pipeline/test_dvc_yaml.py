@@ -20,7 +20,8 @@ from ssul.config.base import StrictModel
 from ssul.config.load import load_params, parse_params
 from ssul.config.schema import Params
 from ssul.errors import UserError
-from tests.pipeline.conftest import PROJECT, Clone
+from tests.composition import PROJECT
+from tests.pipeline.clone import Clone
 
 # the script that each stage of dvc.yaml runs
 SCRIPTS = {

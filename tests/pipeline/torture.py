@@ -29,7 +29,7 @@ from pathlib import Path
 import psutil
 
 from ssul.training.resume import MINUTES_VARIABLE, StateFile
-from tests.pipeline.conftest import TINY, Clone, make_clone
+from tests.pipeline.clone import TINY, Clone, make_clone
 
 INTERVAL = 0.5
 """Seconds between two savings of a training."""
@@ -97,7 +97,7 @@ class Run:
 
     def start(self) -> None:
         """Gives the command."""
-        self.clone.obey()
+        self.clone.repair()
         with self.log.open("ab") as log:
             self.command = subprocess.Popen(
                 [sys.executable, "-m", "dvc", "repro"],
@@ -237,7 +237,7 @@ class QueuedRun(Run):
 
     def start(self) -> None:
         """Queues it, and starts a worker where none is."""
-        self.clone.obey()
+        self.clone.repair()
         self.name = f"again-{len(self.told())}"
         overrides = [word for item in WORLD for word in ("-S", item)]  # dvc composes the parameters of each experiment
         queued = self.clone.dvc("exp", "run", "--queue", "-n", self.name, *overrides)
@@ -271,19 +271,9 @@ class QueuedRun(Run):
         return super().told() if self.log.exists() else ""
 
 
-def little_world(root: Path) -> Clone:
-    """A clone with a world of its own, in which nothing has run."""
-    from dvc.utils.hydra import compose_and_dump
-
-    clone = make_clone(root)
-    compose_and_dump(root / "params.yaml", str(root / "conf"), None, "config", str(root), [*WORLD])
-    clone.command("git", "commit", "-qam", "a little world")
-    return clone
-
-
 def undisturbed(pristine: Clone, root: Path) -> tuple[Clone, float]:
     """A run that is left alone, and how many seconds it took."""
-    alone = Run(copy_of(pristine, root), 0.0, random.Random())
+    alone = Run(pristine.copy(root), 0.0, random.Random())
     began = time.monotonic()
     alone.start()
     alone.until(lambda: False)
@@ -307,7 +297,7 @@ def torture(
     while wanted:
         rounds += 1
         queued = wanted[0][0] == "worker"
-        clone = copy_of(pristine, pristine.root.with_name(f"round_{rounds}"))
+        clone = pristine.copy(pristine.root.with_name(f"round_{rounds}"))
         run = (QueuedRun if queued else Run)(clone, seconds, pick)
         kills += one_round(run, wanted, queued)
         found = digests(clone.root)
@@ -348,12 +338,6 @@ def gone_on(kill: Kill, told: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def copy_of(clone: Clone, root: Path) -> Clone:
-    """Another clone like it."""
-    shutil.copytree(clone.root, root, symlinks=True)
-    return Clone(root)
-
-
 def faults(kills: Sequence[Kill]) -> list[str]:
     """What was lost: trainings that did not go on from where they had been saved, or had not been saved in time."""
     saved = [kill for kill in kills if kill.saved is not None]
@@ -380,7 +364,7 @@ def main() -> None:
     pick = random.Random(given.seed)
     os.environ |= ENVIRONMENT
     with tempfile.TemporaryDirectory() as place:
-        pristine = little_world(Path(place) / "pristine")
+        pristine = make_clone(Path(place) / "pristine", *WORLD)
         alone, seconds = undisturbed(pristine, Path(place) / "alone")
         print(f"undisturbed: {seconds:.0f} s", flush=True)
         wanted = plan(given.kills, pick)
