@@ -38,7 +38,7 @@ from ssul.memory.exemplars import Exemplar, read_exemplars, write_exemplars
 from ssul.model.checkpoint import save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.scenario.splits import Split
-from tests.composition import composed, composed_text
+from tests.project import composed, composed_text
 
 pytestmark = pytest.mark.slow
 

@@ -1,7 +1,6 @@
 """A clone of the project, driven by the real `dvc`: for the pipeline's tests, and for benchmarks."""
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -9,14 +8,13 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tarfile
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from tests.composition import PROJECT, write_params
+from tests.project import PROJECT, git, unpack_committed_reports, write_params
 
 # 30 drawn images and a narrow network that learns for one epoch: every stage does its real work on a small scale
 TINY = (
@@ -130,12 +128,11 @@ def make_clone(root: Path, *overrides: str) -> Clone:
         root: folder of the clone.
         overrides: Hydra overrides of its committed `params.yaml`.
     """
-    for name in _listed("--cached", "--others", "--exclude-standard"):
+    for name in git("ls-files", "-z", "--cached", "--others", "--exclude-standard").decode().split("\0"):
         if (PROJECT / name).is_file() and name not in ("dvc.lock", "params.yaml") and not name.startswith("reports/"):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(PROJECT / name, root / name)
-    with tarfile.open(fileobj=io.BytesIO(_git("archive", "HEAD", "reports"))) as reports:
-        reports.extractall(root, filter="data")
+    unpack_committed_reports(root)
     write_params(root / "params.yaml", *overrides)
     clone = Clone(root)
     clone.command("git", "init", "-q")
@@ -144,14 +141,6 @@ def make_clone(root: Path, *overrides: str) -> Clone:
     clone.command("git", "add", "-A")
     clone.command("git", "commit", "-qm", "the project")
     return clone
-
-
-def _listed(*which: str) -> list[str]:
-    return [name for name in _git("ls-files", "-z", *which).decode().split("\0") if name]
-
-
-def _git(*words: str) -> bytes:
-    return subprocess.run(["git", *words], cwd=PROJECT, capture_output=True, check=True).stdout
 
 
 def _move_artifacts(store: Path, old: str, new: str) -> None:

@@ -14,8 +14,8 @@ from ssul.data.dataset_info import DatasetInfo
 from ssul.data.index import ImageIndex
 from ssul.datasets import catalog
 from ssul.datasets.shapes.world import draw_world
-from tests.composition import PROJECT, write_params
 from tests.pipeline.clone import Clone, Outcome
+from tests.project import PROJECT, write_params
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import yaml
 
 from ssul.datasets.catalog import data_set
 from ssul.datasets.shapes.world import draw_world
-from tests.composition import PROJECT
 from tests.pipeline.clone import Clone, Outcome, rows, succeeded, switches
 from tests.pipeline.street_world import CLASSES, draw_street_world
+from tests.project import PROJECT
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ import yaml
 from ssul.config.paths import LAYOUT
 from ssul.errors import UserError
 from ssul.pipeline.provenance import Provenance
-from tests.composition import PROJECT, composed_text
+from tests.project import PROJECT, composed_text
 
 
 @pytest.fixture(scope="module")
