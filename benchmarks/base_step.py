@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.incremental_step import FULL, Size, batch_of, labels_of, network, size_of
-from benchmarks.measure import Row, arguments, take_turns, tell
+from benchmarks.measure import Row, arguments, print_table, take_turns
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
@@ -95,7 +95,9 @@ def main() -> None:
     given = arguments(__doc__ or "").parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size = size_of(given, FULL, device)
-    tell(f"a base iteration: {size.backbone}, {size.side} px, batch {size.batch}", compare(size, device), given.json)
+    print_table(
+        f"a base iteration: {size.backbone}, {size.side} px, batch {size.batch}", compare(size, device), given.json
+    )
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.measure import Row, arguments, take_turns, tell
+from benchmarks.measure import Row, arguments, print_table, take_turns
 from ssul.inference.confusion import ConfusionMatrix
 from ssul.inference.predict import possible_winners, predict
 from ssul.labels.ids import VOID
@@ -257,7 +257,7 @@ def main() -> None:
         backbone = "mobilenet_v2" if options.quick or options.smoke else "resnet50"
         rows += [whole_images(setting, backbone=backbone, rounds=rounds // 2 + 2, device=device) for setting in timed]
         rows += [memory(setting) for setting in weighed]
-    tell("Evaluation", rows, options.json)
+    print_table("Evaluation", rows, options.json)
 
 
 if __name__ == "__main__":

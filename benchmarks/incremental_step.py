@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.measure import Row, arguments, seconds_of, take_turns, tell
+from benchmarks.measure import Row, arguments, print_table, seconds_of, take_turns
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 from ssul.methods.ssul.frozen_teacher import fold_norms
@@ -66,12 +66,12 @@ def network(size: Size, labels: LabelSpace) -> IncrementalDeepLab:
     """
     torch.manual_seed(0)
     model = IncrementalDeepLab(Architecture(size.backbone, "deeplabv3", 16, 256), labels.head_sizes)
-    pictures, _ = batch_of(size, labels, torch.device("cpu"))
+    images, _ = batch_of(size, labels, torch.device("cpu"))
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     with torch.no_grad():
         for norm in norms:
             norm.momentum = 1.0
-        seen = head_input(model.train().features(pictures))
+        seen = head_input(model.train().features(images))
         channel = 0
         for head in model.heads:
             head(seen)
@@ -202,7 +202,7 @@ def compare(name: str, size: Size, device: torch.device) -> list[Row]:
 
 
 def trunk_rows(size: Size, device: torch.device) -> list[Row]:
-    """What layout, folded norms, bf16 and compiling each give, for backbone and aspp in evaluation."""
+    """What layout, folded norms, bf16 and compiling each give, for backbone and ASPP in evaluation."""
     labels = labels_of(CASES["voc_15-1_last"])
     plain = network(size, labels).requires_grad_(False).to(device)
     images, _ = batch_of(size, labels, device)
@@ -314,7 +314,9 @@ def main() -> None:
         rows += trunk_rows(size, device)
     if not (given.smoke or given.quick):
         rows += [growth(size, device), memory("ade_100-5_last", size)]
-    tell(f"an incremental iteration: {size.backbone}, {size.side} px, batch {size.batch}, float32", rows, given.json)
+    print_table(
+        f"an incremental iteration: {size.backbone}, {size.side} px, batch {size.batch}, float32", rows, given.json
+    )
 
 
 if __name__ == "__main__":

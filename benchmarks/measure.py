@@ -74,7 +74,7 @@ def take_turns(
     return statistics.median(mine for mine, _ in times), statistics.median(other for _, other in times)
 
 
-def tell(title: str, rows: Sequence[Row], file: Path | None) -> None:
+def print_table(title: str, rows: Sequence[Row], file: Path | None) -> None:
     """Prints the table with the hardware, and writes the JSON if a file is named."""
     print(f"\n{title}\n{hardware()}\n")
     width = max(len(row.name) for row in rows)

@@ -2,7 +2,7 @@
 
 A clone of the project's files with the parameters of a scenario of 18 increments (as many as VOC 2-1 has). Every
 output is there, small and made up, in as many files as the stages write; `dvc commit` takes them for finished, so that
-no stage has to run. There is no textbook to compare with, only a limit in seconds; dvc's own start is told beside.
+no stage has to run. There is no textbook to compare with, only a limit in seconds; dvc's own start is a row too.
 
     python -m benchmarks.pipeline_overhead
 """
@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from dvc.repo import Repo
 
-from benchmarks.measure import Row, arguments, tell
+from benchmarks.measure import Row, arguments, print_table
 from tests.pipeline.clone import Clone, make_clone, succeeded
 
 TARGET = 4.0
@@ -112,7 +112,7 @@ def main() -> None:
                 ("dvc's own start: dvc stage --help", ("stage", "--help"), "usage", None),
             )
         ]
-    tell("What the pipeline costs when there is nothing to do", rows, options.json)
+    print_table("What the pipeline costs when there is nothing to do", rows, options.json)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.incremental_step import Lean, Size, Textbook, batch_of, labels_of, network, size_of
-from benchmarks.measure import Row, arguments, seconds_of, take_turns, tell
+from benchmarks.measure import Row, arguments, print_table, seconds_of, take_turns
 from ssul.inference.device import choose_device
 from ssul.labels.space import LabelSpace
 from ssul.methods.ssul.frozen_teacher import FrozenTeacher
@@ -186,7 +186,9 @@ def main() -> None:
         rows += against_textbook(size, device)
     if device.type == "cpu":
         rows += processes(129 if given.quick else size.side, size.backbone)
-    tell(f"scaling of an incremental iteration: {size.backbone}, {size.side} px, batch {size.batch}", rows, given.json)
+    print_table(
+        f"scaling of an incremental iteration: {size.backbone}, {size.side} px, batch {size.batch}", rows, given.json
+    )
 
 
 if __name__ == "__main__":

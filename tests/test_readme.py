@@ -1,4 +1,4 @@
-"""The README tells the truth: its commands exist and compose, its table is the report's."""
+"""The README is right: its commands exist and compose, its table is the report's."""
 
 import io
 import json

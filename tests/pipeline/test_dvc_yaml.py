@@ -1,4 +1,4 @@
-"""dvc.yaml tells the truth: for each stage exactly the modules that it imports and the parameters that it reads.
+"""dvc.yaml is right: for each stage the folders that it imports from, the parameters and the data that it reads.
 
 A list that lacks one gives stale results silently; one that has too many trains for nothing.
 """
@@ -43,7 +43,7 @@ ARGUMENTS = {
     "report": ("2",),
 }
 
-# where pictures lie is not what they are; dvc.yaml says why
+# the place of the images is not their content; dvc.yaml explains it
 WHERE_NOT_WHAT = {"data.root", "recipe.base.checkpoint"}
 
 
@@ -58,7 +58,7 @@ def listed_code(stage: dict[str, Any]) -> list[str]:
 
 
 def carries(module: str) -> bool:
-    """Whether a module only carries results: `dvc.yaml` says which do, import-linter that they compute nothing."""
+    """Whether a module only carries results: `dvc.yaml` names those, import-linter forbids them to compute."""
     rooms = ("ssul/config/", "ssul/io/", "ssul/tracking/")
     own = module.startswith("ssul/pipeline/") and module != "ssul/pipeline/train.py"
     return module.startswith(rooms) or module == "ssul/errors.py" or own

@@ -74,9 +74,9 @@ def test_joint_training_is_a_scenario_without_increments(clone: Clone, first: Ou
     assert [row["step"] for row in rows(clone)] == [0]
 
 
-def test_pictures_at_another_place_do_not_retrain(clone: Clone, base: dict[str, str], tmp_path: Path) -> None:
+def test_images_at_another_place_do_not_retrain(clone: Clone, base: dict[str, str], tmp_path: Path) -> None:
     succeeded(clone.experiment())
-    moved = tmp_path / "moved pictures"
+    moved = tmp_path / "moved images"
     succeeded(clone.command("cp", "-r", str(clone.root / "data" / "drawn"), str(moved)))
     outcome = succeeded(clone.experiment(f"data.root='{moved}'"))
     assert sorted(outcome.ran) == ["prepare", "report"]
