@@ -69,7 +69,7 @@ class Kill:
 
 
 def plan(kills: int, pick: random.Random) -> list[tuple[str, str]]:
-    """Target and moment of each kill: a third in trainings that have saved, an eighth in writes, an eighth in queues."""
+    """Target and moment of each kill: a third after a saved state, an eighth in writes, an eighth in the queue."""
     wanted = [(pick.choice(("training", "group")), "writing") for _ in range(max(1, kills // 8))]
     wanted += [(pick.choice(("training", "dvc", "group")), "trained") for _ in range(max(1, kills // 3))]
     wanted += [("worker", pick.choice(("any", "trained"))) for _ in range(max(1, kills // 8))]
