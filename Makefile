@@ -21,8 +21,8 @@ repro: setup
 test: setup
 	. $(BIN)/activate && python -m pytest -n auto --maxprocesses 4
 
-# A file's tests are one story, told in order: only whole files run side by side. As they are named, for else the files
-# with the fewest tests come last, and those take longest. One more than two cores: much of it waits for dvc.
+# The tests of a file run in order: only whole files run side by side. They keep their order, because the files with the
+# fewest tests take longest and would come last. One process more than two cores, because much of it waits for dvc.
 test-slow: setup
 	. $(BIN)/activate && python -m pytest -m slow -n 3 --dist loadfile --no-loadscope-reorder
 

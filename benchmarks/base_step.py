@@ -9,14 +9,13 @@ for the product does not compile.
 import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.incremental_step import FULL, GPU, QUICK, Size, batch_of, labels_of, network
-from benchmarks.measure import Row, arguments, take_turns, tell
+from benchmarks.incremental_step import FULL, Size, batch_of, labels_of, network, size_of
+from benchmarks.measure import Row, arguments, print_table, take_turns
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
@@ -95,9 +94,10 @@ def main() -> None:
     """Prints the table."""
     given = arguments(__doc__ or "").parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    size = QUICK if given.quick else GPU if device.type == "cuda" else FULL
-    size = replace(size, rounds=given.rounds or size.rounds)
-    tell(f"a base iteration: {size.backbone}, {size.side} px, batch {size.batch}", compare(size, device), given.json)
+    size = size_of(given, FULL, device)
+    print_table(
+        f"a base iteration: {size.backbone}, {size.side} px, batch {size.batch}", compare(size, device), given.json
+    )
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.measure import Row, arguments, take_turns, tell
+from benchmarks.measure import Row, arguments, print_table, take_turns
 from ssul.inference.confusion import ConfusionMatrix
 from ssul.inference.predict import possible_winners, predict
 from ssul.labels.ids import VOID
@@ -243,19 +243,22 @@ def main() -> None:
             _print_peak(*options.peak_of)
             return
         device = _device()
-        rounds = options.rounds or (3 if options.quick else 11)
+        rounds = options.rounds or (1 if options.smoke else 3 if options.quick else 11)
+        judged: tuple[Setting, ...] = (VOC, ADE)
+        timed, weighed = judged, judged
+        if options.quick:
+            judged, timed, weighed = (SMALL, VOC), (SMALL,), (VOC,)
+        if options.smoke:
+            judged, timed, weighed = (SMALL,), (SMALL,), ()
         rows = [
             after_the_network(setting, like_photograph=like_photograph, rounds=rounds, device=device)
-            for setting in ((SMALL, VOC) if options.quick else (VOC, ADE))
+            for setting in judged
             for like_photograph in (False, True)
         ]
-        backbone = "mobilenet_v2" if options.quick else "resnet50"
-        judged = (SMALL,) if options.quick else (VOC, ADE)
-        rows.extend(
-            whole_images(setting, backbone=backbone, rounds=rounds // 2 + 2, device=device) for setting in judged
-        )
-        rows.extend(memory(setting) for setting in ((VOC,) if options.quick else (VOC, ADE)))
-    tell("Evaluation", rows, options.json)
+        backbone = "mobilenet_v2" if options.quick or options.smoke else "resnet50"
+        rows += [whole_images(setting, backbone=backbone, rounds=rounds // 2 + 2, device=device) for setting in timed]
+        rows += [memory(setting) for setting in weighed]
+    print_table("Evaluation", rows, options.json)
 
 
 if __name__ == "__main__":

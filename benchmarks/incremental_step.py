@@ -3,6 +3,7 @@
 python -m benchmarks.incremental_step [--quick] [--json FILE]
 """
 
+import argparse
 import copy
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.measure import Row, arguments, seconds_of, take_turns, tell
+from benchmarks.measure import Row, arguments, print_table, seconds_of, take_turns
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 from ssul.methods.ssul.frozen_teacher import fold_norms
@@ -42,7 +43,20 @@ class Size:
     rounds: int
 
 
-QUICK, FULL, GPU = Size("resnet50", 257, 2, 3), Size("resnet101", 513, 2, 5), Size("resnet101", 513, 16, 7)
+SMOKE, QUICK = Size("mobilenet_v2", 97, 2, 1), Size("resnet50", 257, 2, 3)
+FULL, GPU = Size("resnet101", 513, 2, 5), Size("resnet101", 513, 16, 7)
+
+
+def size_of(options: argparse.Namespace, full: Size, device: torch.device) -> Size:
+    """The size that the options ask for.
+
+    Args:
+        options: of the command line.
+        full: the full size on a CPU.
+        device: where it is measured.
+    """
+    size = SMOKE if options.smoke else QUICK if options.quick else GPU if device.type == "cuda" else full
+    return replace(size, rounds=options.rounds or size.rounds)
 
 
 def network(size: Size, labels: LabelSpace) -> IncrementalDeepLab:
@@ -52,12 +66,12 @@ def network(size: Size, labels: LabelSpace) -> IncrementalDeepLab:
     """
     torch.manual_seed(0)
     model = IncrementalDeepLab(Architecture(size.backbone, "deeplabv3", 16, 256), labels.head_sizes)
-    pictures, _ = batch_of(size, labels, torch.device("cpu"))
+    images, _ = batch_of(size, labels, torch.device("cpu"))
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     with torch.no_grad():
         for norm in norms:
             norm.momentum = 1.0
-        seen = head_input(model.train().features(pictures))
+        seen = head_input(model.train().features(images))
         channel = 0
         for head in model.heads:
             head(seen)
@@ -188,7 +202,7 @@ def compare(name: str, size: Size, device: torch.device) -> list[Row]:
 
 
 def trunk_rows(size: Size, device: torch.device) -> list[Row]:
-    """What layout, folded norms, bf16 and compiling each give, for backbone and aspp in evaluation."""
+    """What layout, folded norms, bf16 and compiling each give, for backbone and ASPP in evaluation."""
     labels = labels_of(CASES["voc_15-1_last"])
     plain = network(size, labels).requires_grad_(False).to(device)
     images, _ = batch_of(size, labels, device)
@@ -292,15 +306,17 @@ def main() -> None:
         side, name, backbone, pixels, batch = given.peak
         print(peak(side, name, Size(backbone, int(pixels), int(batch), 1), device))
         return
-    size = QUICK if given.quick else GPU if device.type == "cuda" else FULL
-    size = replace(size, rounds=given.rounds or size.rounds)
+    size = size_of(given, FULL, device)
     rows: list[Row] = []
     for name in CASES:
         rows += compare(name, size, device)
-    rows += trunk_rows(size, device)
-    if not given.quick:
+    if not given.smoke:
+        rows += trunk_rows(size, device)
+    if not (given.smoke or given.quick):
         rows += [growth(size, device), memory("ade_100-5_last", size)]
-    tell(f"an incremental iteration: {size.backbone}, {size.side} px, batch {size.batch}, float32", rows, given.json)
+    print_table(
+        f"an incremental iteration: {size.backbone}, {size.side} px, batch {size.batch}, float32", rows, given.json
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Training samples a second and core, against the plain way with Pillow: python -m benchmarks.loader [--root FOLDER].
 
-The plain way is that of the published code and of most others: Pillow decodes, the whole picture and its maps are
+The plain way is that of the published code and of most others: Pillow decodes, the whole image and its maps are
 scaled, padded, cropped and flipped, and each sample becomes normalised floats. Both sides get the same draws; targets
 must be equal and images within two grey levels (Pillow and torch round differently). One core; ours ends with bytes, as
 the loader hands them to the device, where normalising costs next to nothing. Without --root it draws photographs of
@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms import functional
 
-from benchmarks.measure import Row, arguments, tell
+from benchmarks.measure import Row, arguments, print_table
 from ssul.data.dataset import LabeledImage, SegmentationDataset
 from ssul.data.image_cache import ImageCache
 from ssul.data.layout import ImagePaths
@@ -44,31 +44,31 @@ Sample = Callable[[int], tuple[Tensor, Tensor]]
 
 
 def main() -> None:
-    """Measures and tells."""
+    """Measures and prints."""
     parser = arguments("training samples a second and core, at 513 px")
-    parser.add_argument("--root", type=Path, metavar="FOLDER", help="pictures in VOC's layout (default: drawn ones)")
+    parser.add_argument("--root", type=Path, metavar="FOLDER", help="images in VOC's layout (default: drawn ones)")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    count, rounds = (8, 3) if options.quick else (32, 9)
+    count, rounds = (2, 1) if options.smoke else (8, 3) if options.quick else (32, 9)
     rounds = options.rounds or rounds
     with tempfile.TemporaryDirectory() as drawn:
         folders = ImagePaths(options.root or Path(drawn), data_set("voc").train)
         if options.root is None:
             draw_examples(folders, count)
-        rows = measure(folders, pictures_in(folders, count), rounds)
-    tell(f"training samples of {CROP} px, {count} pictures", rows, options.json)
+        rows = measure(folders, images_in(folders, count), rounds)
+    print_table(f"training samples of {CROP} px, {count} images", rows, options.json)
 
 
 def measure(folders: ImagePaths, ids: list[str], rounds: int) -> list[Row]:
-    """All rows; each call takes every picture once."""
+    """All rows; each call takes every image once."""
     dataset = SegmentationDataset(folders, saliency=folders.saliency(ids[0]).exists())
     order = SampleOrder(tuple(TrainingItem(image_id, ANNOTATED) for image_id in ids), (), len(ids), seed=0, step=2)
     samples = TrainingDataset(order, dataset, LABELS, VARIATION, iterations=1)
     kept = TrainingDataset(order, dataset, LABELS, VARIATION, iterations=1, cache=ImageCache(2**40))
     slots = range(len(ids))
     places = [order.item(0, slot).id for slot in slots]
-    pictures = [dataset.read(image_id) for image_id in places]
-    windows = [window_of(order, slot, *pictures[slot].mask.shape) for slot in slots]
+    examples = [dataset.read(image_id) for image_id in places]
+    windows = [window_of(order, slot, *examples[slot].mask.shape) for slot in slots]
 
     def plain(slot: int) -> tuple[Tensor, Tensor]:
         return textbook(folders, places[slot], windows[slot], saliency=dataset.saliency)
@@ -78,16 +78,16 @@ def measure(folders: ImagePaths, ids: list[str], rounds: int) -> list[Row]:
         return [plain_image(paths[0]), *(plain_values(path) for path in paths[1:])]
 
     def whole(slot: int) -> tuple[Tensor, Tensor]:
-        return of_the_whole(pictures[slot].image, pictures[slot].mask, windows[slot])
+        return of_the_whole(examples[slot].image, examples[slot].mask, windows[slot])
 
     def cut(slot: int) -> tuple[Tensor, Tensor]:
         window = windows[slot]
-        return window.image(pictures[slot].image), window.target(as_is, pictures[slot].mask, fill=VOID)
+        return window.image(examples[slot].image), window.target(as_is, examples[slot].mask, fill=VOID)
 
     decoded_alike = all(
         torch.equal(one, other)
         for slot in slots
-        for one, other in zip(parts_of(pictures[slot]), plainly_decoded(slot), strict=True)
+        for one, other in zip(parts_of(examples[slot]), plainly_decoded(slot), strict=True)
     )
 
     def same(ours: Sample, theirs: Sample) -> bool:
@@ -95,8 +95,8 @@ def measure(folders: ImagePaths, ids: list[str], rounds: int) -> list[Row]:
 
     def row(name: str, ours: Work, theirs: Work, target: float | None = None, *, equal: bool | None = None) -> Row:
         mine, other = core_seconds(ours, theirs, slots, rounds)
-        told = f"{len(ids) / mine:.0f} against {len(ids) / other:.0f} a second ({1000 * mine / len(ids):.2f} ms each)"
-        return Row(name, other / mine, target, equal, told)
+        detail = f"{len(ids) / mine:.0f} against {len(ids) / other:.0f} a second ({1000 * mine / len(ids):.2f} ms each)"
+        return Row(name, other / mine, target, equal, detail)
 
     ours, from_memory = samples.__getitem__, kept.__getitem__
     return [
@@ -112,7 +112,7 @@ def core_seconds(ours: Work, theirs: Work, slots: range, rounds: int) -> tuple[f
     """Median processor time of both over all slots, alternately, after a warm-up.
 
     Of the processor and not of the clock: one thread is measured, and samples a second and core are asked for,
-    whoever else uses the machine.
+    so other users of the machine do not matter.
     """
     times: list[list[float]] = [[], []]
     for _ in range(rounds + 1):
@@ -131,9 +131,9 @@ def same_samples(ours: tuple[Tensor, Tensor], theirs: tuple[Tensor, Tensor], win
     return bool(levels.max() < 2.01) and bool(((ours[1] == theirs[1]) | undecided(window)).all())
 
 
-def parts_of(picture: LabeledImage) -> list[Tensor]:
+def parts_of(labeled: LabeledImage) -> list[Tensor]:
     """Image, mask and, if there is one, saliency map."""
-    return [part for part in (picture.image, picture.mask, picture.saliency) if part is not None]
+    return [part for part in (labeled.image, labeled.mask, labeled.saliency) if part is not None]
 
 
 def window_of(order: SampleOrder, slot: int, height: int, width: int) -> CropWindow:
@@ -210,17 +210,17 @@ def as_is(mask: Tensor) -> Tensor:
     return mask
 
 
-# --- pictures ---------------------------------------------------------------------------------------------------------
+# --- images -----------------------------------------------------------------------------------------------------------
 
 
-def pictures_in(folders: ImagePaths, count: int) -> list[str]:
+def images_in(folders: ImagePaths, count: int) -> list[str]:
     """Some images that have a mask, in order of their names; with a saliency map if any has one."""
     masks = sorted(folders.mask("x").parent.glob("*.png"))
     ids = [mask.stem for mask in masks if folders.image(mask.stem).exists()]
     salient = [image_id for image_id in ids if folders.saliency(image_id).exists()]
     found = (salient or ids)[:count]
     if not found:
-        raise SystemExit(f"there are no pictures in VOC's layout below {folders.root}")
+        raise SystemExit(f"there are no images in VOC's layout below {folders.root}")
     return found
 
 

@@ -48,7 +48,9 @@ def arguments(description: str) -> argparse.ArgumentParser:
     """The options that every benchmark has."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
-    parser.add_argument("--quick", action="store_true", help="small sizes: a first answer in under a minute")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="small sizes: a first answer in under a minute")
+    size.add_argument("--smoke", action="store_true", help="the smallest sizes: whether both ways are equal, no timing")
     parser.add_argument("--rounds", type=int, metavar="N", help="how often each side is timed; the median counts")
     return parser
 
@@ -72,7 +74,7 @@ def take_turns(
     return statistics.median(mine for mine, _ in times), statistics.median(other for _, other in times)
 
 
-def tell(title: str, rows: Sequence[Row], file: Path | None) -> None:
+def print_table(title: str, rows: Sequence[Row], file: Path | None) -> None:
     """Prints the table with the hardware, and writes the JSON if a file is named."""
     print(f"\n{title}\n{hardware()}\n")
     width = max(len(row.name) for row in rows)

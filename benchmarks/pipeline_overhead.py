@@ -2,63 +2,27 @@
 
 A clone of the project's files with the parameters of a scenario of 18 increments (as many as VOC 2-1 has). Every
 output is there, small and made up, in as many files as the stages write; `dvc commit` takes them for finished, so that
-no stage has to run. There is no textbook to compare with, only a limit in seconds; dvc's own start is told beside.
+no stage has to run. There is no textbook to compare with, only a limit in seconds; dvc's own start is a row too.
 
     python -m benchmarks.pipeline_overhead
 """
 
-import os
 import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from dvc.repo import Repo
 
-from benchmarks.measure import Row, arguments, tell
+from benchmarks.measure import Row, arguments, print_table
+from tests.pipeline.clone import Clone, make_clone, succeeded
 
-PROJECT = Path(__file__).parents[1]
 TARGET = 4.0
 INCREMENTS = 18
 PICTURES = 8
-
-
-@dataclass(frozen=True)
-class Clone:
-    """The project's files in a repository of their own."""
-
-    root: Path
-
-    def run(self, *words: str) -> str:
-        """What a command says; it must succeed."""
-        leading_out = ("DVC_", "GIT_", "MLFLOW_")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(leading_out)}
-        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-        done = subprocess.run(words, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(words)} failed:\n{done.stdout}{done.stderr}")
-        return done.stdout + done.stderr
-
-    def dvc(self, *words: str) -> str:
-        """What a dvc command says."""
-        return self.run(sys.executable, "-m", "dvc", *words)
-
-
-def make_clone(root: Path) -> Clone:
-    """Copies what git knows of the working tree, without the lock of the default run."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
-        if (PROJECT / name).is_file() and name != "dvc.lock":
-            write(root / name, (PROJECT / name).read_bytes())
-    clone = Clone(root)
-    clone.run("git", "init", "-q")
-    return clone
 
 
 def write(path: Path, content: bytes) -> None:
@@ -67,25 +31,25 @@ def write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def finished(clone: Clone) -> int:
-    """Makes the clone look as after a long scenario; the number of its stages."""
+def finish(clone: Clone, increments: int) -> int:
+    """Makes the clone look as after a scenario of so many increments; the number of its stages."""
     root = clone.root
     parameters: dict[str, Any] = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     parameters["scenario"] |= {
         "base_classes": 2,
         "increment": 1,
-        "steps": {str(step): {"prev": step - 1} for step in range(1, INCREMENTS + 1)},
-        "last": INCREMENTS,
+        "steps": {str(step): {"prev": step - 1} for step in range(1, increments + 1)},
+        "last": increments,
     }
     (root / "params.yaml").write_text(yaml.safe_dump(parameters, sort_keys=False), encoding="utf-8")
-    for name in made_up():
+    for name in made_up(increments):
         write(root / "data" / name, f"made up: {name}\n".encode())
     for path in outputs(root):
         if not path.exists():  # a file that no list here needs to know
             write(path, f"made up: {path.name}\n".encode())
-    clone.dvc("commit", "--force")
-    clone.run("git", "add", "-A")
-    clone.run("git", "-c", "user.name=benchmark", "-c", "user.email=benchmark@example.org", "commit", "-qm", "finished")
+    succeeded(clone.dvc("commit", "--force"))
+    succeeded(clone.command("git", "add", "-A"))
+    succeeded(clone.command("git", "commit", "-qm", "finished"))
     lock = yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))
     return len(lock["stages"])
 
@@ -96,10 +60,10 @@ def outputs(root: Path) -> list[Path]:
         return [Path(out.fs_path) for stage in repo.index.stages for out in stage.outs]
 
 
-def made_up() -> list[str]:
+def made_up(increments: int) -> list[str]:
     """The files below data/ that the stages of the scenario would leave in their folders, or as many."""
     names = ["drawn/none", "splits/summary.json"]
-    for step in range(INCREMENTS + 1):
+    for step in range(increments + 1):
         names += [f"splits/step_{step}.json", f"evaluation/step_{step}/results.json"]
         files = [
             "model.json",
@@ -113,16 +77,16 @@ def made_up() -> list[str]:
     return names
 
 
-def measure(clone: Clone, name: str, *words: str, says: str, target: float | None, rounds: int) -> Row:
+def measure(clone: Clone, name: str, *words: str, expected: str, target: float | None, rounds: int) -> Row:
     """How long a dvc command takes, each time in a process of its own; it must find nothing to do."""
     times, processor = [], []
     for _ in range(rounds + 1):
         started, used = time.perf_counter(), _processor_seconds()
-        said = clone.dvc(*words)
+        message = succeeded(clone.dvc(*words)).text
         times.append(time.perf_counter() - started)
         processor.append(_processor_seconds() - used)
-        if says not in said or "Running stage" in said:
-            raise RuntimeError(f"dvc {' '.join(words)} should have found nothing to do, and said:\n{said}")
+        if expected not in message or "Running stage" in message:
+            raise RuntimeError(f"dvc {' '.join(words)} should have found nothing to do:\n{message}")
     del times[0], processor[0]  # the first fills what dvc keeps between commands
     detail = f"{min(times):.2f} to {max(times):.2f}, of the processor {statistics.median(processor):.2f}"
     return Row(name, statistics.median(times), target, None, detail, unit="seconds", at_most=True)
@@ -136,19 +100,19 @@ def _processor_seconds() -> float:
 def main() -> None:
     """Measures and prints."""
     options = arguments(__doc__ or "").parse_args()
-    rounds = options.rounds or (2 if options.quick else 9)
+    rounds = options.rounds or (1 if options.smoke else 2 if options.quick else 9)
     with tempfile.TemporaryDirectory() as temporary:
         clone = make_clone(Path(temporary) / "clone")
-        stages = finished(clone)
+        stages = finish(clone, 1 if options.smoke else INCREMENTS)
         rows = [
-            measure(clone, name, *words, says=says, target=target, rounds=rounds)
-            for name, words, says, target in (
+            measure(clone, name, *words, expected=expected, target=target, rounds=rounds)
+            for name, words, expected, target in (
                 (f"dvc repro, {stages} stages, nothing to do", ("repro",), "up to date", TARGET),
                 (f"dvc status, {stages} stages, nothing changed", ("status",), "up to date", TARGET),
                 ("dvc's own start: dvc stage --help", ("stage", "--help"), "usage", None),
             )
         ]
-    tell("What the pipeline costs when there is nothing to do", rows, options.json)
+    print_table("What the pipeline costs when there is nothing to do", rows, options.json)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from benchmarks.incremental_step import GPU, QUICK, Lean, Size, Textbook, batch_of, labels_of, network
-from benchmarks.measure import Row, arguments, seconds_of, take_turns, tell
+from benchmarks.incremental_step import Lean, Size, Textbook, batch_of, labels_of, network, size_of
+from benchmarks.measure import Row, arguments, print_table, seconds_of, take_turns
 from ssul.inference.device import choose_device
 from ssul.labels.scores import candidate_channels
 from ssul.labels.space import LabelSpace
@@ -69,10 +69,10 @@ class NetworkAlone:
         torch.autograd.backward(binary_cross_entropy(logits, target))
 
 
-def growth(size: Size, device: torch.device) -> list[Row]:
+def growth(counts: Sequence[int], size: Size, device: torch.device) -> list[Row]:
     """The rows of the classes; each count takes turns with the fewest classes."""
     rows, sides = [], {}
-    for classes in COUNTS:
+    for classes in counts:
         groups = groups_of(classes)
         alone = NetworkAlone(size, groups, device)
         images, _ = batch_of(size, LabelSpace(((1,),), unknown=True, activation="sigmoid"), device)
@@ -121,11 +121,11 @@ def against_textbook(size: Size, device: torch.device) -> list[Row]:
     return rows
 
 
-def share(side: int) -> None:
-    """Trains an increment for some iterations with as many processes as the environment says; tells the seconds."""
+def share(side: int, backbone: str) -> None:
+    """Trains an increment for some iterations, in as many processes as the environment asks; prints the seconds."""
     labels, old = labels_of((15, 1)), labels_of((15,))
-    size = Size("resnet50", side, 4, 1)
-    lean = Lean(network(Size("resnet50", side, 2, 1), old), old, labels.groups[-1])
+    size = Size(backbone, side, 4, 1)
+    lean = Lean(network(Size(backbone, side, 2, 1), old), old, labels.groups[-1])
     fabric = choose_device("32", fabric_settings())
     rank, processes = launch(fabric, size.batch)
     images, target = batch_of(size, labels, torch.device("cpu"))
@@ -149,9 +149,9 @@ def share(side: int) -> None:
         print(f"{(time.perf_counter() - started) / ITERATIONS} {losses[-1]}")
 
 
-def processes(side: int) -> list[Row]:
+def processes(side: int, backbone: str) -> list[Row]:
     """Two processes of one thread each, on a batch of 4, against one process of one thread and of two."""
-    (two, loss), (single, expected), (double, _) = (told_by(side, *how) for how in ((2, 1), (1, 1), (1, 2)))
+    (two, loss), (single, expected), (double, _) = (measured(side, backbone, *how) for how in ((2, 1), (1, 1), (1, 2)))
     equal = abs(loss - expected) <= 1e-4 * abs(expected)  # two threads round otherwise
     return [
         Row("2 processes, 1 thread each, against 1", single / two, None, equal, f"{two:.3f} s against {single:.3f} s"),
@@ -159,10 +159,10 @@ def processes(side: int) -> list[Row]:
     ]
 
 
-def told_by(side: int, count: int, threads: int) -> list[float]:
+def measured(side: int, backbone: str, count: int, threads: int) -> list[float]:
     """Seconds of an iteration, and the last loss, of so many processes."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.scaling", "--share", str(side)],
+        [sys.executable, "-m", "benchmarks.scaling", "--share", str(side), backbone],
         env={**os.environ, "SSUL_DEVICES": str(count), "OMP_NUM_THREADS": str(threads)},
         capture_output=True,
         text=True,
@@ -174,20 +174,22 @@ def told_by(side: int, count: int, threads: int) -> list[float]:
 def main() -> None:
     """Prints the table."""
     parser = arguments(__doc__ or "")
-    parser.add_argument("--share", type=int, metavar="PIXELS", help="used by itself")
+    parser.add_argument("--share", nargs=2, metavar=("PIXELS", "BACKBONE"), help="used by itself")
     given = parser.parse_args()
     if given.share:
-        share(given.share)
+        side, backbone = given.share
+        share(int(side), backbone)
         return
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    size = QUICK if given.quick else GPU if device.type == "cuda" else SMALL_ON_CPU
-    size = replace(size, rounds=given.rounds or size.rounds)
-    rows = growth(size, device)
-    if not given.quick:
+    size = size_of(given, SMALL_ON_CPU, device)
+    rows = growth(COUNTS[:2] if given.smoke else COUNTS, size, device)
+    if not (given.smoke or given.quick):
         rows += against_textbook(size, device)
     if device.type == "cpu":
-        rows += processes(129 if given.quick else size.side)
-    tell(f"scaling of an incremental iteration: {size.backbone}, {size.side} px, batch {size.batch}", rows, given.json)
+        rows += processes(129 if given.quick else size.side, size.backbone)
+    print_table(
+        f"scaling of an incremental iteration: {size.backbone}, {size.side} px, batch {size.batch}", rows, given.json
+    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.measure import Row, arguments, tell
+from benchmarks.measure import Row, arguments, print_table
 from ssul.labels.space import LabelSpace
 from ssul.model.checkpoint import load_checkpoint, save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
@@ -114,9 +114,11 @@ def measure(backbone: str, width: int) -> list[Row]:
 def main() -> None:
     """Measures and prints."""
     options = arguments(__doc__ or "").parse_args()
-    backbones = {"mobilenet_v2": 64} if options.quick else {"resnet50": 256, "resnet101": 256}
+    backbones = {"resnet50": 256, "resnet101": 256}
+    if options.quick or options.smoke:
+        backbones = {"mobilenet_v2": 16 if options.smoke else 64}
     rows = [row for backbone, width in backbones.items() for row in measure(backbone, width)]
-    tell("Storage", rows, options.json)
+    print_table("Storage", rows, options.json)
 
 
 if __name__ == "__main__":

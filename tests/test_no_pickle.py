@@ -43,7 +43,7 @@ class Use:
 
     Attributes:
         name: whatever it is called in the module.
-        how: keyword arguments; None where it is not called but handed on, to be called by somebody else.
+        how: keyword arguments; None where it is not called but passed on.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The README tells the truth: its commands exist and compose, its table is the report's."""
+"""The README is right: its commands exist and compose, its table is the report's."""
 
 import io
 import json
@@ -10,15 +10,14 @@ from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
-from dvc.utils.hydra import compose_and_dump
 from PIL import Image
 from typer.testing import CliRunner
 
 from ssul.cli.app import app
 from ssul.config.load import load_params
 from ssul.report.tables import markdown_steps
+from tests.project import PROJECT, git, unpack_committed_reports, write_params
 
-PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 OWN_DATA = re.compile(r"<!-- own data: begin -->.*<!-- own data: end -->", flags=re.DOTALL)  # run in tests/pipeline
 
@@ -56,7 +55,7 @@ def test_every_experiment_composes_and_validates(words: list[str], tmp_path: Pat
     assert switches[0::2] == ["-S"] * (len(switches) // 2)
     output = tmp_path / "params.yaml"
     for overrides in product(*map(choices, switches[1::2])):
-        compose_and_dump(output, str(PROJECT / "conf"), None, "config", str(PROJECT), list(overrides))
+        write_params(output, *overrides)
         load_params(output)
 
 
@@ -86,11 +85,22 @@ ELSEWHERE = ("evaluate", "table", "send")  # run in tests/pipeline and, of an ML
 def test_every_ssul_command_runs(
     words: list[str], little_voc: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the reader's own files are in the README are little ones here."""
+    """Small files stand for the reader's own ones, and the committed reports for those of the working copy."""
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    if "show" in words:
+        needs_git()
+        unpack_committed_reports(tmp_path)
     given = [str(little_voc.get(before, word)) for before, word in pairwise(["", *words])]
-    result = CliRunner().invoke(app, [*given, "--root", str(tmp_path if "splits" in words else PROJECT)])
+    result = CliRunner().invoke(app, [*given, "--root", str(PROJECT if "scenarios" in words else tmp_path)])
     assert result.exit_code == 0, result.output
+
+
+def needs_git() -> None:
+    """Skips a test outside a git checkout of the project."""
+    try:
+        git("rev-parse", "HEAD")
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"not in a git checkout of the project: {error}")
 
 
 def of_the_project(group: str) -> list[Path]:
@@ -110,15 +120,11 @@ def test_all_scenarios_and_choices_are_named(group: str) -> None:
 
 
 def test_the_table_is_the_committed_report_of_the_default_run() -> None:
-    """The committed one: whoever runs an experiment changes the report in the working folder."""
+    """An experiment changes the report in the working folder, and not the committed one."""
+    needs_git()
     shown = re.search(r"<!-- default run: begin -->\n(.*)\n<!-- default run: end -->", README, flags=re.DOTALL)
     assert shown is not None
-    committed = subprocess.run(
-        ["git", "show", "HEAD:reports/miou_per_step.json"], cwd=PROJECT, capture_output=True, text=True, check=False
-    )
-    if committed.returncode:
-        pytest.skip(f"not in a git checkout of the project: {committed.stderr.strip()}")
-    rows = json.loads(committed.stdout)
+    rows = json.loads(git("show", "HEAD:reports/miou_per_step.json"))
     assert shown.group(1).strip() == markdown_steps(rows).strip()
 
 

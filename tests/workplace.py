@@ -14,7 +14,7 @@ from ssul.datasets.catalog import data_set
 from ssul.evaluation.results import Results
 from ssul.evaluation.scores import Scores
 from ssul.scenario.splits import Split
-from tests.composition import composed, composed_text
+from tests.project import composed, composed_text
 from tests.tracking.examples import CURVES, own_project
 
 NAMES = ("background", *data_set("shapes").classes[:3])

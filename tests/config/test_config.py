@@ -20,7 +20,7 @@ from ssul.errors import UserError
 from ssul.scenario.class_orders import published_orders
 from ssul.scenario.order import ScenarioName, learning_order
 from ssul.scenario.scenario import Scenario
-from tests.composition import composed, composed_text
+from tests.project import composed, composed_text
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"

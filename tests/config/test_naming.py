@@ -2,7 +2,7 @@
 
 from ssul.config.load import parse_params
 from ssul.config.naming import RunName
-from tests.composition import composed
+from tests.project import composed
 
 
 def subject_of(*overrides: str) -> str:

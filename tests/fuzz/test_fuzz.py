@@ -1,6 +1,6 @@
-"""Whatever stands in a file or a parameter, the answer is a result or one line: never a traceback, never a hang.
+"""Any content of a file or a parameter gives a result or a one-line error: never a traceback, never a hang.
 
-2,700 cases, the same ones each time: 700 params.yaml, 700 stored files, 600 descriptions of checkpoints, 700 masks and
+600 examples, the same ones each time: 200 params.yaml, 100 stored files, 100 descriptions of checkpoints, 200 masks and
 photographs.
 """
 
@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -39,8 +38,9 @@ from ssul.memory.exemplars import Exemplar, read_exemplars, write_exemplars
 from ssul.model.checkpoint import save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.scenario.splits import Split
+from tests.project import composed, composed_text
 
-PROJECT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
 
 odd = st.one_of(
     st.none(),
@@ -116,39 +116,41 @@ def broken_bytes(draw: st.DrawFn, content: bytes) -> bytes:
 
 
 def answered(what: Callable[[], Any]) -> Any:
-    """The result of something, or the one line that refuses it."""
+    """The result of a call, or the one line that refuses it."""
     try:
         return what()
     except UserError as error:
-        told = str(error)
-        assert "\n" not in told
-        assert len(told) < 5000
-        told.encode("utf-8", "backslashreplace")
-        return told
+        message = str(error)
+        assert "\n" not in message
+        assert len(message) < 5000
+        message.encode("utf-8", "backslashreplace")
+        return message
 
 
 # --- params.yaml ------------------------------------------------------------------------------------------------------
 
-PARAMS = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
-DESCRIBED = PARAMS | {
-    "data": PARAMS["data"]
-    | {
-        "name": "toys",
-        "root": "toys",
-        "shapes": None,
-        "custom": {
-            "classes": ["a", "b", "c"],
-            "palette": [[0, 0, 0], [1, 2, 3], [4, 5, 6], [7, 8, 9]],
-            "background": True,
-            "first_value": 1,
-            "void": 255,
-            "train": {"image": "i/{id}.jpg", "mask": "m/{id}.png", "saliency": None, "list": None},
-            "val": None,
-            "val_share": 0.2,
-            "val_seed": 0,
-        },
-    }
+CUSTOM = {
+    "name": "toys",
+    "root": "toys",
+    "shapes": None,
+    "custom": {
+        "classes": ["a", "b", "c"],
+        "palette": [[0, 0, 0], [1, 2, 3], [4, 5, 6], [7, 8, 9]],
+        "background": True,
+        "first_value": 1,
+        "void": 255,
+        "train": {"image": "i/{id}.jpg", "mask": "m/{id}.png", "saliency": None, "list": None},
+        "val": None,
+        "val_share": 0.2,
+        "val_seed": 0,
+    },
 }
+
+
+def mutated_params() -> st.SearchStrategy[Any]:
+    """Mutations of the default parameters, and of those of a described dataset."""
+    params = composed()
+    return st.one_of(mutations(params), mutations(params | {"data": params["data"] | CUSTOM}))
 
 
 def aliases(depth: int) -> bytes:
@@ -160,8 +162,8 @@ def aliases(depth: int) -> bytes:
 ENDLESS = aliases(12)
 
 
-@settings(max_examples=500)
-@given(st.one_of(mutations(PARAMS), mutations(DESCRIBED)))
+@settings(max_examples=150)
+@given(st.deferred(mutated_params))
 def test_parameters_are_settings_or_refused(params: Any) -> None:
     found = answered(lambda: parse_params(params))
     assert isinstance(found, Params | str)
@@ -170,8 +172,8 @@ def test_parameters_are_settings_or_refused(params: Any) -> None:
         assert again == found  # nothing in it is of a type that it may not have
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(broken_bytes((PROJECT / "params.yaml").read_bytes()))
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.deferred(lambda: broken_bytes(composed_text().encode())))
 @example(b"seed: 2001-99-99\n")
 @example(b"seed: " + b"9" * 10_000)
 @example(b"[" * 100_000)
@@ -230,7 +232,7 @@ def sound(found: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_stored_file_with_other_content_is_sound_or_refused(
     tmp_path_factory: pytest.TempPathFactory, kind: str, data: st.DataObject
@@ -242,7 +244,7 @@ def test_a_stored_file_with_other_content_is_sound_or_refused(
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_stored_file_with_broken_bytes_is_sound_or_refused(
     tmp_path_factory: pytest.TempPathFactory, kind: str, data: st.DataObject
@@ -276,7 +278,7 @@ def opened(checkpoint: Path, content: bytes) -> None:
         assert len(found.class_names) == len(found.labels.classes) == 3
 
 
-@settings(max_examples=400)
+@settings(max_examples=70)
 @given(data=st.data())
 def test_a_checkpoint_that_describes_itself_otherwise_opens_or_is_refused(
     checkpoint: Path, data: st.DataObject
@@ -285,7 +287,7 @@ def test_a_checkpoint_that_describes_itself_otherwise_opens_or_is_refused(
     opened(checkpoint, json.dumps(data.draw(mutations(content))).encode())
 
 
-@settings(max_examples=200)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_a_checkpoint_whose_description_is_broken_opens_or_is_refused(checkpoint: Path, data: st.DataObject) -> None:
     opened(checkpoint, data.draw(broken_bytes((checkpoint.parent / "model.json").read_bytes())))
@@ -357,19 +359,19 @@ def read_with(reader: Callable[[Path], Any], content: bytes) -> Any:
             return None
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(pictures())
 def test_any_valid_picture_is_a_mask_or_a_photograph_or_refused(content: bytes) -> None:
     looked_at(content)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(pictures().flatmap(broken_bytes))
 def test_any_broken_picture_is_a_mask_or_a_photograph_or_refused(content: bytes) -> None:
     looked_at(content)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(
     st.sampled_from([b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"%!PS-Adobe-3.0 EPSF-3.0\n", b""]), st.binary(max_size=300)
 )

@@ -1,4 +1,4 @@
-"""One process at a time, told of each other, and never kept waiting by a dead one."""
+"""One process at a time; it learns which process holds the lock, and never waits for a dead one."""
 
 import errno
 import os
@@ -44,15 +44,15 @@ def test_who_is_alone_is_not_kept_waiting_and_leaves_no_holder(tmp_path: Path) -
 
 def test_the_second_waits_for_the_first_and_is_told_who_that_is(tmp_path: Path) -> None:
     process = holding(tmp_path / "a.lock")
-    told: list[str] = []
+    messages: list[str] = []
 
     def busy(holder: str) -> None:
-        told.append(holder)
+        messages.append(holder)
         process.communicate("", timeout=60)
 
     with file_lock(tmp_path / "a.lock", busy):
         assert process.returncode == 0
-    (holder,) = told
+    (holder,) = messages
     assert holder.startswith(f"process {process.pid} on ")
 
 
@@ -76,8 +76,8 @@ def test_a_lock_that_may_not_be_taken_is_named(tmp_path: Path, monkeypatch: pyte
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(FileLock, "acquire", forbidden)
-    told = r"a\.lock cannot be taken \(Permission denied\): let this user write in "
-    with pytest.raises(UserError, match=told), file_lock(tmp_path / "a.lock", never):
+    message = r"a\.lock cannot be taken \(Permission denied\): let this user write in "
+    with pytest.raises(UserError, match=message), file_lock(tmp_path / "a.lock", never):
         pass
 
 

@@ -54,12 +54,12 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 def test_anything_else_is_refused_in_one_line_with_the_way_out(tmp_path: Path, content: bytes, why: str) -> None:
     with pytest.raises(UserError) as refused:
         read(tmp_path, content)
-    told = str(refused.value)
-    assert why in told
-    assert "\n" not in told
-    assert len(told) < 1000
-    assert told.startswith("the thing ")
-    assert told.endswith("): make it")
+    message = str(refused.value)
+    assert why in message
+    assert "\n" not in message
+    assert len(message) < 1000
+    assert message.startswith("the thing ")
+    assert message.endswith("): make it")
 
 
 def test_a_folder_or_a_pipe_is_no_file_and_not_waited_for(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def test_folders_have_none(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "shown"),
     [
         ("https://me:secret@host/x", "https://host/x"),
         ("https://me:s@cr:t@host", "https://host"),
@@ -26,5 +26,5 @@ def test_folders_have_none(text: str) -> None:
         ("no address@all", "no address@all"),
     ],
 )
-def test_an_address_is_told_without_its_password(text: str, told: str) -> None:
-    assert redact_password(text) == told
+def test_an_address_is_shown_without_its_password(text: str, shown: str) -> None:
+    assert redact_password(text) == shown

@@ -1,10 +1,11 @@
-"""dvc.yaml tells the truth: for each stage exactly the modules that it imports and the parameters that it reads.
+"""dvc.yaml is right: for each stage the folders that it imports from, the parameters and the data that it reads.
 
 A list that lacks one gives stale results silently; one that has too many trains for nothing.
 """
 
 import ast
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ from ssul.config.base import StrictModel
 from ssul.config.load import load_params, parse_params
 from ssul.config.schema import Params
 from ssul.errors import UserError
-from tests.pipeline.conftest import PROJECT, Clone
+from tests.pipeline.clone import Clone, succeeded
+from tests.project import PROJECT
 
 # the script that each stage of dvc.yaml runs
 SCRIPTS = {
@@ -41,7 +43,7 @@ ARGUMENTS = {
     "report": ("2",),
 }
 
-# where pictures lie is not what they are; dvc.yaml says why
+# the place of the images is not their content; dvc.yaml explains it
 WHERE_NOT_WHAT = {"data.root", "recipe.base.checkpoint"}
 
 
@@ -169,9 +171,72 @@ class Recorder:
 
 @pytest.fixture(scope="module")
 def finished(clone: Clone) -> Clone:
-    outcome = clone.experiment("memory.capacity=4")
-    assert outcome.code == 0, outcome.text[-3000:]
+    """A clone after an experiment that rehearses."""
+    succeeded(clone.experiment("memory.capacity=4"))
     return clone
+
+
+# runs a stage in a child process for each; the parent has only imported, so no child sees what another one has read
+RECORD_READS = """
+import importlib, json, os, sys
+from pathlib import Path
+
+reads, data = [], os.path.join(os.getcwd(), "data", "")
+
+def note(path):
+    place = os.path.abspath(os.fsdecode(path))
+    if place.startswith(data) and not os.path.isdir(place):
+        reads.append(os.path.relpath(place))
+
+def hook(event, arguments):
+    if event == "open" and isinstance(arguments[0], (str, bytes)):
+        path, mode, flags = arguments
+        if flags & os.O_ACCMODE != os.O_WRONLY:
+            note(path)
+
+sys.addaudithook(hook)
+stages = json.loads(sys.argv[1])
+mains = {name: importlib.import_module(f"stages.{script}").main for name, (script, _) in stages.items()}
+for name, (_, words) in stages.items():
+    child = os.fork()
+    if not child:
+        reads.clear()
+        mains[name](*words)
+        Path(f"{name}.reads").write_text(json.dumps(sorted(set(reads))))
+        sys.stdout.flush()
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        sys.exit(f"{name} failed")
+"""
+
+
+@pytest.fixture(scope="module")
+def reads(finished: Clone) -> dict[str, list[str]]:
+    """The files below data/ that each stage opens to read, in a finished experiment with an empty data/cache."""
+    shutil.rmtree(finished.root / "data" / "cache")
+    given = {name: (script, ARGUMENTS.get(name, ())) for name, script in SCRIPTS.items()}
+    succeeded(finished.command(sys.executable, "-c", RECORD_READS, json.dumps(given)))
+    return {name: json.loads((finished.root / f"{name}.reads").read_text()) for name in SCRIPTS}
+
+
+def listed_data(name: str) -> list[str]:
+    """The data that a stage of step 2 lists, the last one."""
+    places = [dependency for dependency in stages()[name]["deps"] if dependency.startswith("data/")]
+    for template, step in (("${key}", "2"), ("${item.prev}", "1"), ("${scenario.last}", "2")):
+        places = [place.replace(template, step) for place in places]
+    return places
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(SCRIPTS))
+def test_a_stage_reads_no_data_but_those_that_it_lists(reads: dict[str, list[str]], name: str) -> None:
+    """The index stands for the images below the data root, and data/cache never changes a result."""
+    images = [] if name == "splits" else ["data/drawn"]
+    inside = {
+        place: [path for path in reads[name] if path == place or path.startswith(f"{place}/")]
+        for place in [*listed_data(name), "data/cache", *images]
+    }
+    assert set(reads[name]) - {path for found in inside.values() for path in found} == set()
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What the machine does to a training is told with the way out; what is our fault is not hidden."""
+"""A fault of the machine is reported with the way out; a fault of the code keeps its traceback."""
 
 import errno
 
@@ -29,10 +29,10 @@ from ssul.pipeline.failures import explain
     ],
 )
 def test_the_way_out_is_named_in_one_line(error: BaseException, words: str) -> None:
-    told = explain(error)
-    assert told is not None
-    assert words in told
-    assert "\n" not in told
+    message = explain(error)
+    assert message is not None
+    assert words in message
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize(

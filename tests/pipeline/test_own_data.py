@@ -9,8 +9,9 @@ import yaml
 
 from ssul.datasets.catalog import data_set
 from ssul.datasets.shapes.world import draw_world
-from tests.pipeline.conftest import PROJECT, Clone, Outcome
+from tests.pipeline.clone import Clone, Outcome, rows, succeeded, switches
 from tests.pipeline.street_world import CLASSES, draw_street_world
+from tests.project import PROJECT
 
 pytestmark = pytest.mark.slow
 
@@ -23,13 +24,7 @@ real_data = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data be
 
 
 def run(clone: Clone, *overrides: str) -> Outcome:
-    outcome = clone.dvc("exp", "run", *(word for item in overrides for word in ("-S", item)))
-    assert outcome.code == 0, outcome.text[-3000:]
-    return outcome
-
-
-def table(clone: Clone) -> list[dict[str, float | None]]:
-    return json.loads((clone.root / "reports" / "miou_per_step.json").read_text())
+    return succeeded(clone.dvc("exp", "run", *switches(*overrides)))
 
 
 def describe(clone: Clone, name: str, root: Path, **described: object) -> None:
@@ -40,7 +35,7 @@ def describe(clone: Clone, name: str, root: Path, **described: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def street(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def street(fresh: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A clone that knows the street world."""
     root = tmp_path_factory.mktemp("street")
     draw_street_world(root, train=40, val=10)
@@ -48,13 +43,13 @@ def street(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
         key: {"image": f"images/{split}/{{id}}.jpg", "mask": f"annotations/{split}/{{id}}.png"}
         for key, split in (("train", "training"), ("val", "validation"))
     }
-    describe(clone, "street", root, classes=list(CLASSES), **places)
-    return clone
+    describe(fresh, "street", root, classes=list(CLASSES), **places)
+    return fresh
 
 
 def test_thirty_classes_in_ades_layout_without_saliency_run_through_the_pipeline(street: Clone) -> None:
     run(street, *LITTLE, "data=street", "scenario.base_classes=20", "scenario.increment=5", "memory.capacity=6")
-    assert [row["step"] for row in table(street)] == [0, 1, 2]
+    assert [row["step"] for row in rows(street)] == [0, 1, 2]
     per_class = json.loads((street.root / "reports" / "metrics.json").read_text())["per_class_iou"]
     assert list(per_class) == ["background", *CLASSES]
     page = (street.root / "reports" / "index.md").read_text()
@@ -71,7 +66,7 @@ def test_an_order_of_names_held_out_images_and_the_papers_crop_each_have_their_e
     assert split["groups"] == [list(range(30, 2, -1)), [2, 1]]
     assert split["holdout"]
     assert not set(split["holdout"]) & set(split["images"])
-    assert all(0 <= row["holdout_all"] <= 1 for row in table(street))
+    assert all(0 <= row["holdout_all"] <= 1 for row in rows(street))
     assert judged_pixels(street) == 10 * 96 * 72
 
     outcome = run(street, *LITTLE, *asked, "evaluation.protocol=crop")
@@ -84,31 +79,29 @@ def judged_pixels(clone: Clone) -> int:
     return sum(map(sum, results["confusion"]))
 
 
-def test_the_readme_example_of_own_data_works_as_typed(clone: Clone) -> None:
-    """After `make repro`, as it says, of which it needs the drawn pictures: here a few, seen by a narrow network."""
+def test_the_readme_example_of_own_data_works_as_typed(fresh: Clone) -> None:
+    """The README runs it after `make repro`, whose drawn images it needs: here a few images and a narrow network."""
     palette = data_set("shapes").palette
-    for _ in draw_world(clone.root / "data" / "shapes", seed=0, train=24, val=6, height=48, width=64, palette=palette):
+    for _ in draw_world(fresh.root / "data" / "shapes", seed=0, train=24, val=6, height=48, width=64, palette=palette):
         pass
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
     example = re.search(r"<!-- own data: begin -->\n```bash\n(.*?)```\n<!-- own data: end -->", readme, flags=re.DOTALL)
     assert example is not None
     little = " ".join(f"-S {item}" for item in LITTLE)
-    outcome = clone.command("bash", "-ec", f"{example[1].rstrip()} {little}")
-    assert outcome.code == 0, outcome.text[-3000:]
-    assert len(table(clone)) == 3
+    succeeded(fresh.command("bash", "-ec", f"{example[1].rstrip()} {little}"))
+    assert len(rows(fresh)) == 3
 
 
 @real_data
-@pytest.mark.parametrize("setting", ["overlapped", "partitioned"])
-def test_real_photographs_run_through_the_pipeline(clone: Clone, setting: str) -> None:
-    run(clone, "scenario=voc_15-5", f"data.root={SHARED / 'voc_2007'}", f"setting={setting}", *LITTLE)
-    assert [row["step"] for row in table(clone)] == [0, 1]
-    assert setting in (clone.root / "reports" / "index.md").read_text()
+def test_real_photographs_run_through_the_pipeline(fresh: Clone) -> None:
+    run(fresh, "scenario=voc_15-5", f"data.root={SHARED / 'voc_2007'}", "setting=partitioned", *LITTLE)
+    assert [row["step"] for row in rows(fresh)] == [0, 1]
+    assert "partitioned" in (fresh.root / "reports" / "index.md").read_text()
 
 
 @real_data
-def test_real_ade20k_pairs_are_indexed_split_encoded_trained_and_judged(clone: Clone) -> None:
-    run(clone, "scenario=ade_100-50", f"data.root={SHARED / 'ade_mini'}", *LITTLE)
-    splits = [json.loads((clone.root / "data" / "splits" / f"step_{step}.json").read_text()) for step in (0, 1)]
+def test_real_ade20k_pairs_are_indexed_split_encoded_trained_and_judged(fresh: Clone) -> None:
+    run(fresh, "scenario=ade_100-50", f"data.root={SHARED / 'ade_mini'}", *LITTLE)
+    splits = [json.loads((fresh.root / "data" / "splits" / f"step_{step}.json").read_text()) for step in (0, 1)]
     assert [len(split["images"]) for split in splits] == [6, 3]
-    assert [row["step"] for row in table(clone)] == [0, 1]
+    assert [row["step"] for row in rows(fresh)] == [0, 1]

@@ -10,16 +10,19 @@ import yaml
 from ssul.config.paths import LAYOUT
 from ssul.errors import UserError
 from ssul.pipeline.provenance import Provenance
-from tests.composition import composed_text
+from tests.project import PROJECT, composed_text
 
-PROJECT = Path(__file__).parents[2]
+
+@pytest.fixture(scope="module")
+def params() -> str:
+    return composed_text()
 
 
 @pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _folder(params: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copyfile(PROJECT / "dvc.yaml", "dvc.yaml")
-    LAYOUT.params.write_text(composed_text(), encoding="utf-8")
+    Path("params.yaml").write_text(params, encoding="utf-8")
     for path in (LAYOUT.split(0), LAYOUT.memory(1), LAYOUT.checkpoint(0) / "model.json"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")

@@ -28,7 +28,7 @@ def failing(error: BaseException) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "told"),
+    ("error", "code", "message"),
     [
         (UserError("the data are gone: bring them back"), 1, "error: the data are gone: bring them back\n"),
         (UserError(""), 1, ""),
@@ -38,15 +38,15 @@ def failing(error: BaseException) -> Callable[..., None]:
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), 1, "error: a process that loads pic"),
     ],
 )
-def test_what_people_and_machines_do_is_told_in_one_line(
-    error: BaseException, code: int, told: str, capsys: Captured
+def test_what_people_and_machines_do_is_reported_in_one_line(
+    error: BaseException, code: int, message: str, capsys: Captured
 ) -> None:
     with pytest.raises(SystemExit) as end:
         run(failing(error))
     assert end.value.code == code
     captured = capsys.readouterr()
-    assert captured.err.startswith(told)
-    assert captured.err.count("\n") == (1 if told else 0)
+    assert captured.err.startswith(message)
+    assert captured.err.count("\n") == (1 if message else 0)
 
 
 def test_our_own_faults_keep_their_traceback() -> None:
@@ -88,8 +88,8 @@ def test_an_orphan_at_the_same_stage_is_waited_for_and_named() -> None:
     orphan = stage("3")
     assert line_of(orphan.stdout) == "began\n"
     again = stage("3")
-    told = line_of(again.stderr)
-    assert told.startswith(f"some_stage_3 runs already in this folder (process {orphan.pid} on ")
+    message = line_of(again.stderr)
+    assert message.startswith(f"some_stage_3 runs already in this folder (process {orphan.pid} on ")
     assert again.poll() is None
     orphan.communicate("", timeout=60)
     assert again.communicate("", timeout=60) == ("began\n", "")

@@ -1,6 +1,6 @@
 """The whole pipeline through real `dvc`: what runs again when something changes, what comes back, and what does not.
 
-The tests of this module are one story, told in order over one clone.
+The tests of this module run in order over one clone.
 """
 
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.conftest import INCREMENTS, Clone, Outcome, digest, rows, succeeded
+from tests.pipeline.clone import INCREMENTS, Clone, Outcome, digest, rows, succeeded
 
 pytestmark = pytest.mark.slow
 
@@ -41,9 +41,21 @@ def test_another_increment_over_the_same_base_does_not_train_it_again(clone: Clo
 def test_returning_to_an_earlier_experiment_restores_it_and_leaves_no_stale_step(
     clone: Clone, base: dict[str, str]
 ) -> None:
-    outcome = succeeded(clone.experiment())
-    assert outcome.ran == ["report"]  # its outputs are committed, not cached
-    assert [row["step"] for row in rows(clone)] == [0, 1, 2]
+    reports = clone.root / "reports"
+    for override, ran, steps in (
+        ((), ["report"], 3),  # its outputs are committed, not cached
+        (("scenario.increment=1",), ["report"], 5),
+        ((), ["report"], 3),
+    ):
+        assert succeeded(clone.experiment(*override)).ran == ran
+        assert [row["step"] for row in rows(clone)] == list(range(steps))
+        assert json.loads((reports / "metrics.json").read_text())["final"]["step"] == steps - 1
+        curve = json.loads((reports / "training_curve.json").read_text())
+        assert list(dict.fromkeys(row["step"] for row in curve)) == [f"step {step}" for step in range(steps)]
+        assert {row["step"] for row in json.loads((reports / "class_iou.json").read_text())} <= set(range(steps))
+        page = (reports / "index.md").read_text(encoding="utf-8")
+        assert f"| {steps - 1} |" in page
+        assert f"| {steps} |" not in page.split("## Class by class")[0]
 
 
 def test_after_another_base_the_first_one_comes_back_from_the_run_cache(clone: Clone, base: dict[str, str]) -> None:
@@ -62,9 +74,9 @@ def test_joint_training_is_a_scenario_without_increments(clone: Clone, first: Ou
     assert [row["step"] for row in rows(clone)] == [0]
 
 
-def test_pictures_at_another_place_do_not_retrain(clone: Clone, base: dict[str, str], tmp_path: Path) -> None:
+def test_images_at_another_place_do_not_retrain(clone: Clone, base: dict[str, str], tmp_path: Path) -> None:
     succeeded(clone.experiment())
-    moved = tmp_path / "moved pictures"
+    moved = tmp_path / "moved images"
     succeeded(clone.command("cp", "-r", str(clone.root / "data" / "drawn"), str(moved)))
     outcome = succeeded(clone.experiment(f"data.root='{moved}'"))
     assert sorted(outcome.ran) == ["prepare", "report"]

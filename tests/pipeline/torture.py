@@ -4,8 +4,8 @@
 
 SIGKILL hits the training, dvc, their whole process group, or a worker of dvc's queue: at a time uniform over the run,
 in a training after its first saved state, or while a state is being written. Each time the same command is given again.
-Where a run comes to its end, its checkpoints, scores and metrics are compared with those of the undisturbed run, and a
-fresh one begins, until all have been killed who were to be.
+At the end of a run its checkpoints, scores and metrics are compared with those of the undisturbed run. Then a fresh run
+begins, until all planned kills are done.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from pathlib import Path
 import psutil
 
 from ssul.training.resume import MINUTES_VARIABLE, StateFile
-from tests.pipeline.conftest import TINY, Clone, make_clone
+from tests.pipeline.clone import TINY, Clone, make_clone
 
 INTERVAL = 0.5
 """Seconds between two savings of a training."""
@@ -50,16 +50,16 @@ class Kill:
     """One kill.
 
     Attributes:
-        who: was killed: training, dvc, group or worker.
-        moment: writing (by what it left, half a state), trained or any.
-        stage: that ran; empty between two.
-        saved: the iteration that the training had saved last; None without a state.
-        lost: seconds of work to do again: since that state, or since the stage began.
+        target: the killed process: training, dvc, group or worker.
+        moment: writing (it left half a state), trained or any.
+        stage: the stage that ran; empty between two stages.
+        saved: the last iteration that the training had saved; None without a state.
+        lost: seconds of work to repeat: since that state, or since the stage began.
         again: whether the training had been begun again and had saved nothing since.
         followed: the iteration from which the next run went on; None where it had nothing to go on from.
     """
 
-    who: str
+    target: str
     moment: str
     stage: str
     saved: int | None
@@ -69,7 +69,7 @@ class Kill:
 
 
 def plan(kills: int, pick: random.Random) -> list[tuple[str, str]]:
-    """Who is killed when: a third in trainings that have saved, an eighth in writes, an eighth in the queue."""
+    """Target and moment of each kill: a third after a saved state, an eighth in writes, an eighth in the queue."""
     wanted = [(pick.choice(("training", "group")), "writing") for _ in range(max(1, kills // 8))]
     wanted += [(pick.choice(("training", "dvc", "group")), "trained") for _ in range(max(1, kills // 3))]
     wanted += [("worker", pick.choice(("any", "trained"))) for _ in range(max(1, kills // 8))]
@@ -88,7 +88,7 @@ class Run:
     """`dvc repro` in a clone, given again until it ends."""
 
     def __init__(self, clone: Clone, seconds: float, pick: random.Random) -> None:
-        """Takes a clone in which nothing has run, how long an undisturbed run lasts, and who draws times."""
+        """Takes a clone in which nothing has run, the seconds of an undisturbed run, and the source of random times."""
         self.clone, self.seconds, self.pick = clone, seconds, pick
         self.log = clone.root.with_suffix(".log")
         self.states = clone.root / "data" / "cache" / "trainings"
@@ -96,8 +96,8 @@ class Run:
         self.times, self.at = sorted(pick.uniform(0, seconds) for _ in range(_IN_A_RUN)), 0.0
 
     def start(self) -> None:
-        """Gives the command."""
-        self.clone.obey()
+        """Starts the command."""
+        self.clone.repair()
         with self.log.open("ab") as log:
             self.command = subprocess.Popen(
                 [sys.executable, "-m", "dvc", "repro"],
@@ -112,26 +112,26 @@ class Run:
         """Whether the command came to its end; it must be a good one."""
         assert self.command is not None
         code = self.command.poll()
-        assert not code, f"dvc ended with {code}: {self.told()[-3000:]}"
+        assert not code, f"dvc ended with {code}: {self.output()[-3000:]}"
         return code is not None
 
-    def told(self) -> str:
-        """All that the commands have said."""
+    def output(self) -> str:
+        """The output of all commands."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def victims(self, who: str) -> list[psutil.Process]:
+    def victims(self, target: str) -> list[psutil.Process]:
         """The processes that are killed."""
         assert self.command is not None
         dvc, running = psutil.Process(self.command.pid), self.stage()
-        if who == "group":
+        if target == "group":
             return [dvc, *dvc.children(recursive=True)]
-        return [running[0]] if who == "training" and running is not None else [dvc]
+        return [running[0]] if target == "training" and running is not None else [dvc]
 
-    def kill(self, who: str, moment: str) -> Kill | None:
+    def kill(self, target: str, moment: str) -> Kill | None:
         """Kills at such a moment; None if the run ended before."""
         if not self._reach(moment):
             return None
-        running, kept, victims, torn = self.stage(), self._kept(), self.victims(who), self._torn()
+        running, kept, victims, torn = self.stage(), self._kept(), self.victims(target), self._torn()
         if moment == "writing" and running is not None:
             training = running[0]
             if not self.until(lambda: bool(self._torn() - torn) or not training.is_running(), pause=0.0):
@@ -142,24 +142,24 @@ class Run:
                 victim.kill()
         psutil.wait_procs(victims, timeout=_PATIENCE)
         if self.command is not None:
-            self.command.wait(timeout=_PATIENCE)  # of a killed training dvc tells, and ends
+            self.command.wait(timeout=_PATIENCE)  # dvc reports a killed training, and ends
         if moment == "writing" and not self._torn() - torn:
             moment = "any"  # too late
-        return self._report(who, moment, running, kept, killed_at)
+        return self._report(target, moment, running, kept, killed_at)
 
     def _report(
-        self, who: str, moment: str, running: tuple[psutil.Process, str] | None, kept: StateFile | None, at: float
+        self, target: str, moment: str, running: tuple[psutil.Process, str] | None, kept: StateFile | None, at: float
     ) -> Kill:
         if running is None:
-            return Kill(who, moment, "", None, 0.0)
+            return Kill(target, moment, "", None, 0.0)
         began = running[0].create_time()
         if kept is None:
-            return Kill(who, moment, running[1], None, round(at - began, 2))
+            return Kill(target, moment, running[1], None, round(at - began, 2))
         saved = kept.read()
         assert saved is not None
         saved_at = kept.path("safetensors").stat().st_mtime
         lost = round(max(0.0, at - max(began, saved_at)), 2)
-        return Kill(who, moment, running[1], saved.notes["iteration"], lost, again=saved_at < began)
+        return Kill(target, moment, running[1], saved.notes["iteration"], lost, again=saved_at < began)
 
     def stage(self) -> tuple[psutil.Process, str] | None:
         """The stage that runs, and its name."""
@@ -181,7 +181,7 @@ class Run:
         return found
 
     def _reach(self, moment: str) -> bool:
-        """Waits until a moment has come, or is near for who wants to kill in a write; False if the run ends before."""
+        """Waits until a moment has come, or is near if the kill is to hit a write; False if the run ends before."""
         if moment == "any":
             if not self.times:
                 return self.until(lambda: False)
@@ -207,7 +207,7 @@ class Run:
         while not met():
             if self.ended():
                 return False
-            assert time.monotonic() < end, f"nothing happens: {self.told()[-3000:]}"
+            assert time.monotonic() < end, f"nothing happens: {self.output()[-3000:]}"
             time.sleep(pause)
         return True
 
@@ -237,8 +237,8 @@ class QueuedRun(Run):
 
     def start(self) -> None:
         """Queues it, and starts a worker where none is."""
-        self.clone.obey()
-        self.name = f"again-{len(self.told())}"
+        self.clone.repair()
+        self.name = f"again-{len(self.output())}"
         overrides = [word for item in WORLD for word in ("-S", item)]  # dvc composes the parameters of each experiment
         queued = self.clone.dvc("exp", "run", "--queue", "-n", self.name, *overrides)
         with self.log.open("a", encoding="utf-8") as log:
@@ -253,7 +253,7 @@ class QueuedRun(Run):
         self._looked = time.monotonic()
         (status,) = (line for line in self.clone.dvc("queue", "status").text.splitlines() if self.name in line)
         if "Success" not in status:
-            assert "Failed" not in status, self.told() + self.clone.dvc("queue", "logs", self.name).text
+            assert "Failed" not in status, self.output() + self.clone.dvc("queue", "logs", self.name).text
             return False
         with self.log.open("a", encoding="utf-8") as log:
             log.write(self.clone.dvc("queue", "logs", self.name).text)
@@ -261,29 +261,19 @@ class QueuedRun(Run):
         assert outcome.code == 0, outcome.text
         return True
 
-    def victims(self, who: str) -> list[psutil.Process]:
+    def victims(self, target: str) -> list[psutil.Process]:
         """The worker; what it has started lives on."""
-        del who
+        del target
         return [process for process in self.processes() if "queue-worker" in process.cmdline()]
 
-    def told(self) -> str:
-        """What the commands have said."""
-        return super().told() if self.log.exists() else ""
-
-
-def little_world(root: Path) -> Clone:
-    """A clone with a world of its own, in which nothing has run."""
-    from dvc.utils.hydra import compose_and_dump
-
-    clone = make_clone(root)
-    compose_and_dump(root / "params.yaml", str(root / "conf"), None, "config", str(root), [*WORLD])
-    clone.command("git", "commit", "-qam", "a little world")
-    return clone
+    def output(self) -> str:
+        """The output of all commands."""
+        return super().output() if self.log.exists() else ""
 
 
 def undisturbed(pristine: Clone, root: Path) -> tuple[Clone, float]:
     """A run that is left alone, and how many seconds it took."""
-    alone = Run(copy_of(pristine, root), 0.0, random.Random())
+    alone = Run(pristine.copy(root), 0.0, random.Random())
     began = time.monotonic()
     alone.start()
     alone.until(lambda: False)
@@ -293,21 +283,21 @@ def undisturbed(pristine: Clone, root: Path) -> tuple[Clone, float]:
 def torture(
     wanted: list[tuple[str, str]], pristine: Clone, whole: dict[str, str], seconds: float, pick: random.Random
 ) -> list[Kill]:
-    """Kills as it is told.
+    """Carries out a plan of kills.
 
     Args:
-        wanted: who is killed, and when; see `plan`.
+        wanted: target and moment of each kill; see `plan`.
         pristine: a clone in which nothing has run; others are made beside it.
         whole: the digests of what an undisturbed run leaves.
-        seconds: that it takes.
-        pick: draws times.
+        seconds: how long that run takes.
+        pick: the source of random times.
     """
     kills: list[Kill] = []
     rounds = 0
     while wanted:
         rounds += 1
         queued = wanted[0][0] == "worker"
-        clone = copy_of(pristine, pristine.root.with_name(f"round_{rounds}"))
+        clone = pristine.copy(pristine.root.with_name(f"round_{rounds}"))
         run = (QueuedRun if queued else Run)(clone, seconds, pick)
         kills += one_round(run, wanted, queued)
         found = digests(clone.root)
@@ -321,7 +311,7 @@ def torture(
 
 
 def one_round(run: Run, wanted: list[tuple[str, str]], queued: bool) -> list[Kill]:
-    """Lets a run come to its end; takes those off the list who are killed on the way."""
+    """Lets a run come to its end; removes the kills on the way from the list."""
     kills: list[tuple[Kill, int]] = []
     while True:
         run.start()
@@ -333,25 +323,19 @@ def one_round(run: Run, wanted: list[tuple[str, str]], queued: bool) -> list[Kil
             break
         if killed.moment == wanted[0][1]:  # else it was too late for a write: once more
             wanted.pop(0)
-        kills.append((killed, len(run.told())))
+        kills.append((killed, len(run.output())))
         print(f"  {killed}", flush=True)
-    told = run.told()
-    return [replace(kill, followed=gone_on(kill, told[at:])) for kill, at in kills]
+    output = run.output()
+    return [replace(kill, followed=gone_on(kill, output[at:])) for kill, at in kills]
 
 
-def gone_on(kill: Kill, told: str) -> int | None:
+def gone_on(kill: Kill, output: str) -> int | None:
     """The iteration from which the training of a stage was gone on with first; the saved one if it had ended."""
-    if f"Running stage '{kill.stage.replace(' ', '@')}'" not in told:
+    if f"Running stage '{kill.stage.replace(' ', '@')}'" not in output:
         return kill.saved
     step = kill.stage.rpartition(" ")[2].replace("train_base", "0")
-    found = re.search(rf"step {step}: goes on after iteration (\d+)", told)
+    found = re.search(rf"step {step}: goes on after iteration (\d+)", output)
     return int(found[1]) if found else None
-
-
-def copy_of(clone: Clone, root: Path) -> Clone:
-    """Another clone like it."""
-    shutil.copytree(clone.root, root, symlinks=True)
-    return Clone(root)
 
 
 def faults(kills: Sequence[Kill]) -> list[str]:
@@ -371,7 +355,7 @@ def enough(kills: Sequence[Kill], wanted: Sequence[tuple[str, str]]) -> bool:
 
 
 def main() -> None:
-    """Tortures, tells of it, and fails if anything was lost."""
+    """Tortures, prints each kill, and fails if anything was lost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
@@ -380,7 +364,7 @@ def main() -> None:
     pick = random.Random(given.seed)
     os.environ |= ENVIRONMENT
     with tempfile.TemporaryDirectory() as place:
-        pristine = little_world(Path(place) / "pristine")
+        pristine = make_clone(Path(place) / "pristine", *WORLD)
         alone, seconds = undisturbed(pristine, Path(place) / "alone")
         print(f"undisturbed: {seconds:.0f} s", flush=True)
         wanted = plan(given.kills, pick)
@@ -389,7 +373,7 @@ def main() -> None:
         given.json.write_text(json.dumps([asdict(kill) for kill in kills], indent=1) + "\n", encoding="utf-8")
     lost = [kill.lost for kill in kills if kill.saved is not None and not kill.again]
     print(
-        f"{len(kills)} kills: {dict(Counter(kill.who for kill in kills))}, "
+        f"{len(kills)} kills: {dict(Counter(kill.target for kill in kills))}, "
         f"{sum(kill.moment == 'writing' for kill in kills)} in a write; {len(lost)} in trainings that had saved since "
         f"they began, every {INTERVAL} s, with seconds of work to do again: median {statistics.median(lost):.2f}, at "
         f"most {max(lost):.2f}; {sum(kill.again for kill in kills)} in such that had begun again and not saved yet"

@@ -1,0 +1,86 @@
+"""Which stages an edit of the code makes dvc run again, by `dvc status` after a finished experiment.
+
+`dvc status` names the stages whose own dependencies changed; whatever follows them runs only if their outputs change.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+
+from tests.pipeline.clone import Clone, succeeded
+
+pytestmark = pytest.mark.slow
+
+STEPS = {"train_step@1", "train_step@2"}
+TRAININGS = {"train_base", *STEPS}
+EVALUATIONS = {"evaluate_base", "evaluate_step@1", "evaluate_step@2"}
+MEMORIES = {"select_memory@1", "select_memory@2"}
+
+
+@pytest.fixture(scope="module")
+def plop(clone: Clone) -> Clone:
+    """A clone after the same experiment with PLOP."""
+    other = clone.copy(clone.root.with_name("plop"))
+    succeeded(other.experiment("method=plop"))
+    return other
+
+
+@contextmanager
+def edited(path: Path) -> Iterator[None]:
+    """Adds a comment to a module, and removes it again."""
+    before = path.read_bytes()
+    path.write_bytes(before + b"\n# edited\n")
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+
+
+def changed(clone: Clone) -> set[str]:
+    """The stages of which dvc finds a dependency or an output changed, without the place of their dvc.yaml."""
+    with Repo(str(clone.root)) as repo:
+        return {name.rpartition(":")[2] for name in repo.status()}
+
+
+def test_without_an_edit_nothing_runs(clone: Clone, plop: Clone) -> None:
+    assert changed(clone) == changed(plop) == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "stages"),
+    [
+        ("ssul/report/curves.py", set()),
+        ("ssul/tracking/runs.py", set()),
+        ("ssul/tracking/live.py", set()),
+        ("ssul/pipeline/failures.py", set()),
+        ("ssul/pipeline/progress.py", set()),
+        ("ssul/config/paths.py", set()),
+        ("ssul/methods/plop/increment.py", set()),
+        ("ssul/methods/ssul/increment.py", STEPS),
+        ("ssul/training/losses.py", TRAININGS),
+        ("ssul/evaluation/scores.py", EVALUATIONS),
+        ("ssul/memory/selection.py", {"splits"} | MEMORIES | STEPS),
+    ],
+)
+def test_an_edit_runs_the_stages_that_it_can_change_and_the_report(clone: Clone, module: str, stages: set[str]) -> None:
+    """The report records a fingerprint of all code."""
+    with edited(clone.root / module):
+        assert changed(clone) == stages | {"report"}
+
+
+@pytest.mark.parametrize(
+    ("module", "stages"),
+    [
+        ("ssul/methods/plop/increment.py", STEPS),
+        ("ssul/methods/ssul/increment.py", set()),
+        ("ssul/training/losses.py", TRAININGS),
+    ],
+)
+def test_an_edit_of_a_method_runs_the_increments_of_that_method_alone(
+    plop: Clone, module: str, stages: set[str]
+) -> None:
+    with edited(plop.root / module):
+        assert changed(plop) == stages | {"report"}
