@@ -39,8 +39,8 @@ def test_they_equal_those_of_all_logits_up_sampled(
     generator = torch.Generator().manual_seed(seed)
     samples, height, width = size
     logits = centre + 4 * torch.randn(samples, old.num_channels, height, width, generator=generator)
-    with_step = old.with_step((200,))
-    values = torch.tensor([*range(with_step.first_class_channel), with_step.num_channels - 1, VOID], dtype=torch.uint8)
+    grown = old.with_step((200,))
+    values = torch.tensor([*range(grown.first_class_channel), grown.num_channels - 1, VOID], dtype=torch.uint8)
     target = values[torch.randint(len(values), (samples, 5 * height, 4 * width + 1), generator=generator)]
     expected = add_pseudo_labels(old, target, upsample(logits, target), threshold)
     assert torch.equal(add_pseudo_labels_low_res(old, target, logits, threshold), expected)

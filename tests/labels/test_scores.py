@@ -98,8 +98,8 @@ def test_a_pseudo_label_is_never_background_or_unknown(labels: LabelSpace, seed:
 
 @given(label_spaces(), st.integers(0, 2**32), st.floats(0.0, 1.0))
 def test_completing_touches_no_annotated_and_no_void_pixel(labels: LabelSpace, seed: int, threshold: float) -> None:
-    with_step = labels.with_step((100, 101))
-    values = torch.tensor([*range(with_step.num_channels), VOID], dtype=torch.uint8)
+    grown = labels.with_step((100, 101))
+    values = torch.tensor([*range(grown.num_channels), VOID], dtype=torch.uint8)
     chance = torch.Generator().manual_seed(seed)
     target = values[torch.randint(len(values), (2, 4, 5), generator=chance)]
     before = target.clone()

@@ -80,8 +80,8 @@ def test_the_channel_of_an_annotated_class_does_not_depend_on_what_else_is_annot
 
 @given(label_spaces(), masks())
 def test_growing_does_not_change_how_an_old_image_is_encoded(labels: LabelSpace, mask: Tensor) -> None:
-    with_step = labels.with_step((100, 101))
-    assert torch.equal(labels.encode(mask, None, labels.classes), with_step.encode(mask, None, labels.classes))
+    grown = labels.with_step((100, 101))
+    assert torch.equal(labels.encode(mask, None, labels.classes), grown.encode(mask, None, labels.classes))
 
 
 # --- decode -----------------------------------------------------------------------------------------------------------
@@ -183,13 +183,13 @@ def test_heads_share_out_all_channels(labels: LabelSpace) -> None:
 
 @given(label_spaces())
 def test_growing_keeps_the_channels_of_old_classes(labels: LabelSpace) -> None:
-    with_step = labels.with_step((100, 101))
-    assert [with_step.channel_of(class_id) for class_id in labels.classes] == [
+    grown = labels.with_step((100, 101))
+    assert [grown.channel_of(class_id) for class_id in labels.classes] == [
         labels.channel_of(class_id) for class_id in labels.classes
     ]
-    assert [with_step.channel_of(100), with_step.channel_of(101)] == [labels.num_channels, labels.num_channels + 1]
-    assert with_step.head_sizes == (*labels.head_sizes, 2)
-    assert (with_step.unknown, with_step.activation) == (labels.unknown, labels.activation)
+    assert [grown.channel_of(100), grown.channel_of(101)] == [labels.num_channels, labels.num_channels + 1]
+    assert grown.head_sizes == (*labels.head_sizes, 2)
+    assert (grown.unknown, grown.activation) == (labels.unknown, labels.activation)
 
 
 def test_a_class_that_is_not_learned_has_no_channel() -> None:

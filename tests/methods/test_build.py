@@ -157,7 +157,7 @@ def test_each_part_of_ssul_can_be_turned_off_alone(
 ) -> None:
     method = method_of("ssul", **changes)
     old = labels_of(method)
-    with_step = old.with_step(NEW)
+    grown = old.with_step(NEW)
     model = trained(old)
     fresh = copy.deepcopy(model)
     torch.manual_seed(9)
@@ -166,7 +166,7 @@ def test_each_part_of_ssul_can_be_turned_off_alone(
     assert type(objective) is kind
 
     # what is old is as it was, and the newest head is a copy of the unknown one's exactly with the transfer
-    newest = len(with_step.head_sizes) - 1
+    newest = len(grown.head_sizes) - 1
     state, before = model.state_dict(), fresh.state_dict()
     changed = {name.split(".")[1] for name in state if not torch.equal(state[name], before[name])}
     assert changed == ({str(newest)} if method.own.weight_transfer and method.unknown else set())
@@ -176,7 +176,7 @@ def test_each_part_of_ssul_can_be_turned_off_alone(
     assert threshold == method.pseudo_threshold
 
     # what learns: everything, or the heads that the freezing leaves; norms exactly where they are not frozen
-    images, target = drawn(*range(old.first_class_channel), *map(with_step.channel_of, NEW))
+    images, target = drawn(*range(old.first_class_channel), *map(grown.channel_of, NEW))
     learned = what_learns(objective, images, target)
     heads = ((0, 1, newest) if method.unknown else (newest,)) if method.own.freeze else tuple(range(newest + 1))
     norms = {name for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)}

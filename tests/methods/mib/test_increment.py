@@ -51,7 +51,7 @@ def naive_distillation(logits: Tensor, old_logits: Tensor) -> Tensor:
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits of student and teacher, and a target of the with_step label space."""
+    """Logits of student and teacher, and a target of the grown label space."""
     old, new = draw(st.integers(1, 4)), draw(st.integers(1, 3))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 10_000)))
     logits = 3 * torch.randn(2, old + new, 2, 3, generator=generator, dtype=torch.float64)

@@ -59,8 +59,8 @@ def batch(labels: LabelSpace, dtype: torch.dtype = torch.float32) -> tuple[Tenso
     """Images, and a target of the grown label space as `encode` makes it: no old classes, some void."""
     generator = torch.Generator().manual_seed(2)
     images = torch.randn(3, 3, 33, 33, generator=generator).to(dtype)
-    with_step = labels.with_step(NEW)
-    values = [*range(with_step.first_class_channel), *map(with_step.channel_of, NEW), VOID]
+    grown = labels.with_step(NEW)
+    values = [*range(grown.first_class_channel), *map(grown.channel_of, NEW), VOID]
     chosen = torch.randint(len(values), (3, 33, 33), generator=generator)
     return images, torch.tensor(values, dtype=torch.uint8)[chosen]
 
