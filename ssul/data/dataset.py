@@ -16,13 +16,13 @@ from ssul.labels.ids import VOID
 
 @dataclass(frozen=True)
 class LabeledImage:
-    """One image with what is known of it.
+    """One image and its annotation.
 
     Attributes:
         id: its name in the image list.
         image: uint8 (3, H, W), RGB.
         mask: uint8 (H, W), dataset ids and VOID.
-        saliency: uint8 (H, W), positive where salient; None where the dataset has none or it was not asked for.
+        saliency: uint8 (H, W), positive where salient; None if the dataset has none, or if it was not requested.
     """
 
     id: str
@@ -33,12 +33,12 @@ class LabeledImage:
 
 @dataclass(frozen=True)
 class SegmentationDataset:
-    """The pictures of a split.
+    """The images of a split.
 
     Attributes:
         folders: where the files lie.
         table: uint8 (256,), the dataset id of each mask value; None where the values are the ids.
-        saliency: whether `read` brings saliency maps.
+        saliency: whether `read` also reads saliency maps.
     """
 
     folders: ImagePaths
@@ -47,14 +47,14 @@ class SegmentationDataset:
 
     @classmethod
     def of(cls, index: ImageIndex, root: Path, *, saliency: bool) -> "SegmentationDataset":
-        """The pictures of an indexed split below a data root."""
+        """The images of an indexed split below a data root."""
         return cls(ImagePaths(root, index.files), mask_lookup_table(index.values, len(index.class_names)), saliency)
 
     def read(self, image_id: str) -> LabeledImage:
-        """Opens one image, its mask and, if asked for, its saliency map.
+        """Reads one image, its mask and, if requested, its saliency map.
 
         Raises:
-            UserError: if a file is gone, cannot be decoded, or is not as it was indexed.
+            UserError: if a file does not exist, cannot be decoded, or has changed since it was indexed.
         """
         try:
             mask, image = decode_values(self.folders.mask(image_id), "mask"), decode_rgb(self.folders.image(image_id))

@@ -19,8 +19,8 @@ class DatasetInfo:
 
     Attributes:
         palette: RGB of the background and of each class.
-        train_skipped, val_skipped: what is wrong with the images of a split that were left out because `data.on_error`
-            says skip, by their ids.
+        train_skipped, val_skipped: id -> problem of each image of a split that was left out because `data.on_error`
+            is `skip`.
     """
 
     palette: tuple[Colour, ...]
@@ -38,8 +38,8 @@ class DatasetInfo:
         Raises:
             UserError: if the file is missing or damaged.
         """
-        about = read_json(path, cls, what="what is known of the dataset,", way_out="run `dvc repro prepare`")
-        foreign = any(not 0 <= channel <= 255 for colour in about.palette for channel in colour)
+        info = read_json(path, cls, what="what is known of the dataset,", way_out="run `dvc repro prepare`")
+        foreign = any(not 0 <= channel <= 255 for colour in info.palette for channel in colour)
         if foreign:
             raise UserError(f"{path} is damaged (a colour is not in 0..255): run `dvc repro prepare`")
-        return about
+        return info

@@ -1,7 +1,7 @@
-"""Decoded pictures that are kept in memory, because training reads them again and again.
+"""Decoded images that are kept in memory, because training reads them again and again.
 
-How much is kept is the machine's affair and changes nothing in what is loaded, so the environment says it and no
-parameter: SSUL_CACHE_MIB, in MiB for each training process, shared evenly by its loader workers; 0 keeps nothing.
+The cache size does not affect results, so it is an environment variable, not a parameter: SSUL_CACHE_MIB, in MiB for
+each training process, shared evenly by its loader workers; 0 keeps nothing.
 """
 
 import os
@@ -13,14 +13,14 @@ from ssul.errors import UserError
 
 CACHE_VARIABLE = "SSUL_CACHE_MIB"
 _DEFAULT_MIB = 512
-"""DatasetInfo 550 pictures of VOC's size with their masks and saliency maps."""
+"""About 550 images of VOC's size with their masks and saliency maps."""
 
 
 def cache_bytes(workers: int) -> int:
-    """The limit of each cache of a training process: of its own without loader workers, else of each worker's.
+    """The limit in bytes of one cache: each loader worker has one, or the training process if there are no workers.
 
     Raises:
-        UserError: if SSUL_CACHE_MIB is no number.
+        UserError: if SSUL_CACHE_MIB is not a number.
     """
     given = os.environ.get(CACHE_VARIABLE, str(_DEFAULT_MIB))
     try:
@@ -31,10 +31,10 @@ def cache_bytes(workers: int) -> int:
 
 
 class ImageCache:
-    """Pictures by their image id, up to a limit of bytes.
+    """Images by their id, up to a limit of bytes.
 
-    When it is full, the picture goes that was not asked for the longest; and none of the pinned ones goes for one
-    that is not pinned. So a pass over many new images does not push out the few exemplars of the memory.
+    LRU eviction; pinned images (exemplars) are never evicted in favour of unpinned ones, so that a pass over many new
+    images does not evict the few exemplars.
 
     Attributes:
         limit: bytes of pixels at most.
@@ -42,7 +42,7 @@ class ImageCache:
     """
 
     def __init__(self, limit: int) -> None:
-        """Takes the limit in bytes."""
+        """Initialises an empty cache with its limit in bytes."""
         self.limit, self.used = limit, 0
         self._pinned: OrderedDict[str, LabeledImage] = OrderedDict()
         self._unpinned: OrderedDict[str, LabeledImage] = OrderedDict()
@@ -51,36 +51,36 @@ class ImageCache:
         return len(self._pinned) + len(self._unpinned)
 
     def get(self, image_id: str, read: Callable[[str], LabeledImage], *, pinned: bool) -> LabeledImage:
-        """The picture, from memory or else from `read`. Nobody may write to its pixels.
+        """The image, from memory or else from `read`. Its pixels must not be changed.
 
         Args:
-            image_id: which.
-            read: opens a picture; always the same one for the same id.
-            pinned: whether it will be asked for more often than others.
+            image_id: the image's id.
+            read: reads an image; always returns the same one for the same id.
+            pinned: whether it is used more often than others.
         """
-        picture = self._taken_out(image_id) or read(image_id)
-        size = _size(picture)
+        labeled = self._taken_out(image_id) or read(image_id)
+        size = _size(labeled)
         while self.used + size > self.limit:
             if self._unpinned:
                 self._drop(self._unpinned)
             elif pinned and self._pinned:
                 self._drop(self._pinned)
             else:
-                return picture
-        (self._pinned if pinned else self._unpinned)[image_id] = picture
+                return labeled
+        (self._pinned if pinned else self._unpinned)[image_id] = labeled
         self.used += size
-        return picture
+        return labeled
 
     def _taken_out(self, image_id: str) -> LabeledImage | None:
-        picture = self._pinned.pop(image_id, None) or self._unpinned.pop(image_id, None)
-        if picture is not None:
-            self.used -= _size(picture)
-        return picture
+        labeled = self._pinned.pop(image_id, None) or self._unpinned.pop(image_id, None)
+        if labeled is not None:
+            self.used -= _size(labeled)
+        return labeled
 
-    def _drop(self, pictures: OrderedDict[str, LabeledImage]) -> None:
-        _, oldest = pictures.popitem(last=False)
+    def _drop(self, images: OrderedDict[str, LabeledImage]) -> None:
+        _, oldest = images.popitem(last=False)
         self.used -= _size(oldest)
 
 
-def _size(picture: LabeledImage) -> int:
-    return sum(part.nbytes for part in (picture.image, picture.mask, picture.saliency) if part is not None)
+def _size(labeled: LabeledImage) -> int:
+    return sum(part.nbytes for part in (labeled.image, labeled.mask, labeled.saliency) if part is not None)

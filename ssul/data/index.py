@@ -1,9 +1,9 @@
-"""The index of a dataset: what every mask shows, so that nothing later opens a mask to ask.
+"""The index of a dataset: the pixel counts of every mask, so that no later stage scans masks.
 
-Splits depend on it alone. Its content hashes stand for the pictures in DVC's eyes: stages depend on the index, not on
-the raw files, which stay where they are. It also tells how the files lie below the data root and what their values
-mean, so that a stage needs the index and the root, and no knowledge of the dataset. What no training may depend on
-(colours, reasons) stands in `ssul.data.dataset_info`.
+Splits depend on the index alone. Its content hashes represent the images for DVC: stages depend on the index, not on
+the raw files, which stay in their place. It also holds the places of the files below the data root and the meaning of
+mask values, so that a stage needs only the index and the root. Colours and the reasons of skipped images are in
+`ssul.data.dataset_info`, because no training may depend on them.
 """
 
 import json
@@ -20,14 +20,14 @@ from ssul.labels.ids import BACKGROUND_ID
 
 @dataclass(frozen=True)
 class IndexRow:
-    """What is known of one image.
+    """The size, classes and content hash of one image.
 
     Attributes:
         id: its name in the image list.
         height, width: pixels.
         pixels: dataset id -> number of pixels, background (0) included, void left out.
         void: number of void pixels.
-        bytes: the sizes of image, mask and, where it is used, saliency map, added up.
+        bytes: sum of the file sizes of image, mask and, if used, saliency map.
         digest: SHA-256 over their content.
     """
 
@@ -41,7 +41,7 @@ class IndexRow:
 
     @property
     def present(self) -> tuple[int, ...]:
-        """The classes that the mask shows, background left out, ascending."""
+        """The classes in the mask, without the background, ascending."""
         return tuple(sorted(class_id for class_id in self.pixels if class_id != BACKGROUND_ID))
 
 
@@ -52,8 +52,8 @@ class ImageIndex:
     Attributes:
         data_set: its name.
         class_names: by id, from 1.
-        files: where the split's files lie below the data root.
-        values: what the values in its masks mean.
+        files: the templates of the split's files below the data root.
+        values: the meaning of the mask values.
         rows: of its images, in the order of the image list.
     """
 
@@ -65,7 +65,7 @@ class ImageIndex:
 
     @property
     def present(self) -> dict[str, tuple[int, ...]]:
-        """Image id -> classes that it shows."""
+        """Image id -> classes in its mask, without the background."""
         return {row.id: row.present for row in self.rows}
 
     def class_name(self, class_id: int) -> str:
@@ -93,8 +93,8 @@ class ImageIndex:
         Raises:
             UserError: if the file is missing or damaged.
         """
-        told = {"what": "the index", "way_out": "run `dvc repro prepare`"}
-        stored = read_json(path, _Stored, **told)
+        wording = {"what": "the index", "way_out": "run `dvc repro prepare`"}
+        stored = read_json(path, _Stored, **wording)
         rows = tuple(IndexRow(*row) for row in stored.rows)
         classes = len(stored.class_names)
         faults = {
@@ -103,7 +103,7 @@ class ImageIndex:
             "its files do not lie below the data root by their ids": not _lie_below(stored.files),
         }
         faults |= {fault: True for row in rows if (fault := _fault(row, classes)) is not None}
-        check_consistent(path, faults, **told)
+        check_consistent(path, faults, **wording)
         return cls(stored.data_set, stored.class_names, stored.files, stored.values, rows)
 
 
@@ -119,7 +119,7 @@ class _Stored:
 
 
 def _fit(values: MaskEncoding, classes: int) -> bool:
-    """Whether every class, the background and void have a value of their own in a byte."""
+    """Whether the classes, the background and void have distinct values in 0..255."""
     known = values.ids(classes)
     return len(known) == classes + values.background + (values.void is not None) and all(
         0 <= one <= 255 for one in known
@@ -132,7 +132,7 @@ def _lie_below(files: SplitFiles) -> bool:
 
 
 def _fault(row: IndexRow, classes: int) -> str | None:
-    """What cannot be true of an image; a count that is wrong would choose other images and say nothing."""
+    """An inconsistency of a row; wrong pixel counts would silently select other images."""
     if (odd := invalid_id_reason(row.id)) is not None:
         return f"an image is named {row.id!r}, which {odd}"
     if not row.pixels.keys() <= set(range(classes + 1)):
@@ -145,7 +145,7 @@ def _fault(row: IndexRow, classes: int) -> str | None:
 
 
 def require_unchanged(rows: Iterable[IndexRow], folders: ImagePaths, *, saliency: bool) -> None:
-    """Refuses early, before a training, if files are gone or of another size than when they were indexed.
+    """Checks, before a training, that all files exist and have the size of when they were indexed.
 
     Args:
         rows: of the images that will be read.

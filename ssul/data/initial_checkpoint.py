@@ -74,7 +74,7 @@ def checkpoint_digest(folder: Path) -> str:
     )
     if not files:
         raise UserError(
-            f"recipe.base.checkpoint '{folder}' is no checkpoint folder: name one, or train the base step with "
+            f"recipe.base.checkpoint '{folder}' is not a checkpoint folder: name one, or train the base step with "
             "-S recipe.base.checkpoint=null"
         )
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Where the files of an image lie below a data root, and what the values in masks mean."""
+"""The places of an image's files below a data root, and the meaning of mask values."""
 
 import re
 import unicodedata
@@ -13,14 +13,14 @@ from ssul.labels.ids import BACKGROUND_ID, VOID
 
 @dataclass(frozen=True)
 class SplitFiles:
-    """Where the files of a split lie below the data root, as templates in which `{id}` stands for the image id.
+    """The places of a split's files below the data root, as templates in which `{id}` stands for the image id.
 
     Attributes:
         image: an RGB or grey photograph, JPEG or PNG.
         mask: an 8-bit palette or grey PNG of class values.
-        saliency: an 8-bit PNG, positive where a salient object is; None where the split has none.
-        list: the image list, one id a line. None: every mask in its place that the other split does not name.
-        list_may_lack: whether a list that is not there is as good as None.
+        saliency: an 8-bit PNG, positive on salient objects; None if the split has none.
+        list: the image list, one id a line. None: all masks of the template that the other split's list does not name.
+        list_may_lack: whether a missing list file counts as None.
     """
 
     image: str
@@ -32,10 +32,10 @@ class SplitFiles:
 
 @dataclass(frozen=True)
 class MaskEncoding:
-    """What the values in the mask files mean.
+    """The meaning of the values in mask files.
 
     Attributes:
-        background: whether 0 is a background; a dataset without one gives every pixel a class or void.
+        background: whether 0 is the background; without one, every pixel is of a class or void.
         first: the value of the first class; the others follow.
         void: the value of pixels that are not annotated; None if there are none.
     """
@@ -88,19 +88,19 @@ class ImagePaths:
         return self._file(self.files.saliency, image_id)
 
     def files_of(self, image_id: str, *, saliency: bool) -> tuple[Path, ...]:
-        """Image, mask and, if asked for, saliency map."""
+        """Image, mask and, if requested, saliency map."""
         both = (self.image(image_id), self.mask(image_id))
         return (*both, self.saliency(image_id)) if saliency else both
 
     def read_list(self) -> list[str] | None:
-        """The ids of the split's image list, see `SplitFiles.list`; None without. Raises as `read_image_list`."""
+        """The ids of the split's image list; None if it has none. Raises as `read_image_list`."""
         if self.files.list is None:
             return None
         path = self.root / self.files.list
         return None if self.files.list_may_lack and not path.exists() else read_image_list(path)
 
     def list_masks(self) -> list[str]:
-        """The ids of all masks that lie in the split's place, sorted; ids may hold folders (`town/street_7`)."""
+        """The ids of all masks that match the template, sorted; ids may contain folders (`town/street_7`)."""
         before, after = self.files.mask.split(_PLACE)
         top = self.root / PurePosixPath(before).parent if not before.endswith("/") else self.root / before
         paths = (path.relative_to(self.root).as_posix() for path in top.rglob(f"*{Path(after).suffix}"))
@@ -111,19 +111,19 @@ class ImagePaths:
 
 
 def masks_by_id(names: Iterable[str], template: str, *, above: str = "") -> dict[str, str]:
-    """Image id -> file, of the files that are masks: those that match the template, but for what a Mac adds.
+    """Image id -> file, of the files that match the template, without the metadata files of macOS.
 
     Args:
         names: paths of files, joined by `/`.
         template: as in `ssul.data.layout.SplitFiles`.
-        above: a regular expression of what stands before the template in a path.
+        above: a regular expression of the path before the template.
 
     Raises:
-        UserError: if a mask's name makes no image id, see `invalid_id_reason`.
+        UserError: if a mask's name gives an invalid image id, see `invalid_id_reason`.
     """
     before, after = PurePosixPath(template).as_posix().split(_PLACE)
     pattern = re.compile(f"{above}{re.escape(before)}(.+){re.escape(after)}", re.DOTALL)
-    own = (name for name in names if not _added_by_a_mac(PurePosixPath(name).name))
+    own = (name for name in names if not _is_macos_metadata(PurePosixPath(name).name))
     found = {match[1]: name for name in own if (match := pattern.fullmatch(name))}
     for image_id, name in found.items():
         if (odd := invalid_id_reason(image_id)) is not None:
@@ -134,7 +134,7 @@ def masks_by_id(names: Iterable[str], template: str, *, above: str = "") -> dict
 
 
 def invalid_id_reason(image_id: str) -> str | None:
-    """What makes a text no image id, in words; None if it is one.
+    """Why a text is not an image id; None if it is one.
 
     An id is a line of an image list, a part of a path below the data root, and UTF-8 in JSON.
     """
@@ -149,11 +149,11 @@ def invalid_id_reason(image_id: str) -> str | None:
 
 
 def is_inside(path: str) -> bool:
-    """Whether a relative path, or a template of paths, leads nowhere out of the folder that it starts from."""
+    """Whether a relative path, or a template of paths, stays inside the folder where it starts."""
     return not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
 
 
-def _added_by_a_mac(name: str) -> bool:
+def _is_macos_metadata(name: str) -> bool:
     return name.startswith("._") or name == ".DS_Store"
 
 

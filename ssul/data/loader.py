@@ -20,7 +20,7 @@ from ssul.labels.space import LabelSpace
 
 
 class TrainingLoader(DataLoader[Any]):
-    """Batches of samples. What people and machines do to a loading process is raised here as it was raised there."""
+    """Batches of samples; errors of a loader worker are raised here with their own type."""
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:  # type: ignore[override]  # one is made for each iteration
         loaded = super().__iter__()
@@ -30,11 +30,11 @@ class TrainingLoader(DataLoader[Any]):
                     raise batch
                 yield batch
         finally:
-            del loaded  # ends its processes; else they would live as long as somebody holds the error's traceback
+            del loaded  # ends its workers, which would otherwise live as long as the error's traceback
 
 
 class _Caught(Dataset[tuple[Tensor, Tensor] | Exception]):
-    """The samples, or why there is none: PyTorch hands on an exception's traceback as text, no error number with it."""
+    """The samples, or their exceptions: PyTorch would only pass on a traceback as text, without the error number."""
 
     def __init__(self, samples: TrainingDataset) -> None:
         self.samples = samples
@@ -45,7 +45,7 @@ class _Caught(Dataset[tuple[Tensor, Tensor] | Exception]):
     def __getitem__(self, position: int) -> tuple[Tensor, Tensor] | Exception:
         try:
             return self.samples[position]
-        except (UserError, OSError) as error:  # a fault of ours keeps its traceback
+        except (UserError, OSError) as error:  # any other exception keeps its traceback
             return error
 
 
@@ -69,12 +69,12 @@ def training_loader(
     """The batches of one step: uint8 images (B, 3, S, S) and uint8 targets (B, S, S) with S = crop.
 
     Args:
-        order: which image when.
-        dataset: where the pictures are.
+        order: which image is in which batch.
+        dataset: reads the images.
         labels: the label space after this step.
-        augmentation: how pictures are varied.
+        augmentation: the random crop and its padding.
         iterations: number of batches of the whole step.
-        workers: processes that load; does not change what is loaded.
+        workers: number of loader processes; does not affect the batches.
         rank, world_size: the slots of each batch to load, see `rank_slots`.
         start_iteration: the iteration (from 0) to begin with; a resumed training has done those before it.
 
@@ -92,13 +92,13 @@ def training_loader(
         sampler=range(start_iteration * len(samples.slots), len(samples)),
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
-        generator=torch.Generator(),  # else it draws from torch's random state
+        generator=torch.Generator(),  # otherwise it draws from torch's global generator
         worker_init_fn=_leave_signals,
     )
 
 
 def _leave_signals(worker: int) -> None:
-    """Ctrl-C and SIGTERM are the training's, which may want another batch before it ends; see `stop_on_signal`."""
+    """Ignores Ctrl-C and SIGTERM: the training handles them and may need another batch; see `stop_on_signal`."""
     del worker
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -106,7 +106,7 @@ def _leave_signals(worker: int) -> None:
 
 @atexit.register
 def _end_loaders() -> None:
-    """Ends loaders that an error has left: Python would ask them by SIGTERM, which they do not heed, and wait."""
+    """Kills leftover loader workers at exit; they ignore SIGTERM, so that joining them would hang."""
     for child in multiprocessing.active_children():
         if child.daemon:
             child.kill()
@@ -116,10 +116,10 @@ WORKERS_VARIABLE = "SSUL_WORKERS"
 
 
 def loader_workers(processes: int = 1) -> int:
-    """How many processes load pictures: SSUL_WORKERS, else what the cores allow (none beside a training CPU).
+    """Number of loader workers: SSUL_WORKERS, else one for each free core (none if the CPU trains).
 
     Args:
-        processes: that train, of which each has so many loaders; those of a host share its cores.
+        processes: training processes of this host, each with so many workers.
     """
     given = os.environ.get(WORKERS_VARIABLE)
     if given is not None:

@@ -1,6 +1,6 @@
-"""Random scale, crop with padding and flip of a picture, computed only where the crop looks.
+"""Random scale, crop with padding and flip of an image, computed only inside the crop.
 
-The result is that of resizing the whole picture, padding, cropping and flipping it with torchvision's transforms.v2,
+The result is that of resizing the whole image, padding, cropping and flipping it with torchvision's transforms.v2,
 from the same random state: to the bit in targets, within rounding in images.
 """
 
@@ -19,13 +19,13 @@ from ssul.data.transforms import MEAN_COLOUR
 
 @dataclass(frozen=True)
 class CropWindow:
-    """A square cut out of a resized picture.
+    """A square cut out of a resized image.
 
     Attributes:
-        source: height and width of the picture as it is on disk, in pixels.
+        source: height and width of the image as it is on disk, in pixels.
         resized: height and width after resizing.
-        top, left: the square's corner in the resized picture; negative where padding lies above or to the left.
-        side: of the square, in pixels; along each axis it lies within the resized picture or contains it.
+        top, left: the square's corner in the resized image; negative where padding lies above or to the left.
+        side: of the square, in pixels; along each axis it lies within the resized image or contains it.
         flipped: whether the square is mirrored at last, left to right.
     """
 
@@ -39,11 +39,11 @@ class CropWindow:
     def image(self, image: Tensor) -> Tensor:
         """What the square shows of an image, resized bilinearly with antialiasing; padding is the mean colour.
 
-        Only what lies below and to the right of the square is left out before resizing: torch's 8-bit kernel can be
-        told a factor but no offset. It is so quick that this beats Pillow's `resize` with a box, which can.
+        Only the part below and to the right of the square is left out before resizing, because torch's 8-bit kernel
+        accepts a factor but no offset. It is still faster than Pillow's `resize` with a box, which accepts both.
 
         Args:
-            image: uint8 (3, H, W) of the source's size; quickest where the channels lie together, as decoded.
+            image: uint8 (3, H, W) of the source's size; fastest with the channels last in memory, as decoded.
 
         Returns:
             uint8 (3, side, side).
@@ -62,8 +62,7 @@ class CropWindow:
         """What the square shows of a target, by the nearest pixel centre.
 
         Args:
-            encode: makes labels of maps, each pixel for itself, so that it may be asked before or after sampling:
-                it is where there are fewer pixels.
+            encode: point-wise encoder of maps; applied before or after sampling, whichever has fewer pixels.
             maps: uint8 (H, W) of the source's size, as `encode` takes them.
             fill: the label of padding.
 
@@ -84,18 +83,18 @@ class CropWindow:
         return self._square(shown, torch.tensor(fill, dtype=torch.uint8))
 
     def _square(self, shown: Tensor, padding: Tensor) -> Tensor:
-        """The whole square, uint8 (..., side, side), with what it shows of the picture in its place."""
+        """The whole square, uint8 (..., side, side), with the part of the image in its place."""
         (top, bottom), (left, right) = self._rows, self._columns
         square = np.empty((*shown.shape[:-2], self.side, self.side), dtype=np.uint8)
         if shown.shape != square.shape:
             square[:] = padding
-        upright = square[..., ::-1] if self.flipped else square  # a view: torch would have to copy
-        upright[..., top - self.top : bottom - self.top, left - self.left : right - self.left] = shown
+        unflipped = square[..., ::-1] if self.flipped else square  # a view: torch would have to copy
+        unflipped[..., top - self.top : bottom - self.top, left - self.left : right - self.left] = shown
         return torch.from_numpy(square)
 
     @property
     def _rows(self) -> tuple[int, int]:
-        """The resized picture's rows in the square: the first, and the one after the last."""
+        """The resized image's rows in the square: the first, and the one after the last."""
         return max(0, self.top), min(self.resized[0], self.top + self.side)
 
     @property
@@ -112,7 +111,7 @@ def sample_crop_window(
     axis that is shorter than the crop is padded on both sides by what it lacks, so that the crop lies anywhere around.
 
     Args:
-        height, width: of the picture.
+        height, width: of the image.
         crop: side of the square in pixels.
         scale: the range of the resizing factor, uniform.
         generator: what is drawn from; on the CPU.
@@ -136,7 +135,7 @@ def _needed(end: int, old: int, new: int) -> int:
 
 
 def _resize(pixels: Tensor, source: tuple[int, int], resized: tuple[int, int]) -> Tensor:
-    """Resizes the upper left part of a picture, uint8 (h, w, 3), as it would be in the whole picture."""
+    """Resizes the upper left part of an image, uint8 (h, w, 3), equal to that part of the resized whole image."""
     # The part is made contiguous with its channels together before a batch's axis is added: else torch does not see
     # that they are, and takes several times as long.
     batch = pixels.contiguous()[None].permute(0, 3, 1, 2)

@@ -17,12 +17,12 @@ from ssul.errors import UserError
 
 @dataclass(frozen=True)
 class TrainingItem:
-    """A training image and how it is annotated.
+    """A training image and its annotation.
 
     Attributes:
         id: its name in the image list.
-        annotated: the dataset ids that are annotated in it.
-        without_unknown_shift: whether its target is encoded as the published code encodes its memory, see
+        annotated: dataset ids of the annotated classes.
+        without_unknown_shift: whether its target is encoded as the published code encodes exemplars, see
             `LabelSpace.encode_without_unknown_shift`.
     """
 
@@ -32,7 +32,7 @@ class TrainingItem:
 
 
 def derive_seed(*parts: object) -> int:
-    """A 63-bit seed that depends on all parts and nothing else, the same on every machine."""
+    """A 63-bit seed that depends only on all parts, and is the same on every machine."""
     digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
@@ -44,11 +44,18 @@ def seed_everything(*parts: object) -> None:
 
 @dataclass(frozen=True)
 class SampleOrder:
-    """Which item is at which place: endless shuffled passes over the new images and, beside them, over the memory.
+    """The item of each place: endless shuffled passes over the new images and, separately, over the memory.
 
-    With a memory the second half of each batch comes from it, and only so many new images are drawn as are used (the
+    With a memory, the second half of each batch comes from it, and only as many new images are drawn as are used (the
     published code draws a full new batch and overwrites half of it). A step with fewer images than a batch repeats
-    them rather than training not at all.
+    them.
+
+    Attributes:
+        new: the new images.
+        memory: the exemplars.
+        batch: slots of a batch.
+        seed: the run's seed.
+        step: the step's number, from 0.
     """
 
     new: tuple[TrainingItem, ...]
@@ -76,7 +83,7 @@ class SampleOrder:
         return items[int(_shuffle(self.seed, self.step, source, round_, len(items))[place])]
 
 
-@lru_cache(maxsize=16)  # a batch draws from the running pass, and at its end the next, of two sources
+@lru_cache(maxsize=16)  # a batch draws from the current and the next pass of two sources
 def _shuffle(seed: int, step: int, source: str, round_: int, count: int) -> Tensor:
     """The order of one pass over a source, int64 (count,)."""
     generator = torch.Generator().manual_seed(derive_seed(seed, step, source, round_))

@@ -17,11 +17,11 @@ from ssul.labels.space import LabelSpace
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How pictures are varied in training.
+    """How images are augmented in training.
 
     Attributes:
         crop, scale: see `sample_crop_window`.
-        pads_background: whether padding is labelled background (a fault of the published code), and not void.
+        pads_background: whether padding is labelled background (a bug of the published code) instead of void.
     """
 
     crop: int
@@ -30,7 +30,7 @@ class Augmentation:
 
 
 class TrainingDataset(Dataset[tuple[Tensor, Tensor]]):
-    """The stream's samples by position: uint8 image (3, S, S) and uint8 target (S, S)."""
+    """The training samples by position: uint8 image (3, S, S) and uint8 target (S, S) with S = crop."""
 
     def __init__(
         self,
@@ -67,9 +67,9 @@ class TrainingDataset(Dataset[tuple[Tensor, Tensor]]):
         iteration, place = divmod(position, len(self.slots))
         slot = self.slots[place]
         item = self.order.item(iteration, slot)
-        picture = self.cache.get(item.id, self.dataset.read, pinned=item.id in self._remembered)
+        labeled = self.cache.get(item.id, self.dataset.read, pinned=item.id in self._remembered)
         window = sample_crop_window(
-            *picture.mask.shape,
+            *labeled.mask.shape,
             crop=self.augmentation.crop,
             scale=self.augmentation.scale,
             generator=torch.Generator().manual_seed(
@@ -77,12 +77,12 @@ class TrainingDataset(Dataset[tuple[Tensor, Tensor]]):
             ),
         )
         maps = (
-            [picture.mask]
-            if item.without_unknown_shift or picture.saliency is None
-            else [picture.mask, picture.saliency]
+            [labeled.mask]
+            if item.without_unknown_shift or labeled.saliency is None
+            else [labeled.mask, labeled.saliency]
         )
         target = window.target(partial(self._encode, item), *maps, fill=self._padding(item))
-        return window.image(picture.image), target
+        return window.image(labeled.image), target
 
     def _encode(self, item: TrainingItem, mask: Tensor, saliency: Tensor | None = None) -> Tensor:
         if item.without_unknown_shift:

@@ -1,4 +1,4 @@
-"""What happens to whole pictures between disk and network, by torchvision's transforms.v2."""
+"""Transforms of whole images, by torchvision's transforms.v2."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from torchvision.transforms.v2 import functional
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 MEAN_COLOUR = torch.tensor([round(255 * channel) for channel in IMAGENET_MEAN], dtype=torch.uint8)
-"""uint8 (3,), RGB: what training crops are padded with; close to zero when normalised."""
+"""uint8 (3,), RGB: the padding of training crops; close to zero when normalised."""
 
 
 def resize_target(target: Tensor, size: list[int]) -> Tensor:

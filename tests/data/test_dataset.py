@@ -1,4 +1,4 @@
-"""Opening the pictures of indexed images."""
+"""Opening the images of indexed images."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,21 +30,21 @@ def dataset(book: "HandmadeDataset") -> SegmentationDataset:
     return SegmentationDataset(book.folders, saliency=True)
 
 
-def test_a_picture_is_what_pillow_decodes(dataset: SegmentationDataset) -> None:
-    picture = dataset.read("a")
+def test_an_image_is_what_pillow_decodes(dataset: SegmentationDataset) -> None:
+    labeled = dataset.read("a")
     with Image.open(dataset.folders.image("a")) as photograph:
         expected = torch.from_numpy(np.array(photograph)).permute(2, 0, 1)
-    assert picture.id == "a"
-    assert torch.equal(picture.image, expected)
-    assert (picture.image.shape, picture.image.dtype) == ((3, 2, 3), torch.uint8)
+    assert labeled.id == "a"
+    assert torch.equal(labeled.image, expected)
+    assert (labeled.image.shape, labeled.image.dtype) == ((3, 2, 3), torch.uint8)
 
 
 def test_palette_masks_are_read_as_ids_and_not_as_colours(dataset: SegmentationDataset) -> None:
-    picture = dataset.read("a")
-    assert picture.saliency is not None
-    assert picture.mask.tolist() == MASK
-    assert picture.saliency.tolist() == SALIENCY
-    assert picture.mask.dtype == picture.saliency.dtype == torch.uint8
+    labeled = dataset.read("a")
+    assert labeled.saliency is not None
+    assert labeled.mask.tolist() == MASK
+    assert labeled.saliency.tolist() == SALIENCY
+    assert labeled.mask.dtype == labeled.saliency.dtype == torch.uint8
 
 
 def test_saliency_is_read_only_when_asked_for(dataset: SegmentationDataset) -> None:
@@ -71,10 +71,10 @@ def of(root: Path, values: MaskEncoding, files: SplitFiles, *, saliency: bool = 
 def test_the_index_says_where_the_files_lie(book: "HandmadeDataset") -> None:
     files = SplitFiles("photos/{id}.png", "masks/{id}_gt.png", "salient/{id}.png")
     type(book)(ImagePaths(book.root, files)).add("town/a", MASK, saliency=SALIENCY)
-    picture = of(book.root, MaskEncoding(), files, saliency=True).read("town/a")
-    assert picture.mask.tolist() == MASK
-    assert picture.saliency is not None
-    assert picture.saliency.tolist() == SALIENCY
+    labeled = of(book.root, MaskEncoding(), files, saliency=True).read("town/a")
+    assert labeled.mask.tolist() == MASK
+    assert labeled.saliency is not None
+    assert labeled.saliency.tolist() == SALIENCY
 
 
 @pytest.mark.parametrize(

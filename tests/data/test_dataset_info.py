@@ -7,12 +7,12 @@ import pytest
 from ssul.data.dataset_info import DatasetInfo
 from ssul.errors import UserError
 
-ABOUT = DatasetInfo(((0, 0, 0), (9, 8, 7)), {"d": "unreadable image (not a picture)"}, {"town/ö": "no mask at m/ö.png"})
+INFO = DatasetInfo(((0, 0, 0), (9, 8, 7)), {"d": "unreadable image (not an image)"}, {"town/ö": "no mask at m/ö.png"})
 
 
 def test_it_is_read_as_it_was_written_and_the_same_gives_the_same_bytes(tmp_path: Path) -> None:
-    ABOUT.write(tmp_path / "index" / "info.json")
-    assert DatasetInfo.read(tmp_path / "index" / "info.json") == ABOUT
+    INFO.write(tmp_path / "index" / "info.json")
+    assert DatasetInfo.read(tmp_path / "index" / "info.json") == INFO
     DatasetInfo.read(tmp_path / "index" / "info.json").write(tmp_path / "again.json")
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "index" / "info.json").read_bytes()
 

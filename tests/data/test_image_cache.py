@@ -1,4 +1,4 @@
-"""What is kept of the pictures changes nothing in them, and never takes more than the limit."""
+"""The cache changes no image and never exceeds its limit."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ ONE = 5 * SIDE**2  # bytes of an image, a mask and a saliency map
 
 
 class Reader:
-    """Makes the same picture for the same id, and remembers which were asked for."""
+    """Makes the same image for the same id, and records the requests."""
 
     def __init__(self) -> None:
         self.read: list[str] = []
@@ -30,14 +30,14 @@ def made(image_id: str) -> LabeledImage:
 
 
 def asked(cache: ImageCache, names: str, *, pinned: str = "") -> list[str]:
-    """Asks for pictures in turn and says which were read."""
+    """Asks for images in turn and returns which were read."""
     reader = Reader()
     for name in names:
         assert cache.get(name, reader, pinned=name in pinned).id == name
     return reader.read
 
 
-def test_a_picture_is_read_once() -> None:
+def test_an_image_is_read_once() -> None:
     assert asked(ImageCache(9 * ONE), "abab") == ["a", "b"]
 
 
@@ -83,9 +83,9 @@ def test_what_does_not_fit_is_read_each_time(limit: int) -> None:
 def test_the_limit_holds_and_the_content_is_the_files(names: str, pinned: set[str], limit: int) -> None:
     cache = ImageCache(limit)
     for name in names:
-        picture = cache.get(name, made, pinned=name in pinned)
-        assert torch.equal(picture.image, made(name).image)
-        assert torch.equal(picture.mask, made(name).mask)
+        labeled = cache.get(name, made, pinned=name in pinned)
+        assert torch.equal(labeled.image, made(name).image)
+        assert torch.equal(labeled.mask, made(name).mask)
         assert cache.used == len(cache) * ONE <= limit
 
 

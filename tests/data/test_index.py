@@ -44,7 +44,7 @@ def indexed(book: "HandmadeDataset", *ids: str, saliency: bool = False) -> list[
     return [row for row in found if isinstance(row, IndexRow)]
 
 
-# --- what it says -----------------------------------------------------------------------------------------------------
+# --- its content ------------------------------------------------------------------------------------------------------
 
 
 def test_an_image_shows_the_classes_that_have_pixels_and_the_background_is_none() -> None:

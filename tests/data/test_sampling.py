@@ -255,18 +255,18 @@ def test_another_seed_or_step_varies_an_image_differently(dataset: SegmentationD
     assert not any(torch.equal(one, other) for i, one in enumerate(first) for other in first[:i])
 
 
-def test_a_sample_is_the_window_of_the_picture_and_of_its_encoded_mask(dataset: SegmentationDataset) -> None:
+def test_a_sample_is_the_window_of_the_image_and_of_its_encoded_mask(dataset: SegmentationDataset) -> None:
     """To the bit, whatever switches there are beside: crop, scale and seed alone decide. The padding is void."""
     samples = samples_at(dataset, MIXED, scale=(0.5, 2.0))
     for position in range(9):
         iteration, slot = divmod(position, 3)
         item = MIXED.item(iteration, slot)
-        picture = dataset.read(item.id)
+        labeled = dataset.read(item.id)
         generator = torch.Generator().manual_seed(derive_seed(5, 1, "augmentation", iteration, slot))
         window = sample_crop_window(24, 36, crop=36, scale=(0.5, 2.0), generator=generator)
-        encoded = LABELS.encode(picture.mask, picture.saliency, item.annotated)
+        encoded = LABELS.encode(labeled.mask, labeled.saliency, item.annotated)
         image, target = samples[position]
-        assert torch.equal(image, window.image(picture.image))
+        assert torch.equal(image, window.image(labeled.image))
         assert torch.equal(target, window.target(lambda mask: mask, encoded, fill=VOID))
 
 
@@ -275,8 +275,8 @@ def test_a_target_is_the_mask_as_far_as_the_item_is_annotated(
     dataset: SegmentationDataset, annotated: tuple[int, ...]
 ) -> None:
     order = SampleOrder((TrainingItem("new0", annotated),), (), batch=2, seed=0, step=1)
-    picture = dataset.read("new0")
-    expected = LABELS.encode(picture.mask, picture.saliency, annotated)
+    labeled = dataset.read("new0")
+    expected = LABELS.encode(labeled.mask, labeled.saliency, annotated)
     _, target = samples_at(dataset, order, scale=(1.0, 1.0))[0]
     rows = (target != VOID).any(dim=1)  # the rest is padding: the image is 24 x 36, the crop 36 x 36
     assert int(rows.sum()) == 24
@@ -313,13 +313,11 @@ def test_the_random_state_of_a_gpu_is_untouched(dataset: SegmentationDataset, mo
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_picture_that_is_gone_is_told_in_one_line_by_whichever_process_looks_for_it(
-    dataset: SegmentationDataset, workers: int
-) -> None:
+def test_an_image_that_is_gone_is_one_line_in_any_process(dataset: SegmentationDataset, workers: int) -> None:
     dataset.folders.image("new1").unlink()
-    with pytest.raises(UserError, match=r"^new1 below .* cannot be read .*: mend or bring back its files") as told:
+    with pytest.raises(UserError, match=r"^new1 below .* cannot be read .*: mend or bring back its files") as raised:
         loaded(dataset, MIXED, workers)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 @dataclass(frozen=True)
@@ -336,18 +334,18 @@ class Failing(SegmentationDataset):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_error_of_the_machine_keeps_its_number(dataset: SegmentationDataset, workers: int) -> None:
     failing = Failing(dataset.folders, error=OSError, number=errno.EMFILE)
-    with pytest.raises(OSError, match="said so") as told:
+    with pytest.raises(OSError, match="said so") as raised:
         loaded(failing, MIXED, workers)
-    assert told.value.errno == errno.EMFILE
-    assert "ulimit" in str(explain(told.value))
+    assert raised.value.errno == errno.EMFILE
+    assert "ulimit" in str(explain(raised.value))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_fault_of_ours_keeps_its_traceback(dataset: SegmentationDataset, workers: int) -> None:
-    with pytest.raises(ValueError, match="said so") as told:
+    with pytest.raises(ValueError, match="said so") as raised:
         loaded(Failing(dataset.folders, error=ValueError), MIXED, workers)
-    assert explain(told.value) is None
-    assert workers == 0 or "in read" in str(told.value)
+    assert explain(raised.value) is None
+    assert workers == 0 or "in read" in str(raised.value)
 
 
 HELD = """
@@ -366,7 +364,7 @@ def test_a_process_that_ends_while_it_loads_does_not_wait_for_loaders_that_obey_
 # --- kept in memory, and shared by processes --------------------------------------------------------------------------
 
 
-def test_pictures_that_are_kept_are_read_once_and_change_no_sample(dataset: SegmentationDataset) -> None:
+def test_images_that_are_kept_are_read_once_and_change_no_sample(dataset: SegmentationDataset) -> None:
     kept = TrainingDataset(MIXED, dataset, LABELS, Augmentation(36, (0.5, 2.0)), 9, cache=ImageCache(10**6))
     fresh = TrainingDataset(MIXED, dataset, LABELS, Augmentation(36, (0.5, 2.0)), 9)
     for position in [*range(27), *range(27)]:
@@ -378,9 +376,9 @@ def test_pictures_that_are_kept_are_read_once_and_change_no_sample(dataset: Segm
 
 
 def test_exemplars_are_kept_rather_than_new_images(dataset: SegmentationDataset) -> None:
-    picture_bytes = 5 * 24 * 36
+    image_bytes = 5 * 24 * 36
     samples = TrainingDataset(
-        MIXED, dataset, LABELS, Augmentation(36, (0.5, 2.0)), 9, cache=ImageCache(3 * picture_bytes)
+        MIXED, dataset, LABELS, Augmentation(36, (0.5, 2.0)), 9, cache=ImageCache(3 * image_bytes)
     )
     _ = [samples[position] for position in range(27)]
     for number in range(3):

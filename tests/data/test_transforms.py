@@ -1,4 +1,4 @@
-"""Whole pictures: the resizing of targets, the central square, normalising."""
+"""Whole images: the resizing of targets, the central square, normalising."""
 
 import numpy as np
 import pytest
@@ -17,9 +17,7 @@ Labels = NDArray[np.uint8]
 values = st.sampled_from([0, 1, 2, 20, VOID])
 labels = arrays.arrays(np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, max_side=24), elements=values)
 # No image shrinks to a single pixel here: torch cannot resize a colour image to 1 x 1.
-pictures = arrays.arrays(
-    np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, min_side=4, max_side=24), elements=values
-)
+images = arrays.arrays(np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, min_side=4, max_side=24), elements=values)
 lengths = st.integers(1, 60)
 
 
@@ -65,18 +63,18 @@ def test_enlarging_by_two_doubles_every_pixel() -> None:
 # --- the central square -----------------------------------------------------------------------------------------------
 
 
-def published_crop(picture: Image.Image, side: int, resampling: Image.Resampling) -> NDArray[np.uint8]:
+def published_crop(image: Image.Image, side: int, resampling: Image.Resampling) -> NDArray[np.uint8]:
     """The published code's ExtResize and ExtCenterCrop, in PIL."""
-    width, height = picture.size
+    width, height = image.size
     short, long = min(width, height), max(width, height)
     stretched = int(side * long / short)
     size = (side, stretched) if width <= height else (stretched, side)
-    resized = picture.resize(size, resampling)
+    resized = image.resize(size, resampling)
     left, top = round((size[0] - side) / 2.0), round((size[1] - side) / 2.0)
     return np.asarray(resized.crop((left, top, left + side, top + side)))
 
 
-@given(pictures, st.integers(2, 40), st.integers(0, 100))
+@given(images, st.integers(2, 40), st.integers(0, 100))
 def test_the_central_square_is_the_published_codes(drawn: Labels, side: int, seed: int) -> None:
     photograph = np.random.default_rng(seed).integers(0, 256, (*drawn.shape, 3), dtype=np.uint8)
     image, target = centre_crop(torch.from_numpy(photograph).permute(2, 0, 1), torch.from_numpy(drawn), side)

@@ -145,10 +145,10 @@ def test_253_classes_are_told_apart_from_the_mask_to_the_target(
     assert index.rows[0].present == tuple(range(1, 254))
     assert index.rows[0].void == 1
 
-    picture = SegmentationDataset.of(index, own_book.root, saliency=False).read("town/a")
-    assert picture.mask.tolist() == [list(ids)]
+    labeled = SegmentationDataset.of(index, own_book.root, saliency=False).read("town/a")
+    assert labeled.mask.tolist() == [list(ids)]
     labels = LabelSpace((tuple(range(1, 200)), tuple(range(200, 254))), unknown=True, activation="sigmoid")
-    target = labels.encode(picture.mask, picture.saliency, labels.classes)
+    target = labels.encode(labeled.mask, labeled.saliency, labels.classes)
     assert (target == VOID).tolist() == [[class_id == VOID for class_id in ids]]
     known = torch.tensor([1 <= class_id < VOID for class_id in ids])
     assert sorted(target[0, known].tolist()) == list(range(2, 255))

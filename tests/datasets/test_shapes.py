@@ -65,8 +65,8 @@ def test_two_processes_draw_the_same_bytes(tmp_path: Path) -> None:
 def test_another_seed_draws_another_world(tmp_path: Path) -> None:
     list(draw(tmp_path / "one", seed=1, train=1))
     list(draw(tmp_path / "two", seed=2, train=1))
-    picture = "JPEGImages/train_00000.jpg"
-    assert digests(tmp_path / "one")[picture] != digests(tmp_path / "two")[picture]
+    image = "JPEGImages/train_00000.jpg"
+    assert digests(tmp_path / "one")[image] != digests(tmp_path / "two")[image]
 
 
 def test_an_image_does_not_depend_on_how_many_are_drawn(tmp_path: Path) -> None:

@@ -143,30 +143,30 @@ def draw_backdrop(rng: Rng, tall: int, wide: int) -> tuple[Image.Image, list[Spo
 
     Args:
         rng: decides everything.
-        tall, wide: of the picture, in pixels.
+        tall, wide: of the image, in pixels.
 
     Returns:
-        The RGB picture, and where the clutter is that catches the eye.
+        The RGB image, and where the clutter is that catches the eye.
     """
     land = LANDS[rng.integers(len(LANDS))]
-    picture = _gradient(land.sky, tall, wide)
+    image = _gradient(land.sky, tall, wide)
     if land.ground:
-        _raise_hills(picture, land.ground, land.sky[1], rng)
+        _raise_hills(image, land.ground, land.sky[1], rng)
     mottle = 9 * smooth_noise(rng, wide, tall, 6) + 6 * smooth_noise(rng, wide, tall, 30)
     casts = rng.uniform(-14, 14, size=3).tolist()
     bands = [Image.fromarray((128 + cast + mottle).astype(np.uint8)) for cast in casts]
-    picture = ImageChops.add(picture, Image.merge("RGB", bands), offset=-128)
-    brush = Brush(ImageDraw.Draw(picture, "RGBA"), rng, tall, wide, (land.ground or land.sky)[1])
+    image = ImageChops.add(image, Image.merge("RGB", bands), offset=-128)
+    brush = Brush(ImageDraw.Draw(image, "RGBA"), rng, tall, wide, (land.ground or land.sky)[1])
     for paint in land.clutter:
         if rng.random() < 0.75:
             for _ in range(int(rng.integers(4, 14))):
                 paint(brush)
-    return picture, [_bush(brush) for _ in range(int(rng.integers(0, 3)))]
+    return image, [_bush(brush) for _ in range(int(rng.integers(0, 3)))]
 
 
-def _raise_hills(picture: Image.Image, ground: tuple[Colour, Colour], haze: Colour, rng: Rng) -> None:
+def _raise_hills(image: Image.Image, ground: tuple[Colour, Colour], haze: Colour, rng: Rng) -> None:
     """Draws one to three ranges of hills, the farther the hazier."""
-    wide, tall = picture.size
+    wide, tall = image.size
     horizon = rng.uniform(0.35, 0.7)
     for layer in range(int(rng.integers(1, 4))):
         top, bottom = (blend(colour, haze, max(0.0, 0.3 - 0.15 * layer)) for colour in ground)
@@ -174,7 +174,7 @@ def _raise_hills(picture: Image.Image, ground: tuple[Colour, Colour], haze: Colo
         cover = Image.new("L", (wide, tall))
         hill = [(0.0, tall), *[(x, float(crest[x])) for x in range(0, wide, 4)], (wide, tall)]
         ImageDraw.Draw(cover).polygon(hill, fill=255)
-        picture.paste(_gradient((top, bottom), tall, wide), (0, 0), cover)
+        image.paste(_gradient((top, bottom), tall, wide), (0, 0), cover)
 
 
 def _gradient(ends: tuple[Colour, Colour], tall: int, wide: int) -> Image.Image:

@@ -1,7 +1,7 @@
 """How each thing in the `shapes` world looks: silhouettes with their inner detail, colours and shading.
 
 Objects are drawn in their own coordinates: x to the right, y down, the object about filling the circle of radius 1.
-Whatever is random comes from the generator passed in, so a picture is a pure function of that generator's state.
+Whatever is random comes from the generator passed in, so an image is a pure function of that generator's state.
 """
 
 from __future__ import annotations

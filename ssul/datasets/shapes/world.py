@@ -1,6 +1,6 @@
 """Draws `shapes`, the embedded dataset: a picture-book world in Pascal VOC's layout, the same bytes for the same seed.
 
-Every image has a random generator of its own, so it does not depend on how many others are drawn. Pictures are drawn
+Every image has a random generator of its own, so it does not depend on how many others are drawn. Images are drawn
 `SUPERSAMPLE` times as large as asked for and reduced; masks are read off the large drawing without any blending.
 """
 
@@ -31,7 +31,7 @@ SMALL = 0.18  # objects of a radius below this share of the height are the ones 
 class Scene(NamedTuple):
     """One large drawing before it is reduced."""
 
-    picture: Image.Image
+    image: Image.Image
     owners: Image.Image  # 'L': 0 where background is seen, k where the k-th object is
     classes: list[int]  # class 1..10 of each object, the first drawn first
     radii: list[float]  # of each object, as shares of the height
@@ -84,11 +84,11 @@ def _draw_image(
 ) -> None:
     scene = _compose(rng, *size)
     owners = _reduced_owners(scene.owners, *size)
-    picture = _photographed(scene.picture.reduce(SUPERSAMPLE), rng)
+    image = _photographed(scene.image.reduce(SUPERSAMPLE), rng)
     labels = np.array([0, *scene.classes, *[0] * (VOID - len(scene.classes) - 1), VOID], dtype=np.uint8)[owners]
     mask = Image.fromarray(labels)
     mask.putpalette(id_colours(palette))
-    _save(picture, root / "JPEGImages" / f"{image_id}.jpg", "JPEG", quality=90, subsampling=0)
+    _save(image, root / "JPEGImages" / f"{image_id}.jpg", "JPEG", quality=90, subsampling=0)
     _save(mask, root / "SegmentationClassAug" / f"{image_id}.png", "PNG")
     if with_saliency:
         saliency = Image.fromarray(_guessed_saliency(scene, owners, rng))
@@ -105,32 +105,32 @@ def _save(image: Image.Image, path: Path, kind: str, **options: int) -> None:
 
 def _compose(rng: Rng, height: int, width: int) -> Scene:
     tall, wide = height * SUPERSAMPLE, width * SUPERSAMPLE
-    picture, clutter = draw_backdrop(rng, tall, wide)
+    image, clutter = draw_backdrop(rng, tall, wide)
     turn = rng.uniform(-2.4, -0.7)  # the light comes from above
     light = (math.cos(turn), math.sin(turn))
     for spot in _places(rng, int(rng.integers(0, 3)), width / height, largest=0.22):
-        _put(picture, DECOY_LOOKS[rng.integers(len(DECOY_LOOKS))], spot, light, rng)
+        _put(image, DECOY_LOOKS[rng.integers(len(DECOY_LOOKS))], spot, light, rng)
         clutter.append(spot)
     owners = Image.new("L", (wide, tall))
     classes = _cast(rng)
     spots = _places(rng, len(classes), width / height, largest=0.25 if len(classes) > 2 else 0.3)
     for number, (class_id, spot) in enumerate(zip(classes, spots, strict=True), start=1):
-        mask, corner = _put(picture, CLASS_LOOKS[class_id - 1], spot, light, rng)
+        mask, corner = _put(image, CLASS_LOOKS[class_id - 1], spot, light, rng)
         owners.paste(number, corner, mask)
-    return Scene(picture, owners, classes, [radius for _, _, radius in spots], clutter)
+    return Scene(image, owners, classes, [radius for _, _, radius in spots], clutter)
 
 
 def _put(
-    picture: Image.Image, look: Look, spot: Spot, light: tuple[float, float], rng: Rng
+    image: Image.Image, look: Look, spot: Spot, light: tuple[float, float], rng: Rng
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Draws an object and its shadow into the picture; returns its 'L' mask and the mask's left upper corner."""
-    x, y, radius = (share * picture.height for share in spot)
+    """Draws an object and its shadow into the image; returns its 'L' mask and the mask's left upper corner."""
+    x, y, radius = (share * image.height for share in spot)
     patch, mask = draw_object(look, radius, light, rng)
     corner = (round(x) - patch.width // 2, round(y) - patch.height // 2)
     shadow = mask.filter(ImageFilter.GaussianBlur(0.1 * radius)).point(lambda value: value * 0.45)
     shift_x, shift_y = (round(-0.16 * radius * part) for part in light)
-    picture.paste(NIGHT, (corner[0] + shift_x, corner[1] + shift_y), shadow)
-    picture.paste(patch, corner, mask)
+    image.paste(NIGHT, (corner[0] + shift_x, corner[1] + shift_y), shadow)
+    image.paste(patch, corner, mask)
     return mask, corner
 
 
@@ -168,9 +168,9 @@ def _reduced_owners(owners: Image.Image, height: int, width: int) -> Mask:
     return np.where(low == high, low, np.uint8(VOID))
 
 
-def _photographed(picture: Image.Image, rng: Rng) -> Image.Image:
-    """The picture in this hour's light: focus, exposure, warmth, a lit side, a vignette and a little noise."""
-    focused = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.005) * picture.height))
+def _photographed(image: Image.Image, rng: Rng) -> Image.Image:
+    """The image in this hour's light: focus, exposure, warmth, a lit side, a vignette and a little noise."""
+    focused = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.005) * image.height))
     pixels = np.asarray(focused, dtype=np.float32)
     height, width, _ = pixels.shape
     x, y = np.meshgrid(np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32))
