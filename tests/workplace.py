@@ -18,6 +18,11 @@ from ssul.evaluation.scores import Scores
 from ssul.scenario.splits import Split
 from tests.tracking.examples import CURVES, PROJECT, own_project
 
+DECIDING = (  # the single files that dvc.yaml lists
+    *(f"stages/{name}.py" for name in ("prepare", "splits", "train_base", "evaluate", "select_memory", "train_step")),
+    "ssul/methods/build.py",
+    "ssul/pipeline/train.py",
+)
 NAMES = ("background", *data_set("shapes").classes[:3])
 
 
@@ -37,7 +42,11 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
 
 def fill(layout: Layout) -> None:
     """Writes what the stages before leave."""
-    shutil.copyfile(PROJECT / "params.yaml", layout.params)
+    for path in (layout.params, layout.pipeline):
+        shutil.copyfile(PROJECT / path.name, path)
+    for name in DECIDING:
+        (layout.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (layout.root / name).write_text("1", encoding="utf-8")
     known = data_set("shapes")
     for split, files in (("train", known.train), ("val", known.val)):
         row = IndexRow(f"{split}_00000", 48, 64, {0: 3000, 1: 72}, 0, 1234, "0" * 64)

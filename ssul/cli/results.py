@@ -15,7 +15,7 @@ from ssul.report.rows import SHOWN
 from ssul.report.tables import text_table
 from ssul.scenario.scenario import Setting
 from ssul.tracking.collect import LoggedRun, finished_runs
-from ssul.tracking.experiment import decides
+from ssul.tracking.experiment import affects_results
 from ssul.tracking.store import how_to_open
 
 
@@ -56,7 +56,7 @@ def table(
         for run in finished_runs()
         if wanted(run)
     ]
-    rows = collect(outcomes, decides=decides)
+    rows = collect(outcomes, decides=affects_results)
     if not rows:
         raise UserError("MLflow holds no finished run of this kind: `dvc exp run` makes one, `make ui` shows them")
     layout = Layout(root)
