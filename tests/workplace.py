@@ -14,9 +14,13 @@ from ssul.datasets.catalog import data_set
 from ssul.evaluation.results import Results
 from ssul.evaluation.scores import Scores
 from ssul.scenario.splits import Split
-from tests.project import composed, composed_text
+from tests.project import PROJECT, composed, composed_text
 from tests.tracking.examples import CURVES, own_project
 
+DECIDING = (  # the single files that dvc.yaml lists
+    *(f"stages/{name}.py" for name in ("prepare", "splits", "train_base", "evaluate", "select_memory", "train_step")),
+    "ssul/methods/build.py",
+)
 NAMES = ("background", *data_set("shapes").classes[:3])
 
 
@@ -37,6 +41,10 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
 def fill(layout: Layout) -> None:
     """Writes what the stages before leave."""
     layout.params.write_text(composed_text(), encoding="utf-8")
+    shutil.copyfile(PROJECT / "dvc.yaml", layout.pipeline)
+    for name in DECIDING:
+        (layout.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (layout.root / name).write_text("1", encoding="utf-8")
     known = data_set("shapes")
     for split, files in (("train", known.train), ("val", known.val)):
         row = IndexRow(f"{split}_00000", 48, 64, {0: 3000, 1: 72}, 0, 1234, "0" * 64)

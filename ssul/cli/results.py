@@ -15,7 +15,7 @@ from ssul.report.rows import SHOWN
 from ssul.report.tables import text_table
 from ssul.scenario.scenario import Setting
 from ssul.tracking.collect import LoggedRun, finished_runs
-from ssul.tracking.experiment import decides
+from ssul.tracking.experiment import affects_results
 from ssul.tracking.store import how_to_open
 
 
@@ -23,7 +23,7 @@ def show(root: Root = Path()) -> None:
     """Print the per-step table of the last run, where its report is, and how to open MLflow."""
     layout = Layout(root)
     what = {"what": "the table of the last run,", "way_out": "run `dvc repro` first"}
-    rows = read_json(layout.miou_per_step, list[dict[str, float | str | None]], **what)
+    rows = read_json(layout.miou_per_step, list[dict[str, float | list[str] | None]], **what)
     lacking = not rows or any(not {"step", "learned", *SHOWN} <= row.keys() for row in rows)
     check_consistent(layout.miou_per_step, {"it is no table of scores": lacking}, **what)
     print(f"mean IoU and forgetting in percent\n\n{text_table(rows)}\n")
@@ -36,7 +36,7 @@ def table(
     root: Root = Path(),
 ) -> None:
     """Put all runs in MLflow into one table of methods and scenarios: reports/results.md and results.png."""
-    from ssul.report.literature import Outcome, collect, draw_results, markdown_results  # late: matplotlib
+    from ssul.report.literature import RunResult, collect, draw_results, markdown_results  # late: matplotlib
 
     def wanted(run: LoggedRun) -> bool:
         known = all(key in run.tags for key in ("scenario", "setting", "method", "model"))
@@ -46,8 +46,8 @@ def table(
             and (setting is None or run.tags["setting"] == setting)
         )
 
-    outcomes = [
-        Outcome(
+    results = [
+        RunResult(
             RunName(*(run.tags[key] for key in ("scenario", "setting", "method", "model"))),
             run.params.get("seed", "0"),
             {**run.params, "data.digest": run.tags.get("data.digest", "")},
@@ -56,17 +56,17 @@ def table(
         for run in finished_runs()
         if wanted(run)
     ]
-    rows = collect(outcomes, decides=decides)
+    rows = collect(results, affects_results=affects_results)
     if not rows:
         raise UserError("MLflow holds no finished run of this kind: `dvc exp run` makes one, `make ui` shows them")
     layout = Layout(root)
     draw_results(layout.results_figure, rows)
     text = markdown_results(rows)
     runs = sum(cell.runs for row in rows for cell in row.cells.values())
-    told = (
+    caption = (
         "Mean IoU in percent after the last step, old / new / all; mean ± standard deviation over seeds, "
         f"from {runs} runs in MLflow."
     )
     figure = f"![mean IoU of all classes]({layout.results_figure.name})"
-    write_text(layout.results, f"# Results\n\n{told}\n\n{text}\n\n{figure}\n")
+    write_text(layout.results, f"# Results\n\n{caption}\n\n{text}\n\n{figure}\n")
     print(f"{text}\n\n{layout.results}, {layout.results_figure}")

@@ -159,11 +159,6 @@ class Layout:
         """The PNGs that the page shows."""
         return self.reports / "figures"
 
-    @property
-    def code(self) -> tuple[Path, ...]:
-        """The Python files that decide what a run computes."""
-        return tuple(path for folder in ("ssul", "stages") for path in sorted((self.root / folder).rglob("*.py")))
-
 
 def project_root() -> Path:
     """The project's main folder, also from inside a queue or --temp experiment, which runs in a copy elsewhere.

@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from ssul.report.style import INK, note, sheet, title
+from ssul.report.style import INK, annotate, new_figure, title
 from ssul.report.tables import summary
 
 CURVES = {"old": ("#0072b2", "o"), "all": (INK, "s"), "new": ("#d55e00", "^")}  # Okabe and Ito's colours
@@ -27,7 +27,7 @@ def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]], learned: Sequence
     """
     steps = len(rows)
     width = min(max(6.5, 1.05 * steps + 1.0), 15.0)
-    with sheet(path, width, 4.0) as figure:
+    with new_figure(path, width, 4.0) as figure:
         axes = figure.add_subplot()
         title(axes, "What is kept and what is learned", "mean IoU on the validation images after each step, %")
         curves = CURVES if steps > 1 else ("all",)  # old is all where nothing is learned later
@@ -38,7 +38,7 @@ def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]], learned: Sequence
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
         for name, place in _apart(ends, gap=6.5).items():
-            note(
+            annotate(
                 axes,
                 f"{name}  {ends[name]:.1f}",
                 (steps - 1, place),
@@ -72,7 +72,7 @@ def _step_ticks(axes: Axes, learned: Sequence[Sequence[str]], *, room: float) ->
         else:
             lines = wrap(", ".join(names), width=max(11, int(room * 11)), break_long_words=False)
             words = "\n".join(lines if len(lines) <= 5 else [*lines[:4], f"... ({len(names)} classes)"])
-        note(
+        annotate(
             axes,
             words,
             (step, 0),
@@ -114,7 +114,7 @@ def draw_training(path: Path, curves: Sequence[Mapping[str, Any]]) -> None:
         curves: `ssul.training.history.Curve` as dicts, one for each step that was trained; at least one.
     """
     width = min(max(6.5, 1.6 * len(curves)), 15.0)
-    with sheet(path, width, 2.6) as figure:
+    with new_figure(path, width, 2.6) as figure:
         panels = figure.subplots(1, len(curves), squeeze=False, gridspec_kw={"wspace": 0.35})[0]
         for panel, curve in zip(panels, curves, strict=True):
             _draw_step(panel, curve)
@@ -128,4 +128,4 @@ def _draw_step(axes: Axes, curve: Mapping[str, Any]) -> None:
     axes.set_xlim(0, curve["iterations"])
     axes.set_xticks([0, curve["iterations"]])
     axes.grid(axis="y")
-    note(axes, f"step {curve['step']}", (0.5, 0), (0, -19), "axes fraction", ha="center", va="top")
+    annotate(axes, f"step {curve['step']}", (0.5, 0), (0, -19), "axes fraction", ha="center", va="top")

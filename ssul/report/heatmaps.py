@@ -10,7 +10,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, Powe
 from numpy.typing import NDArray
 
 from ssul.report.curves import percentage
-from ssul.report.style import GREY, INK, PALE, sheet, short, title
+from ssul.report.style import GREY, INK, PALE, new_figure, title, truncate
 from ssul.report.tables import UNDEFINED
 
 SHADES = LinearSegmentedColormap.from_list("ssul", ["#eef4f5", "#a8d5cf", "#4a9fb5", "#27608f", "#1f2a5c"])
@@ -32,11 +32,11 @@ def draw_class_iou(path: Path, rows: Sequence[Mapping[str, Any]], learned: Seque
     table = [[percentage(row["iou"].get(name)) if name in row["iou"] else None for row in rows] for name in names]
     known = [[name in row["iou"] for row in rows] for name in names]
     width, height = (0.62 if len(rows) <= 20 else 0.34), (0.27 if len(names) <= 60 else 0.17)
-    with sheet(path, max(width * len(rows), 1.6) + 1.6, height * len(names) + 0.9) as figure:
+    with new_figure(path, max(width * len(rows), 1.6) + 1.6, height * len(names) + 0.9) as figure:
         axes = figure.add_subplot()
         title(axes, "Class by class", "IoU after each step, %" + ("; blank: not learned yet" if len(rows) > 1 else ""))
         _cells(axes, table, known, SHADES, Normalize(0, 100), digits=0 if width < 0.5 else 1, text=height > 0.2)
-        axes.set_yticks(np.arange(len(names)) + 0.5, [short(name) for name in names])
+        axes.set_yticks(np.arange(len(names)) + 0.5, [truncate(name) for name in names])
         axes.set_xticks(np.arange(len(rows)) + 0.5, [str(row["step"]) for row in rows])
         axes.set_xlabel("after step")
         for position in np.cumsum([1, *map(len, learned)])[:-1]:
@@ -61,13 +61,13 @@ def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], names: Sequen
     some = f"; the {len(shown)} of {len(names)} classes that are most confused" if len(shown) < len(names) else ""
     known = [[bool(totals[row, 0])] * len(shown) for row in shown]
     cell = 0.4 if len(shown) <= 25 else 0.3
-    with sheet(path, cell * len(shown) + 1.6, cell * len(shown) + 1.2) as figure:
+    with new_figure(path, cell * len(shown) + 1.6, cell * len(shown) + 1.2) as figure:
         axes = figure.add_subplot()
         title(axes, "What is taken for what", f"after the last step, % of the true class's pixels (its row){some}")
         table = shares[np.ix_(shown, shown)].tolist()
         _cells(axes, table, known, SHADES, PowerNorm(0.5, 0, 100), digits=0, text=True, least=0.5)
         axes.set_aspect("equal")
-        labels = [short(names[position]) for position in shown]
+        labels = [truncate(names[position]) for position in shown]
         axes.set_yticks(np.arange(len(shown)) + 0.5, labels)
         axes.set_xticks(np.arange(len(shown)) + 0.5, labels, rotation=90)
         axes.set_ylabel("truth")

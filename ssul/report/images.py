@@ -16,7 +16,7 @@ from PIL import Image
 from ssul.data.index import ImageIndex
 from ssul.labels.colours import VOID_COLOUR, Colour
 from ssul.labels.ids import VOID
-from ssul.report.style import GREY, PALE, note, sheet, short, title
+from ssul.report.style import GREY, PALE, annotate, new_figure, title, truncate
 
 _MAX_STEPS = 5
 
@@ -47,7 +47,7 @@ def draw_examples(
     aspect = float(np.median([line[0].shape[0] / line[0].shape[1] for line in table]))
     width, gap = 1.75, 0.07  # inches
     across, down = len(files) * (width + gap), len(places) * (width * aspect + gap)
-    with sheet(path, across, down) as figure:
+    with new_figure(path, across, down) as figure:
         grid = figure.subplots(
             len(places),
             len(files),
@@ -97,7 +97,9 @@ def _legend(figure: Figure, shown: Mapping[str, Colour], learned: Sequence[Seque
     since = {name: step for step, group in enumerate(learned) for name in group}
     place = {name: position for position, name in enumerate(since)}
     names = sorted(shown, key=lambda name: place.get(name, -1))
-    labels = [f"{short(name)} ({since[name]})" if name in since and len(learned) > 1 else short(name) for name in names]
+    labels = [
+        f"{truncate(name)} ({since[name]})" if name in since and len(learned) > 1 else truncate(name) for name in names
+    ]
     colours = [shown[name] for name in names]
     if void:
         labels.append("void (not judged)")
@@ -154,14 +156,14 @@ def draw_memory(path: Path, exemplars: Sequence[ShownExemplar]) -> None:
     shown = [exemplars[place] for place in _even(len(exemplars), _MAX_EXEMPLARS)]
     across = min(_ACROSS, len(shown))
     down = math.ceil(len(shown) / across)
-    with sheet(path, 1.35 * across, 1.65 * down) as figure:
+    with new_figure(path, 1.35 * across, 1.65 * down) as figure:
         panels = figure.subplots(down, across, squeeze=False, gridspec_kw={"wspace": 0.08, "hspace": 0.4})
         for panel in panels.flat:
             panel.set_axis_off()
         for panel, exemplar in zip(panels.flat, shown, strict=False):
             panel.imshow(_thumbnail(exemplar.path))
             words = _lines(exemplar.classes)
-            note(panel, words, (0.5, 0), (0, -3), "axes fraction", ha="center", va="top", fontsize=7, color=GREY)
+            annotate(panel, words, (0.5, 0), (0, -3), "axes fraction", ha="center", va="top", fontsize=7, color=GREY)
         some = f", {len(shown)} of {len(exemplars)}" if len(shown) < len(exemplars) else ""
         title(panels[0][0], "What is remembered", f"the exemplars in memory during the last step{some}")
 
@@ -174,7 +176,7 @@ def _even(count: int, most: int) -> list[int]:
 
 def _lines(names: Sequence[str]) -> str:
     """Class names in at most two short lines."""
-    lines = wrap(", ".join(map(short, names)), width=_CHARACTERS, break_long_words=True)
+    lines = wrap(", ".join(map(truncate, names)), width=_CHARACTERS, break_long_words=True)
     return "\n".join(lines if len(lines) <= 2 else [lines[0], f"… ({len(names)} classes)"])
 
 

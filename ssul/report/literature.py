@@ -9,11 +9,11 @@ from typing import NamedTuple
 from ssul.config.naming import RunName
 from ssul.report.markdown import markdown, markdown_table
 from ssul.report.published_results import Published, published
-from ssul.report.style import GREY, INK, PALE, note, sheet
+from ssul.report.style import GREY, INK, PALE, annotate, new_figure
 from ssul.report.tables import UNDEFINED
 
 SCORES = ("old", "new", "all")
-_TOLD = (
+_COLUMN_PARAMS = (
     *("seed", "data.name", "scenario.name", "scenario.base_classes", "scenario.increment", "scenario.last"),
     "evaluation.examples",
 )
@@ -21,7 +21,7 @@ _COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """One finished run.
 
     Attributes:
@@ -87,25 +87,27 @@ class Row:
         return " / ".join(UNDEFINED if value is None else f"{value:.1f}" for value in found)
 
 
-def collect(outcomes: Iterable[Outcome], *, decides: Callable[[str], bool]) -> list[Row]:
+def collect(results: Iterable[RunResult], *, affects_results: Callable[[str], bool]) -> list[Row]:
     """Puts runs together: one line for each dataset, setting, model, method and set of parameters.
 
     Of two runs that differ in nothing but the code's version the first counts.
 
     Args:
-        outcomes: finished runs, the latest first.
-        decides: whether a parameter, by its name, decides a result.
+        results: finished runs, the latest first.
+        affects_results: whether a parameter, by its name, can change a result.
 
     Returns:
         lines ordered by dataset, setting, model and the mean of `all`.
     """
-    lines: dict[_Line, dict[str, dict[str, Outcome]]] = {}
-    for outcome in outcomes:
-        subject = outcome.subject
-        own = {key: value for key, value in outcome.params.items() if decides(key) and not _told(key, value)}
-        kind = (outcome.params.get("data.name", ""), subject.setting, subject.model, subject.method)
+    lines: dict[_Line, dict[str, dict[str, RunResult]]] = {}
+    for result in results:
+        subject = result.subject
+        own = {
+            key: value for key, value in result.params.items() if affects_results(key) and not _is_column(key, value)
+        }
+        kind = (result.params.get("data.name", ""), subject.setting, subject.model, subject.method)
         line = lines.setdefault(_Line(kind, tuple(sorted(own.items()))), {})
-        line.setdefault(subject.scenario, {}).setdefault(outcome.seed, outcome)
+        line.setdefault(subject.scenario, {}).setdefault(result.seed, result)
     rows = [
         Row(
             f"{line.kind[3]}{_distinguishing_params(line, [other for other in lines if other.kind == line.kind])}",
@@ -144,7 +146,7 @@ def draw_results(path: Path, rows: Sequence[Row]) -> None:
         rows: at least one.
     """
     scenarios = scenarios_of(rows)
-    with sheet(path, min(3.2 * len(scenarios) + 2.2, 16.0), 0.34 * len(rows) + 1.1) as figure:
+    with new_figure(path, min(3.2 * len(scenarios) + 2.2, 16.0), 0.34 * len(rows) + 1.1) as figure:
         panels = figure.subplots(1, len(scenarios), sharey=True, squeeze=False, gridspec_kw={"wspace": 0.12})[0]
         places = list(range(len(rows)))
         for panel, scenario in zip(panels, scenarios, strict=True):
@@ -155,7 +157,7 @@ def draw_results(path: Path, rows: Sequence[Row]) -> None:
                     colour = _COLOURS[place % len(_COLOURS)]
                     panel.barh(place, mean(values), xerr=spread or None, color=colour, height=0.62, ecolor=INK)
                     where = (mean(values) + spread, place)
-                    note(panel, f"{mean(values):.1f}", where, (4, 0), "data", va="center", fontsize=8.5)
+                    annotate(panel, f"{mean(values):.1f}", where, (4, 0), "data", va="center", fontsize=8.5)
                 paper = row.paper(scenario)
                 if paper is not None:
                     panel.plot([paper.all] * 2, [place - 0.4, place + 0.4], color=GREY, linewidth=1.4, linestyle=":")
@@ -180,9 +182,9 @@ class _Line(NamedTuple):
     params: tuple[tuple[str, str], ...]
 
 
-def _told(key: str, value: str) -> bool:
+def _is_column(key: str, value: str) -> bool:
     """Whether the column, the number of seeds or the name of the line tells a parameter, or no score depends on it."""
-    return key in _TOLD or (key == "scenario.order" and not value.startswith("["))
+    return key in _COLUMN_PARAMS or (key == "scenario.order" and not value.startswith("["))
 
 
 def _distinguishing_params(line: _Line, peers: Sequence[_Line]) -> str:
@@ -193,13 +195,10 @@ def _distinguishing_params(line: _Line, peers: Sequence[_Line]) -> str:
     return f" ({', '.join(told)})" if told else ""
 
 
-def _cells(line: Mapping[str, Mapping[str, Outcome]]) -> dict[str, Cell]:
+def _cells(line: Mapping[str, Mapping[str, RunResult]]) -> dict[str, Cell]:
     return {
         scenario: Cell(
-            {
-                name: [100 * outcome.scores[name] for outcome in seeds.values() if name in outcome.scores]
-                for name in SCORES
-            }
+            {name: [100 * result.scores[name] for result in seeds.values() if name in result.scores] for name in SCORES}
         )
         for scenario, seeds in line.items()
     }

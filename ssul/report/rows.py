@@ -1,6 +1,5 @@
 """The rows of DVC's metrics and plots."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,13 +29,13 @@ def per_step(rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequence[str]]
         learned: the classes that each step learned.
 
     Returns:
-        rows of `step`, `learned` (names in one string) and every score of SCORES in 0..1; a score that is undefined is
-        there as None, because DVC draws no plot where a key is missing. Where training images are held out, also
+        Rows of `step`, `learned` (a list of names) and every score of SCORES in 0..1. An undefined score is None,
+        because DVC draws no plot where a key is missing. Where training images are held out, also
         `holdout_old`, `holdout_new` and `holdout_all`.
     """
     held_out = any(row["holdout"] for row in rows)
     return [
-        {"step": row["step"], "learned": one_line(names)} | _scores(row, held_out=held_out)
+        {"step": row["step"], "learned": list(names)} | _scores(row, held_out=held_out)
         for row, names in zip(rows, learned, strict=True)
     ]
 
@@ -71,17 +70,6 @@ def training_rows(curves: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         ]
         before += curve["iterations"]
     return rows
-
-
-def one_line(names: Sequence[str]) -> str:
-    """Names with commas between them; one that holds a comma or a quote itself stands in quotes, as in CSV."""
-    return ", ".join('"' + name.replace('"', '""') + '"' if re.search('[,"]', name) else name for name in names)
-
-
-def names_of(line: str) -> list[str]:
-    """The names that `one_line` put together."""
-    found = re.finditer(r'(?:"((?:[^"]|"")*)"|([^"][^,]*|))(?:, |$)', line)
-    return [match[2] if match[1] is None else match[1].replace('""', '"') for match in found if match[0]]
 
 
 def absent_classes(rows: Sequence[Mapping[str, Any]]) -> list[str]:

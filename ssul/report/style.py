@@ -35,7 +35,7 @@ _LONGEST_NAME = 24  # characters of a class name
 
 
 @contextmanager
-def sheet(path: Path, width: float, height: float) -> Iterator[Figure]:
+def new_figure(path: Path, width: float, height: float) -> Iterator[Figure]:
     """A figure of width x height inches in the shared style, saved when the block ends well."""
     with matplotlib.style.context(["default", STYLE]):
         figure = Figure(figsize=(width, height))
@@ -46,11 +46,11 @@ def sheet(path: Path, width: float, height: float) -> Iterator[Figure]:
 
 def title(axes: Axes, words: str, subtitle: str) -> None:
     """A title and, below it, what is shown and in which unit."""
-    note(axes, words, (0, 1), (0, 27), "axes fraction", va="bottom", fontsize=13, weight="bold")
-    note(axes, subtitle, (0, 1), (0, 11), "axes fraction", va="bottom", color=GREY)
+    annotate(axes, words, (0, 1), (0, 27), "axes fraction", va="bottom", fontsize=13, weight="bold")
+    annotate(axes, subtitle, (0, 1), (0, 11), "axes fraction", va="bottom", color=GREY)
 
 
-def note(
+def annotate(
     axes: Axes, words: str, place: tuple[float, float], offset: tuple[float, float], coordinates: Any, **look: Any
 ) -> None:
     """Writes words at a place, shifted by an offset in points; they may lie outside the axes."""
@@ -59,6 +59,6 @@ def note(
     )
 
 
-def short(name: str) -> str:
+def truncate(name: str) -> str:
     """A class name, cut where it is long."""
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}..."

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ssul.report.markdown import markdown, markdown_table
-from ssul.report.rows import HOLDOUT, SHOWN, names_of
+from ssul.report.rows import HOLDOUT, SHOWN
 
 UNDEFINED = "–"  # noqa: RUF001 (a hyphen would look like a minus)
 _NAMES_WIDTH = 80  # characters of a step's class names on the page; the class tables have them all
@@ -17,10 +17,7 @@ def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
         rows: as `per_step` returns them and reports/miou_per_step.json holds them.
     """
     head = ["step", "classes learned", *SHOWN]
-    body = [
-        [str(row["step"]), summary(names_of(row["learned"])), *(percent(row[key], "-") for key in SHOWN)]
-        for row in rows
-    ]
+    body = [[str(row["step"]), summary(row["learned"]), *(percent(row[key], "-") for key in SHOWN)] for row in rows]
     widths = [max(len(line[column]) for line in (head, *body)) for column in range(len(head))]
     return "\n".join(_aligned(line, widths) for line in (head, *body))
 
@@ -29,7 +26,7 @@ def markdown_steps(rows: Sequence[Mapping[str, Any]]) -> str:
     """The scores of each step as a Markdown table, in percent; rows as `per_step` returns them."""
     return markdown_table(
         ["step", "classes learned", *SHOWN],
-        [[str(row["step"]), _names(names_of(row["learned"])), *(percent(row[key]) for key in SHOWN)] for row in rows],
+        [[str(row["step"]), _names(row["learned"]), *(percent(row[key]) for key in SHOWN)] for row in rows],
         align="rl" + "r" * len(SHOWN),
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ssul.tracking.store import FINGERPRINT_TAG, opened
+from ssul.tracking.store import FINGERPRINT_TAG, open_store
 
 _PAGE = 1000  # runs a request; MLflow's limit is 50,000
 
@@ -33,7 +33,7 @@ def finished_runs() -> list[LoggedRun]:
         TrackingError: if mlflow is not installed, or its store cannot be reached.
     """
     found: list[LoggedRun] = []
-    with opened() as store:
+    with open_store() as store:
         token: str | None = None
         while token is None or token:
             page = store.client.search_runs(

@@ -1,4 +1,4 @@
-"""Which experiment a run is: parameters, code and data that decide it."""
+"""The identity of an experiment: the parameters, code and data that decide its results."""
 
 import getpass
 import hashlib
@@ -10,26 +10,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ssul.config.naming import RunName
 from ssul.config.paths import LAYOUT
 from ssul.config.schema import Params
+from ssul.errors import UserError
 
-# Parameters that say where something lies or how it gets there, or whose whole effect (on_error) the index holds: the
-# same experiment elsewhere is the same.
 LOCATION_PARAMS = ("data.root", "data.download", "data.mirror", "data.on_error", "recipe.base.checkpoint")
-_CODE = ("ssul", "stages", "conf", "dvc.yaml", "hydra_plugins")  # what a commit must hold for it to say what ran
+"""Parameters that name places, or whose whole effect the data index holds (on_error): they change no result."""
+_CODE = ("ssul", "stages", "conf", "dvc.yaml", "hydra_plugins")  # a commit identifies a run if these are unchanged
 
 Scalar = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a run is, known before anything of it is computed.
+    """The identity of a run, known before anything is computed.
 
     Attributes:
         fingerprint: see `fingerprint`.
         name: shown by MLflow.
-        tags: like scenario and method.
+        tags: scenario, method and others.
         params: all parameters by dotted names.
     """
 
@@ -40,14 +42,49 @@ class Experiment:
 
 
 def experiment_of(settings: Params) -> Experiment:
-    """The experiment of this working folder, whose data must have been indexed."""
+    """The experiment of this working folder, whose data must have been indexed.
+
+    Raises:
+        UserError: if dvc.yaml cannot be read.
+    """
     # scenario.steps follows from the other parameters and would be a parameter for each step
     params = flatten(settings.model_dump(mode="json", exclude={"scenario": {"steps"}}))
     index = [*(LAYOUT.index(split) for split in ("train", "val")), LAYOUT.initial_checkpoint]
-    subject = RunName.of(settings)
+    run_name = RunName.of(settings)
     return Experiment(
-        fingerprint(params, LAYOUT.code, index), subject.run_name(settings.seed), vars(subject) | source_tags(), params
+        fingerprint(params, deciding_code(settings.method.name), index),
+        run_name.run_name(settings.seed),
+        vars(run_name) | source_tags(),
+        params,
     )
+
+
+def deciding_code(method: str) -> list[Path]:
+    """The Python files that decide a result: those that dvc.yaml lists for all stages but the report.
+
+    Args:
+        method: `method.name`, for which dvc.yaml lists the method's own folder.
+
+    Returns:
+        Paths relative to the working folder, sorted.
+
+    Raises:
+        UserError: if dvc.yaml cannot be read.
+    """
+    try:
+        stages = yaml.safe_load(LAYOUT.pipeline.read_text(encoding="utf-8"))["stages"]
+        listed = {
+            LAYOUT.root / entry.replace("${method.name}", method)
+            for name, stage in stages.items()
+            if name != "report"
+            for entry in stage.get("do", stage)["deps"]
+            if not entry.startswith("data/")
+        }
+    except (OSError, yaml.YAMLError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{LAYOUT.pipeline} cannot be read ({error}): restore it with `git checkout dvc.yaml`"
+        ) from None
+    return sorted({path for entry in listed for path in ([entry] if entry.suffix == ".py" else entry.rglob("*.py"))})
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
@@ -61,29 +98,29 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
     return flat
 
 
-def decides(name: str) -> bool:
-    """Whether a parameter, by its dotted name, decides a result; others say where something lies."""
+def affects_results(name: str) -> bool:
+    """Whether a parameter, by its dotted name, can change a result; the others name places."""
     return name not in LOCATION_PARAMS
 
 
 def fingerprint(params: Mapping[str, Scalar], code: Iterable[Path], index: Iterable[Path]) -> str:
-    """What an experiment is: 64 hexadecimal digits that differ when parameters, code or data do.
+    """The identity of an experiment: 64 hexadecimal digits that differ when parameters, code or data do.
 
-    Where data or store lie and on which hardware it runs is not part of it, nor is any order. Which images were left
-    out shows in the rows of the index, so that `ssul.data.dataset_info` need not be among its files.
+    The place of the data or of the store, the hardware and any order do not matter. The rows of the index show which
+    images were left out, so that `ssul.data.dataset_info` is not among the files.
 
     Args:
         params: all parameters by dotted names.
         code: the Python files, by paths relative to the working folder.
         index: the files of the data index, likewise.
     """
-    what = {name: value for name, value in params.items() if decides(name)}
+    deciding = {name: value for name, value in params.items() if affects_results(name)}
     digests = {path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in (*code, *index)}
-    return hashlib.sha256(json.dumps([what, digests], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([deciding, digests], sort_keys=True).encode()).hexdigest()
 
 
 def source_tags() -> dict[str, str]:
-    """Tags: the DVC experiment, the git commit, whether the code differs from it, and who; as far as they are known."""
+    """Tags: DVC experiment, git commit, whether the code differs from it, user; unknown ones are left out."""
     commit = os.environ.get("DVC_EXP_BASELINE_REV") or _git("rev-parse", "HEAD")
     changed = _git("status", "--porcelain", "--", *_CODE)
     known = {

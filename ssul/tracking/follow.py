@@ -14,8 +14,8 @@ from ssul.scenario.splits import Split
 from ssul.tracking.experiment import Experiment, experiment_of
 from ssul.tracking.live import error_file
 from ssul.tracking.metrics import curve_points
-from ssul.tracking.runs import add_points, child_name, describe
-from ssul.tracking.store import TrackingError, opened
+from ssul.tracking.runs import add_points, child_name, log_params_and_tags
+from ssul.tracking.store import TrackingError, open_store
 
 _SECONDS = 2.0  # between two looks at the journal
 
@@ -36,11 +36,11 @@ def follow(
     Raises:
         TrackingError: if mlflow is not installed, or its store cannot be reached or written.
     """
-    with opened() as store, journal.open(encoding="utf-8") as lines:
-        with store.alone():
+    with open_store() as store, journal.open(encoding="utf-8") as lines:
+        with store.locked():
             parent = store.find_or_create(experiment.fingerprint, experiment.name)
             child = store.find_or_create_child(parent, step, child_name(step, learned))
-        describe(store, parent, experiment)
+        log_params_and_tags(store, parent, experiment)
         complete = store.status(parent) == "FINISHED"  # its results stand, whatever becomes of this training
         if trains(0) and not complete:  # else the report may have finished the run by now
             for run in (parent, child):
@@ -52,12 +52,12 @@ def follow(
             points = [json.loads(line) for line in whole]
             done = done or any("done" in point for point in points)
             if shown := [point for point in points if "iteration" in point]:
-                with store.alone():  # the report may add the same points
+                with store.locked():  # the report may add the same points
                     add_points(store, child, curve_points(shown))
         if complete:
             return
         store.client.set_terminated(child, "FINISHED" if done else "FAILED")
-        with store.alone():
+        with store.locked():
             if store.status(parent) == "FINISHED":  # by the report, meanwhile
                 return
             if done:

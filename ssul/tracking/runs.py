@@ -17,7 +17,7 @@ from ssul.config.schema import Params
 from ssul.io.urls import redact_password
 from ssul.tracking.experiment import Experiment, experiment_of
 from ssul.tracking.metrics import MetricPoint, curve_points, metric_points
-from ssul.tracking.store import Store, opened
+from ssul.tracking.store import Store, open_store
 
 _METRICS_A_BATCH, _PARAMS_A_BATCH = 1000, 100  # MLflow's own limits
 _LONGEST_VALUE = 6000
@@ -113,10 +113,10 @@ def log_finished(finished: FinishedRun) -> str:
     Raises:
         TrackingError: if mlflow is not installed, or its store cannot be reached or written.
     """
-    with opened() as store:
-        with store.alone():
+    with open_store() as store:
+        with store.locked():
             run_id = _run_for(store, finished)
-            describe(store, run_id, finished.experiment)
+            log_params_and_tags(store, run_id, finished.experiment)
             add_points(store, run_id, metric_points(finished.rows))
             _note_data(store, run_id, finished.data)
             for curve in finished.curves:
@@ -136,7 +136,7 @@ def child_name(step: int, learned: Sequence[str]) -> str:
     return f"step {step}: {names if len(names) <= 60 else f'{learned[0]}, … ({len(learned)} classes)'}"
 
 
-def describe(store: Store, run_id: str, experiment: Experiment) -> None:
+def log_params_and_tags(store: Store, run_id: str, experiment: Experiment) -> None:
     """Gives a run its name, tags and those parameters that it lacks (MLflow's parameters are immutable)."""
     from mlflow.entities import Param, RunTag
 

@@ -52,7 +52,7 @@ class Store:
     uri: str
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Holds the store's lock, so that what is read and then added is added once."""
         with _lock(self.uri):
             yield
@@ -116,7 +116,7 @@ def how_to_open() -> str:
 
 
 @contextmanager
-def opened() -> Iterator[Store]:
+def open_store() -> Iterator[Store]:
     """Opens the store, makes it where there is none, and turns what mlflow raises within the block into one line.
 
     Raises:

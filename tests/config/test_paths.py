@@ -72,15 +72,3 @@ def test_every_step_has_files_of_its_own_below_the_root(tmp_path: Path) -> None:
     places += [layout.split_summary]
     assert len(set(places)) == len(places)
     assert all(place.is_relative_to(tmp_path) for place in places)
-
-
-def test_the_code_that_decides_is_the_library_and_the_stages(tmp_path: Path) -> None:
-    for name in ("ssul/b.py", "ssul/data/a.py", "ssul/notes.md", "stages/c.py", "tests/d.py"):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    assert [str(path.relative_to(tmp_path)) for path in Layout(tmp_path).code] == [
-        "ssul/b.py",
-        "ssul/data/a.py",
-        "stages/c.py",
-    ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ssul.tracking.experiment import decides, fingerprint, flatten, source_tags
+from ssul.tracking.experiment import affects_results, fingerprint, flatten, source_tags
 
 PARAMS = {"seed": 0, "data.root": None, "method.name": "ssul"}
 
@@ -45,7 +45,7 @@ def test_the_fingerprint_does_not_ask_where_the_data_lies_and_how_it_came_there(
     usual = PARAMS | {"data.download": False, "data.mirror": None, "data.on_error": "refuse"}
     usual |= {"recipe.base.checkpoint": None}
     assert of(usual, ["a.py"]) == of(usual | where, ["a.py"])
-    assert not any(decides(name) for name in where)
+    assert not any(affects_results(name) for name in where)
 
 
 @pytest.mark.usefixtures("here")

@@ -7,7 +7,9 @@ import pytest
 from ssul.config.paths import Layout
 from ssul.config.schema import Params
 from ssul.data.initial_checkpoint import InitialCheckpoint
-from ssul.tracking.experiment import experiment_of
+from ssul.errors import UserError
+from ssul.tracking.experiment import deciding_code, experiment_of
+from tests.tracking.examples import PROJECT
 from tests.workplace import fill
 
 
@@ -43,9 +45,8 @@ def test_seed_code_data_and_the_checkpoint_to_start_from_make_another_experiment
 ) -> None:
     seen = [experiment_of(settings).fingerprint]
     seen.append(experiment_of(settings.model_copy(update={"seed": 1})).fingerprint)
-    for name in ("ssul/part/code.py", "stages/stage.py"):
-        Path(name).parent.mkdir(parents=True)
-        Path(name).write_text("1")
+    for name in ("ssul/training/part/code.py", "ssul/methods/ssul/increment.py", "stages/train_step.py"):
+        write(name)
         seen.append(experiment_of(settings).fingerprint)
     for split in ("train", "val"):
         path = workplace.index(split)
@@ -53,7 +54,44 @@ def test_seed_code_data_and_the_checkpoint_to_start_from_make_another_experiment
         seen.append(experiment_of(settings).fingerprint)
     InitialCheckpoint("f" * 64).write(workplace.initial_checkpoint)
     seen.append(experiment_of(settings).fingerprint)
-    assert len(set(seen)) == 7
+    assert len(set(seen)) == 8
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ssul/report/style.py",
+        "ssul/tracking/live.py",
+        "ssul/cli/app.py",
+        "stages/report.py",
+        "ssul/methods/plop/loss.py",
+    ],
+)
+@pytest.mark.usefixtures("workplace")
+def test_code_that_decides_no_result_makes_no_other_experiment(settings: Params, name: str) -> None:
+    before = experiment_of(settings).fingerprint
+    write(name)
+    assert experiment_of(settings).fingerprint == before
+
+
+def test_the_code_that_decides_is_what_dvc_yaml_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    code = {path.as_posix() for path in deciding_code("plop")}
+    assert {"ssul/methods/plop/increment.py", "ssul/training/loop.py", "stages/prepare.py"} <= code
+    assert {name.partition("/")[0] for name in code} == {"ssul", "stages"}
+    assert not [name for name in code if name.startswith(("ssul/report", "ssul/tracking", "ssul/methods/mib"))]
+    assert "stages/report.py" not in code
+
+
+def test_a_missing_pipeline_is_named(workplace: Layout, settings: Params) -> None:
+    workplace.pipeline.unlink()
+    with pytest.raises(UserError, match=r"dvc\.yaml"):
+        experiment_of(settings)
+
+
+def write(name: str) -> None:
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_text("another")
 
 
 def test_what_was_made_of_it_is_no_part_of_an_experiment(workplace: Layout, settings: Params) -> None:
