@@ -185,7 +185,8 @@ reads, data = [], os.path.join(os.getcwd(), "data", "")
 
 def note(path):
     place = os.path.abspath(os.fsdecode(path))
-    if place.startswith(data) and not os.path.isdir(place):
+    own = any(part.startswith(".") and part.endswith(".tmp") for part in Path(place).parts)  # what it is writing
+    if place.startswith(data) and not own and not os.path.isdir(place):
         reads.append(os.path.relpath(place))
 
 def hook(event, arguments):
