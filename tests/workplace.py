@@ -1,5 +1,6 @@
 """A working folder in the middle of a run: parameters, index, splits, and what the last evaluation left."""
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
