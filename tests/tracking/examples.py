@@ -13,7 +13,7 @@ import pytest
 from ssul.evaluation.scores import Scores
 from ssul.tracking.experiment import Experiment
 from ssul.tracking.runs import DatasetRecord, FinishedRun
-from ssul.tracking.store import EXPERIMENT, FINGERPRINT_TAG, opened, store_uri
+from ssul.tracking.store import EXPERIMENT, FINGERPRINT_TAG, open_store, store_uri
 
 PROJECT = Path(__file__).parents[2]
 SCORES = [field.name for field in fields(Scores) if field.type == float | None]
@@ -82,7 +82,7 @@ def _empty_store() -> bytes:
         patch.setenv("DVC_ROOT", folder)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.chdir(folder)
-        with opened():
+        with open_store():
             pass
         database = sqlite3.connect(f"{folder}/mlflow.db")
         with database:
