@@ -7,9 +7,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from ssul.config.load import parse_custom_dataset
 from ssul.datasets.custom import resolve_dataset
-from ssul.scenario.class_orders import published_orders
-from ssul.scenario.order import learning_order
-from ssul.scenario.scenario import Scenario, pipeline_steps
+from ssul.scenario.order import make_scenario
+from ssul.scenario.scenario import pipeline_steps
 
 
 def steps(
@@ -18,12 +17,9 @@ def steps(
     """The increments of a scenario, as dvc.yaml's `foreach` wants them."""
     own = None if described is None else parse_custom_dataset(OmegaConf.to_container(described))
     data_set = resolve_dataset(data_set_name, own)
-    learned = learning_order(
-        order if isinstance(order, str) else list(order),
-        names=data_set.classes,
-        published=published_orders(data_set.name),
-    )
-    return OmegaConf.create(dict(pipeline_steps(Scenario(learned, base_classes, increment))))
+    listed = order if isinstance(order, str) else list(order)
+    scenario = make_scenario(listed, base_classes, increment, dataset=data_set.name, names=data_set.classes)
+    return OmegaConf.create(dict(pipeline_steps(scenario)))
 
 
 def last_step(increments: Mapping[str, Any]) -> int:

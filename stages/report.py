@@ -8,12 +8,13 @@ from ssul.config.naming import RunName
 from ssul.config.paths import LAYOUT
 from ssul.config.schema import Params
 from ssul.evaluation.results import Results
+from ssul.io.atomic import write_json
 from ssul.io.strict_json import read_json
 from ssul.pipeline.run import run
 from ssul.report.page import run_description
 from ssul.report.rows import learned_classes, per_step
 from ssul.report.tables import text_table
-from ssul.report.write import shown_exemplars, write_json, write_report
+from ssul.report.write import shown_exemplars, write_report
 from ssul.tracking import store
 from ssul.tracking.runs import finished_run, log_finished
 

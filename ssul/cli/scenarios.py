@@ -18,8 +18,8 @@ from ssul.datasets.scan import ImageProblem, raise_unusable, scan_masks
 from ssul.datasets.scan_cache import ScanCache
 from ssul.errors import UserError
 from ssul.scenario.class_orders import published_orders
-from ssul.scenario.order import ScenarioName, learning_order
-from ssul.scenario.scenario import Scenario, Setting
+from ssul.scenario.order import ScenarioName, learning_order, make_scenario
+from ssul.scenario.scenario import Setting
 from ssul.scenario.splits import make_splits
 from ssul.scenario.summary import summarise, text_summary
 
@@ -80,8 +80,8 @@ def classes_of_steps(path: Path, root: Path) -> list[int]:
         order, base_classes, increment = asked["order"], int(asked["base_classes"]), int(asked["increment"])
     except (KeyError, TypeError, ValueError):
         raise UserError("scenario must hold order, base_classes and increment") from None
-    learned = learning_order(order, names=data_set.classes, published=published_orders(data_set.name))
-    return [len(step.new) for step in Scenario(learned, base_classes, increment).steps]
+    scenario = make_scenario(order, base_classes, increment, dataset=data_set.name, names=data_set.classes)
+    return [len(step.new) for step in scenario.steps]
 
 
 def chosen_data(content: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ A temporary name holds its writer, `.NAME.HOST.PID.tmp`: what a killed process l
 the same host that writes into the folder.
 """
 
+import json
 import os
 import shutil
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -52,6 +54,11 @@ def write_text(path: Path, text: str) -> None:
     """Writes a text file whole or not at all."""
     with replace_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file whole or not at all."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def _beside(path: Path) -> Path:

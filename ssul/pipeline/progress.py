@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import chain, groupby
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -30,3 +31,12 @@ def progress_bar(*, total: int | None, title: str, unit: str, silent: bool = Fal
         disable=silent,
         initial=done,
     )
+
+
+def show_transfers(progress: Iterable[Any]) -> None:
+    """Shows downloads and unpacking, a bar for each; an item has `what`, `done`, `total` and `unit`."""
+    for _, group in groupby(progress, key=lambda one: one.what):
+        first = next(group)
+        with progress_bar(total=first.total, title=first.what, unit=first.unit) as bar:
+            for one in chain([first], group):
+                bar.update(one.done - bar.n)

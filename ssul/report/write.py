@@ -1,8 +1,6 @@
 """Writes reports/ from the results of an evaluation: JSON rows, figures and the page."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ssul.config.naming import RunName
@@ -12,7 +10,7 @@ from ssul.data.dataset_info import DatasetInfo
 from ssul.data.index import ImageIndex
 from ssul.data.layout import ImagePaths
 from ssul.evaluation.results import Results
-from ssul.io.atomic import replace_dir, write_text
+from ssul.io.atomic import replace_dir, write_json, write_text
 from ssul.memory.exemplars import read_exemplars
 from ssul.report.curves import draw_training
 from ssul.report.figures import draw_all
@@ -95,8 +93,3 @@ def shown_exemplars(layout: Layout, root: str | None, step: int) -> tuple[list[S
     ]
     found = [exemplar for exemplar in exemplars if exemplar.path.is_file()]
     return found, len(exemplars) - len(found)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes a JSON file atomically."""
-    write_text(path, json.dumps(content, indent=1) + "\n")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ssul.errors import UserError
+from ssul.scenario.class_orders import published_orders
 from ssul.scenario.scenario import Scenario
 
 
@@ -43,6 +44,22 @@ def learning_order(
             f"missing {missing}, unknown {foreign}, repeated {twice}"
         )
     return ids
+
+
+def make_scenario(
+    order: str | Sequence[int | str], base_classes: int, increment: int, *, dataset: str, names: Sequence[str]
+) -> Scenario:
+    """The scenario of some parameters.
+
+    Args:
+        order, names: see `learning_order`.
+        base_classes, increment: see `Scenario`.
+        dataset: its name, under which orders are published.
+
+    Raises:
+        UserError: if the order or the arithmetic does not fit the dataset.
+    """
+    return Scenario(learning_order(order, names=names, published=published_orders(dataset)), base_classes, increment)
 
 
 def _class_id(item: int | str, names: Sequence[str]) -> int:
