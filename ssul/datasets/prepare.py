@@ -35,12 +35,14 @@ class Preparation:
         data: the parameters.
         spec: what the dataset is.
         root: where its files lie.
+        saliency: whether training images are read with saliency maps.
         shared: the main folder's layout: what a queued experiment downloads or scans serves all of them.
     """
 
     data: DataParams
     spec: DatasetSpec
     root: Path
+    saliency: bool
     shared: Layout
 
     @classmethod
@@ -53,12 +55,8 @@ class Preparation:
         spec = resolve_dataset(data.name, data.custom)
         if data.root is None and data.shapes is None:
             raise UserError(f"data.root is null, but {spec.name} cannot be drawn: name its folder, -S data.root=FOLDER")
-        return cls(data, spec, data_root(data.root, layout), Layout(project_root()))
-
-    @property
-    def saliency(self) -> bool:
-        """Whether training images are read with saliency maps."""
-        return uses_saliency(self.data, self.spec)
+        saliency = uses_saliency(data, spec)
+        return cls(data, spec, data_root(data.root, layout), saliency, Layout(project_root()))
 
     def draw(self, folder: Path, show: Show) -> None:
         """Draws the world into an empty folder; leaves it empty where data.root names another place."""
