@@ -108,7 +108,7 @@ def test_scenarios_are_listed_with_the_classes_of_each_step(ssul: Command) -> No
     assert set(lines) == {path.stem for path in (PROJECT / "conf" / "scenario").glob("*.yaml")}
     assert lines["voc_15-1"] == "15 + 1 + 1 + 1 + 1 + 1"
     assert lines["voc_5-3"] == "5 + 3 + 3 + 3 + 3 + 3"
-    assert lines["ade_50-50_c"] == "50 + 50 + 50"
+    assert lines["ade_50-50"] == "50 + 50 + 50"
     assert lines["shapes_offline"] == "10"
 
 
