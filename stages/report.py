@@ -16,7 +16,7 @@ from ssul.report.rows import learned_classes, per_step
 from ssul.report.tables import text_table
 from ssul.report.write import shown_exemplars, write_report
 from ssul.tracking import store
-from ssul.tracking.runs import finished_run, log_finished
+from ssul.tracking.runs import LATER, finished_run, log_finished
 
 
 def main(last: str) -> None:
@@ -43,8 +43,7 @@ def track(settings: Params, results: Results, summary: dict[str, Any], last: int
             log_finished(finished_run(settings, results.rows, results.training, summary, last=last, note=note))
             print(f"MLflow: {store.how_to_open()}")
     except store.TrackingError as error:
-        later = "Log it later with `dvc repro --force --single-item report`"
-        print(f"warning: this run is not in MLflow: {error}. {later}", file=sys.stderr)
+        print(f"warning: this run is not in MLflow: {error}. {LATER}", file=sys.stderr)
 
 
 if __name__ == "__main__":

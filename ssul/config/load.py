@@ -11,7 +11,7 @@ from pydantic import (
 )
 
 from ssul.config.custom_dataset import CustomDataset
-from ssul.config.schema import METHODS, Params
+from ssul.config.schema import METHODS, Params, method_name
 from ssul.errors import UserError
 
 
@@ -72,7 +72,7 @@ _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlist, _SHORT.maxtu
 def _fault(detail: Any, params: dict[str, Any], inside: tuple[str, ...] = ()) -> str:
     location = (*inside, *detail["loc"])
     if detail["type"].startswith("union_tag"):
-        return f"parameter method.name is {_brief(detail['input'].get('name'))}: choose {', '.join(METHODS)}"
+        return f"parameter method.name is {_brief(method_name(detail['input']))}: choose {', '.join(METHODS)}"
     kind = str(location[1]) if location[0] == "method" and len(location) > 1 else ""
     location = location[:1] + location[2:] if kind else location  # pydantic names the method of the union in between
     name = ".".join(_named(part) for part in location)

@@ -1,8 +1,9 @@
 """Where things live: the only module that spells a path of the project."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from ssul.environment import project_root
 
 
 @dataclass(frozen=True)
@@ -158,14 +159,6 @@ class Layout:
     def figures(self) -> Path:
         """The PNGs that the page shows."""
         return self.reports / "figures"
-
-
-def project_root() -> Path:
-    """The project's main folder, also from inside a queue or --temp experiment, which runs in a copy elsewhere.
-
-    DataParams sets, weights and the MLflow store lie there; outputs belong to the folder that the stage runs in.
-    """
-    return Path(os.environ.get("DVC_ROOT", "."))
 
 
 def data_root(data_root: str | None, layout: Layout) -> Path:

@@ -212,7 +212,8 @@ class PlopMethod(MethodParams):
 METHODS = {"ssul": SsulMethod, "finetune": FinetuneMethod, "mib": MibMethod, "plop": PlopMethod}
 
 
-def _method_name(value: Any) -> Any:
+def method_name(value: Any) -> Any:
+    """The name in a method's parameters; None where they have none."""
     return value.get("name") if isinstance(value, dict) else getattr(value, "name", None)
 
 
@@ -221,7 +222,7 @@ AnyMethod = Annotated[
     | Annotated[FinetuneMethod, Tag("finetune")]
     | Annotated[MibMethod, Tag("mib")]
     | Annotated[PlopMethod, Tag("plop")],
-    Discriminator(_method_name),
+    Discriminator(method_name),
 ]
 
 

@@ -4,16 +4,11 @@ The cache size does not affect results, so it is an environment variable, not a 
 each training process, shared evenly by its loader workers; 0 keeps nothing.
 """
 
-import os
 from collections import OrderedDict
 from collections.abc import Callable
 
+from ssul import environment
 from ssul.data.dataset import LabeledImage
-from ssul.errors import UserError
-
-CACHE_VARIABLE = "SSUL_CACHE_MIB"
-_DEFAULT_MIB = 512
-"""About 550 images of VOC's size with their masks and saliency maps."""
 
 
 def cache_bytes(workers: int) -> int:
@@ -22,12 +17,7 @@ def cache_bytes(workers: int) -> int:
     Raises:
         UserError: if SSUL_CACHE_MIB is not a number.
     """
-    given = os.environ.get(CACHE_VARIABLE, str(_DEFAULT_MIB))
-    try:
-        mib = max(0, int(given))
-    except ValueError:
-        raise UserError(f"{CACHE_VARIABLE}={given} is not a number of MiB: choose 0 (keep nothing) or more") from None
-    return mib * 2**20 // max(1, workers)
+    return environment.cache_bytes() // max(1, workers)
 
 
 class ImageCache:

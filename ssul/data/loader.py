@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from ssul import environment
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.image_cache import ImageCache, cache_bytes
 from ssul.data.sampling import SampleOrder
@@ -112,20 +113,14 @@ def _end_loaders() -> None:
             child.kill()
 
 
-WORKERS_VARIABLE = "SSUL_WORKERS"
-
-
 def loader_workers(processes: int = 1) -> int:
     """Number of loader workers: SSUL_WORKERS, else one for each free core (none if the CPU trains).
 
     Args:
         processes: training processes of this host, each with so many workers.
     """
-    given = os.environ.get(WORKERS_VARIABLE)
+    given = environment.workers()
     if given is not None:
-        try:
-            return max(0, int(given))
-        except ValueError:
-            raise UserError(f"{WORKERS_VARIABLE}={given} is not a number of processes: choose 0 or more") from None
+        return given
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(8, (cores - 1) // processes) if torch.cuda.is_available() else 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssul.config.paths import Layout, data_root, project_root
+from ssul.config.paths import Layout, data_root
 from ssul.config.schema import DataParams
 from ssul.data.dataset_info import DatasetInfo
 from ssul.data.index import ImageIndex, IndexRow
@@ -17,6 +17,7 @@ from ssul.datasets.scan import MAX_NAMED, ImageProblem, raise_unusable, scan_ima
 from ssul.datasets.scan_cache import ScanCache
 from ssul.datasets.shapes.world import draw_world
 from ssul.datasets.split_ids import split_ids
+from ssul.environment import project_root
 from ssul.errors import UserError
 from ssul.io.atomic import write_text
 from ssul.io.urls import is_url

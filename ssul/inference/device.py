@@ -1,6 +1,5 @@
 """The device that computes. The environment chooses it, because an experiment is the same on every device."""
 
-import os
 import resource
 import sys
 from collections.abc import Mapping
@@ -9,9 +8,9 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
+from ssul import environment
 from ssul.errors import UserError
 
-ACCELERATOR_VARIABLE = "SSUL_ACCELERATOR"
 _PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 
 
@@ -25,12 +24,12 @@ def choose_device(precision: str, processes: Mapping[str, Any] | None = None) ->
     Raises:
         UserError: if there is no such device, or it does not compute in this precision.
     """
-    accelerator = os.environ.get(ACCELERATOR_VARIABLE, "auto")
+    accelerator = environment.accelerator()
     try:
         fabric = Fabric(accelerator=accelerator, precision=_PRECISION[precision], **(processes or {"devices": 1}))  # type: ignore[arg-type]
     except (ImportError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"{ACCELERATOR_VARIABLE}={accelerator} cannot be used ({error}): choose cpu, cuda, mps or auto"
+            f"{environment.ACCELERATOR}={accelerator} cannot be used ({error}): choose cpu, cuda, mps or auto"
         ) from None
     if precision == "bf16" and not (fabric.device.type == "cuda" and torch.cuda.is_bf16_supported()):
         raise UserError(f"recipe.precision is bf16, which {fabric.device} does not compute: choose 32, or a newer GPU")

@@ -46,7 +46,7 @@ class Provenance:
         """
         params = load_params(LAYOUT.params)
         stage = _stage(step)
-        files = _code(stage, params.method.name) | _data(step)
+        files = _code(stage, params) | _data(step)
         return cls(step, params, _listed(stage), files, _digests(files))
 
     def require_unchanged(self) -> None:
@@ -108,9 +108,10 @@ def _data(step: int) -> dict[str, Path]:
     return {str(path): path for path in found}
 
 
-def _code(stage: Mapping[str, Any], method: str) -> dict[str, Path]:
+def _code(stage: Mapping[str, Any], params: Params) -> dict[str, Path]:
     """The Python files that the stage lists: those that decide its result, by their place in the project."""
     root = Path(ssul.__file__).parents[1]
-    listed = [dep.replace("${method.name}", method) for dep in stage["deps"] if not dep.startswith("data/")]
+    listed = [dep for dep in stage["deps"] if not dep.startswith("data/")]
+    listed = [dep.replace("${method.name}", params.method.name) if "${" in dep else dep for dep in listed]
     files = [file for dep in listed for file in ([root / dep] if dep.endswith(".py") else (root / dep).rglob("*.py"))]
     return {str(path.relative_to(root)): path for path in sorted(files)}

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ssul.config.paths import LAYOUT, Layout, project_root
+from ssul.config.paths import LAYOUT, Layout
+from ssul.environment import project_root
 from ssul.errors import UserError
 from ssul.inference.device import choose_device, peak_memory_gib
 from ssul.inference.trained_model import TrainedModel

@@ -3,7 +3,6 @@
 import getpass
 import hashlib
 import json
-import os
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from ssul import environment
 from ssul.config.naming import RunName
 from ssul.config.paths import LAYOUT
 from ssul.config.schema import Params
@@ -121,10 +121,11 @@ def fingerprint(params: Mapping[str, Scalar], code: Iterable[Path], index: Itera
 
 def source_tags() -> dict[str, str]:
     """Tags: DVC experiment, git commit, whether the code differs from it, user; unknown ones are left out."""
-    commit = os.environ.get("DVC_EXP_BASELINE_REV") or _git("rev-parse", "HEAD")
+    name, baseline = environment.dvc_experiment()
+    commit = baseline or _git("rev-parse", "HEAD")
     changed = _git("status", "--porcelain", "--", *_CODE)
     known = {
-        "dvc.experiment": os.environ.get("DVC_EXP_NAME"),
+        "dvc.experiment": name,
         "mlflow.source.git.commit": commit,
         "mlflow.source.name": "dvc",
         "mlflow.user": _user(),

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ssul.config.paths import Layout, project_root
+from ssul import environment
+from ssul.config.paths import Layout
+from ssul.environment import project_root
 from ssul.errors import UserError
 
-LIVE_VARIABLE = "SSUL_LIVE_AFTER"
-_PATIENCE = 30.0  # seconds; a shorter step is over before MLflow is open
 _A_DAY = 24 * 60 * 60  # seconds; a training that goes on writes more often
 
 
@@ -27,7 +27,7 @@ class LiveLogger:
     def __init__(self, step: int, journal: Path) -> None:
         """Takes the step and the place of its journal; nothing runs yet."""
         self.step, self.journal = step, journal
-        self._started, self._after = time.monotonic(), patience()
+        self._started, self._after = time.monotonic(), environment.live_after()
         self._reader: subprocess.Popen[bytes] | None = None
         self._warned = False
 
@@ -36,7 +36,7 @@ class LiveLogger:
         try:
             with self.journal.open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(point) + "\n")
-            if self._reader is None and time.monotonic() - self._started >= self._after and tracks():
+            if self._reader is None and time.monotonic() - self._started >= self._after and _tracks():
                 self._reader = subprocess.Popen(
                     [sys.executable, "-m", "ssul.tracking.follow", str(self.step), str(self.journal)],
                     stdin=subprocess.PIPE,  # closed when this process dies, however it dies
@@ -100,15 +100,8 @@ def error_file(journal: Path) -> Path:
     return journal.with_suffix(".trouble")
 
 
-def tracks() -> bool:
-    """Whether runs are to be logged; a mistyped switch is the report's to tell."""
-    return os.environ.get("SSUL_TRACKING", "on").lower() in ("on", "")
-
-
-def patience() -> float:
-    """For how many seconds a training must last until MLflow shows it: SSUL_LIVE_AFTER, else 30."""
-    given = os.environ.get(LIVE_VARIABLE) or str(_PATIENCE)
-    try:
-        return float(given)
-    except ValueError:
-        raise UserError(f"{LIVE_VARIABLE}={given} is not a number of seconds: choose 0 or more") from None
+def _tracks() -> bool:
+    """Whether runs are logged; a mistyped switch is reported by the stage `report`."""
+    with suppress(UserError):
+        return environment.tracking()
+    return False

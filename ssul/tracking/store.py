@@ -4,7 +4,6 @@ mlflow is imported late: that takes seconds, and nothing else of ssul needs it.
 """
 
 import logging
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssul.config.paths import project_root
+from ssul import environment
+from ssul.environment import project_root
+from ssul.errors import UserError
 from ssul.io.urls import redact_password
 from ssul.tracking.view import page_tags
 
 EXPERIMENT = "ssul"
 FINGERPRINT_TAG = "ssul.fingerprint"
-SWITCH = "SSUL_TRACKING"
-URI_VARIABLE = "MLFLOW_TRACKING_URI"
 OPEN_COMMAND = "make ui"  # in the project's main folder
 _SQLITE = "sqlite:///"
 _LOCK_SECONDS = 120
@@ -82,15 +81,15 @@ class Store:
 
 
 def is_on() -> bool:
-    """Whether runs are to be logged: yes, unless the environment says SSUL_TRACKING=off.
+    """Whether runs are logged.
 
     Raises:
-        TrackingError: if it says anything but on or off.
+        TrackingError: if SSUL_TRACKING is neither on nor off.
     """
-    value = os.environ.get(SWITCH, "on").lower()
-    if value not in ("on", "off", ""):
-        raise TrackingError(f"{SWITCH} is '{value}': choose on or off")
-    return value != "off"
+    try:
+        return environment.tracking()
+    except UserError as error:
+        raise TrackingError(str(error)) from None
 
 
 def store_uri() -> str:
@@ -98,7 +97,7 @@ def store_uri() -> str:
 
     A relative sqlite file is meant from there too: DVC's queue works in other folders.
     """
-    uri = os.environ.get(URI_VARIABLE) or f"sqlite:///{_default_database()}"
+    uri = environment.store_uri() or f"sqlite:///{_default_database()}"
     if not uri.startswith(_SQLITE):
         return uri
     file, mark, options = uri.removeprefix(_SQLITE).partition("?")
@@ -122,15 +121,16 @@ def open_store() -> Iterator[Store]:
     Raises:
         TrackingError: if mlflow is not installed, or its store cannot be reached or written.
     """
-    for variable, value in _ENVIRONMENT.items():
-        os.environ.setdefault(variable, value)
+    environment.set_defaults(_ENVIRONMENT)
     uri = store_uri()
     try:
         with _lock(uri):  # the first clients of a fresh sqlite store collide in its migrations
             store = _open(uri)
         yield store
     except ImportError as error:
-        raise TrackingError(f"{error}: install ssul[pipeline] to have MLflow, or set {SWITCH}=off") from None
+        raise TrackingError(
+            f"{error}: install ssul[pipeline] to have MLflow, or set {environment.TRACKING}=off"
+        ) from None
     except Exception as error:  # mlflow passes on what its many backends raise; none of it may cost a finished run
         reason = redact_password(" ".join(str(error).split()))[:300] or type(error).__name__
         raise TrackingError(redact_password(f"the MLflow store {uri} cannot be used: {reason}")) from None

@@ -4,7 +4,6 @@ The environment decides how many, never a parameter: the same experiment on more
 """
 
 import logging
-import os
 from typing import Any
 
 import torch
@@ -12,9 +11,9 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import nn
 
+from ssul import environment
 from ssul.errors import UserError
 
-DEVICES_VARIABLE = "SSUL_DEVICES"
 # where fabric says, in a log that nobody reads, that a process has died and that it therefore ends all, this one too
 _LAUNCHER = "lightning_fabric.strategies.launchers.subprocess_script"
 _LAST_WORDS = (
@@ -29,11 +28,11 @@ def fabric_settings() -> dict[str, Any]:
     Raises:
         UserError: if SSUL_DEVICES is not a number of devices.
     """
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        here = int(os.environ["LOCAL_WORLD_SIZE"])
-        devices, hosts = here, int(os.environ["WORLD_SIZE"]) // here
+    started = environment.torchrun_sizes()
+    if started is not None:
+        devices, hosts = started[0], started[1] // started[0]
     else:
-        devices, hosts = _asked(), 1
+        devices, hosts = environment.devices(), 1
     if devices * hosts == 1:
         return {"devices": 1}
     # what is not trained has no buffers that could differ, and norms that learn are shared: nothing to broadcast
@@ -43,7 +42,7 @@ def fabric_settings() -> dict[str, Any]:
 
 def is_rank_zero() -> bool:
     """Whether this is the training's first process, or the one that is going to start the others."""
-    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0) == 0
+    return environment.rank() == 0
 
 
 def launch(fabric: Fabric, batch: int) -> tuple[int, int]:
@@ -64,7 +63,7 @@ def launch(fabric: Fabric, batch: int) -> tuple[int, int]:
     if batch % fabric.world_size:
         raise UserError(
             f"a batch of {batch} cannot be shared by {fabric.world_size} processes: choose a number of devices "
-            f"({DEVICES_VARIABLE}, or torchrun's) that divides it, or another recipe.*.batch"
+            f"({environment.DEVICES}, or torchrun's) that divides it, or another recipe.*.batch"
         )
     if fabric.world_size > 1:
         logger = logging.getLogger(_LAUNCHER)
@@ -121,17 +120,6 @@ def convert_to_sync_batchnorm(objective: nn.Module, fabric: Fabric) -> None:
                 if fabric.device.type != "cuda":
                     raise UserError(
                         f"norms that learn cannot be shared by processes on {fabric.device.type}: train this step with "
-                        f"{DEVICES_VARIABLE}=1, or freeze the norms"
+                        f"{environment.DEVICES}=1, or freeze the norms"
                     )
                 setattr(parent, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))  # type: ignore[no-untyped-call]
-
-
-def _asked() -> int:
-    given = os.environ.get(DEVICES_VARIABLE, "1")
-    try:
-        devices = int(given)
-    except ValueError:
-        devices = 0
-    if devices < 1:
-        raise UserError(f"{DEVICES_VARIABLE}={given} is not a number of devices: choose 1 or more")
-    return devices

@@ -26,14 +26,13 @@ from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ssul import environment
 from ssul.errors import UserError
 from ssul.io.atomic import replace_file
 from ssul.io.locks import file_lock
 from ssul.io.strict_json import parse_json
 from ssul.model.checkpoint import save_tensors
 
-MINUTES_VARIABLE = "SSUL_SAVE_MINUTES"
-_MINUTES = 5.0
 _DONE_KEPT = 3  # that ended well, of all trainings: their checkpoints are where they belong, most often
 _ENDED_KEPT = 20  # that did not, or that run; more if they are younger than a week
 _A_DAY = 24 * 60 * 60.0  # seconds
@@ -75,7 +74,7 @@ class StateFile:
     def __init__(self, folder: Path, fingerprint: str, *, every: float | None = None) -> None:
         """Takes the place, the training, and the seconds between two savings; None looks into the environment."""
         self.folder, self._fingerprint = folder, fingerprint
-        self._every = 60.0 * minutes() if every is None else every
+        self._every = 60.0 * environment.save_minutes() if every is None else every
         self._saved_at = time.monotonic()
 
     @classmethod
@@ -155,19 +154,6 @@ class StateFile:
         """Notes that the training ended well and that its checkpoint is written."""
         if self.exists():
             self.path("done").touch()
-
-
-def minutes() -> float:
-    """How many minutes of a training may be lost: SSUL_SAVE_MINUTES, else 5.
-
-    Raises:
-        UserError: if that is no number of 0 or more.
-    """
-    given = os.environ.get(MINUTES_VARIABLE) or str(_MINUTES)
-    with suppress(ValueError):
-        if (found := float(given)) >= 0:
-            return found
-    raise UserError(f"{MINUTES_VARIABLE}={given} is not a number of minutes: choose 0 (after each iteration) or more")
 
 
 def prune(folder: Path) -> None:

@@ -385,6 +385,26 @@ def test_every_method_and_memory_composes_with_every_data_set(
     assert settings.memory.capacity == (capacity if memory == "rehearsal" else 0)
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [(f"scenario={name}",) for name in SCENARIOS]
+    + [(f"method={name}", "memory=rehearsal") for name in options("method")],
+)
+def test_parameters_pass_the_schema_unchanged(compose: Compose, overrides: tuple[str, ...]) -> None:
+    """So what DVC hashed is what a stage reads, and stages need not depend on ssul/config."""
+    params = compose(*overrides)
+    assert normal(parse_params(params).model_dump(mode="json")) == normal(params)
+
+
+def normal(value: Any) -> Any:
+    """Tuples are lists, and the precision 32 is written without quotes."""
+    if isinstance(value, dict):
+        return {key: normal(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [normal(one) for one in value]
+    return "32" if value == 32 and type(value) is int else value
+
+
 def test_an_own_data_set_composes_with_steps_over_its_own_classes(tmp_path: Path) -> None:
     shutil.copytree(CONF, tmp_path / "conf")
     head = {"name": "town", "root": "data/town", "download": False, "mirror": None, "on_error": "refuse"}

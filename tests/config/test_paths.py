@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ssul.config.paths import Layout, data_root, project_root, weights_file
+from ssul.config.paths import Layout, data_root, weights_file
+from ssul.environment import project_root
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssul.data.dataset import LabeledImage
-from ssul.data.image_cache import CACHE_VARIABLE, ImageCache, cache_bytes
+from ssul.data.image_cache import ImageCache, cache_bytes
+from ssul.environment import CACHE_MIB
 from ssul.errors import UserError
 
 SIDE = 10
@@ -90,15 +91,15 @@ def test_the_limit_holds_and_the_content_is_the_files(names: str, pinned: set[st
 
 
 def test_the_environment_says_how_much_and_workers_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, "8")
+    monkeypatch.setenv(CACHE_MIB, "8")
     assert [cache_bytes(workers) for workers in (0, 1, 4)] == [8 * 2**20, 8 * 2**20, 2 * 2**20]
-    monkeypatch.setenv(CACHE_VARIABLE, "0")
+    monkeypatch.setenv(CACHE_MIB, "0")
     assert cache_bytes(0) == 0
-    monkeypatch.delenv(CACHE_VARIABLE)
+    monkeypatch.delenv(CACHE_MIB)
     assert cache_bytes(0) > 0
 
 
 def test_what_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, "much")
+    monkeypatch.setenv(CACHE_MIB, "much")
     with pytest.raises(UserError, match=r"SSUL_CACHE_MIB=much is not a number of MiB"):
         cache_bytes(0)

@@ -55,6 +55,15 @@ LATE = {
 }
 
 
+# what a stage lists and reads only where it must: where something is missing or wrong; one value of the method, any of
+# which changes the checkpoints that the stage looks at; what the previous checkpoint carries already
+UNREAD = {
+    "prepare": ("data.download", "data.mirror", "data.on_error"),
+    "select_memory": ("method.",),
+    "train_step": ("method.unknown",),
+}
+
+
 def stages() -> dict[str, dict[str, Any]]:
     content = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
     return {name: stage.get("do", stage) for name, stage in content.items()}
@@ -68,7 +77,7 @@ def listed_code(stage: dict[str, Any]) -> list[str]:
 def carries(module: str) -> bool:
     """Whether a module only carries results: `dvc.yaml` says which do, import-linter that they compute nothing."""
     rooms = ("ssul/config/", "ssul/io/", "ssul/pipeline/", "ssul/tracking/")
-    return module.startswith(rooms) or module == "ssul/errors.py"
+    return module.startswith(rooms) or module in ("ssul/environment.py", "ssul/errors.py")
 
 
 def imported_modules(script: str) -> set[str]:
@@ -269,7 +278,8 @@ def test_a_stage_lists_exactly_the_parameters_that_it_reads(
     importlib.import_module(f"stages.{SCRIPTS[name]}").main(*ARGUMENTS.get(name, ()))
     listed = stages()[name]["params"]
     expected = {leaf for leaf in recorder.all for entry in listed if leaf == entry or leaf.startswith(f"{entry}.")}
-    assert recorder.read - (WHERE_NOT_WHAT - expected) == expected
+    unread = {leaf for leaf in expected if leaf.startswith(UNREAD.get(name, ("-",)))}
+    assert recorder.read - (WHERE_NOT_WHAT - expected) - unread == expected - unread
 
 
 def others(value: Any, kind: Any) -> list[Any]:

@@ -164,7 +164,7 @@ def test_an_orphan_in_the_same_folder_hands_over_what_it_has_learned(alone: Fini
     assert orphan.process.wait(timeout=120) == 0
     assert again.code == 0
     assert f"the same training runs already (process {orphan.process.pid} on " in again.text
-    assert re.search(r"goes on after iteration (\d+) of \1 \(all is learned", again.text)
+    assert re.search(r"goes on after iteration (\d+) of \1 \(all iterations are done", again.text)
     assert digests(orphan.clone.root) == orphan.whole
 
 

@@ -82,7 +82,7 @@ def judged_pixels(clone: Clone) -> int:
 def test_the_readme_example_of_own_data_works_as_typed(fresh: Clone) -> None:
     """The README runs it after `make repro`, whose drawn images it needs: here a few images and a narrow network."""
     palette = data_set("shapes").palette
-    for _ in draw_world(fresh.root / "data" / "shapes", seed=0, train=24, val=6, height=48, width=64, palette=palette):
+    for _ in draw_world(fresh.root / "data" / "drawn", seed=0, train=24, val=6, height=48, width=64, palette=palette):
         pass
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
     example = re.search(r"<!-- own data: begin -->\n```bash\n(.*?)```\n<!-- own data: end -->", readme, flags=re.DOTALL)

@@ -28,7 +28,8 @@ from pathlib import Path
 
 import psutil
 
-from ssul.training.resume import MINUTES_VARIABLE, StateFile
+from ssul.environment import SAVE_MINUTES
+from ssul.training.resume import StateFile
 from tests.pipeline.clone import TINY, Clone, make_clone
 
 INTERVAL = 0.5
@@ -39,7 +40,7 @@ WORLD = (
 )
 TRAININGS = ("train_base", "train_step 1")
 RESULTS = ("data/checkpoints", "data/evaluation", "data/memory", "reports")
-ENVIRONMENT = {MINUTES_VARIABLE: str(INTERVAL / 60), "SSUL_TRACKING": "off"}
+ENVIRONMENT = {SAVE_MINUTES: str(INTERVAL / 60), "SSUL_TRACKING": "off"}
 _IN_A_RUN = 5  # times uniform over it
 _ITERATION, _STARTING = 2.0, 10.0  # seconds on a busy machine: one and its state; until a training begins again
 _PATIENCE = 600.0  # seconds until something must have come to an end

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ssul.config.paths import project_root
+from ssul.environment import project_root
 from ssul.tracking.runs import child_name, log_finished
 from ssul.tracking.store import open_store
 from tests.tracking.examples import (

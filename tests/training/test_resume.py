@@ -16,7 +16,7 @@ import torch
 from filelock import FileLock
 
 from ssul.errors import UserError
-from ssul.training.resume import StateFile, TrainerState, fingerprint, minutes, prune
+from ssul.training.resume import StateFile, TrainerState, fingerprint, prune
 
 PROJECT = Path(__file__).parents[2]
 STATE = TrainerState(
@@ -142,21 +142,6 @@ def test_it_is_saved_once_in_so_many_seconds(tmp_path: Path, monkeypatch: pytest
     assert not kept.save_due()
     now += 60
     assert kept.save_due()
-
-
-@pytest.mark.parametrize(("given", "expected"), [("", 5.0), ("0", 0.0), ("0.5", 0.5), ("60", 60.0)])
-def test_the_environment_says_how_many_minutes_may_be_lost(
-    given: str, expected: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSUL_SAVE_MINUTES", given)
-    assert minutes() == expected
-
-
-@pytest.mark.parametrize("given", ["soon", "-1", "nan"])
-def test_what_is_no_number_of_minutes_is_refused(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSUL_SAVE_MINUTES", given)
-    with pytest.raises(UserError, match=f"SSUL_SAVE_MINUTES={given} is not a number of minutes: choose 0"):
-        minutes()
 
 
 # --- by whom ----------------------------------------------------------------------------------------------------------
