@@ -29,10 +29,12 @@ def plop(clone: Clone) -> Clone:
 
 
 @contextmanager
-def edited(path: Path) -> Iterator[None]:
-    """Adds a comment to a module, and removes it again."""
+def edited(path: Path, old: str = "", new: str = "\n# edited\n") -> Iterator[None]:
+    """Replaces a text of a file once, by default adds a comment at its end; takes it back afterwards."""
     before = path.read_bytes()
-    path.write_bytes(before + b"\n# edited\n")
+    text = before.decode("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1) if old else text + new, encoding="utf-8")
     try:
         yield
     finally:
@@ -58,6 +60,8 @@ def test_without_an_edit_nothing_runs(clone: Clone, plop: Clone) -> None:
         ("ssul/pipeline/failures.py", set()),
         ("ssul/pipeline/progress.py", set()),
         ("ssul/config/paths.py", set()),
+        ("ssul/config/schema.py", set()),
+        ("ssul/errors.py", set()),
         ("ssul/methods/plop/increment.py", set()),
         ("ssul/methods/ssul/increment.py", STEPS),
         ("ssul/training/losses.py", TRAININGS),
@@ -84,3 +88,8 @@ def test_an_edit_of_a_method_runs_the_increments_of_that_method_alone(
 ) -> None:
     with edited(plop.root / module):
         assert changed(plop) == stages | {"report"}
+
+
+def test_a_new_parameter_of_a_method_runs_its_increments_and_not_its_base(plop: Clone) -> None:
+    with edited(plop.root / "params.yaml", "  plop:\n", "  plop:\n    one_more: 1\n"):
+        assert changed(plop) == STEPS | MEMORIES | {"report"}
