@@ -1,6 +1,7 @@
 """What params.yaml may say, and that what conf/ composes says it."""
 
 import copy
+import itertools
 import re
 import shutil
 import subprocess
@@ -511,10 +512,8 @@ def test_mib_and_plop_bring_the_papers_weights_for_voc(compose: Compose) -> None
     [
         ("voc", (50, 50), 32, (0.01, 0.01), 0.1, "poly", 513),
         ("ade", (100, 100), 24, (0.01, 0.05), 0.1, "warm_poly", 513),
-        ("mib_published", (30, 30), 24, (0.01, 0.001), 1.0, "poly", 512),
-        ("mib_published_ade", (60, 60), 24, (0.01, 0.001), 1.0, "poly", 512),
-        ("plop_published", (30, 30), 24, (0.01, 0.001), 1.0, "poly", 512),
-        ("plop_published_ade", (60, 60), 24, (0.01, 0.001), 1.0, "poly", 512),
+        ("mib_plop_published", (30, 30), 24, (0.01, 0.001), 1.0, "poly", 512),
+        ("mib_plop_published_ade", (60, 60), 24, (0.01, 0.001), 1.0, "poly", 512),
     ],
 )
 def test_each_papers_recipe_has_its_settings(
@@ -535,6 +534,13 @@ def test_each_papers_recipe_has_its_settings(
     for learning in both:
         assert (learning.batch, learning.backbone_lr_ratio, learning.schedule) == (batch, backbone, schedule)
         assert (learning.momentum, learning.weight_decay) == (0.9, 1e-4)
+
+
+def test_no_two_recipes_are_the_same() -> None:
+    recipes = [
+        yaml.safe_load((CONF / "recipe" / f"{name}.yaml").read_text(encoding="utf-8")) for name in options("recipe")
+    ]
+    assert all(one != other for one, other in itertools.combinations(recipes, 2))
 
 
 def names_in(section: object) -> Iterator[str]:
