@@ -5,11 +5,7 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, model_validator
 
 from ssul.config.base import StrictModel
 from ssul.labels.ids import VOID
@@ -24,7 +20,7 @@ def _is_template(template: str) -> str:
         raise ValueError("a file template must hold {id} once, as in masks/{id}.png")
     if PurePosixPath(template).is_absolute() or ".." in PurePosixPath(template).parts:
         raise ValueError("a file template must stay below data.root")
-    return PurePosixPath(template).as_posix()  # one writing for one place: ./masks/{id}.png is masks/{id}.png
+    return PurePosixPath(template).as_posix()  # normalised: ./masks/{id}.png is masks/{id}.png
 
 
 Template = Annotated[str, AfterValidator(_is_template)]
@@ -41,7 +37,7 @@ Name = Annotated[str, AfterValidator(_is_name)]
 
 
 class SplitFilesParams(StrictModel):
-    """Where the files of a split of an own dataset lie below its root: templates with `{id}`, and an image list."""
+    """The files of a split of a custom dataset, below its root: templates with `{id}`, and an image list."""
 
     image: Template
     mask: Template
@@ -53,8 +49,7 @@ class CustomDataset(StrictModel):
     """A custom dataset, in place of an entry of the catalog. See `ssul.datasets.catalog.DatasetSpec`.
 
     classes: names, in the order of their values in the masks. palette: a colour for the background and for each class;
-    null takes Pascal VOC's. Either `val` says where the validation split lies, or `val_share` how much of the training
-    split is drawn for it.
+    null takes Pascal VOC's. The validation split is either `val`, or a random share `val_share` of the training split.
     """
 
     classes: Annotated[list[Name], Field(min_length=1, max_length=MAX_CLASSES)]

@@ -106,9 +106,9 @@ def test_a_strange_name_is_shown_in_one_short_line(name: str) -> None:
         ("recipe.base.batch", 1, "greater than or equal to 2"),
         ("recipe.increment.lr", 0.0, "greater than 0"),
         ("recipe.increment.lr", float("inf"), "finite"),
-        ("seed", True, "true and false are no numbers"),
-        ("recipe.increment.lr", True, "true and false are no numbers"),
-        ("memory.capacity", False, "true and false are no numbers"),
+        ("seed", True, "true and false are not numbers"),
+        ("recipe.increment.lr", True, "true and false are not numbers"),
+        ("memory.capacity", False, "true and false are not numbers"),
         ("scenario.order", [True, 2], "choose natural, a published letter, or a list of names or ids"),
     ],
 )
