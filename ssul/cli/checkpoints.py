@@ -28,7 +28,7 @@ def import_checkpoint(
     from ssul.cli.published_checkpoint import import_file  # late: it brings torch, which takes seconds
 
     name = ScenarioName.parse(scenario)
-    data_set = known_data_set(name.data_set, root)
+    data_set = known_data_set(name.dataset, root)
     order = learning_order(name.order, names=data_set.classes, published=published_orders(data_set.name))
     steps = name.scenario(order).steps
     if not 0 <= step < len(steps):

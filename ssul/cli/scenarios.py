@@ -51,7 +51,7 @@ def splits(
 ) -> None:
     """Print which classes and how many training images each step of a scenario has, from the masks alone."""
     name = ScenarioName.parse(scenario)
-    data_set = known_data_set(name.data_set, root)
+    data_set = known_data_set(name.dataset, root)
     words = [] if order is None else [word.strip() for word in order.split(",")]
     asked = [int(word) if word.isdecimal() else word for word in words] or name.order
     cut = name.scenario(learning_order(asked, names=data_set.classes, published=published_orders(data_set.name)))

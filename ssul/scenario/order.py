@@ -79,12 +79,12 @@ class ScenarioName:
     """The parts of a scenario's name, such as `voc_15-1`, `voc_15-1_b` or `ade_offline`.
 
     Attributes:
-        data_set: its name.
+        dataset: its name.
         base_classes, increment: see `Scenario`; both None for `offline`, which learns all classes at once.
         order: `natural`, or the letter of a published order.
     """
 
-    data_set: str
+    dataset: str
     base_classes: int | None
     increment: int | None
     order: str
@@ -99,11 +99,11 @@ class ScenarioName:
         found = re.fullmatch(r"(.+)_(?:(\d+)-(\d+)|offline)(?:_([a-z]+))?", name)
         if not found:
             raise UserError(
-                f"'{name}' names no scenario: a name is DATASET_BASE-INCREMENT or DATASET_offline, with a published "
-                "order's letter behind it if need be, as in voc_15-1, voc_15-1_b, ade_100-50, voc_offline"
+                f"'{name}' is not the name of a scenario: a name is DATASET_BASE-INCREMENT or DATASET_offline, and the "
+                "letter of a published order may follow, as in voc_15-1, voc_15-1_b, ade_100-50, voc_offline"
             )
-        data_set, base, increment, order = found.groups()
-        return cls(data_set, int(base) if base else None, int(increment) if increment else None, order or "natural")
+        dataset, base, increment, order = found.groups()
+        return cls(dataset, int(base) if base else None, int(increment) if increment else None, order or "natural")
 
     def scenario(self, order: tuple[int, ...]) -> Scenario:
         """The scenario over a class order."""

@@ -317,7 +317,7 @@ def test_every_published_order_is_chosen_by_its_letter(name: str, letters: str) 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_scenario_composes_with_its_dataset_network_recipe_and_steps(name: str) -> None:
     params, parsed = params_of(f"scenario={name}"), ScenarioName.parse(name)
-    dataset, scenario = parsed.data_set, scenario_of(params)
+    dataset, scenario = parsed.dataset, scenario_of(params)
     assert (params.scenario.name, params.scenario.order) == (name, parsed.order)
     assert scenario == parsed.scenario(scenario.order)
     brought = {"shapes": ("small", 96, "maps"), "voc": ("resnet101", 513, "maps"), "ade": ("resnet101", 513, "none")}

@@ -1,4 +1,4 @@
-"""The exemplar memory: full where it can be, balanced as far as it can be, and it always ends."""
+"""The exemplar memory: as full and as balanced as possible, and the selection always ends."""
 
 from collections import Counter
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_another_seed_chooses_other_images() -> None:
     assert {one.id for one in choose(many(), CLASSES, 20, 1)} != {one.id for one in choose(many(), CLASSES, 20, 2)}
 
 
-def test_every_candidate_has_its_chance() -> None:
+def test_every_candidate_may_be_chosen() -> None:
     times = Counter(one.id for seed in range(200) for one in choose(many(), CLASSES, 20, seed))
     assert len(times) == 200
     assert max(times.values()) < 50  # expected 20 of 200
@@ -123,8 +123,8 @@ def test_no_image_is_lost_or_doubled_by_merging(remembered: set[int], learned: s
     assert len(merged) == len(remembered | learned)
 
 
-def test_the_classes_of_the_captured_steps_are_annotated_and_no_others() -> None:
-    """The published code annotates all classes up to the present step, whatever was known at the capture."""
+def test_the_classes_of_the_annotated_steps_are_annotated_and_no_others() -> None:
+    """The published code annotates all classes up to the present step, whatever was known when the image was chosen."""
     groups = ((3, 1), (4,), (2, 5))
     assert Exemplar("a", (0,), ()).annotated(groups) == (3, 1)
     assert Exemplar("a", (1,), (1, 2, 3, 4)).annotated(groups) == (4,)
@@ -136,7 +136,7 @@ def test_an_exemplar_among_a_steps_own_images_carries_its_annotation_too() -> No
     memory = [Exemplar("both", (0,), (1,)), Exemplar("memory only", (0, 1), (3, 4))]
     rehearsed = add_current_annotation(memory, ("both", "new only"), 2)
     assert [exemplar.annotated(groups) for exemplar in rehearsed] == [(3, 1, 2, 5), (3, 1, 4)]
-    assert memory[0].annotated_steps == (0,)  # what is kept is what was captured
+    assert memory[0].annotated_steps == (0,)  # the memory itself is unchanged
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------

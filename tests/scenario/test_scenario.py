@@ -117,7 +117,9 @@ def test_a_name_says_dataset_sizes_and_order(name: str, parsed: ScenarioName) ->
     "name", ["", "voc", "15-1", "voc_15", "voc_15-1-1", "voc_15-1_B", "voc-15-1", "_15-1", "voc_15-1_", "voc_15-1\n"]
 )
 def test_a_name_that_is_not_a_scenarios_is_refused_with_examples(name: str) -> None:
-    with pytest.raises(UserError, match=r"names no scenario: .*voc_15-1, voc_15-1_b, ade_100-50, voc_offline"):
+    with pytest.raises(
+        UserError, match=r"is not the name of a scenario: .*voc_15-1, voc_15-1_b, ade_100-50, voc_offline"
+    ):
         ScenarioName.parse(name)
 
 
