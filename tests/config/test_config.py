@@ -74,11 +74,15 @@ def test_an_unknown_name_is_refused_with_the_nearest_and_the_valid_names(
     assert f"unknown parameter {name}{guessed}, valid here: {valid}" in refusal(with_value(name, 1))
 
 
-@pytest.mark.parametrize("name", ["\n", "a\u2028b", "\x1b[31m", "long" * 1000])
-def test_a_strange_name_is_shown_in_one_short_line(name: str) -> None:
-    message = refusal(with_value(f"data.{name}", 1))
-    assert "unknown parameter data." in message
-    assert len(message) < 500
+def test_a_strange_name_or_an_endless_value_is_refused_in_a_short_message() -> None:
+    for name in ("\n", "a\u2028b", "\x1b[31m", "long" * 1000):
+        message = refusal(with_value(f"data.{name}", 1))
+        assert "unknown parameter data." in message
+        assert len(message) < 500
+    endless: list[Any] = ["x"]
+    for _ in range(40):
+        endless = [endless] * 9
+    assert len(refusal(with_value("data.root", endless))) < 1000
 
 
 @pytest.mark.parametrize(
@@ -89,10 +93,6 @@ def test_a_strange_name_is_shown_in_one_short_line(name: str) -> None:
         ("scenario.base_classes", 0, "greater than or equal to 1"),
         ("data.holdout", 1.0, "less than 1"),
         ("data.holdout", -0.1, "greater than or equal to 0"),
-        ("scenario.order", 5, "choose natural, a published letter, or a list of names or ids"),
-        ("scenario.order", [1, [2]], "choose natural, a published letter, or a list of names or ids"),
-        ("scenario.order", [1, 2.5], "choose natural, a published letter, or a list of names or ids"),
-        ("scenario.order", None, "choose natural, a published letter, or a list of names or ids"),
         ("model.output_stride", 32, "8 or 16"),
         ("model.width", 64.5, "valid integer"),
         ("method.unknown", "perhaps", "valid boolean"),
@@ -106,10 +106,11 @@ def test_a_strange_name_is_shown_in_one_short_line(name: str) -> None:
         ("recipe.base.batch", 1, "greater than or equal to 2"),
         ("recipe.increment.lr", 0.0, "greater than 0"),
         ("recipe.increment.lr", float("inf"), "finite"),
-        ("seed", True, "true and false are not numbers"),
-        ("recipe.increment.lr", True, "true and false are not numbers"),
-        ("memory.capacity", False, "true and false are not numbers"),
-        ("scenario.order", [True, 2], "choose natural, a published letter, or a list of names or ids"),
+        *(
+            (name, True, "true and false are not numbers")
+            for name in ("seed", "recipe.increment.lr", "memory.capacity")
+        ),
+        *(("scenario.order", order, "natural, a published") for order in (5, None, [1, [2]], [1, 2.5], [True, 2])),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name_its_value_and_what_is_valid(
@@ -120,13 +121,6 @@ def test_a_wrong_value_is_refused_with_its_name_its_value_and_what_is_valid(
     assert str(value) in message
     assert words in message
     assert "`dvc exp run -S NAME=VALUE` or in conf/" in message
-
-
-def test_a_value_whose_text_is_endless_is_refused_in_a_short_message() -> None:
-    endless: list[Any] = ["x"]
-    for _ in range(40):
-        endless = [endless] * 9
-    assert len(refusal(with_value("data.root", endless))) < 1000
 
 
 def test_missing_parameters_are_all_named_at_once() -> None:
@@ -145,18 +139,17 @@ def test_a_missing_file_is_refused_with_the_way_to_restore_it(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"seed: [1, 2", "params.yaml cannot be read as YAML"),
-        (b"seed: 1\n\tsetting: x", "params.yaml cannot be read as YAML"),
-        (b"\xff\xfe\x00seed", "params.yaml cannot be read as YAML"),
-        (b"", "params.yaml holds no parameters"),
-        (b"- a\n- b\n", "params.yaml holds no parameters"),
-        (b"hello\n", "params.yaml holds no parameters"),
+        *(
+            (content, "cannot be read as YAML")
+            for content in (b"seed: [1, 2", b"seed: 1\n\tsetting: x", b"\xff\xfe\x00")
+        ),
+        *((content, "holds no parameters") for content in (b"", b"- a\n- b\n", b"hello\n")),
     ],
 )
 def test_a_file_without_parameters_is_refused_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=re.escape(words)) as refused:
+    with pytest.raises(UserError, match=rf"params\.yaml {words}") as refused:
         load_params(path)
     assert "\n" not in str(refused.value)
 
@@ -169,43 +162,40 @@ OWN: dict[str, Any] = {
     "val_share": 0.2,
 }
 PLACE = OWN["train"]
-CUSTOM_FAULTS = [
+CUSTOM_ERRORS = [
     ({"classes": []}, "parameter data.custom.classes is []: list should have at least 1 item"),
     ({"classes": ["a", 2]}, "parameter data.custom.classes.1 is 2: input should be a valid string"),
     ({"classes": ["a", "b", "a", "c", "b"]}, "classes are named twice, or like the background: a, b"),
     ({"classes": ["a", "background"]}, "classes are named twice, or like the background: background"),
     ({"palette": [[0, 0, 0]] * 3}, "palette has 3 colours, not 4 (background and each class)"),
     ({"palette": [[0, 0, 0]] * 3 + [[0, 0, 256]]}, "parameter data.custom.palette.3.2 is 256: "),
-    ({"val": PLACE}, "choose either val (where the validation split lies) or val_share"),
-    ({"val_share": None}, "choose either val (where the validation split lies) or val_share"),
+    *(
+        (change, "choose either val (where the validation split lies)")
+        for change in ({"val": PLACE}, {"val_share": None})
+    ),
     ({"val_share": 0.0}, "parameter data.custom.val_share is 0.0: input should be greater than 0"),
     ({"val_share": 1.0}, "parameter data.custom.val_share is 1.0: input should be less than 1"),
     ({"first_value": 0}, "0 (background) and 0.. (classes) overlap: first_value must be 1 or more"),
     ({"first_value": 254}, "the classes take the values up to 256, a mask holds 0..255"),
     ({"first_value": -1}, "parameter data.custom.first_value is -1: input should be greater than or equal to 0"),
-    ({"void": 2}, "void is 2, which is also the value of the background or of a class"),
-    ({"void": 0}, "void is 0, which is also the value of the background or of a class"),
+    *(({"void": one}, f"void is {one}, which is also the value of the background or of a class") for one in (0, 2)),
     ({"void": 256}, "parameter data.custom.void is 256: input should be less than or equal to 255"),
     ({"train": {"image": "photos/{id}.jpg"}}, "parameter data.custom.train.mask is missing"),
     ({"train": {**PLACE, "mask": "masks"}}, "train.mask is 'masks': a file template must hold {id} once"),
     ({"train": {**PLACE, "mask": "{id}/{id}.png"}}, "'{id}/{id}.png': a file template must hold {id} once"),
     ({"train": {**PLACE, "mask": "/masks/{id}.png"}}, "'/masks/{id}.png': a file template must stay below data.root"),
     ({"train": {**PLACE, "image": "../{id}.png"}}, "'../{id}.png': a file template must stay below data.root"),
-    (
-        {"classes": ["a", "a"], "palette": [], "void": 1},
-        "named twice, or like the background: a; palette has 0 colours, ",
-    ),
     *(({"classes": ["a", name]}, "one line of text") for name in ("", " ", "a\nb", "a\x00", "\u2028")),
     ({"clases": 1}, "unknown parameter data.custom.clases (did you mean data.custom.classes?), valid here: "),
     (
         {"train": {**PLACE, "masks": "m"}},
-        "unknown parameter data.custom.train.masks (did you mean data.custom.train.mask?), valid here: image",
+        "data.custom.train.masks (did you mean data.custom.train.mask?), valid here: i",
     ),
 ]
 
 
-@pytest.mark.parametrize(("change", "words"), CUSTOM_FAULTS)
-def test_each_fault_of_a_custom_dataset_is_named_in_one_line(change: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(("change", "words"), CUSTOM_ERRORS)
+def test_every_error_in_a_custom_dataset_is_named_in_one_line(change: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError) as refused:
         parse_custom_dataset({**OWN, **change})
     message = str(refused.value)
@@ -215,7 +205,7 @@ def test_each_fault_of_a_custom_dataset_is_named_in_one_line(change: dict[str, A
     assert "\n" not in message
 
 
-def test_the_faults_of_a_custom_dataset_are_named_among_those_of_all_parameters() -> None:
+def test_the_errors_of_a_custom_dataset_are_all_named_with_those_of_the_other_parameters() -> None:
     custom = {**OWN, "classes": ["a", "a"], "palette": [], "void": 1, "val": PLACE}
     message = refusal(with_value("data.custom", custom))
     for words in ("data.custom", "named twice", "palette has 0 colours, not 3", "void is 1", "choose either val"):
@@ -239,13 +229,9 @@ def own_dataset(**changes: Any) -> CustomDataset:
 
 def test_a_description_is_optional_and_so_is_most_of_it() -> None:
     assert parse_custom_dataset(None) is None
-    own = own_dataset()
-    assert (own.background, own.first_value, own.void, own.palette, own.val) == (True, 1, 255, None, None)
-
-
-def test_a_template_is_normalised() -> None:
     own = own_dataset(train={"image": "./a//{id}.jpg", "mask": "./{id}.png"})
-    assert (own.train.image, own.train.mask) == ("a/{id}.jpg", "{id}.png")
+    assert (own.background, own.first_value, own.void, own.palette, own.val) == (True, 1, 255, None, None)
+    assert (own.train.image, own.train.mask) == ("a/{id}.jpg", "{id}.png")  # normalised
 
 
 @pytest.mark.parametrize(
@@ -382,14 +368,11 @@ def test_a_choice_wins_over_what_the_scenario_brings() -> None:
     assert (params.recipe.crop, params.recipe.base.epochs, params.recipe.increment.epochs) == (96, 1, 12)
 
 
-def test_changed_arithmetic_changes_the_pipeline() -> None:
+def test_changed_arithmetic_changes_the_pipeline_and_is_refused_where_it_does_not_work_out() -> None:
     order = "scenario.order=[10,9,8,7,6,5,4,3,2,1]"
     scenario = params_of("scenario.base_classes=3", "scenario.increment=4", order).scenario
     assert scenario.order == [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]
     assert (list(scenario.steps), scenario.last) == (["1", "2"], 2)
-
-
-def test_arithmetic_that_does_not_work_out_is_refused_while_composing() -> None:
     with pytest.raises(Exception, match=r"scenario\.increment is 9, but 4 of 10 classes are left.*choose 1\.\.4"):
         composed("scenario.increment=9")
 
@@ -404,28 +387,6 @@ def method_of(name: str) -> MethodParams:
     return params_of(f"method={name}").method
 
 
-def test_ssul_has_every_part_on() -> None:
-    method = method_of("ssul")
-    own = method.own.model_dump()
-    assert method.unknown
-    assert all(own[switch] for switch in ("freeze", "freeze_norm", "weight_transfer"))
-    assert (method.loss, method.pseudo_threshold) == ("bce", 0.7)
-
-
-@pytest.mark.parametrize("name", ["ssul", "finetune", "mib", "plop"])
-def test_only_published_ssul_has_a_published_bug(name: str) -> None:
-    method = method_of(name)
-    assert method.selection == "last"
-    assert not any(method.published_bugs.model_dump().values())
-
-
-def test_published_ssul_is_ssul_with_every_bug() -> None:
-    right, published = method_of("ssul"), method_of("ssul_published")
-    assert all(published.published_bugs.model_dump().values())
-    assert published.selection == "published"
-    assert published.model_copy(update={"published_bugs": right.published_bugs, "selection": right.selection}) == right
-
-
 @pytest.mark.parametrize(
     ("name", "own"),
     [
@@ -438,6 +399,19 @@ def test_the_softmax_methods_share_their_base_step_and_have_the_papers_weights(n
     method = method_of(name)
     assert (method.loss, method.unknown, method.pseudo_threshold, method.activation) == ("ce", False, None, "softmax")
     assert method.own.model_dump() == own | {"freeze_norm": False}
+    assert method.selection == "last"
+    assert not any(method.published_bugs.model_dump().values())
+
+
+def test_ssul_has_every_part_on_and_published_ssul_every_bug_too() -> None:
+    right, published = method_of("ssul"), method_of("ssul_published")
+    own = right.own.model_dump()
+    assert all(own[switch] for switch in ("freeze", "freeze_norm", "weight_transfer"))
+    assert (right.loss, right.unknown, right.pseudo_threshold, right.selection) == ("bce", True, 0.7, "last")
+    assert not any(right.published_bugs.model_dump().values())
+    assert all(published.published_bugs.model_dump().values())
+    assert published.selection == "published"
+    assert published.model_copy(update={"published_bugs": right.published_bugs, "selection": right.selection}) == right
 
 
 @pytest.mark.parametrize(
