@@ -1,4 +1,4 @@
-"""What params.yaml may say, and that what conf/ composes says it."""
+"""The schema of params.yaml, and the parameters that conf/ composes."""
 
 import itertools
 import re
@@ -275,7 +275,7 @@ def scenario_of(params: Params) -> Scenario:
 def test_the_committed_parameters_are_what_conf_composes() -> None:
     """To the byte: `dvc exp run` without overrides leaves params.yaml as it is.
 
-    The committed ones, or those about to be: an experiment that somebody has just run composes others.
+    The committed parameters, or those of the working copy before a commit: a running experiment composes others.
     """
     show = ["git", "show", "HEAD:params.yaml"]
     committed = subprocess.run(show, cwd=PROJECT, capture_output=True, text=True, check=False).stdout
@@ -333,7 +333,7 @@ def test_a_memory_has_the_capacity_of_its_dataset(name: str, capacity: int) -> N
     + [(f"method={name}", "memory=rehearsal") for name in options("method")],
 )
 def test_parameters_pass_the_schema_unchanged(overrides: tuple[str, ...]) -> None:
-    """So what DVC hashed is what a stage reads, and stages need not depend on ssul/config."""
+    """So a stage reads exactly what DVC hashed, and stages need not depend on ssul/config."""
     params = composed(*overrides)
     assert normal(parse_params(params).model_dump(mode="json")) == normal(params)
 
@@ -451,5 +451,5 @@ def names_in(section: object) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
-def test_no_parameter_has_a_name_that_dvcs_run_cache_overlooks(path: Path) -> None:
+def test_no_parameter_has_a_name_that_dvcs_run_cache_ignores(path: Path) -> None:
     assert not {"size", "nfiles"} & set(names_in(yaml.safe_load(path.read_text(encoding="utf-8"))))

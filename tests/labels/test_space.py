@@ -241,7 +241,7 @@ def test_unshifted_labels_train_the_channel_before_their_own() -> None:
     assert GROWN.encode_without_unknown_shift(MASK, annotated=()).dtype == torch.uint8
 
 
-def test_without_an_unknown_channel_there_is_no_shift_to_forget() -> None:
+def test_without_an_unknown_channel_there_is_no_shift() -> None:
     for annotated in ((), (2,), (3, 1, 2)):
         assert torch.equal(PLAIN.encode_without_unknown_shift(MASK, annotated), PLAIN.encode(MASK, None, annotated))
 

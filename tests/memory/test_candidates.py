@@ -30,7 +30,7 @@ def classes_found(cpu: Fabric, pictures: Any, sees_red: Any) -> Any:
     return found
 
 
-def test_annotated_classes_are_those_of_the_capture_steps_that_the_mask_shows() -> None:
+def test_annotated_classes_are_those_of_the_annotated_steps_that_the_mask_shows() -> None:
     present = {"a": (1, 4, 6, 8), "b": (6,), "c": (1, 6)}
     candidates = [Exemplar("a", (0,), ()), Exemplar("b", (0,), ()), Exemplar("c", (0, 1), ())]
     assert [row.classes for row in with_annotated_classes(candidates, present, LABELS.groups)] == [(1, 4), (), (1, 6)]

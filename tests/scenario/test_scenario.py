@@ -1,4 +1,4 @@
-"""Which classes and which images belong to which step."""
+"""The classes and the images of each step."""
 
 import itertools
 import math
@@ -88,7 +88,7 @@ def test_names_mean_the_ids_that_they_stand_for(data: st.DataObject) -> None:
         ([], "each class id 1..4 once: missing [1, 2, 3, 4], unknown [], repeated []"),
     ],
 )
-def test_any_other_order_is_refused_with_all_that_is_wrong(order: str | list[int | str], words: str) -> None:
+def test_any_other_order_is_refused_with_all_its_errors(order: str | list[int | str], words: str) -> None:
     with pytest.raises(UserError, match=re.escape(words)) as refused:
         ordered(order)
     assert "\n" not in str(refused.value)
