@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ssul.errors import UserError
@@ -11,23 +11,21 @@ from ssul.scenario.class_orders import published_orders
 from ssul.scenario.scenario import Scenario
 
 
-def learning_order(
-    order: str | Sequence[int | str], *, names: Sequence[str], published: Mapping[str, tuple[int, ...]]
-) -> tuple[int, ...]:
+def learning_order(order: str | Sequence[int | str], *, dataset: str, names: Sequence[str]) -> tuple[int, ...]:
     """The class ids in the order in which they are learned.
 
     Args:
         order: `natural` (the dataset's own numbering), the letter of a published order, or all classes in any order,
             each by its id or by its name.
+        dataset: its name, under which orders are published.
         names: of the dataset's classes; the position, from 1, is the id.
-        published: the dataset's published orders by their letters.
 
     Raises:
         UserError: if the dataset has no such order, or the list does not name each of its classes once.
     """
     natural = tuple(range(1, len(names) + 1))
     if isinstance(order, str):
-        orders = {"natural": natural, **published}
+        orders = {"natural": natural, **published_orders(dataset)}
         if order not in orders:
             raise UserError(
                 f"scenario.order is '{order}', which the dataset does not have: choose {', '.join(orders)}, or list "
@@ -52,14 +50,13 @@ def make_scenario(
     """The scenario of some parameters.
 
     Args:
-        order, names: see `learning_order`.
+        order, dataset, names: see `learning_order`.
         base_classes, increment: see `Scenario`.
-        dataset: its name, under which orders are published.
 
     Raises:
         UserError: if the order or the arithmetic does not fit the dataset.
     """
-    return Scenario(learning_order(order, names=names, published=published_orders(dataset)), base_classes, increment)
+    return Scenario(learning_order(order, dataset=dataset, names=names), base_classes, increment)
 
 
 def _class_id(item: int | str, names: Sequence[str]) -> int:

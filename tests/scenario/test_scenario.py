@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssul.errors import UserError
+from ssul.scenario.class_orders import published_orders
 from ssul.scenario.order import ScenarioName, learning_order
 from ssul.scenario.scenario import SETTINGS, Scenario, belongs, partition, pipeline_steps, step_images
 
@@ -44,18 +45,17 @@ def images_of_steps(scenario: Scenario, present: Present, setting: str, seed: in
 # --- the order --------------------------------------------------------------------------------------------------------
 
 NAMES = ("ball", "star", "house", "fish")
-LETTERS = {"b": (4, 3, 2, 1)}
 
 
 def ordered(order: str | list[int | str]) -> tuple[int, ...]:
-    return learning_order(order, names=NAMES, published=LETTERS)
+    return learning_order(order, dataset="ade", names=NAMES)
 
 
 @pytest.mark.parametrize(
     ("order", "ids"),
     [
         ("natural", (1, 2, 3, 4)),
-        ("b", (4, 3, 2, 1)),
+        ("b", published_orders("ade")["b"]),
         ([3, 1, 4, 2], (3, 1, 4, 2)),
         (["house", "ball", "fish", "star"], (3, 1, 4, 2)),
         (["house", 1, "fish", 2], (3, 1, 4, 2)),
@@ -72,13 +72,16 @@ def test_names_mean_the_ids_that_they_stand_for(data: st.DataObject) -> None:
     names = data.draw(st.lists(st.text(min_size=1), min_size=1, max_size=60, unique=True))
     ids = data.draw(st.permutations(range(1, len(names) + 1)))
     listed = [names[class_id - 1] if data.draw(st.booleans()) else class_id for class_id in ids]
-    assert learning_order(listed, names=names, published={}) == tuple(ids)
+    assert learning_order(listed, dataset="toy", names=names) == tuple(ids)
 
 
 @pytest.mark.parametrize(
     ("order", "words"),
     [
-        ("q", "scenario.order is 'q', which the dataset does not have: choose natural, b, or list all classes by name"),
+        (
+            "q",
+            "scenario.order is 'q', which the dataset does not have: choose natural, b, c, or list all classes by name",
+        ),
         (["ball", "star", "hose", "fish"], "the class 'hose', which the dataset does not have (did you mean 'house'?)"),
         (["ball", "star", "zzz", "fish"], "the class 'zzz', which the dataset does not have: ball, star, house, fish"),
         ([1, 2, 3], "each class id 1..4 once: missing [4], unknown [], repeated []"),
