@@ -3,14 +3,17 @@
 import difflib
 import reprlib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
+from ssul.config.base import StrictModel
 from ssul.config.custom_dataset import CustomDataset
 from ssul.config.schema import METHODS, Params, method_name
 from ssul.errors import UserError
+
+Section = TypeVar("Section", bound=StrictModel)
 
 
 def parse_params(params: Any) -> Params:
@@ -21,12 +24,7 @@ def parse_params(params: Any) -> Params:
     """
     if not isinstance(params, dict):
         raise UserError("params.yaml holds no parameters: restore it with `git checkout params.yaml`")
-    try:
-        return Params.model_validate(params)
-    except ValidationError as error:
-        raise UserError(
-            f"{_messages(error, params)}. Set parameters with `dvc exp run -S NAME=VALUE` or in conf/."
-        ) from None
+    return _validate(Params, params, way_out=". Set parameters with `dvc exp run -S NAME=VALUE` or in conf/.")
 
 
 def parse_custom_dataset(custom: Any) -> CustomDataset | None:
@@ -37,10 +35,7 @@ def parse_custom_dataset(custom: Any) -> CustomDataset | None:
     """
     if custom is None:
         return None
-    try:
-        return CustomDataset.model_validate(custom)
-    except ValidationError as error:
-        raise UserError(f"{_messages(error, custom, ('data', 'custom'))}. Change it in conf/data/") from None
+    return _validate(CustomDataset, custom, ("data", "custom"), way_out=". Change it in conf/data/")
 
 
 def load_params(path: Path) -> Params:
@@ -67,8 +62,12 @@ _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlist, _SHORT.maxtuple = 3, 200, 200, 12, 12
 
 
-def _messages(error: ValidationError, params: Any, inside: tuple[str, ...] = ()) -> str:
-    return "; ".join(dict.fromkeys(_message(detail, params, inside) for detail in error.errors()))
+def _validate(schema: type[Section], values: Any, inside: tuple[str, ...] = (), *, way_out: str) -> Section:
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        messages = dict.fromkeys(_message(detail, values, inside) for detail in error.errors())
+        raise UserError("; ".join(messages) + way_out) from None
 
 
 def _message(detail: Any, params: dict[str, Any], inside: tuple[str, ...]) -> str:
