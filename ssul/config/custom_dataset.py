@@ -17,7 +17,7 @@ MAX_CLASSES = VOID - 2
 
 def _is_template(template: str) -> str:
     if template.count("{id}") != 1:
-        raise ValueError("a file template must hold {id} once, as in masks/{id}.png")
+        raise ValueError("a file template must contain {id} once, as in masks/{id}.png")
     if PurePosixPath(template).is_absolute() or ".." in PurePosixPath(template).parts:
         raise ValueError("a file template must stay below data.root")
     return PurePosixPath(template).as_posix()  # normalised: ./masks/{id}.png is masks/{id}.png
@@ -67,7 +67,7 @@ class CustomDataset(StrictModel):
         names = ["background", *self.classes]
         twice = sorted(name for name, times in Counter(names).items() if times > 1)
         values = [*([0] if self.background else []), *range(self.first_value, self.first_value + len(self.classes))]
-        faults = {
+        errors = {
             f"classes are named twice, or like the background: {', '.join(twice)}": bool(twice),
             f"palette has {len(self.palette or [])} colours, not {len(names)} (background and each class)": (
                 self.palette is not None and len(self.palette) != len(names)
@@ -81,7 +81,7 @@ class CustomDataset(StrictModel):
             f"the classes take the values up to {values[-1]}, a mask holds 0..255": values[-1] > 255,
             f"void is {self.void}, which is also the value of the background or of a class": self.void in values,
         }
-        wrong = [fault for fault, holds in faults.items() if holds]
+        wrong = [error for error, holds in errors.items() if holds]
         if wrong:
             raise ValueError("; ".join(wrong))
         return self
