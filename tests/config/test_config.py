@@ -306,9 +306,14 @@ def test_every_scenario_composes_with_its_dataset_network_recipe_and_steps(name:
     dataset, scenario = parsed.dataset, scenario_of(params)
     assert (params.scenario.name, params.scenario.order) == (name, parsed.order)
     assert scenario == parsed.scenario(scenario.order)
-    brought = {"shapes": ("small", 96, "maps"), "voc": ("resnet101", 513, "maps"), "ade": ("resnet101", 513, "none")}
+    brought = {
+        "shapes": ("small", 96, "maps", 24),
+        "voc": ("resnet101", 513, "maps", 100),
+        "ade": ("resnet101", 513, "none", 300),
+    }
     assert params.data.name == dataset
-    assert (params.model.backbone, params.recipe.crop, params.data.saliency) == brought[dataset]
+    found = (params.model.backbone, params.recipe.crop, params.data.saliency, params.data.rehearsal_capacity)
+    assert found == brought[dataset]
     last = len(scenario.steps) - 1
     assert params.scenario.last == last
     assert params.scenario.steps == {str(k): {"prev": k - 1} for k in range(1, last + 1)}
@@ -317,14 +322,9 @@ def test_every_scenario_composes_with_its_dataset_network_recipe_and_steps(name:
 @pytest.mark.parametrize("memory", options("memory"))
 @pytest.mark.parametrize("method", options("method"))
 def test_every_method_composes_with_every_memory(method: str, memory: str) -> None:
-    params = params_of(f"method={method}", f"memory={memory}")
+    params = params_of("scenario=voc_15-1", f"method={method}", f"memory={memory}")
     assert params.method.name == method.removesuffix("_published")
-    assert params.memory.capacity == (24 if memory == "rehearsal" else 0)
-
-
-@pytest.mark.parametrize(("name", "capacity"), [("shapes_6-2", 24), ("voc_15-1", 100), ("ade_100-50", 300)])
-def test_a_memory_has_the_capacity_of_its_dataset(name: str, capacity: int) -> None:
-    assert params_of(f"scenario={name}", "memory=rehearsal").memory.capacity == capacity
+    assert params.memory.capacity == (100 if memory == "rehearsal" else 0)
 
 
 @pytest.mark.parametrize(
@@ -415,24 +415,19 @@ def test_ssul_has_every_part_on_and_published_ssul_every_bug_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "epochs", "batch", "rates", "backbone", "schedule", "crop"),
+    ("recipe", "base", "increment", "crop"),
     [
-        ("voc", [50, 50], 32, [0.01, 0.01], 0.1, "poly", 513),
-        ("ade", [100, 100], 24, [0.01, 0.05], 0.1, "warm_poly", 513),
-        ("mib_plop_published", [30, 30], 24, [0.01, 0.001], 1.0, "poly", 512),
-        ("mib_plop_published_ade", [60, 60], 24, [0.01, 0.001], 1.0, "poly", 512),
+        ("voc", (50, 32, 0.01, 0.1, "poly"), (50, 32, 0.01, 0.1, "poly"), 513),
+        ("ade", (100, 24, 0.01, 0.1, "warm_poly"), (100, 24, 0.05, 0.1, "warm_poly"), 513),
+        ("mib_plop_published", (30, 24, 0.01, 1.0, "poly"), (30, 24, 0.001, 1.0, "poly"), 512),
+        ("mib_plop_published_ade", (60, 24, 0.01, 1.0, "poly"), (60, 24, 0.001, 1.0, "poly"), 512),
     ],
 )
-def test_each_papers_recipe_has_its_settings(
-    recipe: str, epochs: list[int], batch: int, rates: list[float], backbone: float, schedule: str, crop: int
-) -> None:
+def test_each_papers_recipe_has_its_settings(recipe: str, base: object, increment: object, crop: int) -> None:
     found = params_of("scenario=voc_15-1", f"recipe={recipe}").recipe
-    both = (found.base, found.increment)
     assert (found.crop, found.scale) == (crop, (0.5, 2.0))
-    assert [one.epochs for one in both] == epochs
-    assert [one.lr for one in both] == rates
-    for one in both:
-        assert (one.batch, one.backbone_lr_ratio, one.schedule) == (batch, backbone, schedule)
+    for one, expected in ((found.base, base), (found.increment, increment)):
+        assert (one.epochs, one.batch, one.lr, one.backbone_lr_ratio, one.schedule) == expected
         assert (one.momentum, one.weight_decay) == (0.9, 1e-4)
 
 
