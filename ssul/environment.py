@@ -1,6 +1,6 @@
-"""Every environment variable that is read: its default, its meaning, what is refused. The only reader of os.environ.
+"""All environment variables: defaults, meanings and refusals. Only this module reads os.environ.
 
-What stands here never changes a result: devices, workers, intervals and places. What does is a parameter.
+They set devices, workers, intervals and places, and never change a result. Everything that does is a parameter.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What the environment may say, and what is refused."""
+"""The environment variables: defaults, values and refusals."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ from ssul.errors import UserError
         ("SSUL_ACCELERATOR", environment.accelerator, "auto", "cpu", "cpu"),
     ],
 )
-def test_a_variable_that_is_unset_or_empty_has_its_default(
+def test_an_unset_or_empty_variable_has_its_default(
     name: str, read: Callable[[], object], default: object, given: str, value: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(name, raising=False)

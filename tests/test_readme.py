@@ -1,4 +1,4 @@
-"""The README is right: its commands exist and compose, its table is the report's."""
+"""The README is right: its commands exist and compose, and its table is the report's."""
 
 import io
 import json
@@ -29,9 +29,9 @@ def commands() -> list[list[str]]:
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
-def commands_of(*beginning: str) -> list[list[str]]:
-    found = [words[len(beginning) :] for words in commands() if tuple(words[: len(beginning)]) == beginning]
-    assert found, f"the README has no command {' '.join(beginning)}"
+def commands_of(*start: str) -> list[list[str]]:
+    found = [words[len(start) :] for words in commands() if tuple(words[: len(start)]) == start]
+    assert found, f"the README has no command {' '.join(start)}"
     return found
 
 
@@ -60,14 +60,14 @@ def test_every_experiment_composes_and_validates(words: list[str], tmp_path: Pat
 
 
 def choices(override: str) -> list[str]:
-    """What a sweep makes of an override: one for each value between commas; a list in brackets is one value."""
+    """The overrides of a sweep: one for each value between commas; a list in brackets is one value."""
     name, _, value = override.partition("=")
     return [override] if value.startswith("[") else [f"{name}={one}" for one in value.split(",")]
 
 
 @pytest.fixture(scope="module")
 def little_voc(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Twenty masks of one class each and one for validation, by the options that name them."""
+    """The options that name small files: twenty masks of one class each, and one for validation."""
     root = tmp_path_factory.mktemp("voc")
     with zipfile.ZipFile(root / "masks.zip", "w") as archive:
         for class_id in range(21):
@@ -85,7 +85,7 @@ ELSEWHERE = ("evaluate", "table", "send")  # run in tests/pipeline and, of an ML
 def test_every_ssul_command_runs(
     words: list[str], little_voc: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Small files stand for the reader's own ones, and the committed reports for those of the working copy."""
+    """Small files replace the reader's own, and the committed reports those of the working copy."""
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     if "show" in words:
         needs_git()
@@ -103,22 +103,22 @@ def needs_git() -> None:
         pytest.skip(f"not in a git checkout of the project: {error}")
 
 
-def of_the_project(group: str) -> list[Path]:
-    """The files of a group that git tracks, for a user may have added own ones; all of them where there is no git."""
-    place = PROJECT / "conf" / group
+def tracked_files(group: str) -> list[Path]:
+    """The files of a group that git tracks, because a user may have added others; without git, all of them."""
+    folder = PROJECT / "conf" / group
     command = ["git", "ls-files", "-z", "*.yaml"]
-    listed = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False).stdout
-    return [place / name for name in listed.split("\0") if name] or list(place.glob("*.yaml"))
+    listed = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
+    return [folder / name for name in listed.split("\0") if name] or list(folder.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("group", ["scenario", "data", "model", "method", "memory", "recipe"])
 def test_all_scenarios_and_choices_are_named(group: str) -> None:
-    for path in of_the_project(group):
+    for path in tracked_files(group):
         assert f"`{path.stem}`" in README, f"conf/{group}/{path.name} is not in the README"
 
 
 def test_the_table_is_the_committed_report_of_the_default_run() -> None:
-    """An experiment changes the report in the working folder, and not the committed one."""
+    """An experiment changes the report of the working copy, not the committed one."""
     needs_git()
     shown = re.search(r"<!-- default run: begin -->\n(.*)\n<!-- default run: end -->", README, flags=re.DOTALL)
     assert shown is not None
@@ -126,7 +126,7 @@ def test_the_table_is_the_committed_report_of_the_default_run() -> None:
     assert shown.group(1).strip() == markdown_steps(rows).strip()
 
 
-def test_every_relative_link_leads_somewhere() -> None:
+def test_every_relative_link_has_a_target() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         if not target.startswith("http"):
             assert (PROJECT / target).exists(), target

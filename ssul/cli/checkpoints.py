@@ -12,7 +12,6 @@ from ssul.cli.conf_files import known_data_set
 from ssul.cli.options import Root
 from ssul.errors import UserError
 from ssul.report.tables import percent
-from ssul.scenario.class_orders import published_orders
 from ssul.scenario.order import ScenarioName, learning_order
 
 
@@ -28,8 +27,8 @@ def import_checkpoint(
     from ssul.cli.published_checkpoint import import_file  # late: it brings torch, which takes seconds
 
     name = ScenarioName.parse(scenario)
-    data_set = known_data_set(name.data_set, root)
-    order = learning_order(name.order, names=data_set.classes, published=published_orders(data_set.name))
+    data_set = known_data_set(name.dataset, root)
+    order = learning_order(name.order, dataset=data_set.name, names=data_set.classes)
     steps = name.scenario(order).steps
     if not 0 <= step < len(steps):
         raise UserError(f"--step is {step}, but {scenario} has the steps 0..{len(steps) - 1}")

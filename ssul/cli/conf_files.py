@@ -18,7 +18,7 @@ def known_data_set(name: str, root: Path) -> DatasetSpec:
     Raises:
         UserError: if it is neither, or its description is not valid.
     """
-    path = Layout(root).data_sets / f"{name}.yaml"
+    path = Layout(root).datasets / f"{name}.yaml"
     if name in CATALOG or not path.is_file():
         return resolve_dataset(name, None)
     return resolve_dataset(name, parse_custom_dataset(read_sections(path).get("custom")))

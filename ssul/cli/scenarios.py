@@ -17,7 +17,6 @@ from ssul.datasets.mask_source import MaskSource, training_ids
 from ssul.datasets.scan import ImageProblem, raise_unusable, scan_masks
 from ssul.datasets.scan_cache import ScanCache
 from ssul.errors import UserError
-from ssul.scenario.class_orders import published_orders
 from ssul.scenario.order import ScenarioName, learning_order, make_scenario
 from ssul.scenario.scenario import Setting
 from ssul.scenario.splits import make_splits
@@ -51,10 +50,10 @@ def splits(
 ) -> None:
     """Print which classes and how many training images each step of a scenario has, from the masks alone."""
     name = ScenarioName.parse(scenario)
-    data_set = known_data_set(name.data_set, root)
+    data_set = known_data_set(name.dataset, root)
     words = [] if order is None else [word.strip() for word in order.split(",")]
     asked = [int(word) if word.isdecimal() else word for word in words] or name.order
-    cut = name.scenario(learning_order(asked, names=data_set.classes, published=published_orders(data_set.name)))
+    cut = name.scenario(learning_order(asked, dataset=data_set.name, names=data_set.classes))
     present = present_classes(data_set, masks, lists, ScanCache(Layout(root).cache / "masks.jsonl"))
     made = make_splits(present, cut, setting, names=data_set.classes, seed=seed)
     if as_json:

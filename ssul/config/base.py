@@ -1,13 +1,8 @@
-"""What all sections of params.yaml share."""
+"""The base class of all sections of params.yaml."""
 
 from typing import Any, Literal, get_origin
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 
 class StrictModel(BaseModel):
@@ -18,14 +13,14 @@ class StrictModel(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _reject_bool_as_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuses true where 1 is meant: pydantic, which is to make numbers of text like 1e-5, would make 1 of true."""
+        """Refuses true where a number is expected: pydantic, which converts text like 1e-5, would make it 1."""
         kind = cls.model_fields[str(info.field_name)].annotation
-        if kind is not bool and get_origin(kind) is not Literal and _holds_truth(value):
-            raise ValueError("true and false are no numbers or names")
+        if kind is not bool and get_origin(kind) is not Literal and _contains_bool(value):
+            raise ValueError("true and false are not numbers or names")
         return value
 
 
-def _holds_truth(value: Any, depth: int = 2) -> bool:
-    """As deep as parameters are nested, a palette the deepest: YAML's aliases nest without end."""
+def _contains_bool(value: Any, depth: int = 2) -> bool:
+    """Looks as deep as parameters are nested (a palette is the deepest), because YAML's aliases nest without end."""
     inner = value if isinstance(value, list) and depth else []
-    return isinstance(value, bool) or any(_holds_truth(one, depth - 1) for one in inner)
+    return isinstance(value, bool) or any(_contains_bool(one, depth - 1) for one in inner)

@@ -5,11 +5,7 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, model_validator
 
 from ssul.config.base import StrictModel
 from ssul.labels.ids import VOID
@@ -21,10 +17,10 @@ MAX_CLASSES = VOID - 2
 
 def _is_template(template: str) -> str:
     if template.count("{id}") != 1:
-        raise ValueError("a file template must hold {id} once, as in masks/{id}.png")
+        raise ValueError("a file template must contain {id} once, as in masks/{id}.png")
     if PurePosixPath(template).is_absolute() or ".." in PurePosixPath(template).parts:
         raise ValueError("a file template must stay below data.root")
-    return PurePosixPath(template).as_posix()  # one writing for one place: ./masks/{id}.png is masks/{id}.png
+    return PurePosixPath(template).as_posix()  # normalised: ./masks/{id}.png is masks/{id}.png
 
 
 Template = Annotated[str, AfterValidator(_is_template)]
@@ -41,7 +37,7 @@ Name = Annotated[str, AfterValidator(_is_name)]
 
 
 class SplitFilesParams(StrictModel):
-    """Where the files of a split of an own dataset lie below its root: templates with `{id}`, and an image list."""
+    """The files of a split of a custom dataset, below its root: templates with `{id}`, and an image list."""
 
     image: Template
     mask: Template
@@ -53,8 +49,7 @@ class CustomDataset(StrictModel):
     """A custom dataset, in place of an entry of the catalog. See `ssul.datasets.catalog.DatasetSpec`.
 
     classes: names, in the order of their values in the masks. palette: a colour for the background and for each class;
-    null takes Pascal VOC's. Either `val` says where the validation split lies, or `val_share` how much of the training
-    split is drawn for it.
+    null takes Pascal VOC's. The validation split is either `val`, or a random share `val_share` of the training split.
     """
 
     classes: Annotated[list[Name], Field(min_length=1, max_length=MAX_CLASSES)]
@@ -72,7 +67,7 @@ class CustomDataset(StrictModel):
         names = ["background", *self.classes]
         twice = sorted(name for name, times in Counter(names).items() if times > 1)
         values = [*([0] if self.background else []), *range(self.first_value, self.first_value + len(self.classes))]
-        faults = {
+        errors = {
             f"classes are named twice, or like the background: {', '.join(twice)}": bool(twice),
             f"palette has {len(self.palette or [])} colours, not {len(names)} (background and each class)": (
                 self.palette is not None and len(self.palette) != len(names)
@@ -86,7 +81,7 @@ class CustomDataset(StrictModel):
             f"the classes take the values up to {values[-1]}, a mask holds 0..255": values[-1] > 255,
             f"void is {self.void}, which is also the value of the background or of a class": self.void in values,
         }
-        wrong = [fault for fault, holds in faults.items() if holds]
+        wrong = [error for error, holds in errors.items() if holds]
         if wrong:
             raise ValueError("; ".join(wrong))
         return self

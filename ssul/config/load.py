@@ -3,16 +3,17 @@
 import difflib
 import reprlib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 
+from ssul.config.base import StrictModel
 from ssul.config.custom_dataset import CustomDataset
 from ssul.config.schema import METHODS, Params, method_name
 from ssul.errors import UserError
+
+Section = TypeVar("Section", bound=StrictModel)
 
 
 def parse_params(params: Any) -> Params:
@@ -23,26 +24,18 @@ def parse_params(params: Any) -> Params:
     """
     if not isinstance(params, dict):
         raise UserError("params.yaml holds no parameters: restore it with `git checkout params.yaml`")
-    try:
-        return Params.model_validate(params)
-    except ValidationError as error:
-        faults = "; ".join(dict.fromkeys(_fault(detail, params) for detail in error.errors()))
-        raise UserError(f"{faults}. Set parameters with `dvc exp run -S NAME=VALUE` or in conf/.") from None
+    return _validate(Params, params, way_out=". Set parameters with `dvc exp run -S NAME=VALUE` or in conf/.")
 
 
-def parse_custom_dataset(described: Any) -> CustomDataset | None:
-    """Validates the description of an own dataset (`data.custom`).
+def parse_custom_dataset(custom: Any) -> CustomDataset | None:
+    """Validates the description of a custom dataset (`data.custom`).
 
     Raises:
         UserError: one line that names every wrong parameter.
     """
-    if described is None:
+    if custom is None:
         return None
-    try:
-        return CustomDataset.model_validate(described)
-    except ValidationError as error:
-        faults = "; ".join(dict.fromkeys(_fault(detail, described, ("data", "custom")) for detail in error.errors()))
-        raise UserError(f"{faults}. Change it in conf/data/") from None
+    return _validate(CustomDataset, custom, ("data", "custom"), way_out=". Change it in conf/data/")
 
 
 def load_params(path: Path) -> Params:
@@ -57,7 +50,7 @@ def load_params(path: Path) -> Params:
         raise UserError(
             f"{path} is missing: restore it with `git checkout {path}`, or let `dvc exp run` compose it"
         ) from None
-    # PyYAML's own errors are not all: a date that is none is a ValueError
+    # PyYAML raises other errors too: an invalid date is a ValueError
     except (yaml.YAMLError, ValueError, TypeError, LookupError, OSError) as error:
         raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())[:500]}") from None
     except RecursionError:
@@ -69,7 +62,15 @@ _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlist, _SHORT.maxtuple = 3, 200, 200, 12, 12
 
 
-def _fault(detail: Any, params: dict[str, Any], inside: tuple[str, ...] = ()) -> str:
+def _validate(schema: type[Section], values: Any, inside: tuple[str, ...] = (), *, way_out: str) -> Section:
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        messages = dict.fromkeys(_message(detail, values, inside) for detail in error.errors())
+        raise UserError("; ".join(messages) + way_out) from None
+
+
+def _message(detail: Any, params: dict[str, Any], inside: tuple[str, ...]) -> str:
     location = (*inside, *detail["loc"])
     if detail["type"].startswith("union_tag"):
         return f"parameter method.name is {_brief(method_name(detail['input']))}: choose {', '.join(METHODS)}"
@@ -78,25 +79,25 @@ def _fault(detail: Any, params: dict[str, Any], inside: tuple[str, ...] = ()) ->
     name = ".".join(_named(part) for part in location)
     if detail["type"] == "missing":
         return f"parameter {name} is missing"
-    if location[:2] == ("scenario", "order"):  # a union: pydantic tells a fault for each of its members
+    if location[:2] == ("scenario", "order"):  # a union: pydantic reports an error for each of its members
         order = _brief(params["scenario"]["order"])
         return f"parameter scenario.order is {order}: choose natural, a published letter, or a list of names or ids"
     if detail["type"] == "extra_forbidden":
         return f"unknown parameter {name}{_nearest(location, kind)}"
-    told = " ".join(detail["msg"].removeprefix("Value error, ").split())
-    told = f"{told[:1].lower()}{told[1:]}"
+    reason = " ".join(detail["msg"].removeprefix("Value error, ").split())
+    reason = f"{reason[:1].lower()}{reason[1:]}"
     if isinstance(detail["input"], dict):  # of a whole section
-        return f"parameter {name}: {told}"
-    return f"parameter {name} is {_brief(detail['input'])}: {told}"
+        return f"parameter {name}: {reason}"
+    return f"parameter {name} is {_brief(detail['input'])}: {reason}"
 
 
 def _brief(value: Any) -> str:
-    told = _SHORT.repr(value)  # never the whole: an alias that holds aliases is short in YAML and endless in words
-    return told if len(told) <= 200 else f"{told[:200]}..."
+    text = _SHORT.repr(value)  # never the whole: aliases of aliases are short in YAML, and their text is endless
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _named(part: Any) -> str:
-    """A name in a message of one line, whatever somebody has written there."""
+    """A name that fits into a message of one line."""
     name = str(part)
     return name if name.isprintable() and len(name) <= 80 else _brief(name)
 

@@ -1,4 +1,4 @@
-"""What a run is called: method, scenario, setting, backbone."""
+"""The name of a run: method, scenario, setting, backbone."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ SWITCHES = ("freeze", "freeze_norm", "weight_transfer")
 
 @dataclass(frozen=True)
 class RunName:
-    """What a run is about, in the words that a person uses for it.
+    """The parts of a run's name.
 
     Attributes:
         scenario: like voc_15-1.
@@ -24,30 +24,30 @@ class RunName:
     model: str
 
     @classmethod
-    def of(cls, settings: Params) -> "RunName":
-        """The subject of a run with these parameters; what overrides changed is in it."""
-        return cls(_scenario_of(settings), settings.setting, _method_of(settings), settings.model.backbone)
+    def of(cls, params: Params) -> "RunName":
+        """The name of a run with these parameters; it shows what overrides changed."""
+        return cls(_scenario_of(params), params.setting, _method_of(params), params.model.backbone)
 
     def __str__(self) -> str:
         return f"{self.method} {self.scenario} {self.setting} {self.model}"
 
     def run_name(self, seed: int) -> str:
-        """What a list of runs calls it, like `ssul-m voc 15-1 overlapped resnet101`; a seed other than 0 is told."""
+        """The name in a list of runs, such as `ssul-m voc 15-1 overlapped resnet101`; it shows a seed other than 0."""
         name = f"{self.method} {self.scenario.replace('_', ' ', 1)} {self.setting} {self.model}"
         return f"{name} seed {seed}" if seed else name
 
 
-def _scenario_of(settings: Params) -> str:
-    """The scenario by its arithmetic, as the named ones are named: an override makes another scenario."""
-    scenario = settings.scenario
+def _scenario_of(params: Params) -> str:
+    """The scenario's name from its arithmetic, because an override makes another scenario."""
+    scenario = params.scenario
     task = f"{scenario.base_classes}-{scenario.increment}" if scenario.last else "offline"
     order = scenario.order if isinstance(scenario.order, str) else "custom"
-    return f"{settings.data.name}_{task}" + ("" if order == "natural" else f"_{order}")
+    return f"{params.data.name}_{task}" + ("" if order == "natural" else f"_{order}")
 
 
-def _method_of(settings: Params) -> str:
-    """The method, -m with a memory, the switches that differ from what its name promises, and known faults."""
-    method = settings.method
+def _method_of(params: Params) -> str:
+    """The method, -m with a memory, the switches that differ from the method's default, and the published bugs."""
+    method = params.method
     whole = method.name == "ssul"
     own = method.own.model_dump()
     parts = {"unknown": method.unknown}
@@ -55,14 +55,14 @@ def _method_of(settings: Params) -> str:
         parts["pseudo_labels"] = own["pseudo_threshold"] is not None
     parts |= {switch: own[switch] for switch in SWITCHES if switch in own} | {"bce": method.loss == "bce"}
     different = [part for part, on in parts.items() if on != whole]
-    memory = "-m" if settings.memory.capacity > 0 and settings.scenario.last else ""
-    told = f" {'without' if whole else 'with'} {', '.join(different)}" if different else ""
-    return f"{method.name}{memory}{told}{_faults_of(method)}"
+    memory = "-m" if params.memory.capacity > 0 and params.scenario.last else ""
+    switched = f" {'without' if whole else 'with'} {', '.join(different)}" if different else ""
+    return f"{method.name}{memory}{switched}{_bugs_of(method)}"
 
 
-def _faults_of(method: MethodParams) -> str:
-    faults = method.published_bugs.model_dump() | {"selection": method.selection == "published"}
-    if all(faults.values()):
+def _bugs_of(method: MethodParams) -> str:
+    bugs = method.published_bugs.model_dump() | {"selection": method.selection == "published"}
+    if all(bugs.values()):
         return " as published"
-    some = [name for name, holds in faults.items() if holds]
+    some = [name for name, on in bugs.items() if on]
     return f" with bugs {', '.join(some)}" if some else ""

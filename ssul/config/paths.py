@@ -1,4 +1,4 @@
-"""Where things live: the only module that spells a path of the project."""
+"""The paths of the project; no other module spells one."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ class Layout:
 
     @property
     def pipeline(self) -> Path:
-        """The stages, and what each depends on."""
+        """The stages and their dependencies."""
         return self.root / "dvc.yaml"
 
     @property
@@ -33,8 +33,8 @@ class Layout:
         return self.root / "conf" / "scenario"
 
     @property
-    def data_sets(self) -> Path:
-        """The dataset files that Hydra composes from; own datasets are described in theirs."""
+    def datasets(self) -> Path:
+        """The dataset files that Hydra composes from, also those of custom datasets."""
         return self.root / "conf" / "data"
 
     @property
@@ -44,7 +44,7 @@ class Layout:
 
     @property
     def cache(self) -> Path:
-        """What is kept between runs and may be deleted at any time; of the main folder, see `project_root`."""
+        """Kept between runs, and may be deleted at any time; of the main folder, see `project_root`."""
         return self.root / "data" / "cache"
 
     @property
@@ -53,21 +53,21 @@ class Layout:
         return self.root / "data" / "downloads"
 
     def last_good(self, step: int) -> Path:
-        """The network of a step's training that failed, from when all was well."""
+        """The last finite weights of a training that failed."""
         return self.cache / "last_good" / f"step_{step}"
 
     def stage_lock(self, stage: str) -> Path:
-        """Held by the process of a stage, for an orphan of a killed command may still run."""
+        """Held by the process of a stage, because an orphan of a killed command may still run."""
         return self.cache / "stages" / f"{stage}.lock"
 
     @property
     def trainings(self) -> Path:
-        """States of trainings that were ended, to go on from; of the main folder, see `project_root`."""
+        """States from which interrupted trainings resume; of the main folder, see `project_root`."""
         return self.cache / "trainings"
 
     @property
     def live(self) -> Path:
-        """Journals of trainings, which MLflow's live curves are read from; of the main folder, see `project_root`."""
+        """Journals of trainings, the source of MLflow's live curves; of the main folder, see `project_root`."""
         return self.cache / "live"
 
     def index(self, split: str) -> Path:
@@ -76,12 +76,12 @@ class Layout:
 
     @property
     def dataset_info(self) -> Path:
-        """Colours of the dataset and what was left out of it: for evaluations and the report, never for a training."""
+        """Colours and skipped images of the dataset: for evaluations and the report, never for a training."""
         return self.root / "data" / "index" / "info.json"
 
     @property
     def initial_checkpoint(self) -> Path:
-        """What the scenario starts from."""
+        """The checkpoint that the scenario starts from."""
         return self.root / "data" / "index" / "initial_checkpoint.json"
 
     @property
@@ -112,12 +112,12 @@ class Layout:
 
     @property
     def reports(self) -> Path:
-        """What a person reads; committed to git."""
+        """The results for people; committed to git."""
         return self.root / "reports"
 
     @property
     def reported(self) -> Path:
-        """Which step was reported and logged; not in git as `reports` is, so that a fresh clone logs its run too."""
+        """The step that was reported and logged; not in git, so that a fresh clone logs its run too."""
         return self.root / "data" / "reported.json"
 
     @property
@@ -137,7 +137,7 @@ class Layout:
 
     @property
     def training_curve(self) -> Path:
-        """The training curves of all steps one behind the other, for `dvc plots`."""
+        """The training curves of all steps, one after the other, for `dvc plots`."""
         return self.reports / "training_curve.json"
 
     @property
@@ -162,7 +162,7 @@ class Layout:
 
 
 def data_root(data_root: str | None, layout: Layout) -> Path:
-    """Where the pictures lie: `data.root`, relative paths against the project, or the drawn world for null."""
+    """The folder of the dataset: `data.root`, relative paths against the project; null is the drawn dataset."""
     return layout.drawn if data_root is None else project_root() / Path(data_root).expanduser()
 
 

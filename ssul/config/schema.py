@@ -2,19 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BeforeValidator,
-    Discriminator,
-    Field,
-    Tag,
-    model_validator,
-)
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from ssul.config.base import StrictModel
 from ssul.config.custom_dataset import CustomDataset
 
 MAX_SIDE = 8192
-"""Of crops and drawn pictures: no photograph that is read has a longer shorter side."""
+"""Pixels, of crops and drawn images. The shorter side of an image that is read is no longer than this."""
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveRate = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Scale = Annotated[float, Field(gt=0.0, le=16.0)]
@@ -22,7 +16,7 @@ PositiveInt = Annotated[int, Field(ge=1)]
 
 
 class ShapesParams(StrictModel):
-    """How the embedded dataset is drawn; only `shapes` is drawn."""
+    """How the embedded dataset `shapes` is drawn."""
 
     seed: int
     train: PositiveInt
@@ -32,12 +26,12 @@ class ShapesParams(StrictModel):
 
 
 class DataParams(StrictModel):
-    """Which dataset, and where: `root` is absolute or relative to the project; null means the drawn one.
+    """The dataset. `root` is absolute or relative to the project; null means the drawn dataset.
 
     download: whether what is missing below root is downloaded. mirror: the address or folder of the archives, in place
-    of the published addresses. on_error: what becomes of images that cannot be used. holdout: the probability of each
-    training image, drawn by itself with holdout_seed, that no step trains on it, for choices that must not look at the
-    validation images.
+    of the published addresses. on_error: what happens to images that cannot be used. holdout: the probability, for each
+    training image independently (holdout_seed), that no step trains on it. Choices that must not look at the validation
+    images use these images.
     """
 
     name: str
@@ -56,8 +50,8 @@ class DataParams(StrictModel):
     def _consistent(self) -> "DataParams":
         if self.shapes is not None and self.custom is not None:
             raise ValueError(
-                "shapes and custom exclude each other, for only shapes is drawn: set shapes to null and root to the "
-                "folder of the described dataset"
+                "shapes and custom exclude each other, because only shapes is drawn: set shapes to null and root to "
+                "the folder of the described dataset"
             )
         return self
 
@@ -123,10 +117,10 @@ class PlopParams(StrictModel):
 
 
 class PublishedBugs(StrictModel):
-    """Known faults of SSUL's published code, to measure what they cost.
+    """Known bugs of SSUL's published code, to measure their cost.
 
     memory_labels: memory images are not shifted by the unknown channel. memory_annotation: they are annotated with all
-    classes up to the present step. padding: what pads a crop is labelled background.
+    classes up to the present step. padding: the padding of a crop is labelled background.
     """
 
     memory_labels: bool
@@ -135,10 +129,10 @@ class PublishedBugs(StrictModel):
 
 
 class MethodParams(StrictModel):
-    """What all methods have; each has beside it one section of its own, which is named like it.
+    """The parameters of all methods. Each method also has a section of its own with the name of the method.
 
     loss, unknown, selection and published_bugs.padding also decide the base step.
-    selection: which weights a step leaves, the `last`, the best on held-out training images (`holdout`), or the best
+    selection: which weights a step saves: the `last`, the best on held-out training images (`holdout`), or the best
     on validation images (`published`, a bug of SSUL's published code).
     """
 
@@ -161,11 +155,11 @@ class MethodParams(StrictModel):
 
     @property
     def pseudo_threshold(self) -> float | None:
-        """The score from which SSUL's network labels background; None without pseudo-labels."""
+        """The score from which SSUL's previous network labels background; None without pseudo-labels."""
         return getattr(self.own, "pseudo_threshold", None)
 
     def increment_arguments(self) -> dict[str, Any]:
-        """What `ssul.methods.NAME.increment.prepare_increment` takes beside the network and the classes."""
+        """The arguments of `ssul.methods.NAME.increment.prepare_increment` besides the network and the classes."""
         return self.own.model_dump()
 
 
@@ -213,7 +207,10 @@ METHODS = {"ssul": SsulMethod, "finetune": FinetuneMethod, "mib": MibMethod, "pl
 
 
 def method_name(value: Any) -> Any:
-    """The name in a method's parameters; None where they have none."""
+    """The name in a method's parameters; None where they have none.
+
+    (Pydantic's discriminator by field name does not accept a field that `StrictModel` validates before.)
+    """
     return value.get("name") if isinstance(value, dict) else getattr(value, "name", None)
 
 
@@ -227,9 +224,10 @@ AnyMethod = Annotated[
 
 
 class MemoryParams(StrictModel):
-    """The exemplar memory; capacity 0 is none. (Never call a parameter `size`: DVC's run cache overlooks it).
+    """The exemplar memory; with capacity 0 there is none.
 
-    annotation: see `ssul.memory.exemplars.add_current_annotation`.
+    annotation: see `ssul.memory.exemplars.add_current_annotation`. (Never call a parameter `size`: DVC's run cache
+    ignores it.)
     """
 
     capacity: Annotated[int, Field(ge=0)]
@@ -253,13 +251,13 @@ class Optimisation(StrictModel):
 
 
 class BaseOptimisation(Optimisation):
-    """The base step's. checkpoint: a checkpoint folder to start the scenario from, in place of training; or null."""
+    """The settings of the base step. checkpoint: a folder to start the scenario from instead of training; or null."""
 
     checkpoint: str | None
 
 
 class RecipeParams(StrictModel):
-    """How it is trained: crop in pixels, scale the range of random resizing, precision of the arithmetic."""
+    """Training. crop: pixels. scale: the range of random resizing. precision: of the arithmetic."""
 
     crop: Annotated[int, Field(ge=32, le=MAX_SIDE)]
     scale: tuple[Scale, Scale]
@@ -269,10 +267,10 @@ class RecipeParams(StrictModel):
 
 
 class EvaluationParams(StrictModel):
-    """How predictions are scored and how many are kept as pictures.
+    """How predictions are scored, and how many are saved as images.
 
-    protocol: `full`, images at their full size, or `crop`, the papers': the short side resized to `crop` pixels and the
-    central square of that side, the truth too.
+    protocol: `full` scores images at their full size. `crop`, the papers' protocol, resizes the short side to `crop`
+    pixels and takes the central square, of the ground truth too.
     """
 
     protocol: Literal["full", "crop"]

@@ -26,7 +26,7 @@ Activation = Literal["sigmoid", "softmax"]
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """The meaning of a network's channels after some step.
+    """The meaning of a network's channels after a step.
 
     Attributes:
         groups: the dataset ids that each step learned, in learning order: (base C0, C1, ..., Ct).
@@ -59,7 +59,7 @@ class LabelSpace:
 
     @property
     def background_channel(self) -> int:
-        """1 behind the unknown channel, else 0."""
+        """1 after the unknown channel, else 0."""
         return int(self.unknown)
 
     @property
@@ -181,8 +181,8 @@ class LabelSpace:
         channels = {class_id: self.channel_of(class_id) for class_id in annotated}
         target = _look_up(_table(channels, default=self.background_channel), mask)
         if self.unknown:
-            # For bytes torch compares with a tensor, and multiplies, many times as quickly as it compares with a
-            # number and fills by a mask.
+            # On bytes, torch is many times faster when it compares with a tensor and multiplies than when it compares
+            # with a number and fills by a mask.
             background = target == torch.full_like(target, self.background_channel)
             target *= ~(background if saliency is None else background & saliency.bool())  # to channel 0
         return target
@@ -242,5 +242,5 @@ def _table(entries: Mapping[int, int], *, default: int) -> Tensor:
 
 
 def _look_up(table: Tensor, values: Tensor) -> Tensor:
-    """`table[values.long()]`, in a quarter of the time, because every sample needs it."""
+    """`table[values.long()]`, but four times as fast, because every sample needs it."""
     return table.to(values.device).index_select(0, values.reshape(-1).int()).view(values.shape)

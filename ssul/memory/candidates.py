@@ -1,4 +1,4 @@
-"""The classes in the candidates for the exemplar memory, as far as they are known after a step."""
+"""The classes that the candidates for the exemplar memory show, as far as they are known after a step."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Exemplars: a few images of past steps that are trained on again."""
+"""Exemplars: a few images of past steps on which later steps train again."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -16,7 +16,7 @@ class Exemplar:
     Attributes:
         id: its name in the image list.
         annotated_steps: the steps whose annotation it carries; their classes are annotated in it, no others.
-        classes: ids of the classes that it shows as far as is known: annotated or pseudo-labelled.
+        classes: ids of the classes that it shows as far as known: annotated or pseudo-labelled.
     """
 
     id: str
@@ -85,7 +85,7 @@ def read_exemplars(path: Path) -> list[Exemplar]:
     exemplars = read_json(path, tuple[Exemplar, ...], **context)
     numbers = [number for one in exemplars for number in (*one.annotated_steps, *one.classes)]
     faults = {
-        "an image is there twice": len({one.id for one in exemplars}) < len(exemplars),
+        "an image is repeated": len({one.id for one in exemplars}) < len(exemplars),
         "a step or a class is below 0": min(numbers, default=0) < 0,
     }
     check_consistent(path, faults, **context)

@@ -1,4 +1,4 @@
-"""Exemplars as they are trained on during a step."""
+"""The exemplars of a step as training items."""
 
 from collections.abc import Sequence
 

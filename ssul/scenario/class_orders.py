@@ -1,6 +1,6 @@
-"""Published class orders besides the natural ones: facts of the papers, as ids of the datasets' masks.
+"""Published class orders besides the natural ones, as ids of the datasets' masks.
 
-VOC's orders b..w belong to 15-1 (PLOP, Douillard et al., CVPR 2021; SSUL names them the same). ADE20K's b and c (MiB,
+VOC's orders b..w belong to 15-1 (PLOP, Douillard et al., CVPR 2021; SSUL uses the same letters). ADE20K's b and c (MiB,
 Cermelli et al., CVPR 2020) are published as sets of classes for 100-50, 100-10 and 50-50; the sets nest, so that one
 order serves all three. Within a published set the ids ascend.
 """
@@ -74,10 +74,10 @@ _ADE20K: Mapping[str, tuple[int, ...]] = MappingProxyType(
 _PUBLISHED: Mapping[str, Mapping[str, tuple[int, ...]]] = MappingProxyType({"voc": _VOC, "ade": _ADE20K})
 
 
-def published_orders(data_set: str) -> Mapping[str, tuple[int, ...]]:
+def published_orders(dataset: str) -> Mapping[str, tuple[int, ...]]:
     """The published learning orders of a dataset by their letters; most datasets have none.
 
     Args:
-        data_set: its name.
+        dataset: its name.
     """
-    return _PUBLISHED.get(data_set, {})
+    return _PUBLISHED.get(dataset, {})

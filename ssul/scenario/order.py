@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ssul.errors import UserError
@@ -11,23 +11,21 @@ from ssul.scenario.class_orders import published_orders
 from ssul.scenario.scenario import Scenario
 
 
-def learning_order(
-    order: str | Sequence[int | str], *, names: Sequence[str], published: Mapping[str, tuple[int, ...]]
-) -> tuple[int, ...]:
+def learning_order(order: str | Sequence[int | str], *, dataset: str, names: Sequence[str]) -> tuple[int, ...]:
     """The class ids in the order in which they are learned.
 
     Args:
         order: `natural` (the dataset's own numbering), the letter of a published order, or all classes in any order,
             each by its id or by its name.
+        dataset: its name, under which orders are published.
         names: of the dataset's classes; the position, from 1, is the id.
-        published: the dataset's published orders by their letters.
 
     Raises:
         UserError: if the dataset has no such order, or the list does not name each of its classes once.
     """
     natural = tuple(range(1, len(names) + 1))
     if isinstance(order, str):
-        orders = {"natural": natural, **published}
+        orders = {"natural": natural, **published_orders(dataset)}
         if order not in orders:
             raise UserError(
                 f"scenario.order is '{order}', which the dataset does not have: choose {', '.join(orders)}, or list "
@@ -52,14 +50,13 @@ def make_scenario(
     """The scenario of some parameters.
 
     Args:
-        order, names: see `learning_order`.
+        order, dataset, names: see `learning_order`.
         base_classes, increment: see `Scenario`.
-        dataset: its name, under which orders are published.
 
     Raises:
         UserError: if the order or the arithmetic does not fit the dataset.
     """
-    return Scenario(learning_order(order, names=names, published=published_orders(dataset)), base_classes, increment)
+    return Scenario(learning_order(order, dataset=dataset, names=names), base_classes, increment)
 
 
 def _class_id(item: int | str, names: Sequence[str]) -> int:
@@ -79,12 +76,12 @@ class ScenarioName:
     """The parts of a scenario's name, such as `voc_15-1`, `voc_15-1_b` or `ade_offline`.
 
     Attributes:
-        data_set: its name.
+        dataset: its name.
         base_classes, increment: see `Scenario`; both None for `offline`, which learns all classes at once.
         order: `natural`, or the letter of a published order.
     """
 
-    data_set: str
+    dataset: str
     base_classes: int | None
     increment: int | None
     order: str
@@ -99,11 +96,11 @@ class ScenarioName:
         found = re.fullmatch(r"(.+)_(?:(\d+)-(\d+)|offline)(?:_([a-z]+))?", name)
         if not found:
             raise UserError(
-                f"'{name}' names no scenario: a name is DATASET_BASE-INCREMENT or DATASET_offline, with a published "
-                "order's letter behind it if need be, as in voc_15-1, voc_15-1_b, ade_100-50, voc_offline"
+                f"'{name}' is not the name of a scenario: a name is DATASET_BASE-INCREMENT or DATASET_offline, and the "
+                "letter of a published order may follow, as in voc_15-1, voc_15-1_b, ade_100-50, voc_offline"
             )
-        data_set, base, increment, order = found.groups()
-        return cls(data_set, int(base) if base else None, int(increment) if increment else None, order or "natural")
+        dataset, base, increment, order = found.groups()
+        return cls(dataset, int(base) if base else None, int(increment) if increment else None, order or "natural")
 
     def scenario(self, order: tuple[int, ...]) -> Scenario:
         """The scenario over a class order."""

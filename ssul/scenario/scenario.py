@@ -1,4 +1,4 @@
-"""Which classes are learned when, and which training images belong to a step.
+"""The classes that each step learns, and the training images that belong to it.
 
 A scenario is arithmetic over a class order: `15-1` learns the first fifteen classes of the order at step 0, then
 one more at each step. Membership of images is set algebra over the classes that their masks show.

@@ -1,4 +1,4 @@
-"""The training data of each step: which classes it learns, and the ids of its images."""
+"""The training data of each step: the classes that it learns, and the ids of its images."""
 
 import hashlib
 import json
@@ -16,8 +16,8 @@ from ssul.scenario.scenario import Scenario, Setting, step_images
 class Split:
     """The training data of one step.
 
-    It holds no scenario name and nothing of later steps. So 15-1 and 15-5 share step 0 byte for byte, and through DVC's
-    run cache they share the trained base.
+    It contains no scenario name and nothing of later steps. So 15-1 and 15-5 share step 0 byte for byte, and DVC's run
+    cache shares the trained base.
 
     Attributes:
         step: its index.
@@ -64,11 +64,11 @@ class Split:
         split = read_json(path, cls, **context)
         classes = [class_id for group in split.groups for class_id in group]
         faults = {
-            "step does not count the groups": split.step != len(split.groups) - 1,
+            "step does not fit the groups": split.step != len(split.groups) - 1,
             "a group is empty": not all(split.groups),
-            "a class is there twice, or is no class": len(set(classes)) < len(classes) or min(classes, default=0) < 1,
+            "a class is repeated or below 1": len(set(classes)) < len(classes) or min(classes, default=0) < 1,
             "class_names does not fit the groups": len(split.class_names) != len(classes),
-            "it holds no image, or one twice": not 0 < len(split.images) == len(set(split.images)),
+            "it has no image, or a repeated one": not 0 < len(split.images) == len(set(split.images)),
         }
         check_consistent(path, faults, **context)
         return split
@@ -88,12 +88,12 @@ def make_splits(
 
     Args:
         present: training image id -> ids of the classes that its mask shows.
-        scenario: which classes when.
-        setting: which images when.
+        scenario: the classes of each step.
+        setting: decides which images belong to a step.
         names: of the classes by id, from 1.
         seed: decides the partitioned setting's assignment.
         holdout: the probability, 0..1, with which each image by itself is held out, so that no step trains on it.
-        holdout_seed: decides which; never the run's seed, so that all runs choose on the same images.
+        holdout_seed: decides which; not the run's seed, so that all runs hold out the same images.
 
     Raises:
         UserError: if a step has no image to train on.
@@ -102,10 +102,9 @@ def make_splits(
     held_out_ids: dict[str, None] = {}  # a set with an order
     for step in scenario.steps:
         belonging = step_images(present, step, setting, seed)
-        images = [image_id for image_id in belonging if not is_held_out(image_id, holdout, holdout_seed)]
-        held_out_ids |= dict.fromkeys(
-            image_id for image_id in belonging if is_held_out(image_id, holdout, holdout_seed)
-        )
+        held_out = dict.fromkeys(one for one in belonging if is_held_out(one, holdout, holdout_seed))
+        images = [image_id for image_id in belonging if image_id not in held_out]
+        held_out_ids |= held_out
         if not images:
             new = ", ".join(names[class_id - 1] for class_id in step.new)
             if belonging:
@@ -130,6 +129,6 @@ def make_splits(
 
 
 def is_held_out(image_id: str, share: float, seed: int) -> bool:
-    """Whether an image is held out of training: a matter of the image and the seed alone, the same at every step."""
+    """Whether an image is held out of training. It depends on the image and the seed alone, not on the step."""
     digest = hashlib.sha256(f"{seed}/holdout/{image_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64

@@ -326,8 +326,8 @@ def test_a_data_file_that_describes_nothing_is_refused_in_one_line(ssul: Command
     ("scenario", "words"),
     [
         ("cityscapes_10-1", "'cityscapes', which is not in the catalog: choose shapes, voc, ade"),
-        ("15-1", "'15-1' names no scenario"),
-        ("voc_15_1", "'voc_15_1' names no scenario"),
+        ("15-1", "'15-1' is not the name of a scenario"),
+        ("voc_15_1", "'voc_15_1' is not the name of a scenario"),
         ("voc_15-1_z", "scenario.order is 'z', which the dataset does not have: choose natural, b, c, "),
         ("voc_21-1", "scenario.base_classes is 21, but the dataset has 20 classes"),
         ("voc_0-1", "scenario.base_classes is 0, but the dataset has 20 classes"),

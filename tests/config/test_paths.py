@@ -1,4 +1,4 @@
-"""Where things lie, also when an experiment runs in a copy of the project."""
+"""Where files lie, also when an experiment runs in a copy of the project."""
 
 from pathlib import Path
 
@@ -19,36 +19,19 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return main
 
 
-def test_the_project_is_where_dvc_says(project: Path) -> None:
+def test_the_project_is_where_dvc_says_or_the_current_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert project_root() == project
-
-
-def test_without_dvc_the_project_is_the_current_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.delenv("DVC_ROOT")
     assert project_root() == Path()
 
 
-def test_a_relative_data_root_lies_in_the_project(project: Path) -> None:
+def test_a_relative_data_root_lies_in_the_project_and_the_drawn_dataset_in_the_experiment(
+    project: Path, tmp_path: Path
+) -> None:
     assert data_root("data/voc", Layout()) == project / "data" / "voc"
-
-
-def test_an_absolute_data_root_is_taken_as_it_is(project: Path, tmp_path: Path) -> None:
     assert data_root(str(tmp_path / "elsewhere"), Layout()) == tmp_path / "elsewhere"
-
-
-def test_the_drawn_world_lies_in_the_folder_of_the_experiment(project: Path) -> None:
     assert data_root(None, Layout()) == Path("data/drawn")
     assert data_root(None, Layout(Path("/copy"))) == Path("/copy/data/drawn")
-
-
-def test_what_is_kept_between_runs_lies_in_the_project_and_not_in_the_folder_of_the_experiment(project: Path) -> None:
-    assert Layout(project_root()).cache == project / "data" / "cache"
-    assert Layout(project_root()).downloads == project / "data" / "downloads"
-
-
-def test_own_data_sets_and_scenarios_are_those_of_the_folder_of_the_experiment() -> None:
-    assert Layout(Path("/copy")).data_sets == Path("/copy/conf/data")
-    assert Layout(Path("/copy")).scenarios == Path("/copy/conf/scenario")
 
 
 def test_a_weights_file_is_found_in_the_project(project: Path) -> None:
@@ -64,12 +47,16 @@ def test_weights_that_are_no_file_stay_as_they_are(project: Path, weights: str) 
 
 def test_every_step_has_files_of_its_own_below_the_root(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
-    places = [
-        place
-        for step in range(3)
-        for place in (layout.split(step), layout.memory(step), layout.checkpoint(step), layout.evaluation(step))
+    by_step = (layout.split, layout.memory, layout.checkpoint, layout.evaluation)
+    places = [place(step) for step in range(3) for place in by_step]
+    places += [
+        layout.index("train"),
+        layout.index("val"),
+        layout.drawn,
+        layout.params,
+        layout.metrics,
+        layout.page,
+        layout.split_summary,
     ]
-    places += [layout.index("train"), layout.index("val"), layout.drawn, layout.params, layout.metrics, layout.page]
-    places += [layout.split_summary]
     assert len(set(places)) == len(places)
     assert all(place.is_relative_to(tmp_path) for place in places)

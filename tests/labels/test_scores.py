@@ -43,24 +43,19 @@ def test_pseudo_labels_fill_only_unknown_and_background_where_the_old_network_is
         "sure of a class, surer of background": (1, [LOW, SURE + 1, SURE, LOW], 1),
     }
     target = torch.tensor([[[target for target, _, _ in cases.values()]]], dtype=torch.uint8)
-    completed = add_pseudo_labels(BASE, target, pixels(*(logits for _, logits, _ in cases.values())), threshold=0.7)
-    assert dict(zip(cases, completed.flatten().tolist(), strict=True)) == {
-        name: case[2] for name, case in cases.items()
-    }
-    assert completed.dtype == torch.uint8
+    filled = add_pseudo_labels(BASE, target, pixels(*(logits for _, logits, _ in cases.values())), threshold=0.7)
+    assert dict(zip(cases, filled.flatten().tolist(), strict=True)) == {name: case[2] for name, case in cases.items()}
+    assert filled.dtype == torch.uint8
 
 
-def test_a_sigmoid_score_at_the_threshold_is_enough() -> None:
+def test_a_score_at_the_threshold_is_enough() -> None:
     below = float(np.nextafter(np.float32(0.0), np.float32(-1.0)))
     logits = pixels([LOW, LOW, 0.0, LOW], [LOW, LOW, below, LOW])  # sigmoid(0) is exactly 0.5
     assert pseudo_labels(BASE, logits, threshold=0.5).flatten().tolist() == [2, VOID]
-
-
-def test_a_softmax_score_at_the_threshold_is_enough() -> None:
     logits = pixels([-math.inf, 0.0, 0.0, -math.inf])  # two channels share: exactly 0.5 each, the first is taken
-    base = LabelSpace(((3, 1, 2),), unknown=False, activation="softmax")
-    assert pseudo_labels(base, logits, threshold=0.5).flatten().tolist() == [1]
-    assert pseudo_labels(base, logits, threshold=0.50001).flatten().tolist() == [VOID]
+    softmax = LabelSpace(((3, 1, 2),), unknown=False, activation="softmax")
+    assert pseudo_labels(softmax, logits, threshold=0.5).flatten().tolist() == [1]
+    assert pseudo_labels(softmax, logits, threshold=0.50001).flatten().tolist() == [VOID]
 
 
 def test_softmax_scores_compete_where_sigmoid_scores_do_not() -> None:
@@ -97,30 +92,27 @@ def test_a_pseudo_label_is_never_background_or_unknown(labels: LabelSpace, seed:
 
 
 @given(label_spaces(), st.integers(0, 2**32), st.floats(0.0, 1.0))
-def test_completing_touches_no_annotated_and_no_void_pixel(labels: LabelSpace, seed: int, threshold: float) -> None:
+def test_pseudo_labels_change_no_annotated_and_no_void_pixel(labels: LabelSpace, seed: int, threshold: float) -> None:
     grown = labels.with_step((100, 101))
     values = torch.tensor([*range(grown.num_channels), VOID], dtype=torch.uint8)
-    chance = torch.Generator().manual_seed(seed)
-    target = values[torch.randint(len(values), (2, 4, 5), generator=chance)]
+    generator = torch.Generator().manual_seed(seed)
+    target = values[torch.randint(len(values), (2, 4, 5), generator=generator)]
     before = target.clone()
     logits = noise(seed, 2, labels.num_channels, 4, 5)
-    completed = add_pseudo_labels(labels, target, logits, threshold)
-    open_ = before <= labels.background_channel
-    assert torch.equal(completed[~open_], before[~open_])
+    filled = add_pseudo_labels(labels, target, logits, threshold)
+    fillable = before <= labels.background_channel
+    assert torch.equal(filled[~fillable], before[~fillable])
     found = pseudo_labels(labels, logits, threshold)
-    assert torch.equal(completed[open_], torch.where(found == VOID, before, found)[open_])
+    assert torch.equal(filled[fillable], torch.where(found == VOID, before, found)[fillable])
     assert torch.equal(target, before)
 
 
 # --- scores and predictions -------------------------------------------------------------------------------------------
 
 
-def test_the_unknown_score_counts_as_background() -> None:
+def test_the_unknown_score_counts_as_background_and_softmax_scores_still_sum_to_one() -> None:
     scores = fold_unknown(BASE, pixels([0.0, 0.0, 100.0, -100.0]))
     assert scores.flatten().tolist() == pytest.approx([1.0, 1.0, 0.0])
-
-
-def test_softmax_scores_still_sum_to_one_when_folded() -> None:
     softmax = LabelSpace(BASE.groups, unknown=True, activation="softmax")
     scores = fold_unknown(softmax, pixels([math.log(1.0), math.log(2.0), math.log(3.0), math.log(4.0)]))
     assert scores.flatten().tolist() == pytest.approx([0.3, 0.3, 0.4])
@@ -138,6 +130,10 @@ def test_background_and_unknown_together_can_beat_a_class() -> None:
     assert predict(BASE, logits).flatten().tolist() == [0, 1]
 
 
+def test_classes_whose_scores_are_rounded_to_one_still_differ() -> None:
+    assert predict(BASE, pixels([-50.0, -50.0, 30.0, 40.0])).flatten().tolist() == [2]
+
+
 @given(label_spaces(), st.integers(0, 2**32))
 def test_a_prediction_is_the_arg_max_of_the_folded_scores(labels: LabelSpace, seed: int) -> None:
     logits = noise(seed, 2, labels.num_channels, 3, 5)
@@ -147,12 +143,8 @@ def test_a_prediction_is_the_arg_max_of_the_folded_scores(labels: LabelSpace, se
     assert torch.equal(predict(labels, logits)[decided].long(), scores.argmax(dim=1)[decided])
 
 
-def test_classes_whose_scores_are_rounded_to_one_still_differ() -> None:
-    assert predict(BASE, pixels([-50.0, -50.0, 30.0, 40.0])).flatten().tolist() == [2]
-
-
 @given(label_spaces(), st.integers(0, 2**32))
 def test_a_prediction_decodes_to_background_or_a_learned_class(labels: LabelSpace, seed: int) -> None:
-    positions = predict(labels, noise(seed, 2, labels.num_channels, 3, 4))
-    assert positions.dtype == torch.uint8
-    assert set(labels.decode(positions).flatten().tolist()) <= {0, *labels.classes}
+    indices = predict(labels, noise(seed, 2, labels.num_channels, 3, 4))
+    assert indices.dtype == torch.uint8
+    assert set(labels.decode(indices).flatten().tolist()) <= {0, *labels.classes}

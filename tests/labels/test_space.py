@@ -23,35 +23,25 @@ SALIENCY = torch.tensor([[255, 255, 0, 0], [255, 255, 0, 9]], dtype=torch.uint8)
 # --- encode -----------------------------------------------------------------------------------------------------------
 
 
-def test_annotated_classes_void_unknown_and_background_have_their_channels() -> None:
-    target = GROWN.encode(MASK, SALIENCY, annotated=(2,))
-    assert target.tolist() == [[0, 0, 4, 1], [VOID, 0, 1, 4]]
-    assert target.dtype == torch.uint8
-
-
-def test_without_saliency_the_whole_background_is_unknown() -> None:
-    assert GROWN.encode(MASK, None, annotated=(2,)).tolist() == [[0, 0, 4, 0], [VOID, 0, 0, 4]]
-
-
-@pytest.mark.parametrize("saliency", [SALIENCY, None])
-def test_without_an_unknown_channel_saliency_is_not_looked_at(saliency: Tensor | None) -> None:
-    assert PLAIN.encode(MASK, saliency, annotated=(2,)).tolist() == [[0, 0, 3, 0], [VOID, 0, 0, 3]]
-
-
-def test_an_image_without_any_annotated_class_is_only_background_unknown_and_void() -> None:
-    assert GROWN.encode(MASK, SALIENCY, annotated=()).tolist() == [[0, 0, 1, 1], [VOID, 0, 1, 0]]
-
-
-def test_encoding_leaves_mask_and_saliency_as_they_are() -> None:
-    mask, saliency = MASK.clone(), SALIENCY.clone()
-    GROWN.encode(mask, saliency, annotated=(1, 2, 3))
+@pytest.mark.parametrize(
+    ("labels", "saliency", "annotated", "target"),
+    [
+        (GROWN, SALIENCY, (2,), [[0, 0, 4, 1], [VOID, 0, 1, 4]]),
+        (GROWN, None, (2,), [[0, 0, 4, 0], [VOID, 0, 0, 4]]),  # the whole background is unknown
+        (GROWN, SALIENCY, (), [[0, 0, 1, 1], [VOID, 0, 1, 0]]),
+        (PLAIN, SALIENCY, (2,), [[0, 0, 3, 0], [VOID, 0, 0, 3]]),  # without an unknown channel saliency is not used
+        (PLAIN, None, (2,), [[0, 0, 3, 0], [VOID, 0, 0, 3]]),
+    ],
+)
+def test_annotated_classes_void_unknown_and_background_have_their_channels(
+    labels: LabelSpace, saliency: Tensor | None, annotated: tuple[int, ...], target: list[list[int]]
+) -> None:
+    mask, before = MASK.clone(), SALIENCY.clone()
+    encoded = labels.encode(mask, saliency, annotated)
+    assert encoded.tolist() == target
+    assert encoded.dtype == torch.uint8
     assert torch.equal(mask, MASK)
-    assert torch.equal(saliency, SALIENCY)
-
-
-def test_a_class_that_is_not_learned_cannot_be_annotated() -> None:
-    with pytest.raises(KeyError):
-        BASE.encode(MASK, SALIENCY, annotated=(2,))
+    assert torch.equal(SALIENCY, before)
 
 
 def test_memory_and_new_images_are_encoded_alike() -> None:
@@ -88,7 +78,7 @@ def test_growing_does_not_change_how_an_old_image_is_encoded(labels: LabelSpace,
 
 
 @given(label_spaces())
-def test_a_network_that_is_right_predicts_the_truth(labels: LabelSpace) -> None:
+def test_a_network_that_is_right_predicts_the_ground_truth(labels: LabelSpace) -> None:
     """Target channels, turned into perfect logits, decode to the mask that they came from."""
     mask = torch.tensor([[0, *labels.classes]], dtype=torch.uint8)
     for saliency in (torch.zeros_like(mask), torch.ones_like(mask)):
@@ -99,19 +89,19 @@ def test_a_network_that_is_right_predicts_the_truth(labels: LabelSpace) -> None:
 
 @given(st.integers(1, 253), st.integers(1, 253), st.booleans(), st.randoms(use_true_random=False))
 def test_a_mask_of_up_to_253_classes_survives_encoding_and_decoding(
-    count: int, base: int, unknown: bool, chance: random.Random
+    count: int, base: int, unknown: bool, rng: random.Random
 ) -> None:
-    order = chance.sample(range(1, count + 1), count)
+    order = rng.sample(range(1, count + 1), count)
     groups = tuple(tuple(group) for group in (order[:base], order[base:]) if group)
     labels = LabelSpace(groups, unknown, "sigmoid")
-    annotated = chance.sample(order, chance.randint(1, count))
+    annotated = rng.sample(order, rng.randint(1, count))
     mask = torch.tensor([[*annotated, VOID]], dtype=torch.uint8)
     target = labels.encode(mask, torch.ones_like(mask), annotated)
     assert target[0, -1] == VOID
     assert (target[0, :-1] < labels.num_channels).all()
     assert labels.num_channels <= VOID  # no channel is mistaken for void
-    positions = torch.where(target == VOID, VOID, target.int() - labels.first_class_channel + 1).to(torch.uint8)
-    assert torch.equal(labels.decode(positions), mask)
+    indices = torch.where(target == VOID, VOID, target.int() - labels.first_class_channel + 1).to(torch.uint8)
+    assert torch.equal(labels.decode(indices), mask)
 
 
 @pytest.mark.parametrize("unknown", [True, False])
@@ -121,33 +111,37 @@ def test_253_classes_all_differ_from_void(unknown: bool) -> None:
     target = labels.encode(mask, torch.zeros_like(mask), labels.classes)
     assert len(set(target[0, :254].tolist())) == 254  # the background and every class have a channel of their own
     assert (target == VOID).tolist() == [[False] * 255 + [True]]
-    truth = labels.encode_ground_truth(mask)
-    assert torch.equal(labels.decode(truth)[0, :254], mask[0, :254])
-    assert truth[0, 254:].tolist() == [VOID, VOID]
+    ground_truth = labels.encode_ground_truth(mask)
+    assert torch.equal(labels.decode(ground_truth)[0, :254], mask[0, :254])
+    assert ground_truth[0, 254:].tolist() == [VOID, VOID]
 
 
-# --- truth ------------------------------------------------------------------------------------------------------------
+# --- ground truth -----------------------------------------------------------------------------------------------------
 
 
 @given(label_spaces(), masks())
-def test_decoding_the_truth_gives_back_learned_classes_background_and_void(labels: LabelSpace, mask: Tensor) -> None:
-    truth = labels.decode(labels.encode_ground_truth(mask))
+def test_class_indices_are_the_background_then_the_classes_in_learning_order_and_decode_to_the_mask(
+    labels: LabelSpace, mask: Tensor
+) -> None:
+    ground_truth = labels.encode_ground_truth(mask)
+    for index, class_id in enumerate((0, *labels.classes)):
+        assert (ground_truth[mask == class_id] == index).all()
     known = torch.isin(mask, torch.tensor([0, VOID, *labels.classes]))
-    assert torch.equal(truth[known], mask[known])
-    assert (truth[~known] == VOID).all()
-
-
-@given(label_spaces(), masks())
-def test_positions_of_the_truth_are_background_then_classes_in_learning_order(labels: LabelSpace, mask: Tensor) -> None:
-    truth = labels.encode_ground_truth(mask)
-    for position, class_id in enumerate((0, *labels.classes)):
-        assert (truth[mask == class_id] == position).all()
+    assert torch.equal(labels.decode(ground_truth)[known], mask[known])
+    assert (labels.decode(ground_truth)[~known] == VOID).all()
 
 
 def test_pixels_of_future_classes_are_left_out_or_background() -> None:
     mask = torch.tensor([[0, 3, 1, 2, VOID]], dtype=torch.uint8)
     assert BASE.encode_ground_truth(mask).tolist() == [[0, 1, 2, VOID, VOID]]
     assert BASE.encode_ground_truth(mask, future="background").tolist() == [[0, 1, 2, 0, VOID]]
+
+
+def test_in_a_steps_ground_truth_every_other_class_is_background() -> None:
+    mask = torch.tensor([[0, 3, 1, 2, 7, VOID]], dtype=torch.uint8)
+    assert GROWN.encode_step_ground_truth(mask, new=(2,)).tolist() == [[0, 0, 0, 3, 0, VOID]]
+    assert GROWN.encode_step_ground_truth(mask, new=(3, 1)).tolist() == [[0, 1, 2, 0, 0, VOID]]
+    assert PLAIN.encode_step_ground_truth(mask, new=(2,)).tolist() == [[0, 0, 0, 3, 0, VOID]]
 
 
 # --- channels and heads -----------------------------------------------------------------------------------------------
@@ -172,13 +166,20 @@ def test_without_the_unknown_head_the_first_head_scores_background_and_base_clas
 
 
 @given(label_spaces())
-def test_heads_share_out_all_channels(labels: LabelSpace) -> None:
-    assert sum(labels.head_sizes) == labels.num_channels
-    each = [labels.channels_of_heads([head]) for head in range(len(labels.head_sizes))]
-    assert [channel for channels in each for channel in channels] == list(range(labels.num_channels))
-    assert labels.background_channel in each[labels.background_head]
+def test_the_heads_split_the_channels_and_every_class_has_its_channel_and_index(labels: LabelSpace) -> None:
+    heads = [labels.channels_of_heads([head]) for head in range(len(labels.head_sizes))]
+    assert [channel for channels in heads for channel in channels] == list(range(labels.num_channels))
+    assert tuple(map(len, heads)) == labels.head_sizes
+    assert heads[labels.background_head][labels.background_in_head] == labels.background_channel
     newest = [labels.channel_of(class_id) for class_id in labels.groups[-1]]
-    assert each[-1][-len(newest) :] == newest
+    assert heads[-1][-len(newest) :] == newest
+    assert [labels.class_of(labels.channel_of(class_id)) for class_id in labels.classes] == list(labels.classes)
+    assert [labels.class_index(class_id) for class_id in (0, *labels.classes)] == list(range(labels.num_classes))
+    if labels.unknown:
+        assert heads[labels.unknown_head] == [labels.unknown_channel] == [0]
+    else:
+        with pytest.raises(ValueError, match="no unknown head"):
+            _ = labels.unknown_channel
 
 
 @given(label_spaces())
@@ -192,23 +193,12 @@ def test_growing_keeps_the_channels_of_old_classes(labels: LabelSpace) -> None:
     assert (grown.unknown, grown.activation) == (labels.unknown, labels.activation)
 
 
-def test_a_class_that_is_not_learned_has_no_channel() -> None:
+def test_a_class_that_is_not_learned_has_no_channel_and_cannot_be_annotated() -> None:
     for class_id in (0, 2, VOID):
         with pytest.raises(KeyError):
             BASE.channel_of(class_id)
-
-
-@given(label_spaces())
-def test_the_special_channels_and_the_class_indices_agree_with_the_heads(labels: LabelSpace) -> None:
-    heads = [labels.channels_of_heads([head]) for head in range(len(labels.head_sizes))]
-    assert heads[labels.background_head][labels.background_in_head] == labels.background_channel
-    assert [labels.class_of(labels.channel_of(class_id)) for class_id in labels.classes] == list(labels.classes)
-    assert [labels.class_index(class_id) for class_id in (0, *labels.classes)] == list(range(labels.num_classes))
-    if labels.unknown:
-        assert heads[labels.unknown_head] == [labels.unknown_channel] == [0]
-    else:
-        with pytest.raises(ValueError, match="no unknown head"):
-            _ = labels.unknown_channel
+    with pytest.raises(KeyError):
+        BASE.encode(MASK, SALIENCY, annotated=(2,))
 
 
 # --- description ------------------------------------------------------------------------------------------------------
@@ -219,6 +209,10 @@ def test_a_label_space_survives_json(labels: LabelSpace) -> None:
     assert LabelSpace.from_dict(json.loads(json.dumps(labels.to_dict()))) == labels
 
 
+NOT_GROUPS: list[Any] = [None, [], [1, 2], ["12"], [["cat"]], [[1], [True]], [[1, 2.0]], [[1], [2, 1]], [[1], []]]
+NOT_GROUPS += [[[0, 1]], [[255]]]
+
+
 @pytest.mark.parametrize(
     "description",
     [
@@ -226,28 +220,18 @@ def test_a_label_space_survives_json(labels: LabelSpace) -> None:
         None,
         [],
         {"groups": [[1]], "unknown": True},
-        {"groups": None, "unknown": True, "activation": "sigmoid"},
-        {"groups": [1, 2], "unknown": True, "activation": "sigmoid"},
-        {"groups": [["cat"]], "unknown": True, "activation": "sigmoid"},
-        {"groups": [], "unknown": True, "activation": "sigmoid"},
-        {"groups": [[1], [True]], "unknown": True, "activation": "sigmoid"},
-        {"groups": [[1, 2.0]], "unknown": True, "activation": "sigmoid"},
-        {"groups": ["12"], "unknown": True, "activation": "sigmoid"},
-        {"groups": [[1], [2, 1]], "unknown": True, "activation": "sigmoid"},
-        {"groups": [[1], []], "unknown": True, "activation": "sigmoid"},
-        {"groups": [[0, 1]], "unknown": True, "activation": "sigmoid"},
-        {"groups": [[255]], "unknown": True, "activation": "sigmoid"},
         {"groups": [[1]], "unknown": True, "activation": ["sigmoid"]},
         {"groups": [[1]], "unknown": "yes", "activation": "sigmoid"},
         {"groups": [[1]], "unknown": True, "activation": "tanh"},
+        *({"groups": groups, "unknown": True, "activation": "sigmoid"} for groups in NOT_GROUPS),
     ],
 )
-def test_a_description_of_no_label_space_is_refused(description: Any) -> None:
+def test_a_description_that_is_not_a_label_space_is_refused(description: Any) -> None:
     with pytest.raises(UserError, match="label space"):
         LabelSpace.from_dict(description)
 
 
-# --- faults of the published code, as switches ------------------------------------------------------------------------
+# --- bugs of the published code, as switches --------------------------------------------------------------------------
 
 
 def test_unshifted_labels_train_the_channel_before_their_own() -> None:
@@ -255,10 +239,7 @@ def test_unshifted_labels_train_the_channel_before_their_own() -> None:
     assert GROWN.encode_without_unknown_shift(MASK, annotated=(3, 1)).tolist() == [[0, 2, 0, 1], [VOID, 0, 0, 0]]
     assert GROWN.encode_without_unknown_shift(MASK, annotated=(2,)).tolist() == [[0, 0, 3, 0], [VOID, 0, 0, 3]]
     assert GROWN.encode_without_unknown_shift(MASK, annotated=()).dtype == torch.uint8
-
-
-def test_without_an_unknown_channel_there_is_no_shift_to_forget() -> None:
-    for annotated in ((), (2,), (3, 1, 2)):
+    for annotated in ((), (2,), (3, 1, 2)):  # without an unknown channel there is no shift
         assert torch.equal(PLAIN.encode_without_unknown_shift(MASK, annotated), PLAIN.encode(MASK, None, annotated))
 
 
@@ -281,13 +262,3 @@ def test_padding_is_what_plain_background_is_encoded_as(labels: LabelSpace, sali
     assert labels.encode(nothing, nothing if saliency else None, ()).item() == channel
     unshifted = labels.padding(saliency=saliency, without_unknown_shift=True)
     assert labels.encode_without_unknown_shift(nothing, ()).item() == unshifted == 0
-
-
-# --- the truth of a step ----------------------------------------------------------------------------------------------
-
-
-def test_in_a_steps_truth_every_other_class_is_background() -> None:
-    mask = torch.tensor([[0, 3, 1, 2, 7, VOID]], dtype=torch.uint8)
-    assert GROWN.encode_step_ground_truth(mask, new=(2,)).tolist() == [[0, 0, 0, 3, 0, VOID]]
-    assert GROWN.encode_step_ground_truth(mask, new=(3, 1)).tolist() == [[0, 1, 2, 0, 0, VOID]]
-    assert PLAIN.encode_step_ground_truth(mask, new=(2,)).tolist() == [[0, 0, 0, 3, 0, VOID]]

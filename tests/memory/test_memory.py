@@ -1,7 +1,8 @@
-"""The exemplar memory: full where it can be, balanced as far as it can be, and it always ends."""
+"""The exemplar memory: as full and as balanced as possible, and the selection always ends."""
 
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from ssul.errors import UserError
 from ssul.memory.exemplars import Exemplar, add_current_annotation, merge_candidates, read_exemplars, write_exemplars
-from ssul.memory.selection import choose
+from ssul.memory.selection import Strategy, choose
 
 CLASSES = (4, 2, 1, 3)  # 5 is not learned yet
 seeds = st.integers(0, 2**63 - 1)
@@ -31,21 +32,18 @@ def showing(exemplars: list[Exemplar], class_id: int) -> int:
 # --- choosing ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("strategy", get_args(Strategy))
 @given(candidates_lists, capacities, seeds)
-def test_the_memory_is_full_or_nothing_is_left_to_take(candidates: list[Exemplar], capacity: int, seed: int) -> None:
-    useful = [candidate for candidate in candidates if set(candidate.classes) & set(CLASSES)]
-    assert len(choose(candidates, CLASSES, capacity, seed)) == min(capacity, len(useful))
-
-
-@given(candidates_lists, capacities, seeds)
-def test_exemplars_are_candidates_taken_once_that_show_an_old_class(
-    candidates: list[Exemplar], capacity: int, seed: int
+def test_the_memory_is_full_of_different_candidates_that_show_an_old_class_and_is_seeded(
+    strategy: Strategy, candidates: list[Exemplar], capacity: int, seed: int
 ) -> None:
-    chosen = choose(candidates, CLASSES, capacity, seed)
-    assert len({exemplar.id for exemplar in chosen}) == len(chosen)
-    for exemplar in chosen:
-        assert exemplar in candidates
-        assert set(exemplar.classes) & set(CLASSES)
+    before = list(candidates)
+    chosen = choose(candidates, CLASSES, capacity, seed, strategy)
+    useful = [candidate for candidate in candidates if set(candidate.classes) & set(CLASSES)]
+    assert chosen == choose(candidates, CLASSES, capacity, seed, strategy)
+    assert candidates == before
+    assert len(chosen) == len({exemplar.id for exemplar in chosen}) == min(capacity, len(useful))
+    assert all(exemplar in useful for exemplar in chosen)
 
 
 @given(single_class_lists, capacities, seeds)
@@ -67,13 +65,6 @@ def test_every_class_has_its_share_or_all_that_there_is_of_it(
         assert showing(chosen, class_id) >= min(showing(candidates, class_id), capacity // len(CLASSES))
 
 
-@given(candidates_lists, capacities, seeds)
-def test_the_choice_is_decided_by_the_seed(candidates: list[Exemplar], capacity: int, seed: int) -> None:
-    before = list(candidates)
-    assert choose(candidates, CLASSES, capacity, seed) == choose(candidates, CLASSES, capacity, seed)
-    assert candidates == before
-
-
 def many() -> list[Exemplar]:
     return named([frozenset({1 + number % 4}) for number in range(200)])
 
@@ -82,7 +73,7 @@ def test_another_seed_chooses_other_images() -> None:
     assert {one.id for one in choose(many(), CLASSES, 20, 1)} != {one.id for one in choose(many(), CLASSES, 20, 2)}
 
 
-def test_every_candidate_has_its_chance() -> None:
+def test_every_candidate_may_be_chosen() -> None:
     times = Counter(one.id for seed in range(200) for one in choose(many(), CLASSES, 20, seed))
     assert len(times) == 200
     assert max(times.values()) < 50  # expected 20 of 200
@@ -105,19 +96,20 @@ def test_nothing_is_chosen_where_there_is_nothing_to_choose(classes: tuple[int, 
     assert choose(many(), classes, capacity, seed=0) == []
 
 
+def test_a_random_memory_follows_the_frequencies_of_its_candidates() -> None:
+    candidates = named([frozenset({4})] * 95 + [frozenset({2})] * 5)
+    kept = sum(showing(choose(candidates, CLASSES, 10, seed, "random"), 2) for seed in range(200)) / 200
+    assert kept == pytest.approx(0.5, abs=0.2)  # 10 of 100, of which 5 show the rare class
+    assert showing(choose(candidates, CLASSES, 10, 0), 2) == 5  # class-balanced takes all of them
+
+
 # --- candidates -------------------------------------------------------------------------------------------------------
 
 
-def test_an_image_in_memory_and_among_the_new_ones_is_one_candidate_with_both_captures() -> None:
+def test_an_image_in_memory_and_among_the_new_ones_is_one_candidate_with_both_annotations() -> None:
     memory = [Exemplar("a", (0,), (1, 2)), Exemplar("b", (0, 1), (1,))]
-    assert merge_candidates(memory, ["c", "a"], step=2) == [
-        Exemplar("a", (0, 2), ()),
-        Exemplar("b", (0, 1), ()),
-        Exemplar("c", (2,), ()),
-    ]
-
-
-def test_without_a_memory_the_candidates_are_the_steps_images() -> None:
+    merged = [Exemplar("a", (0, 2), ()), Exemplar("b", (0, 1), ()), Exemplar("c", (2,), ())]
+    assert merge_candidates(memory, ["c", "a"], step=2) == merged
     assert merge_candidates([], ["b", "a"], step=0) == [Exemplar("b", (0,), ()), Exemplar("a", (0,), ())]
 
 
@@ -131,12 +123,20 @@ def test_no_image_is_lost_or_doubled_by_merging(remembered: set[int], learned: s
     assert len(merged) == len(remembered | learned)
 
 
-def test_the_classes_of_the_captured_steps_are_annotated_and_no_others() -> None:
-    """The published code annotates all classes up to the present step, whatever was known at the capture."""
+def test_the_classes_of_the_annotated_steps_are_annotated_and_no_others() -> None:
+    """The published code annotates all classes up to the present step, whatever was known when the image was chosen."""
     groups = ((3, 1), (4,), (2, 5))
     assert Exemplar("a", (0,), ()).annotated(groups) == (3, 1)
     assert Exemplar("a", (1,), (1, 2, 3, 4)).annotated(groups) == (4,)
     assert Exemplar("a", (0, 2), ()).annotated(groups) == (3, 1, 2, 5)
+
+
+def test_an_exemplar_among_a_steps_own_images_carries_its_annotation_too() -> None:
+    groups = ((3, 1), (4,), (2, 5))
+    memory = [Exemplar("both", (0,), (1,)), Exemplar("memory only", (0, 1), (3, 4))]
+    rehearsed = add_current_annotation(memory, ("both", "new only"), 2)
+    assert [exemplar.annotated(groups) for exemplar in rehearsed] == [(3, 1, 2, 5), (3, 1, 4)]
+    assert memory[0].annotated_steps == (0,)  # the memory itself is unchanged
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------
@@ -164,29 +164,3 @@ def test_a_memory_has_a_line_for_each_exemplar(tmp_path: Path) -> None:
 def test_a_missing_memory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"step_1\.json is missing: run `dvc repro`"):
         read_exemplars(tmp_path / "step_1.json")
-
-
-def test_an_exemplar_among_a_steps_own_images_carries_its_annotation_too() -> None:
-    groups = ((3, 1), (4,), (2, 5))
-    memory = [Exemplar("both", (0,), (1,)), Exemplar("memory only", (0, 1), (3, 4))]
-    rehearsed = add_current_annotation(memory, ("both", "new only"), 2)
-    assert [exemplar.annotated(groups) for exemplar in rehearsed] == [(3, 1, 2, 5), (3, 1, 4)]
-    assert memory[0].annotated_steps == (0,)  # what is kept is what was captured
-
-
-@given(candidates_lists, capacities, seeds)
-def test_a_random_memory_is_seeded_and_shows_old_classes_only(
-    candidates: list[Exemplar], capacity: int, seed: int
-) -> None:
-    chosen = choose(candidates, CLASSES, capacity, seed, "random")
-    useful = [candidate for candidate in candidates if set(candidate.classes) & set(CLASSES)]
-    assert chosen == choose(candidates, CLASSES, capacity, seed, "random")
-    assert len(chosen) == len({exemplar.id for exemplar in chosen}) == min(capacity, len(useful))
-    assert all(exemplar in useful for exemplar in chosen)
-
-
-def test_a_random_memory_follows_the_frequencies_of_its_candidates() -> None:
-    candidates = named([frozenset({4})] * 95 + [frozenset({2})] * 5)
-    kept = sum(showing(choose(candidates, CLASSES, 10, seed, "random"), 2) for seed in range(200)) / 200
-    assert kept == pytest.approx(0.5, abs=0.2)  # 10 of 100, of which 5 show the rare class
-    assert showing(choose(candidates, CLASSES, 10, 0), 2) == 5  # class-balanced takes all of them
