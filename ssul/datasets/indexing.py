@@ -43,7 +43,7 @@ def scan_splits(dataset: Preparation, show: Show, log: Callable[[str], None]) ->
             classes=len(spec.classes),
             values=spec.values,
             saliency=dataset.saliency and split == "train",
-            memo=cache,
+            cache=cache,
         )
         scanned = list(show(found, total=len(ids), title=f"index {spec.name} {split}", unit="image"))
         rows[split] = [one for one in scanned if isinstance(one, IndexRow)]

@@ -57,7 +57,7 @@ def scan_images(
     classes: int,
     values: MaskEncoding,
     saliency: bool,
-    memo: ScanCache,
+    cache: ScanCache,
 ) -> Iterator[IndexRow | ImageProblem]:
     """Reads every image once, on all cores.
 
@@ -67,7 +67,7 @@ def scan_images(
         classes: number of classes of the dataset.
         values: what the mask values mean.
         saliency: whether every image must have a saliency map.
-        memo: results of earlier scans.
+        cache: results of earlier scans.
 
     Yields:
         The row of each image, or its problem, in the order of the ids.
@@ -75,7 +75,7 @@ def scan_images(
 
     def scan_one(image_id: str) -> IndexRow | ImageProblem:
         try:
-            return _row(folders, image_id, classes, values, saliency, memo)
+            return _row(folders, image_id, classes, values, saliency, cache)
         except UnreadableImageError as problem:
             return ImageProblem(image_id, str(problem), lacks_map=isinstance(problem, _NoMapError))
 
@@ -83,13 +83,13 @@ def scan_images(
 
 
 def scan_masks(
-    masks: Iterable[tuple[str, bytes]], *, classes: int, values: MaskEncoding, memo: ScanCache
+    masks: Iterable[tuple[str, bytes]], *, classes: int, values: MaskEncoding, cache: ScanCache
 ) -> Iterator[tuple[str, MaskStatistics] | ImageProblem]:
     """Reads masks alone.
 
     Args:
         masks: image ids with the content of their mask files.
-        classes, values, memo: as in `scan_images`.
+        classes, values, cache: as in `scan_images`.
 
     Yields:
         The id and the statistics of each mask, or its problem, in the order of the masks.
@@ -99,7 +99,7 @@ def scan_masks(
         image_id, content = named
         try:
             key = _key(hashlib.sha256(content), classes, values)
-            return image_id, memo.get_or_scan(key, lambda: _statistics(_values(content, "mask"), classes, values))
+            return image_id, cache.get_or_scan(key, lambda: _statistics(_values(content, "mask"), classes, values))
         except UnreadableImageError as problem:
             return ImageProblem(image_id, str(problem))
 
@@ -147,7 +147,7 @@ def _row(
     classes: int,
     values: MaskEncoding,
     saliency: bool,
-    memo: ScanCache,
+    cache: ScanCache,
 ) -> IndexRow:
     image = _content(folders.image(image_id), "image", folders.root)
     mask = _content(folders.mask(image_id), "mask", folders.root)
@@ -169,7 +169,7 @@ def _row(
             raise UnreadableImageError("its saliency map has another size than its mask")
         return _statistics(labels, classes, values)
 
-    statistics = memo.get_or_scan(
+    statistics = cache.get_or_scan(
         _key(digest, classes, values, saliency, len(image), len(mask), len(salient)), scan_files
     )
     weight = len(image) + len(mask) + len(salient)

@@ -109,7 +109,7 @@ def test_maps_that_do_not_exist_are_refused_with_the_parameter_that_does_without
 def indexed(book: "HandmadeDataset", own: CustomDataset, *ids: str) -> ImageIndex:
     town = resolve_dataset("town", own)
     found = scan_images(
-        book.folders, ids, classes=len(town.classes), values=town.values, saliency=False, memo=ScanCache(None)
+        book.folders, ids, classes=len(town.classes), values=town.values, saliency=False, cache=ScanCache(None)
     )
     rows = tuple(row for row in found if isinstance(row, IndexRow))
     assert len(rows) == len(ids)

@@ -27,7 +27,7 @@ def use_dataset(book: "HandmadeDataset", root: Path) -> None:
     ids, _ = split_ids(train, val, val_share=None, val_seed=0)
     rows = [
         row
-        for row in scan_images(train, ids, classes=20, values=MaskEncoding(), saliency=False, memo=ScanCache(None))
+        for row in scan_images(train, ids, classes=20, values=MaskEncoding(), saliency=False, cache=ScanCache(None))
         if isinstance(row, IndexRow)
     ]
     assert [row.id for row in rows] == ids == ["a b", "ö🐑"]

@@ -34,10 +34,10 @@ def scanned(
     classes: int = 3,
     values: MaskEncoding = USUAL,
     saliency: bool = False,
-    memo: ScanCache | None = None,
+    cache: ScanCache | None = None,
 ) -> list[IndexRow | ImageProblem]:
-    memo = ScanCache(None) if memo is None else memo
-    return list(scan_images(book.folders, ids, classes=classes, values=values, saliency=saliency, memo=memo))
+    cache = ScanCache(None) if cache is None else cache
+    return list(scan_images(book.folders, ids, classes=classes, values=values, saliency=saliency, cache=cache))
 
 
 def row_of(book: "HandmadeDataset", image_id: str, *, saliency: bool = False, values: MaskEncoding = USUAL) -> IndexRow:
@@ -285,7 +285,7 @@ def test_masks_alone_show_what_they_show_with_their_images(book: "HandmadeDatase
     book.add("a", MASK)
     book.add("b", [[9]])
     masks = [(name, book.folders.mask(name).read_bytes()) for name in ("b", "a")]
-    problem, found = scan_masks(masks, classes=3, values=USUAL, memo=ScanCache(None))
+    problem, found = scan_masks(masks, classes=3, values=USUAL, cache=ScanCache(None))
     assert problem == ImageProblem("b", "its mask holds [9], valid are 0..3 and 255 (void)")
     assert found == ("a", MaskStatistics(3, 4, {0: 3, 1: 2, 3: 4}, 3))
     assert isinstance(found, tuple)
@@ -328,10 +328,10 @@ def forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_second_pass_decodes_nothing_and_finds_the_same(
     images: "HandmadeDataset", cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = scanned(images, IDS, saliency=True, memo=ScanCache(cache))
+    first = scanned(images, IDS, saliency=True, cache=ScanCache(cache))
     content = cache.read_bytes()
     forbid_decoding(monkeypatch)
-    assert scanned(images, IDS[::-1], saliency=True, memo=ScanCache(cache)) == first[::-1]
+    assert scanned(images, IDS[::-1], saliency=True, cache=ScanCache(cache)) == first[::-1]
     assert cache.read_bytes() == content
 
 
@@ -340,7 +340,7 @@ def test_a_second_pass_over_masks_alone_decodes_nothing(
 ) -> None:
     def look() -> list[tuple[str, MaskStatistics] | ImageProblem]:
         masks = ((name, images.folders.mask(name).read_bytes()) for name in IDS)
-        return list(scan_masks(masks, classes=3, values=USUAL, memo=ScanCache(cache)))
+        return list(scan_masks(masks, classes=3, values=USUAL, cache=ScanCache(cache)))
 
     first = look()
     forbid_decoding(monkeypatch)
@@ -355,29 +355,29 @@ def test_results_of_other_code_are_not_used(
     for copy, source in zip(copies, scan._SOURCES, strict=True):
         copy.write_bytes(source.read_bytes())
     assert [copy.name for copy in copies] == ["scan.py", "image_files.py"]
-    first = scanned(images, IDS, memo=ScanCache(cache))
+    first = scanned(images, IDS, cache=ScanCache(cache))
     with monkeypatch.context() as patched:
         patched.setattr(scan, "_SOURCES", tuple(copies))
         forbid_decoding(patched)
-        assert scanned(images, IDS, memo=ScanCache(cache)) == first  # the same code elsewhere
+        assert scanned(images, IDS, cache=ScanCache(cache)) == first  # the same code elsewhere
     copies[changed].write_bytes(copies[changed].read_bytes() + b"\n")
     kinds: list[str] = []
     decode = scan._decoded
     monkeypatch.setattr(scan, "_decoded", lambda content, what: kinds.append(what) or decode(content, what))
     monkeypatch.setattr(scan, "_SOURCES", tuple(copies))
     scan._code_digest.cache_clear()
-    assert scanned(images, IDS, memo=ScanCache(cache)) == first
+    assert scanned(images, IDS, cache=ScanCache(cache)) == first
     assert len(kinds) == 6
 
 
 def test_the_content_is_remembered_and_not_the_name(
     images: "HandmadeDataset", cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (row,) = scanned(images, ["a"], memo=ScanCache(cache))
+    (row,) = scanned(images, ["a"], cache=ScanCache(cache))
     for place in (images.folders.image, images.folders.mask):
         place("a").rename(place("renamed"))
     forbid_decoding(monkeypatch)
-    (renamed,) = scanned(images, ["renamed"], memo=ScanCache(cache))
+    (renamed,) = scanned(images, ["renamed"], cache=ScanCache(cache))
     assert isinstance(row, IndexRow)
     assert isinstance(renamed, IndexRow)
     assert (renamed.id, renamed.pixels, renamed.digest) == ("renamed", row.pixels, row.digest)
@@ -387,13 +387,13 @@ def test_the_content_is_remembered_and_not_the_name(
 def test_a_changed_file_is_looked_at_anew_and_no_other_is(
     images: "HandmadeDataset", cache: Path, kind: str, decoded: list[str]
 ) -> None:
-    before = scanned(images, IDS, saliency=True, memo=ScanCache(cache))
+    before = scanned(images, IDS, saliency=True, cache=ScanCache(cache))
     assert len(decoded) == 9
     changed = {"image": [[[200] * 3] * 3], "mask": [[3, 3, 255]], "saliency": [[9, 9, 9]]}
     defaults = {"image": None, "mask": [[1, 1, 255]], "saliency": [[0, 0, 255]]}
     images.add("b", **{**defaults, kind: changed[kind]})
     decoded.clear()
-    after = scanned(images, IDS, saliency=True, memo=ScanCache(cache))
+    after = scanned(images, IDS, saliency=True, cache=ScanCache(cache))
     assert sorted(decoded) == ["image", "mask", "saliency map"]
     assert (after[0], after[2]) == (before[0], before[2])
     assert after[1] != before[1]
@@ -412,9 +412,9 @@ def test_another_question_about_the_same_files_is_asked_anew(
     images: "HandmadeDataset", cache: Path, decoded: list[str], otherwise: dict[str, object]
 ) -> None:
     asked: dict[str, object] = {"classes": 3, "values": USUAL, "saliency": True}
-    scanned(images, IDS, **asked, memo=ScanCache(cache))  # type: ignore[arg-type]
+    scanned(images, IDS, **asked, cache=ScanCache(cache))  # type: ignore[arg-type]
     decoded.clear()
-    found = scanned(images, IDS, **{**asked, **otherwise}, memo=ScanCache(cache))  # type: ignore[arg-type]
+    found = scanned(images, IDS, **{**asked, **otherwise}, cache=ScanCache(cache))  # type: ignore[arg-type]
     assert decoded.count("mask") == 3
     assert found == scanned(images, IDS, **{**asked, **otherwise})  # type: ignore[arg-type]
 
@@ -422,9 +422,9 @@ def test_another_question_about_the_same_files_is_asked_anew(
 def test_an_empty_saliency_map_is_a_problem_though_the_image_is_known_without_it(
     images: "HandmadeDataset", cache: Path
 ) -> None:
-    scanned(images, IDS, memo=ScanCache(cache))
+    scanned(images, IDS, cache=ScanCache(cache))
     images.folders.saliency("b").write_bytes(b"")
-    found = scanned(images, IDS, saliency=True, memo=ScanCache(cache))
+    found = scanned(images, IDS, saliency=True, cache=ScanCache(cache))
     assert found[1] == ImageProblem("b", "unreadable saliency map (not a JPEG or PNG image)")
 
 
@@ -432,7 +432,7 @@ def test_problems_are_never_remembered(images: "HandmadeDataset", cache: Path, d
     images.add("b", [[9, 9, 255]])
     for _ in range(2):
         decoded.clear()
-        assert scanned(images, ["b"], memo=ScanCache(cache)) == [
+        assert scanned(images, ["b"], cache=ScanCache(cache)) == [
             ImageProblem("b", "its mask holds [9], valid are 0..3 and 255 (void)")
         ]
         assert decoded
@@ -441,8 +441,8 @@ def test_problems_are_never_remembered(images: "HandmadeDataset", cache: Path, d
 
 def test_without_a_file_nothing_is_kept(images: "HandmadeDataset", tmp_path: Path, decoded: list[str]) -> None:
     before = set(tmp_path.rglob("*"))
-    scanned(images, IDS, memo=ScanCache(None))
-    scanned(images, IDS, memo=ScanCache(None))
+    scanned(images, IDS, cache=ScanCache(None))
+    scanned(images, IDS, cache=ScanCache(None))
     assert decoded.count("mask") == 6
     assert set(tmp_path.rglob("*")) == before
 
@@ -450,16 +450,16 @@ def test_without_a_file_nothing_is_kept(images: "HandmadeDataset", tmp_path: Pat
 def test_a_line_that_a_kill_cut_off_is_overlooked_and_only_its_image_is_looked_at_again(
     images: "HandmadeDataset", cache: Path, decoded: list[str]
 ) -> None:
-    first = scanned(images, IDS, memo=ScanCache(cache))
+    first = scanned(images, IDS, cache=ScanCache(cache))
     whole = cache.read_bytes().rstrip(b"\n")
     last = len(whole) - whole.rindex(b"\n") - 1
     for cut in range(1, last):
         cache.write_bytes(whole[:-cut])
         decoded.clear()
-        assert scanned(images, IDS, memo=ScanCache(cache)) == first
+        assert scanned(images, IDS, cache=ScanCache(cache)) == first
         assert decoded.count("mask") == 1
         decoded.clear()
-        assert scanned(images, IDS, memo=ScanCache(cache)) == first  # what was appended behind the cut is read
+        assert scanned(images, IDS, cache=ScanCache(cache)) == first  # what was appended behind the cut is read
         assert decoded == []
 
 
@@ -477,9 +477,9 @@ def test_a_line_that_a_kill_cut_off_is_overlooked_and_only_its_image_is_looked_a
     ],
 )
 def test_lines_that_mean_nothing_are_overlooked(images: "HandmadeDataset", cache: Path, rubbish: bytes) -> None:
-    first = scanned(images, IDS, memo=ScanCache(cache))
+    first = scanned(images, IDS, cache=ScanCache(cache))
     cache.write_bytes(rubbish + cache.read_bytes() + rubbish)
-    assert scanned(images, IDS, memo=ScanCache(cache)) == first
+    assert scanned(images, IDS, cache=ScanCache(cache)) == first
     assert len(ScanCache(cache).known) == 3
 
 
@@ -499,10 +499,10 @@ def test_lines_that_mean_nothing_are_overlooked(images: "HandmadeDataset", cache
 def test_what_is_remembered_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, known: dict[str, MaskStatistics]
 ) -> None:
-    path = tmp_path_factory.mktemp("memo") / "memo.jsonl"
-    memo = ScanCache(path)
+    path = tmp_path_factory.mktemp("cache") / "cache.jsonl"
+    cache = ScanCache(path)
     for key, shown in known.items():
-        assert memo.get_or_scan(key, lambda shown=shown: shown) == shown
+        assert cache.get_or_scan(key, lambda shown=shown: shown) == shown
     assert ScanCache(path).known == known
 
 
@@ -532,7 +532,7 @@ def test_an_interrupt_ends_at_once_and_what_was_found_out_stays(
         book.add(name, [[number % 4, number // 4]], image=np.zeros((1, 2, 3)))
 
     def interrupted() -> Iterator[IndexRow | ImageProblem]:
-        found = scan_images(book.folders, ids, classes=200, values=USUAL, saliency=False, memo=ScanCache(cache))
+        found = scan_images(book.folders, ids, classes=200, values=USUAL, saliency=False, cache=ScanCache(cache))
         for number, row in enumerate(found):
             if number == 5:
                 raise KeyboardInterrupt
@@ -544,7 +544,7 @@ def test_an_interrupt_ends_at_once_and_what_was_found_out_stays(
     time.sleep(0.1)
     assert len(slow) == done < 100  # nothing goes on behind the caller's back
     slow.clear()
-    found = scanned(book, ids, classes=200, memo=ScanCache(cache))
+    found = scanned(book, ids, classes=200, cache=ScanCache(cache))
     assert [row.id for row in found] == ids
     assert len(slow) == 200 - done
 
@@ -557,7 +557,7 @@ def test_only_a_few_masks_are_read_ahead() -> None:
             read.append(number)
             yield str(number), b""
 
-    for number, problem in enumerate(scan_masks(masks(), classes=3, values=USUAL, memo=ScanCache(None))):
+    for number, problem in enumerate(scan_masks(masks(), classes=3, values=USUAL, cache=ScanCache(None))):
         assert problem == ImageProblem(str(number), "unreadable mask (not a JPEG or PNG image)")
         assert len(read) <= number + scan.MAX_AHEAD
     assert read == list(range(1000))

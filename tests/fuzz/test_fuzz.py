@@ -249,7 +249,7 @@ def array_or_none(read: Callable[[Path], Any], path: Path) -> Any:
 )
 def test_any_bytes_are_an_image_or_refused_and_both_decoders_agree(tmp_path: Path, content: bytes) -> None:
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-    (found,) = scan_masks([("a", content)], classes=3, values=MaskEncoding(), memo=ScanCache(None))
+    (found,) = scan_masks([("a", content)], classes=3, values=MaskEncoding(), cache=ScanCache(None))
     if isinstance(found, ImageProblem):
         assert "\n" not in found.what
         assert " at 0x" not in found.what
