@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssul.datasets.unpack import format_bytes, require_disk_space
 from ssul.errors import UserError
 from ssul.io.atomic import write_text
+from ssul.io.disk import format_bytes, require_disk_space
 from ssul.io.urls import redact_password
 
 if TYPE_CHECKING:

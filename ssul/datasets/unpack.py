@@ -5,7 +5,6 @@ import io
 import lzma
 import os
 import re
-import shutil
 import stat
 import struct
 import tarfile
@@ -22,6 +21,7 @@ from typing import IO
 from ssul.datasets.catalog import Archive, ArchiveFolder
 from ssul.errors import UserError
 from ssul.io.atomic import replace_dir
+from ssul.io.disk import require_disk_space
 
 _CHUNK = 1 << 20
 _BLOCK = 4096
@@ -213,39 +213,6 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 # --- the disk ---------------------------------------------------------------------------------------------------------
-
-
-def require_disk_space(folder: Path, needed: int, *, what: str) -> None:
-    """Refuses to start what the disk has no room for.
-
-    Args:
-        folder: a folder on the disk.
-        needed: bytes.
-        what: what needs them, for the message.
-
-    Raises:
-        UserError: if fewer bytes are free.
-    """
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        raise UserError(f"cannot find out how much room is in {folder}: {error.strerror}") from error
-    if needed > free:
-        raise UserError(
-            f"{what} needs {format_bytes(needed)} in {folder}, {format_bytes(free)} are free: make room there, or "
-            "choose another disk"
-        )
-
-
-def format_bytes(count: float) -> str:
-    """A readable number of bytes: `512 B`, `1.9 GB`."""
-    if count < 1000:
-        return f"{count:.0f} B"
-    for unit in ("kB", "MB"):
-        count /= 1000
-        if count < 1000:
-            return f"{count:.1f} {unit}"
-    return f"{count / 1000:.1f} GB"
 
 
 def _holds_files(folder: Path) -> bool:

@@ -19,7 +19,6 @@ from pathlib import Path
 import pytest
 
 from ssul.datasets import catalog
-from ssul.datasets import unpack as unpacking
 from ssul.datasets.catalog import Archive, ArchiveFolder
 from ssul.datasets.download import DownloadProgress, how_to_get, missing_archives, obtain
 from ssul.datasets.transfer import RetryPolicy
@@ -503,7 +502,7 @@ def test_room_for_the_rest_is_checked_before_it_is_downloaded(run: Run, monkeypa
     run.site.cuts.append(3000)
     run.refusal()
     left, usage = len(WHOLE) - 3000, shutil.disk_usage(run.folder)
-    monkeypatch.setattr(unpacking.shutil, "disk_usage", lambda _: usage._replace(free=left - 1))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=left - 1))
     assert run.refusal().startswith(f"downloading maps.zip needs {left / 1000:.1f} kB in {run.downloads}")
     monkeypatch.undo()
     run()

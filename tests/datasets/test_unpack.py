@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from ssul.datasets import unpack as archives
 from ssul.datasets.catalog import Archive, ArchiveFolder, data_set
-from ssul.datasets.unpack import BadArchiveError, format_bytes, missing_parts, unpack
+from ssul.datasets.unpack import BadArchiveError, missing_parts, unpack
 from ssul.errors import UserError
+from ssul.io.disk import format_bytes
 
 IMAGES = ArchiveFolder("kit/JPEGImages", "JPEGImages", 3, suffix=".jpg")
 LISTS = ArchiveFolder("kit/ImageSets/Segmentation", "ImageSets/Segmentation", 2)
@@ -288,11 +288,11 @@ def test_room_is_checked_before_anything_is_written(
 ) -> None:
     path = packed(tmp_path / "kit.zip", CONTENT)
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: usage._replace(free=20_000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=20_000))
     # a, c, train and val take 2, 3, 1 and 1 blocks of 4096 bytes
     expected = f"unpacking kit.zip needs 28.7 kB in {root}, 20.0 kB are free"
     assert refusal(path, root, kind=UserError).startswith(expected)
-    monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: usage._replace(free=28_672))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=28_672))
     unpack_all(path, root)
 
 
