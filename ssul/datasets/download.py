@@ -1,4 +1,4 @@
-"""Downloading archives: resume, hash check, hand-placed files."""
+"""Gets the archives of a dataset: from a server, a mirror, or the user's folder."""
 
 import hashlib
 import tempfile
@@ -18,12 +18,12 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class DownloadProgress:
-    """One unit of visible progress.
+    """The progress to show.
 
     Attributes:
-        what: the current work, for example `download saliency_map.zip`.
-        done: how much is done, including the work of an earlier run.
-        total: how much there is to do; None if unknown.
+        what: the current work, such as `download saliency_map.zip`.
+        done: the finished amount, including an earlier run's.
+        total: the whole amount; None if unknown.
         unit: `B` or `file`.
     """
 
@@ -34,12 +34,12 @@ class DownloadProgress:
 
 
 def missing_archives(root: Path, archives: Sequence[Archive], *, without: Collection[str] = ()) -> list[Archive]:
-    """The archives of which some part's folder is not below `root`, or is empty.
+    """The archives of which a folder is missing or empty below `root`.
 
     Args:
         root: the data root.
         archives: the dataset's archives.
-        without: folders below the root that are not wanted, such as the saliency maps of a run without them.
+        without: folders below the root that are not needed, such as `saliency_map` if saliency is not used.
     """
     return [archive for archive in archives if missing_parts(root, archive, without=without)]
 
@@ -52,14 +52,14 @@ def how_to_get(
     mirror: str | None = None,
     without: Collection[str] = (),
 ) -> str:
-    """One sentence for an error: where the missing archives are, and where to put them by hand.
+    """The part of an error message that explains how to get the missing archives by hand.
 
     Args:
         root: the data root.
         archives: the dataset's archives.
         downloads: the folder for archives.
         mirror: as in `obtain`.
-        without: folders below the root that are not wanted.
+        without: folders below the root that are not needed.
     """
     missing = missing_archives(root, archives, without=without)
     addresses = " and ".join(redact_password(str(_address(archive, mirror))) for archive in missing)
@@ -87,23 +87,23 @@ def obtain(
     """Downloads and unpacks the missing folders below `root`; existing ones are not touched.
 
     An archive that the user has put into `downloads` is used without a network, and stays. A downloaded archive is
-    removed after unpacking; one in a mirror's folder or at a `file:` address is read in place. An interrupted download
-    is resumed by the next call. Close the iterator (`contextlib.closing`) if it may not be exhausted.
+    removed after unpacking. An archive in a mirror's folder or at a `file:` URL is read in place. The next call resumes
+    an interrupted download. Close the iterator (`contextlib.closing`) if it may not be exhausted.
 
     Args:
         archives: the dataset's archives.
         root: the data root; made if it does not exist.
         downloads: the folder for archives; made if it does not exist.
-        mirror: the place of files with the archives' names: an address (`https:`, `http:`, `file:`) or a folder; None
-            for the published addresses.
-        without: folders below the root that are not wanted.
+        mirror: a URL (`https:`, `http:`, `file:`) or a folder with files of the archives' names; None for the
+            published URLs.
+        without: folders below the root that are not needed.
         retry: how long to wait for a server.
 
     Yields:
         The progress, often enough for a progress bar.
 
     Raises:
-        UserError: if an archive cannot be fetched, is not the published one, or does not fit on the disk.
+        UserError: if an archive cannot be fetched, is not the published one, or is too large for the disk.
     """
     missing = missing_archives(root, archives, without=without)
     if not missing:
@@ -119,7 +119,7 @@ def obtain(
             yield from _obtain_one(archive, root, downloads, _address(archive, mirror), without, retry)
         except UnreachableError as error:
             raise UserError(f"{error}. {by_hand()}") from error
-        except OSError as error:  # of the downloads folder; all other errors are explained where they happen
+        except OSError as error:  # of the downloads folder; other errors are explained where they occur
             raise UserError(
                 f"cannot use {error.filename or downloads}: {error.strerror or error}. The downloaded part of "
                 f"{archive.name} is kept; mend the disk (room, quota, rights) and run again to resume"
@@ -175,7 +175,7 @@ def _fetch_and_unpack(
         else:
             advice = "Put the published archive into its place, or remove it and run again to download it"
         raise UserError(f"{error}. {advice}") from error
-    partial.clear()  # also the partial download that the user's own archive has made useless
+    partial.clear()  # also if the user's own archive was used instead
 
 
 def _require_writable(folder: Path, what: str, by_hand: str) -> None:
@@ -191,7 +191,7 @@ def _require_writable(folder: Path, what: str, by_hand: str) -> None:
 
 
 def _checked(path: Path, archive: Archive, source: str) -> Iterator[DownloadProgress]:
-    """Compares the hash, if one is published; otherwise only unpacking checks names and counts."""
+    """Checks the hash if one is published; otherwise unpacking still checks names and numbers of files."""
     if archive.hash is None:
         return
     algorithm, expected = archive.hash.split(":", 1)
@@ -210,10 +210,10 @@ def _checked(path: Path, archive: Archive, source: str) -> Iterator[DownloadProg
 
 
 def _address(archive: Archive, mirror: str | None) -> str | Path:
-    """The address of an archive on a server, or its path.
+    """The URL of an archive on a server, or its path.
 
     Raises:
-        UserError: if the mirror's address is of an unknown kind.
+        UserError: if the mirror's URL has an unknown scheme.
     """
     if mirror is None:
         return _local_path(archive.url)
@@ -225,7 +225,7 @@ def _address(archive: Archive, mirror: str | None) -> str | Path:
 
 
 def _local_path(address: str) -> str | Path:
-    """The path of a `file:` address; http and https addresses are returned as they are."""
+    """The path of a `file:` URL; http and https URLs are returned unchanged."""
     parts = urlsplit(address)
     if parts.scheme in ("http", "https") and parts.netloc:
         return address

@@ -1,4 +1,4 @@
-"""Reads every image of a dataset once: sizes, classes, and everything that is wrong."""
+"""Reads every image of a dataset once: sizes, classes, and problems."""
 
 import functools
 import hashlib
@@ -25,10 +25,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 MAX_NAMED = 8
 MAX_AHEAD = 64
-"""The number of images in progress at once: few, because of the memory, and because an interrupt waits for them."""
+"""Images in progress at once. Few, because they need memory, and because an interrupt waits for them."""
 _SOURCES = (Path(__file__), Path(image_files.__file__))
-"""The modules that decide what is found in an image and what is refused. Their digest is a part of every key of the
-cache, so that results of other code are not used."""
+"""The modules that decide what is found and what is refused. Their digest is a part of every key of the cache, so that
+results of other code are not used."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class _NoMapError(UnreadableImageError):
 
 
 def scan_images(
-    folders: ImagePaths,
+    paths: ImagePaths,
     ids: Sequence[str],
     *,
     classes: int,
@@ -62,7 +62,7 @@ def scan_images(
     """Reads every image once, on all cores.
 
     Args:
-        folders: where the files lie.
+        paths: of the files.
         ids: the images.
         classes: number of classes of the dataset.
         values: what the mask values mean.
@@ -75,7 +75,7 @@ def scan_images(
 
     def scan_one(image_id: str) -> IndexRow | ImageProblem:
         try:
-            return _row(folders, image_id, classes, values, saliency, cache)
+            return _row(paths, image_id, classes, values, saliency, cache)
         except UnreadableImageError as problem:
             return ImageProblem(image_id, str(problem), lacks_map=isinstance(problem, _NoMapError))
 
@@ -142,27 +142,27 @@ def _on_all_cores(scan_one: Callable[[Item], Result], items: Iterable[Item]) -> 
 
 
 def _row(
-    folders: ImagePaths,
+    paths: ImagePaths,
     image_id: str,
     classes: int,
     values: MaskEncoding,
     saliency: bool,
     cache: ScanCache,
 ) -> IndexRow:
-    image = _content(folders.image(image_id), "image", folders.root)
-    mask = _content(folders.mask(image_id), "mask", folders.root)
-    salient = _map(folders, image_id) if saliency else b""
+    image = _content(paths.image(image_id), "image", paths.root)
+    mask = _content(paths.mask(image_id), "mask", paths.root)
+    salient = _saliency(paths, image_id) if saliency else b""
     digest = hashlib.sha256(image)
-    digest.update(mask)
-    digest.update(salient)
+    for content in (mask, salient):
+        digest.update(content)
 
     def scan_files() -> MaskStatistics:
-        photograph = _decoded(image, "image")
+        rgb = _decoded(image, "image")
         labels = _values(mask, "mask")
-        if labels.shape != (photograph.height, photograph.width):
+        if labels.shape != (rgb.height, rgb.width):
             height, width = labels.shape
             raise UnreadableImageError(
-                f"the image is {photograph.width}x{photograph.height}, its mask {width}x{height} pixels as they are "
+                f"the image is {rgb.width}x{rgb.height}, its mask {width}x{height} pixels as they are "
                 "stored (EXIF orientation is ignored)"
             )
         if saliency and _values(salient, "saliency map").shape != labels.shape:
@@ -172,20 +172,19 @@ def _row(
     statistics = cache.get_or_scan(
         _key(digest, classes, values, saliency, len(image), len(mask), len(salient)), scan_files
     )
-    weight = len(image) + len(mask) + len(salient)
     return IndexRow(
-        image_id,
-        statistics.height,
-        statistics.width,
-        statistics.pixels,
-        statistics.void,
-        weight,
-        digest.hexdigest(),
+        id=image_id,
+        height=statistics.height,
+        width=statistics.width,
+        pixels=statistics.pixels,
+        void=statistics.void,
+        bytes=len(image) + len(mask) + len(salient),
+        digest=digest.hexdigest(),
     )
 
 
-def _key(digest: "hashlib._Hash", *circumstances: object) -> str:
-    key = (_code_digest(_SOURCES), digest.hexdigest(), *circumstances)
+def _key(digest: "hashlib._Hash", *parameters: object) -> str:
+    key = (_code_digest(_SOURCES), digest.hexdigest(), *parameters)
     return hashlib.sha256(repr(key).encode()).hexdigest()[:32]
 
 
@@ -220,17 +219,17 @@ def _runs(values: Iterable[int | None]) -> str:
     return ", ".join(f"{run[0]}..{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
 
 
-def _map(folders: ImagePaths, image_id: str) -> bytes:
-    path = folders.saliency(image_id)
+def _saliency(paths: ImagePaths, image_id: str) -> bytes:
+    path = paths.saliency(image_id)
     if not path.exists():
-        raise _NoMapError(f"no saliency map at {path.relative_to(folders.root)}")
-    return _content(path, "saliency map", folders.root)
+        raise _NoMapError(f"no saliency map at {path.relative_to(paths.root)}")
+    return _content(path, "saliency map", paths.root)
 
 
 def _content(path: Path, what: str, root: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
-            raise UnreadableImageError(f"unreadable {what} (not a regular file)")  # a pipe would block for ever
+            raise UnreadableImageError(f"unreadable {what} (not a regular file)")  # reading a pipe would block
         if path.stat().st_size > MAX_BYTES:
             raise UnreadableImageError(f"its {what} is a file of more than {MAX_BYTES} bytes, which is not read")
         return path.read_bytes()

@@ -25,8 +25,8 @@ from ssul.io.disk import require_disk_space
 
 _CHUNK = 1 << 20
 _BLOCK = 4096
-"""Bytes that a file system allocates at once, so that a small file takes more than its size."""
-_LONGEST_LINK = 4096
+"""The allocation unit of a file system in bytes: a small file takes more than its size."""
+_MAX_LINK_BYTES = 4096
 _DRIVE = re.compile(r"[A-Za-z]:")
 ARCHIVE_ERRORS = (
     tarfile.TarError,
@@ -39,15 +39,15 @@ ARCHIVE_ERRORS = (
     OverflowError,
     RuntimeError,  # encrypted, or packed by an unknown method
 )
-"""What `zipfile` and `tarfile` raise for an archive that is cut off, damaged or packed by an unknown method."""
+"""What `zipfile` and `tarfile` raise if an archive is cut off, damaged or packed by an unknown method."""
 
 
 class BadArchiveError(UserError):
-    """The archive itself is at fault, not the disk: the same file will be refused again."""
+    """The archive itself is at fault, not the disk; the same file will be refused again."""
 
 
-class _FilledMeanwhileError(Exception):
-    """Another process has filled the target folder."""
+class _AlreadyFilledError(Exception):
+    """Another process has filled the target folder in the meantime."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ def missing_parts(root: Path, archive: Archive, *, without: Collection[str] = ()
 
     Args:
         root: the data root.
-        archive: what the parts come from.
-        without: folders below the root that are not wanted.
+        archive: of the parts.
+        without: folders below the root that are not needed.
     """
     return [part for part in archive.parts if part.folder not in without and not _holds_files(root / part.folder)]
 
@@ -79,12 +79,12 @@ def missing_parts(root: Path, archive: Archive, *, without: Collection[str] = ()
 def unpack(path: Path, root: Path, parts: Sequence[ArchiveFolder]) -> Iterator[tuple[int, int]]:
     """Unpacks parts of a zip or tar archive into folders below `root`; the rest of the archive is left out.
 
-    Hidden files (`.DS_Store`) and links are neither unpacked nor counted, because a link would lead elsewhere after
-    its folder has moved. All folders appear at the end, whole; a folder that another process has filled meanwhile
-    stays as it is.
+    Hidden files (`.DS_Store`) are neither unpacked nor counted. Neither are links, because they would point elsewhere
+    after their folder has moved. All folders appear at the end, whole. A folder that another process has filled in the
+    meantime is not changed.
 
     Args:
-        path: the archive; a zip if its name ends so, otherwise a tar, packed by gzip, bzip2, xz or not at all.
+        path: the archive: a zip if its suffix is `.zip`; otherwise a tar, packed by gzip, bzip2, xz or not at all.
         root: the data root, an existing folder.
         parts: what to unpack. Their folders do not exist, or are empty.
 
@@ -124,7 +124,7 @@ def _wanted(
         for part in parts:
             prefix = _prefix(part)
             if member.name.startswith(prefix) and _counts(member.name.removeprefix(prefix), part):
-                found[part].pop(member.name, None)  # a later member of the same name takes the place of the earlier
+                found[part].pop(member.name, None)  # a later member replaces an earlier one of the same name
                 found[part][member.name] = member
     for part, files in found.items():
         if len(files) < part.files or (len(files) > part.files and not part.at_least):
@@ -148,7 +148,7 @@ def _counts(name: str, part: ArchiveFolder) -> bool:
 
 
 def _members(path: Path, stack: ExitStack) -> Iterator[_Member]:
-    """The regular files in the archive's order; the archive stays open until the stack is left."""
+    """The regular files, in the archive's order; the stack closes the archive."""
     if path.suffix.lower() == ".zip":
         return _zip_members(stack.enter_context(zipfile.ZipFile(path)), path)
     return _tar_members(stack.enter_context(tarfile.open(path)), path)
@@ -162,17 +162,17 @@ def _zip_members(file: zipfile.ZipFile, path: Path) -> Iterator[_Member]:
             raise BadArchiveError(f"{path} is encrypted, and passwords are not supported")
         if kind == stat.S_IFLNK:
             with file.open(info) as content:
-                target = content.read(_LONGEST_LINK).decode("utf-8", "surrogateescape").replace("\\", "/")
+                target = content.read(_MAX_LINK_BYTES).decode("utf-8", "surrogateescape").replace("\\", "/")
             if _DRIVE.match(target) or normpath(join(dirname(name), target)).split("/")[0] in ("", ".."):
-                raise _danger(path, info.filename, f"is a link out of the archive, to {target!r}")
+                raise _dangerous(path, info.filename, f"is a link out of the archive, to {target!r}")
         elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise _danger(path, info.filename, "is a device, a pipe or a socket")
+            raise _dangerous(path, info.filename, "is a device, a pipe or a socket")
         elif not info.is_dir() and kind != stat.S_IFDIR:
             yield _Member(name, info.file_size, partial(file.open, info))
 
 
 def _tar_members(file: tarfile.TarFile, path: Path) -> Iterator[_Member]:
-    nowhere = f"/{path.name}.unpacked"  # this folder does not exist, so that no link on this disk affects the check
+    nowhere = f"/{path.name}.unpacked"  # does not exist, so that no link on this disk affects the check
     for info in file:
         name = _checked_name(info.name, path)
         try:
@@ -180,21 +180,21 @@ def _tar_members(file: tarfile.TarFile, path: Path) -> Iterator[_Member]:
         except tarfile.FilterError:
             link = info.issym() or info.islnk()
             why = f"is a link out of the archive, to {info.linkname!r}" if link else "is a device, a pipe or a socket"
-            raise _danger(path, info.name, why) from None
+            raise _dangerous(path, info.name, why) from None
         if info.isreg():
             yield _Member(name, info.size, partial(file.extractfile, info))
 
 
 def _checked_name(name: str, path: Path) -> str:
-    """The path of a member, joined by single `/`; a backslash counts as a slash, as on Windows."""
+    """The path of a member, joined by single slashes; a backslash is a slash, as on Windows."""
     slashed = name.replace("\\", "/")
     components = [component for component in slashed.split("/") if component not in ("", ".")]
     if slashed.startswith("/") or _DRIVE.match(slashed) or ".." in components:
-        raise _danger(path, name, "would be written outside the data root")
+        raise _dangerous(path, name, "would be written outside the data root")
     return "/".join(components)
 
 
-def _danger(path: Path, name: str, why: str) -> BadArchiveError:
+def _dangerous(path: Path, name: str, why: str) -> BadArchiveError:
     return BadArchiveError(f"{path} is refused, nothing of it was unpacked: its member {name!r} {why}")
 
 
@@ -223,15 +223,15 @@ def _holds_files(folder: Path) -> bool:
 
 
 @contextmanager
-def _new_folder(place: Path) -> Iterator[Path]:
-    """As `replace_dir`, but only nothing or an empty folder is replaced: another process may have been faster."""
-    place = place.resolve()  # the target of a link to another disk is filled, and the link stays
-    if place.exists() and not place.is_dir():
-        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
-    with suppress(_FilledMeanwhileError), replace_dir(place) as temporary:
+def _new_folder(target: Path) -> Iterator[Path]:
+    """As `replace_dir`, but a folder with files is not replaced: another process may have been faster."""
+    target = target.resolve()  # a link to another disk stays, and its target is filled
+    if target.exists() and not target.is_dir():
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(target))
+    with suppress(_AlreadyFilledError), replace_dir(target) as temporary:
         yield temporary
-        if place.is_file() or _holds_files(place):
-            raise _FilledMeanwhileError
+        if target.is_file() or _holds_files(target):
+            raise _AlreadyFilledError
 
 
 def _write(member: _Member, target: Path, path: Path) -> None:
@@ -242,7 +242,7 @@ def _write(member: _Member, target: Path, path: Path) -> None:
 
 
 def _content(member: _Member, path: Path) -> Iterator[bytes]:
-    """The bytes of a file: never more than the archive declares, because the disk was checked for so many."""
+    """The bytes of a file: never more than declared, because free space was checked for the declared size."""
     left = member.size
     with _reading(path), member.open() or io.BytesIO() as content:
         while left >= 0 and (chunk := content.read(_CHUNK)):
