@@ -199,7 +199,7 @@ _DATASETS = (
 CATALOG: Mapping[str, DatasetSpec] = MappingProxyType({spec.name: spec for spec in _DATASETS})
 
 
-def data_set(name: str) -> DatasetSpec:
+def find_dataset(name: str) -> DatasetSpec:
     """The dataset of a name.
 
     Raises:

@@ -20,7 +20,7 @@ def resolve_dataset(name: str, custom: CustomDataset | None) -> DatasetSpec:
         UserError: if the catalog has no such dataset, or a custom dataset has the name of a dataset of the catalog.
     """
     if custom is None:
-        return catalog.data_set(name)
+        return catalog.find_dataset(name)
     if name in CATALOG:
         raise UserError(f"data.name is '{name}', which the catalog has: give the dataset of data.custom another name")
     train = _files(custom.train)

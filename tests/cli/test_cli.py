@@ -16,7 +16,7 @@ import yaml
 from PIL import Image
 
 from ssul.cli import app as cli
-from ssul.datasets.catalog import data_set
+from ssul.datasets.catalog import find_dataset
 from ssul.evaluation.scores import Scores
 from ssul.scenario.class_orders import published_orders
 from ssul.tracking.experiment import Experiment
@@ -219,7 +219,7 @@ def test_classes_stand_in_learning_order(ssul: Command, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("between", [",", ", "])
 def test_an_order_may_be_given_by_names_and_ids(ssul: Command, voc: tuple[object, ...], between: str) -> None:
-    names = data_set("voc").classes
+    names = find_dataset("voc").classes
     listed = between.join(["tvmonitor", *names[1:10], *map(str, range(11, 20)), "1"])
     steps = steps_of(ssul(*voc, "--scenario", "voc_19-1", "--order", listed, "--json"))
     assert [class_id for step in steps for class_id in step["classes"]] == [20, *range(2, 20), 1]

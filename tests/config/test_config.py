@@ -323,7 +323,7 @@ def test_the_committed_parameters_are_what_conf_composes(compose_text: Callable[
 
 
 def scenario_of(settings: Params) -> Scenario:
-    data_set = catalog.data_set(settings.data.name)
+    data_set = catalog.find_dataset(settings.data.name)
     order = learning_order(settings.scenario.order, names=data_set.classes, published=published_orders(data_set.name))
     return Scenario(order, settings.scenario.base_classes, settings.scenario.increment)
 
@@ -332,7 +332,7 @@ def scenario_of(settings: Params) -> Scenario:
 def test_every_scenario_file_says_what_it_is_called(name: str) -> None:
     content = yaml.safe_load((CONF / "scenario" / f"{name}.yaml").read_text(encoding="utf-8"))
     said = ScenarioName.parse(name)
-    data_set = catalog.data_set(said.data_set)
+    data_set = catalog.find_dataset(said.data_set)
     assert {"override /data": said.data_set} in content["defaults"]
     assert content["scenario"]["name"] == name
     written = content["scenario"]

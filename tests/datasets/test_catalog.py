@@ -4,13 +4,13 @@ import pytest
 
 from ssul.config.custom_dataset import MAX_CLASSES
 from ssul.data.layout import MaskEncoding
-from ssul.datasets.catalog import CATALOG, DatasetSpec, data_set
+from ssul.datasets.catalog import CATALOG, DatasetSpec, find_dataset
 from ssul.errors import UserError
 from ssul.labels.colours import VOID_COLOUR, voc_colours
 from ssul.scenario.class_orders import published_orders
 from ssul.scenario.order import ScenarioName
 
-SHAPES, VOC, ADE = data_set("shapes"), data_set("voc"), data_set("ade")
+SHAPES, VOC, ADE = find_dataset("shapes"), find_dataset("voc"), find_dataset("ade")
 DATA_SETS = pytest.mark.parametrize("known", CATALOG.values(), ids=CATALOG)
 
 
@@ -51,7 +51,7 @@ def test_every_file_of_an_image_has_a_place_of_its_own(known: DatasetSpec) -> No
 
 @DATA_SETS
 def test_a_data_set_is_found_by_its_name(known: DatasetSpec) -> None:
-    assert data_set(known.name) is known
+    assert find_dataset(known.name) is known
 
 
 def test_the_published_letters_are_vocs_b_to_w_and_ades_b_and_c() -> None:
@@ -131,7 +131,7 @@ def test_an_unknown_data_set_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
         UserError, match=r"data\.name is 'cityscapes'.*choose shapes, voc, ade, or describe an own data"
     ):
-        data_set("cityscapes")
+        find_dataset("cityscapes")
 
 
 @DATA_SETS

@@ -397,7 +397,7 @@ def test_without_a_network_one_line_names_addresses_and_folders(run: Run, url: s
 
 
 def test_how_to_get_names_every_missing_archive(tmp_path: Path) -> None:
-    archives = catalog.data_set("voc").archives
+    archives = catalog.find_dataset("voc").archives
     message = how_to_get(tmp_path / "root", archives, downloads=tmp_path, without={"saliency_map"})
     for archive in archives:
         assert (archive.url in message) == (archive.name != "saliency_map.zip")

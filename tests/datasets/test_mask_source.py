@@ -10,13 +10,13 @@ import pytest
 
 from ssul.data.image_files import MAX_BYTES
 from ssul.data.layout import ImagePaths, SplitFiles
-from ssul.datasets.catalog import DatasetSpec, data_set
+from ssul.datasets.catalog import DatasetSpec, find_dataset
 from ssul.datasets.mask_source import MaskSource, training_ids
 from ssul.datasets.split_ids import split_ids
 from ssul.errors import UserError
 from ssul.labels.colours import voc_colours
 
-VOC, ADE = data_set("voc"), data_set("ade")
+VOC, ADE = find_dataset("voc"), find_dataset("ade")
 ADE_FILES = {
     "annotations/training/ADE_train_1.png": b"one",
     "annotations/training/ADE_train_2.png": b"two",

@@ -9,7 +9,7 @@ import pytest
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex, IndexRow, require_unchanged
 from ssul.data.layout import ImagePaths, MaskEncoding
-from ssul.datasets.catalog import data_set
+from ssul.datasets.catalog import find_dataset
 from ssul.datasets.scan import scan_images
 from ssul.datasets.scan_cache import ScanCache
 from ssul.datasets.split_ids import split_ids
@@ -17,13 +17,13 @@ from ssul.datasets.split_ids import split_ids
 if TYPE_CHECKING:
     from tests.conftest import HandmadeDataset
 
-FILES = data_set("voc").train
+FILES = find_dataset("voc").train
 MASK = [[0, 1, 2], [255, 2, 2]]
 
 
 def use_dataset(book: "HandmadeDataset", root: Path) -> None:
     """Finds, indexes, writes, reads back, and opens a dataset at a root."""
-    train, val = ImagePaths(root, FILES), ImagePaths(root, data_set("voc").val)
+    train, val = ImagePaths(root, FILES), ImagePaths(root, find_dataset("voc").val)
     ids, _ = split_ids(train, val, val_share=None, val_seed=0)
     rows = [
         row

@@ -11,18 +11,18 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from ssul.datasets.catalog import data_set
+from ssul.datasets.catalog import find_dataset
 from ssul.datasets.shapes.world import draw_world
 from ssul.labels.colours import VOID_COLOUR
 
-PALETTE = data_set("shapes").palette
+PALETTE = find_dataset("shapes").palette
 TRAIN, VAL, HEIGHT, WIDTH = 60, 4, 96, 128
 DRAW = """
 import sys
 from pathlib import Path
-from ssul.datasets.catalog import data_set
+from ssul.datasets.catalog import find_dataset
 from ssul.datasets.shapes.world import draw_world
-palette = data_set("shapes").palette
+palette = find_dataset("shapes").palette
 list(draw_world(Path(sys.argv[1]), seed=5, train=3, val=2, height=48, width=64, palette=palette))
 """
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ssul.datasets.catalog import Archive, ArchiveFolder, data_set
+from ssul.datasets.catalog import Archive, ArchiveFolder, find_dataset
 from ssul.datasets.unpack import BadArchiveError, missing_parts, unpack
 from ssul.errors import UserError
 from ssul.io.disk import format_bytes
@@ -363,6 +363,6 @@ SHARED = Path(__file__).parents[3] / "shared" / "data"
     not (SHARED / "SegmentationClassAug.zip").is_file(), reason="VOC's masks are not beside the project"
 )
 def test_the_published_masks_of_voc_are_as_many_as_in_the_catalog(root: Path) -> None:
-    (part,) = next(one for one in data_set("voc").archives if one.name == "SegmentationClassAug.zip").parts
+    (part,) = next(one for one in find_dataset("voc").archives if one.name == "SegmentationClassAug.zip").parts
     root.mkdir()
     next(unpack(SHARED / "SegmentationClassAug.zip", root, [part]))  # type: ignore[call-overload]
