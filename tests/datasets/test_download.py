@@ -17,9 +17,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from ssul.datasets import catalog
 from ssul.datasets.catalog import Archive, ArchiveFolder
-from ssul.datasets.download import DownloadProgress, how_to_get, missing_archives, obtain
+from ssul.datasets.download import DownloadProgress, missing_archives, obtain
 from ssul.datasets.transfer import RetryPolicy
 from ssul.errors import UserError
 
@@ -55,7 +54,6 @@ class Site:
         files: content by name.
         resumes: whether it gives an ETag and serves ranges.
         cuts: after how many bytes it hangs up, for each answer in turn; None for not at all.
-        stalls: whether it falls silent there instead.
         statuses: what it answers first, in turn, instead of the content.
         pace: seconds between two pieces of 500 bytes.
         requests: path and range of each request so far.
@@ -64,7 +62,6 @@ class Site:
     files: dict[str, bytes] = field(default_factory=dict)
     resumes: bool = True
     cuts: list[int | None] = field(default_factory=list)
-    stalls: bool = False
     statuses: list[int] = field(default_factory=list)
     pace: float = 0.0
     requests: list[tuple[str, str | None]] = field(default_factory=list)
@@ -104,8 +101,6 @@ class Handler(BaseHTTPRequestHandler):
             except OSError:
                 return  # the client hung up
             self.site.over.wait(self.site.pace)
-        if cut is not None and self.site.stalls:
-            self.site.over.wait(10)
 
     def log_message(self, *_: object) -> None:
         """`requests` is the log."""
@@ -289,13 +284,6 @@ def test_only_transient_statuses_are_tried_again(run: Run, status: int, requests
     assert len(run.site.requests) == requests
 
 
-def test_a_silent_server_is_not_waited_for(run: Run) -> None:
-    run.site.cuts, run.site.stalls = [2000], True
-    assert "no byte arrived for 0.3 s; 2.0 kB are downloaded" in run.refusal()
-    run()
-    assert run.ranges == [None, "bytes=2000-"]
-
-
 def test_a_wrong_hash_is_refused_and_the_download_removed(run: Run) -> None:
     run.site.files["maps.zip"] = OTHER
     message = run.hashed().refusal()
@@ -315,15 +303,8 @@ def test_without_a_network_one_line_names_addresses_and_folders(run: Run, url: s
     message = replace(run, archive=replace(run.archive, url=url)).refusal()
     assert message.startswith(f"cannot fetch {url}: ")
     assert "HTTPConnectionPool" not in message
-    assert f". By hand: fetch {url} into {run.downloads}, " in message
+    assert f"fetch {url} into {run.downloads}, " in message
     assert f"{run.root} holds saliency_map (maps of maps.zip)" in message
-
-
-def test_how_to_get_names_every_missing_archive(tmp_path: Path) -> None:
-    archives = catalog.find_dataset("voc").archives
-    message = how_to_get(tmp_path / "root", archives, downloads=tmp_path, without={"saliency_map"})
-    for archive in archives:
-        assert (archive.url in message) == (archive.name != "saliency_map.zip")
 
 
 def test_room_for_the_rest_is_checked_before_it_is_downloaded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,12 +362,6 @@ def test_a_mirror_may_be_a_folder_which_is_read_in_place(run: Run, written: str)
     assert (folder / "maps.zip").read_bytes() == WHOLE
 
 
-def test_a_mirror_without_the_archive_is_refused_with_the_published_address(run: Run) -> None:
-    message = run.refusal(mirror=str(run.folder / "nowhere"))
-    assert message.startswith(f"the mirror has no maps.zip: {run.folder / 'nowhere' / 'maps.zip'} is not a file. By ")
-    assert f"maps.zip (published at {run.archive.url}) into {run.downloads}" in message
-
-
 def test_the_password_of_a_mirror_is_used_and_never_shown(run: Run) -> None:
     mirror = run.site.url.replace("//", "//me:secret@") + "/some%20where/"
     run.site.cuts.append(1234)
@@ -398,11 +373,19 @@ def test_the_password_of_a_mirror_is_used_and_never_shown(run: Run) -> None:
     assert run.site.requests == [("/some%20where/maps.zip", None), ("/some%20where/maps.zip", "bytes=1234-")]
 
 
-@pytest.mark.parametrize("mirror", ["ftp://me:secret@host/folder", "file:voc/"])
-def test_a_mirror_of_an_unknown_kind_is_refused(run: Run, mirror: str) -> None:
+@pytest.mark.parametrize(
+    ("mirror", "words"),
+    [
+        ("ftp://me:secret@host/folder", "'ftp://host/folder' is not an address that can be read"),
+        ("file:voc/", "is not an address that can be read"),
+        ("/nowhere", "the mirror has no maps.zip: /nowhere/maps.zip is not a file"),
+    ],
+)
+def test_a_mirror_of_an_unknown_kind_or_without_the_archive_is_refused(run: Run, mirror: str, words: str) -> None:
     message = run.refusal(mirror=mirror)
-    assert "is not an address that can be read: give https://…, http://…, file:///FOLDER or a folder" in message
+    assert words in message
     assert "secret" not in message
+    assert ("/nowhere" in mirror) == (f"(published at {run.archive.url}) into {run.downloads}" in message)
 
 
 # --- other processes --------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ IDS = [f"image_{number:03d}" for number in range(100)]
 
 
 def split(root: Path, mask: str = "masks/{id}.png", *, ids: Sequence[str] | None = None, name: str = "") -> ImagePaths:
-    """A split with a mask template and, if there are ids, an image list."""
+    """A split with a mask template and, if ids are given, an image list."""
     if ids is not None:
         (root / f"{name}.txt").write_text("".join(f"{one}\n" for one in ids), encoding="utf-8")
     return ImagePaths(root, SplitFiles("photos/{id}.jpg", mask, list=None if ids is None else f"{name}.txt"))
@@ -31,24 +31,23 @@ def split_both(train: ImagePaths, val: ImagePaths) -> tuple[list[str], list[str]
     return split_ids(train, val, val_share=None, val_seed=0)
 
 
-# --- lists and places -------------------------------------------------------------------------------------------------
-
-
-def test_both_splits_are_their_lists(tmp_path: Path) -> None:
-    train, val = split(tmp_path, ids=["c", "a"], name="train"), split(tmp_path, ids=["b"], name="val")
-    assert split_both(train, val) == (["c", "a"], ["b"])
+# --- lists and folders-------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("listed", ["train", "val"])
-def test_a_split_without_a_list_has_the_masks_that_the_other_list_does_not_name(tmp_path: Path, listed: str) -> None:
+def test_a_split_is_its_list_and_without_one_it_has_the_masks_that_the_other_list_does_not_name(
+    tmp_path: Path, listed: str
+) -> None:
     touch(tmp_path, *(f"masks/{name}.png" for name in "dbca"))
+    train, val = split(tmp_path, ids=["c", "a"], name="train"), split(tmp_path, ids=["b"], name="val")
+    assert split_both(train, val) == (["c", "a"], ["b"])
     with_list, without = split(tmp_path, ids=["c", "b"], name=listed), split(tmp_path)
     pair = (with_list, without) if listed == "train" else (without, with_list)
     expected = (["c", "b"], ["a", "d"])
     assert split_both(*pair) == (expected if listed == "train" else expected[::-1])
 
 
-def test_a_split_without_a_list_drops_what_the_other_list_names_by_other_ids(tmp_path: Path) -> None:
+def test_a_split_without_a_list_drops_images_of_the_other_list_under_another_id(tmp_path: Path) -> None:
     touch(tmp_path, "masks/a.png", "masks/val/b.png", "masks/val/c.png")
     val = split(tmp_path, "masks/val/{id}.png", ids=["b"], name="val")
     assert split_both(split(tmp_path), val) == (["a", "val/c"], ["b"])
@@ -64,7 +63,7 @@ def test_the_same_id_in_another_folder_is_another_image(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("val", ["./masks/{id}.png", "masks/val/{id}.png", "link/{id}.png"])
 @pytest.mark.parametrize("swapped", [False, True])
-def test_two_splits_without_lists_that_share_masks_ask_for_a_list(tmp_path: Path, val: str, swapped: bool) -> None:
+def test_two_splits_without_lists_that_share_masks_need_a_list(tmp_path: Path, val: str, swapped: bool) -> None:
     touch(tmp_path, "masks/a.png", "masks/val/b.png")
     (tmp_path / "link").symlink_to("masks")
     pair = (split(tmp_path), split(tmp_path, val))
@@ -95,13 +94,10 @@ def test_images_in_both_lists_are_refused_by_name(tmp_path: Path, val: str, ids:
         split_both(train, split(tmp_path, val, ids=ids, name="val"))
 
 
-def test_a_data_root_that_is_not_a_folder_is_refused_with_the_parameter(tmp_path: Path) -> None:
+def test_a_missing_data_root_and_a_split_without_images_are_refused(tmp_path: Path) -> None:
     nowhere = split(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"data\.root '.*nowhere' is not a folder: .*-S data\.root=FOLDER"):
         split_both(nowhere, nowhere)
-
-
-def test_a_split_without_images_is_refused_with_its_place(tmp_path: Path) -> None:
     touch(tmp_path, "masks/a.png")
     with pytest.raises(UserError, match=r"no training image: no mask is found as .*masks/\{id\}\.png, or the other"):
         split_both(split(tmp_path), split(tmp_path, ids=["a"], name="val"))
@@ -127,17 +123,14 @@ def test_exactly_the_share_is_drawn_and_the_rest_trains(tmp_path: Path, share: f
     assert (back_train, back_val) == (train[::-1], val[::-1])
 
 
-def test_the_draw_is_decided_by_its_seed(tmp_path: Path) -> None:
+def test_the_seed_decides_the_draw_which_never_changes(tmp_path: Path) -> None:
     assert drawn(tmp_path, IDS, 0.3, seed=1) == drawn(tmp_path, IDS, 0.3, seed=1)
     assert drawn(tmp_path, IDS, 0.3, seed=1) != drawn(tmp_path, IDS, 0.3, seed=2)
-
-
-def test_the_draw_stays_what_it_was(tmp_path: Path) -> None:
     assert drawn(tmp_path, IDS[:20], 0.2, seed=3)[1] == ["image_007", "image_010", "image_011", "image_017"]
 
 
 @given(st.integers(2, 60), st.floats(0.1, 0.9), st.integers(0, 5))
-def test_a_new_image_moves_one_other_at_most(count: int, share: float, seed: int) -> None:
+def test_a_new_image_moves_at_most_one_other(count: int, share: float, seed: int) -> None:
     before, after = (set(random_validation_split(IDS[:size], share, seed)[1]) for size in (count, count + 1))
     assert len((before ^ after) - {IDS[count]}) <= 1
 

@@ -5,8 +5,6 @@ import os
 import shutil
 import socket
 import stat
-import subprocess
-import sys
 import tarfile
 import zipfile
 from collections.abc import Mapping
@@ -123,16 +121,6 @@ def test_member_names_may_be_spelled_in_many_ways(tmp_path: Path, root: Path, na
     assert tree(root) == {"JPEGImages/a.jpg": b"1", "JPEGImages/deep/b.jpg": b"2", "JPEGImages/c.jpg": b"3"}
 
 
-def test_the_later_of_two_members_of_one_name_counts(tmp_path: Path, root: Path) -> None:
-    path = packed(tmp_path / "kit.tar", CONTENT)
-    with tarfile.open(path, "a") as tar:
-        member = tarfile.TarInfo("kit/JPEGImages/a.jpg")
-        member.size = 3
-        tar.addfile(member, io.BytesIO(b"new"))
-    unpack_all(path, root)
-    assert tree(root) == {**UNPACKED, "JPEGImages/a.jpg": b"new"}
-
-
 def test_only_missing_folders_are_unpacked_and_an_empty_one_is_missing(tmp_path: Path, root: Path) -> None:
     archive = Archive("kit.zip", "", None, PARTS)
     (root / "JPEGImages").mkdir(parents=True)
@@ -169,7 +157,6 @@ def test_a_member_outside_the_target_refuses_the_whole_archive(
         ("kit.tar", tarfile.SYMTYPE, "/etc", "link out of the archive"),
         ("kit.zip", tarfile.SYMTYPE, "/etc", "link out of the archive"),
         ("kit.tar", tarfile.SYMTYPE, "sub/../../../x", "link out of the archive"),
-        ("kit.zip", tarfile.SYMTYPE, "sub/../../../x", "link out of the archive"),
         ("kit.zip", tarfile.SYMTYPE, "C:\\Windows", "link out of the archive"),
         ("kit.zip", tarfile.SYMTYPE, "..\\..\\x", "link out of the archive"),
         ("kit.tar", tarfile.LNKTYPE, "../../etc/passwd", "link out of the archive"),
@@ -264,29 +251,14 @@ def test_room_is_checked_before_anything_is_written(
     unpack_all(path, root)
 
 
-def test_leftovers_of_dead_processes_of_this_host_alone_are_removed(tmp_path: Path, root: Path) -> None:
-    """On a shared disk, a process number that is free here may belong to a running process of another host."""
-    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], check=True, capture_output=True)
-    host, number = socket.gethostname(), int(dead.stdout)
-    kept = {
-        f".JPEGImages.{host}.{number}.tmp": False,
-        f".JPEGImages.{host}.{os.getppid()}.tmp": True,
-        f".JPEGImages.not-{host}.{number}.tmp": True,
-    }
-    for name in kept:
-        (root / name).mkdir(parents=True)
-        (root / name / "half.jpg").write_bytes(b"half")
-    unpack_all(packed(tmp_path / "kit.zip", CONTENT), root)
-    assert {name: (root / name).exists() for name in kept} == kept
-    assert tree(root / "JPEGImages").keys() == {"a.jpg", "b.jpg", "c.jpg"}
-
-
 @pytest.mark.parametrize("steps", [1, 5])
 def test_an_interrupt_leaves_nothing(tmp_path: Path, root: Path, steps: int) -> None:
+    """The folder's name contains the host, because on a shared disk another host may have a process of that number."""
     root.mkdir()
     progress = unpack(packed(tmp_path / "kit.zip", CONTENT), root, PARTS)
     for _ in range(steps):
         next(progress)
+    assert (root / f".JPEGImages.{socket.gethostname()}.{os.getpid()}.tmp").is_dir() == (steps > 1)
     progress.close()  # type: ignore[attr-defined]
     assert tree(root) == {}
 
