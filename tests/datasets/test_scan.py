@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -235,86 +236,73 @@ def test_only_a_few_masks_are_read_ahead() -> None:
 IDS = ["a", "b", "c"]
 
 
+@dataclass
+class Scans:
+    """Scans of three images with one cache file; `decoded` lists the kinds of files that the last scan decoded."""
+
+    book: "HandmadeDataset"
+    path: Path
+    decoded: list[str] = field(default_factory=list)
+
+    def __call__(self, ids: Sequence[str] = IDS, **options: Any) -> list[IndexRow | ImageProblem]:
+        self.decoded.clear()
+        return scanned(self.book, ids, cache=self.path, **options)
+
+
 @pytest.fixture
-def images(book: "HandmadeDataset") -> "HandmadeDataset":
+def scans(book: "HandmadeDataset", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scans:
     for number, name in enumerate(IDS):
         book.add(name, [[number, 1, 255]], saliency=[[0, 0, 255]])
-    return book
+    ours, decode = Scans(book, tmp_path / "cache" / "index.jsonl"), scan._decoded
+    monkeypatch.setattr(scan, "_decoded", lambda content, what: ours.decoded.append(what) or decode(content, what))
+    return ours
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache" / "index.jsonl"
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The kinds of the files that are decoded from now on."""
-    kinds: list[str] = []
-    decode = scan._decoded
-    monkeypatch.setattr(scan, "_decoded", lambda content, what: kinds.append(what) or decode(content, what))
-    return kinds
-
-
-def test_a_second_scan_decodes_nothing_and_finds_the_same(
-    images: "HandmadeDataset", cache: Path, decoded: list[str]
-) -> None:
-    def scan_all() -> list[Any]:
-        masks = [(name, images.folders.mask(name).read_bytes()) for name in IDS]
-        alone = list(scan_masks(masks, classes=3, values=USUAL, cache=ScanCache(cache)))
-        return [*scanned(images, IDS, saliency=True, cache=cache), *alone]
-
-    first, content = scan_all(), cache.read_bytes()
-    assert decoded.count("mask") == 6
-    decoded.clear()
-    assert scan_all() == first
-    assert cache.read_bytes() == content
-    (old,) = scanned(images, ["a"], saliency=True, cache=cache)
-    for path in images.folders.files_of("a", saliency=True):
+def test_a_second_scan_decodes_nothing_and_finds_the_same(scans: Scans) -> None:
+    first, content = scans(saliency=True), scans.path.read_bytes()
+    assert len(scans.decoded) == 9
+    assert scans(IDS[::-1], saliency=True) == first[::-1]
+    assert scans.decoded == []
+    assert scans.path.read_bytes() == content
+    for path in scans.book.folders.files_of("a", saliency=True):
         path.rename(path.with_stem("renamed"))
-    (new,) = scanned(images, ["renamed"], saliency=True, cache=cache)
-    assert isinstance(old, IndexRow)
-    assert isinstance(new, IndexRow)
-    assert (new.id, new.pixels, new.digest) == ("renamed", old.pixels, old.digest)
-    assert decoded == []
+    assert scans(["renamed"], saliency=True) == [replace(first[0], id="renamed")]
+    assert scans.decoded == []
+
+
+def test_a_second_scan_of_masks_alone_decodes_nothing(scans: Scans) -> None:
+    masks = [(name, scans.book.folders.mask(name).read_bytes()) for name in IDS]
+    first, second = (list(scan_masks(masks, classes=3, values=USUAL, cache=ScanCache(scans.path))) for _ in range(2))
+    assert first == second
+    assert len(scans.decoded) == 3
 
 
 @pytest.mark.parametrize("changed", range(2))
 def test_results_of_other_code_are_not_used(
-    images: "HandmadeDataset",
-    cache: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    decoded: list[str],
-    changed: int,
+    scans: Scans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: int
 ) -> None:
     assert [source.name for source in scan._SOURCES] == ["scan.py", "image_files.py"]
-    first = scanned(images, IDS, cache=cache)
+    first = scans()
     copies = tuple(tmp_path / source.name for source in scan._SOURCES)
     for copy, source in zip(copies, scan._SOURCES, strict=True):
         copy.write_bytes(source.read_bytes())
     monkeypatch.setattr(scan, "_SOURCES", copies)
-    decoded.clear()
-    assert scanned(images, IDS, cache=cache) == first
-    assert decoded == []  # the same code elsewhere
+    assert scans() == first
+    assert scans.decoded == []  # the same code elsewhere
     copies[changed].write_bytes(copies[changed].read_bytes() + b"\n")
     scan._code_digest.cache_clear()
-    assert scanned(images, IDS, cache=cache) == first
-    assert len(decoded) == 6
+    assert scans() == first
+    assert len(scans.decoded) == 6
 
 
 @pytest.mark.parametrize("kind", ["image", "mask", "saliency"])
-def test_a_changed_file_is_scanned_again_and_no_other_is(
-    images: "HandmadeDataset", cache: Path, kind: str, decoded: list[str]
-) -> None:
-    before = scanned(images, IDS, saliency=True, cache=cache)
-    assert len(decoded) == 9
+def test_a_changed_file_is_scanned_again_and_no_other_is(scans: Scans, kind: str) -> None:
+    before = scans(saliency=True)
     changed = {"image": [[[200] * 3] * 3], "mask": [[3, 3, 255]], "saliency": [[9, 9, 9]]}
     defaults = {"image": None, "mask": [[1, 1, 255]], "saliency": [[0, 0, 255]]}
-    images.add("b", **{**defaults, kind: changed[kind]})
-    decoded.clear()
-    after = scanned(images, IDS, saliency=True, cache=cache)
-    assert sorted(decoded) == ["image", "mask", "saliency map"]
+    scans.book.add("b", **{**defaults, kind: changed[kind]})
+    after = scans(saliency=True)
+    assert sorted(scans.decoded) == ["image", "mask", "saliency map"]
     assert (after[0], after[2]) == (before[0], before[2])
     assert after[1] != before[1]
 
@@ -328,60 +316,52 @@ def test_a_changed_file_is_scanned_again_and_no_other_is(
         {"saliency": False},
     ],
 )
-def test_other_parameters_scan_the_same_files_again(
-    images: "HandmadeDataset", cache: Path, decoded: list[str], other: dict[str, Any]
-) -> None:
-    asked: dict[str, Any] = {"classes": 3, "values": USUAL, "saliency": True}
-    scanned(images, IDS, cache=cache, **asked)
-    decoded.clear()
-    found = scanned(images, IDS, cache=cache, **{**asked, **other})
-    assert decoded.count("mask") == 3
-    assert found == scanned(images, IDS, **{**asked, **other})
+def test_other_parameters_scan_the_same_files_again(scans: Scans, other: dict[str, Any]) -> None:
+    scans(saliency=True)
+    found = scans(**{"saliency": True, **other})
+    assert scans.decoded.count("mask") == 3
+    assert found == scanned(scans.book, IDS, **{"saliency": True, **other})
 
 
-def test_problems_are_never_cached(images: "HandmadeDataset", cache: Path, decoded: list[str]) -> None:
-    images.add("b", [[9, 9, 255]])
+def test_problems_are_never_cached(scans: Scans) -> None:
+    scans.book.add("b", [[9, 9, 255]])
     for _ in range(2):
-        decoded.clear()
-        assert problem_of(images, "b", cache=cache) == "its mask holds [9], valid are 0..3 and 255 (void)"
-        assert decoded
-    assert not cache.exists()
-    scanned(images, IDS, cache=cache)
-    images.folders.saliency("a").write_bytes(b"")  # the image is known without its map
+        assert scans(["b"]) == [ImageProblem("b", "its mask holds [9], valid are 0..3 and 255 (void)")]
+        assert "mask" in scans.decoded
+    assert not scans.path.exists()
+    scans()
+    scans.book.folders.saliency("a").write_bytes(b"")  # the image is known without its map
     problem = "unreadable saliency map (not a JPEG or PNG image)"
-    assert problem_of(images, "a", saliency=True, cache=cache) == problem
+    assert scans(["a"], saliency=True) == [ImageProblem("a", problem)]
 
 
-def test_without_a_file_nothing_is_kept(images: "HandmadeDataset", tmp_path: Path, decoded: list[str]) -> None:
+def test_without_a_file_nothing_is_kept(scans: Scans, tmp_path: Path) -> None:
     before = set(tmp_path.rglob("*"))
-    assert scanned(images, IDS) == scanned(images, IDS)
-    assert decoded.count("mask") == 6
+    assert scanned(scans.book, IDS) == scanned(scans.book, IDS)
+    assert scans.decoded.count("mask") == 6
     assert set(tmp_path.rglob("*")) == before
 
 
-def test_a_line_that_a_kill_cut_off_is_skipped_and_only_its_image_is_scanned_again(
-    images: "HandmadeDataset", cache: Path, decoded: list[str]
-) -> None:
-    first = scanned(images, IDS, cache=cache)
-    whole = cache.read_bytes().rstrip(b"\n")
+def test_a_line_that_a_kill_cut_off_is_skipped_and_only_its_image_is_scanned_again(scans: Scans) -> None:
+    first = scans()
+    whole = scans.path.read_bytes().rstrip(b"\n")
     last = len(whole) - whole.rindex(b"\n") - 1
     for cut in range(1, last):
-        cache.write_bytes(whole[:-cut])
+        scans.path.write_bytes(whole[:-cut])
         for masks in (1, 0):  # the line that is appended behind the cut is read
-            decoded.clear()
-            assert scanned(images, IDS, cache=cache) == first
-            assert decoded.count("mask") == masks
+            assert scans() == first
+            assert scans.decoded.count("mask") == masks
 
 
 RUBBISH = [b"\xff\xfe\n", b"[]\n", b"null\n", b'{"a": 1}\n', b'["key", 1, 2, 3, 4]\n', b"\n\n", b"[[], 1, 2, {}, 0]\n"]
 
 
 @pytest.mark.parametrize("rubbish", RUBBISH)
-def test_meaningless_lines_are_skipped(images: "HandmadeDataset", cache: Path, rubbish: bytes) -> None:
-    first = scanned(images, IDS, cache=cache)
-    cache.write_bytes(rubbish + cache.read_bytes() + rubbish)
-    assert scanned(images, IDS, cache=cache) == first
-    assert len(ScanCache(cache).known) == 3
+def test_meaningless_lines_are_skipped(scans: Scans, rubbish: bytes) -> None:
+    first = scans()
+    scans.path.write_bytes(rubbish + scans.path.read_bytes() + rubbish)
+    assert scans() == first
+    assert len(ScanCache(scans.path).known) == 3
 
 
 COUNTS = st.integers(1, 999)
@@ -389,7 +369,7 @@ STATISTICS = st.builds(MaskStatistics, COUNTS, COUNTS, st.dictionaries(st.intege
 
 
 @given(st.dictionaries(st.text(), STATISTICS, max_size=5))
-def test_what_is_cached_is_read_back(
+def test_cached_results_are_read_back(
     tmp_path_factory: pytest.TempPathFactory, known: dict[str, MaskStatistics]
 ) -> None:
     path = tmp_path_factory.mktemp("cache") / "cache.jsonl"
@@ -400,13 +380,13 @@ def test_what_is_cached_is_read_back(
 
 
 def test_an_interrupt_ends_the_scan_at_once_and_its_results_stay(
-    book: "HandmadeDataset", cache: Path, monkeypatch: pytest.MonkeyPatch
+    book: "HandmadeDataset", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started: list[float] = []
+    started: list[Any] = []
     count = scan._statistics
 
     def slowly(*arguments: Any) -> MaskStatistics:
-        started.append(time.monotonic())
+        started.append(arguments)
         time.sleep(0.02)
         return count(*arguments)
 
@@ -416,7 +396,8 @@ def test_an_interrupt_ends_the_scan_at_once_and_its_results_stay(
         book.add(name, [[number % 4, number // 4]], image=np.zeros((1, 2, 3)))
 
     def interrupted() -> None:
-        found = scan_images(book.folders, ids, classes=200, values=USUAL, saliency=False, cache=ScanCache(cache))
+        cache = ScanCache(tmp_path / "cache")
+        found = scan_images(book.folders, ids, classes=200, values=USUAL, saliency=False, cache=cache)
         for number, _ in enumerate(found):
             if number == 5:
                 raise KeyboardInterrupt
@@ -426,6 +407,5 @@ def test_an_interrupt_ends_the_scan_at_once_and_its_results_stay(
     done = len(started)
     time.sleep(0.1)
     assert len(started) == done < 100  # nothing continues in the background
-    started.clear()
-    assert [row.id for row in scanned(book, ids, classes=200, cache=cache)] == ids
-    assert len(started) == 200 - done
+    assert [row.id for row in scanned(book, ids, classes=200, cache=tmp_path / "cache")] == ids
+    assert len(started) == 200
