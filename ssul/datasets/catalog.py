@@ -1,7 +1,7 @@
 """What each dataset is: class names, colours, files and archives. No other module repeats them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from ssul.data.layout import MaskEncoding, SplitFiles
@@ -76,12 +76,13 @@ class DatasetSpec:
         """The name of a class id; `background` for 0."""
         return "background" if class_id == BACKGROUND_ID else self.classes[class_id - 1]
 
-    @property
-    def saliency_folders(self) -> frozenset[str]:
-        """The folders of its archives that contain only saliency maps."""
-        maps = self.train.saliency or ""
-        parts = (part for archive in self.archives for part in archive.parts)
-        return frozenset(part.folder for part in parts if maps.startswith(f"{part.folder}/"))
+    def used_archives(self, *, saliency: bool) -> tuple[Archive, ...]:
+        """Its archives; without saliency, they have no parts that contain only saliency maps."""
+        maps = "" if saliency else self.train.saliency or ""
+        return tuple(
+            replace(archive, parts=tuple(part for part in archive.parts if not maps.startswith(f"{part.folder}/")))
+            for archive in self.archives
+        )
 
 
 _VOC_CLASSES = (

@@ -2,12 +2,12 @@
 
 import hashlib
 import tempfile
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from ssul.datasets.catalog import Archive, ArchiveFolder
+from ssul.datasets.catalog import Archive
 from ssul.datasets.transfer import PartialFile, RetryPolicy, UnreachableError, download_file
 from ssul.datasets.unpack import BadArchiveError, missing_parts, unpack
 from ssul.errors import UserError
@@ -33,41 +33,19 @@ class DownloadProgress:
     unit: str
 
 
-def missing_archives(root: Path, archives: Sequence[Archive], *, without: Collection[str] = ()) -> list[Archive]:
-    """The archives of which a folder is missing or empty below `root`.
-
-    Args:
-        root: the data root.
-        archives: the dataset's archives.
-        without: folders below the root that are not needed, such as `saliency_map` if saliency is not used.
-    """
-    return [archive for archive in archives if missing_parts(root, archive, without=without)]
+def missing_archives(root: Path, archives: Sequence[Archive]) -> list[Archive]:
+    """The archives of which a folder below the data root is missing or empty."""
+    return [archive for archive in archives if missing_parts(root, archive)]
 
 
-def how_to_get(
-    root: Path,
-    archives: Sequence[Archive],
-    *,
-    downloads: Path,
-    mirror: str | None = None,
-    without: Collection[str] = (),
-) -> str:
-    """The part of an error message that explains how to get the missing archives by hand.
-
-    Args:
-        root: the data root.
-        archives: the dataset's archives.
-        downloads: the folder for archives.
-        mirror: as in `obtain`.
-        without: folders below the root that are not needed.
-    """
-    missing = missing_archives(root, archives, without=without)
+def how_to_get(root: Path, missing: Sequence[Archive], *, downloads: Path, mirror: str | None = None) -> str:
+    """The part of an error message that explains how to get missing archives by hand; arguments as of `obtain`."""
     addresses = " and ".join(redact_password(str(_address(archive, mirror))) for archive in missing)
     published = f" (published at {' and '.join(archive.url for archive in missing)})" if mirror else ""
     folders = ", ".join(
         f"{part.folder} ({part.path_in_archive} of {archive.name})"
         for archive in missing
-        for part in missing_parts(root, archive, without=without)
+        for part in missing_parts(root, archive)
     )
     return (
         f"By hand: fetch {addresses}{published} into {downloads}, where a run with data.download looks first, or see "
@@ -81,7 +59,6 @@ def obtain(
     *,
     downloads: Path,
     mirror: str | None,
-    without: Collection[str] = (),
     retry: RetryPolicy = RetryPolicy(),  # noqa: B008 (frozen)
 ) -> Generator[DownloadProgress, None, None]:
     """Downloads and unpacks the missing folders below `root`; existing ones are not touched.
@@ -96,7 +73,6 @@ def obtain(
         downloads: the folder for archives; made if it does not exist.
         mirror: a URL (`https:`, `http:`, `file:`) or a folder with files of the archives' names; None for the
             published URLs.
-        without: folders below the root that are not needed.
         retry: how long to wait for a server.
 
     Yields:
@@ -105,18 +81,18 @@ def obtain(
     Raises:
         UserError: if an archive cannot be fetched, is not the published one, or is too large for the disk.
     """
-    missing = missing_archives(root, archives, without=without)
+    missing = missing_archives(root, archives)
     if not missing:
         return
 
     def by_hand() -> str:
-        return how_to_get(root, missing, downloads=downloads, mirror=mirror, without=without)
+        return how_to_get(root, missing_archives(root, missing), downloads=downloads, mirror=mirror)
 
     _require_writable(root, "data.root", by_hand())
     _require_writable(downloads, "the folder for downloads", by_hand())
     for archive in missing:
         try:
-            yield from _obtain_one(archive, root, downloads, _address(archive, mirror), without, retry)
+            yield from _obtain_one(archive, root, downloads, _address(archive, mirror), retry)
         except UnreachableError as error:
             raise UserError(f"{error}. {by_hand()}") from error
         except OSError as error:  # of the downloads folder; other errors are explained where they occur
@@ -127,12 +103,7 @@ def obtain(
 
 
 def _obtain_one(
-    archive: Archive,
-    root: Path,
-    downloads: Path,
-    address: str | Path,
-    without: Collection[str],
-    retry: RetryPolicy,
+    archive: Archive, root: Path, downloads: Path, address: str | Path, retry: RetryPolicy
 ) -> Iterator[DownloadProgress]:
     from filelock import FileLock, Timeout
 
@@ -143,19 +114,14 @@ def _obtain_one(
         yield DownloadProgress(f"wait for another run that fetches {archive.name}", 0, None, "B")
         lock.acquire()
     try:
-        if parts := missing_parts(root, archive, without=without):  # the other run may have unpacked them
-            yield from _fetch_and_unpack(archive, root, parts, downloads, address, retry)
+        if missing_parts(root, archive):  # the other run may have unpacked them
+            yield from _fetch_and_unpack(archive, root, downloads, address, retry)
     finally:
         lock.release()
 
 
 def _fetch_and_unpack(
-    archive: Archive,
-    root: Path,
-    parts: Sequence[ArchiveFolder],
-    downloads: Path,
-    address: str | Path,
-    retry: RetryPolicy,
+    archive: Archive, root: Path, downloads: Path, address: str | Path, retry: RetryPolicy
 ) -> Iterator[DownloadProgress]:
     by_hand, partial = downloads / archive.name, PartialFile(downloads / "partial" / archive.name)
     path = by_hand if by_hand.is_file() else address if isinstance(address, Path) else partial.path
@@ -166,12 +132,12 @@ def _fetch_and_unpack(
         raise UnreachableError(f"the mirror has no {archive.name}: {path} is not a file")
     try:
         yield from _checked(path, archive, redact_password(str(address)) if path == partial.path else str(path))
-        for done, total in unpack(path, root, parts):
+        for done, total in unpack(path, root, missing_parts(root, archive)):
             yield DownloadProgress(f"unpack {archive.name}", done, total, "file")
     except BadArchiveError as error:
         if path == partial.path:
             partial.clear()
-            advice = "The download was removed: run again to fetch it anew, or choose a mirror with the published one"
+            advice = "The download was removed: run again to fetch it again, or choose a mirror with the published one"
         else:
             advice = "Put the published archive into its place, or remove it and run again to download it"
         raise UserError(f"{error}. {advice}") from error

@@ -65,11 +65,10 @@ class Preparation:
         Raises:
             UserError: if files are missing and data.download is false; names the ways to get them.
         """
-        unwanted = frozenset() if self.saliency else self.spec.saliency_folders
-        missing = missing_archives(self.root, self.spec.archives, without=unwanted)
+        missing = missing_archives(self.root, self.spec.used_archives(saliency=self.saliency))
         if not missing:
             return
-        where: dict[str, Any] = {"downloads": self.shared.downloads, "mirror": self._mirror(), "without": unwanted}
+        where: dict[str, Any] = {"downloads": self.shared.downloads, "mirror": self._mirror()}
         if not self.data.download:
             or_none = ", do without saliency maps with -S data.saliency=none" if self.saliency else ""
             raise UserError(

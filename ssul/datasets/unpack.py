@@ -10,7 +10,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -65,15 +65,9 @@ class _Member:
     open: Callable[[], IO[bytes] | None]
 
 
-def missing_parts(root: Path, archive: Archive, *, without: Collection[str] = ()) -> list[ArchiveFolder]:
-    """The parts of an archive whose folder is not below `root`, or is empty.
-
-    Args:
-        root: the data root.
-        archive: of the parts.
-        without: folders below the root that are not needed.
-    """
-    return [part for part in archive.parts if part.folder not in without and not _holds_files(root / part.folder)]
+def missing_parts(root: Path, archive: Archive) -> list[ArchiveFolder]:
+    """The parts of an archive whose folder below the data root is missing or empty."""
+    return [part for part in archive.parts if not _holds_files(root / part.folder)]
 
 
 def unpack(path: Path, root: Path, parts: Sequence[ArchiveFolder]) -> Iterator[tuple[int, int]]:

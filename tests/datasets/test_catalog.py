@@ -48,7 +48,10 @@ def test_archives_have_an_address_a_hash_and_separate_folders(known: DatasetSpec
     parts = [part for archive in known.archives for part in archive.parts]
     assert len({part.folder for part in parts}) == len(parts)
     assert all(part.suffix for part in parts)
-    assert known.saliency_folders == ({"saliency_map"} if known is VOC else set())
+    assert known.used_archives(saliency=True) == known.archives
+    used = {part.folder for archive in known.used_archives(saliency=False) for part in archive.parts}
+    assert used == {part.folder for part in parts} - {"saliency_map"}
+    assert ("saliency_map" in {part.folder for part in parts}) == (known is VOC)
     for archive in known.archives:
         assert archive.url.startswith(("http://", "https://"))
         assert archive.url.rpartition("/")[2] == archive.name

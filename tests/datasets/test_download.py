@@ -202,15 +202,22 @@ def test_an_archive_is_fetched_checked_unpacked_and_removed(run: Run) -> None:
     assert len(run.site.requests) == 1
 
 
-def test_only_missing_folders_that_are_needed_are_unpacked(run: Run) -> None:
+def test_only_missing_folders_of_used_parts_are_unpacked(run: Run) -> None:
     run.site.files["maps.zip"] = zipped({"kit/a/1.txt": b"1", "kit/b/2.txt": b"2", "kit/c/3.txt": b"3"})
-    archive = replace(run.archive, parts=tuple(ArchiveFolder(f"kit/{letter}", letter, 1) for letter in "abc"))
+    archive = replace(run.archive, parts=tuple(ArchiveFolder(f"kit/{letter}", letter, 1) for letter in "ab"))
     (run.root / "b").mkdir(parents=True)
     (run.root / "b" / "own.txt").write_bytes(b"own")
-    list(obtain([archive], run.root, downloads=run.downloads, mirror=None, without={"c"}, retry=NO_RETRY))
-    assert run.unpacked == {"a/1.txt": b"1", "b/own.txt": b"own"}
     assert missing_archives(run.root, [archive]) == [archive]
-    assert missing_archives(run.root, [archive], without={"c"}) == []
+    replace(run, archive=archive)()
+    assert run.unpacked == {"a/1.txt": b"1", "b/own.txt": b"own"}
+    assert missing_archives(run.root, [archive, replace(archive, parts=())]) == []
+
+
+def test_an_error_names_only_the_archives_that_are_still_missing(run: Run) -> None:
+    other = Archive("lists.zip", f"{run.site.url}/lists.zip", None, (ArchiveFolder("lists", "lists", 1),))
+    with pytest.raises(UserError, match=f"By hand: fetch {other.url} into"):
+        list(obtain([run.archive, other], run.root, downloads=run.downloads, mirror=None, retry=NO_RETRY))
+    assert run.unpacked == UNPACKED
 
 
 def test_the_library_is_imported_without_what_only_downloads_need() -> None:
@@ -294,7 +301,7 @@ def test_a_wrong_hash_is_refused_and_the_download_removed(run: Run) -> None:
 @pytest.mark.parametrize("content", [WHOLE[:-30], b"<html>please log in</html>", zipped({**CONTENT, "../evil": b""})])
 def test_without_a_hash_a_bad_archive_is_refused_and_removed(run: Run, content: bytes) -> None:
     run.site.files["maps.zip"] = content
-    assert "The download was removed: run again to fetch it anew" in run.refusal()
+    assert "The download was removed: run again to fetch it again" in run.refusal()
     assert run.kept == []
 
 
