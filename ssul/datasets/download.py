@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+from ssul.datasets.archive_members import BadArchiveError
 from ssul.datasets.catalog import Archive
 from ssul.datasets.transfer import PartialFile, RetryPolicy, UnreachableError, download_file
-from ssul.datasets.unpack import BadArchiveError, missing_parts, unpack
+from ssul.datasets.unpack import missing_parts, unpack
 from ssul.errors import UserError
 from ssul.io.urls import is_url, redact_password
 

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 
 from ssul.data.image_files import MAX_BYTES
 from ssul.data.layout import ImagePaths, SplitFiles, masks_by_id
+from ssul.datasets.archive_members import ARCHIVE_ERRORS
 from ssul.datasets.catalog import DatasetSpec
 from ssul.datasets.split_ids import SplitIds, random_validation_split, remove_overlap
-from ssul.datasets.unpack import ARCHIVE_ERRORS
 from ssul.errors import UserError
 
 _UNREADABLE = (*ARCHIVE_ERRORS, OSError)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from ssul.datasets.archive_members import BadArchiveError
 from ssul.datasets.catalog import Archive, ArchiveFolder, find_dataset
-from ssul.datasets.unpack import BadArchiveError, missing_parts, unpack
+from ssul.datasets.unpack import missing_parts, unpack
 from ssul.errors import UserError
 
 IMAGES = ArchiveFolder("kit/JPEGImages", "JPEGImages", 3, suffix=".jpg")
