@@ -9,7 +9,8 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from ssul.datasets.archive_members import BadArchiveError
 from ssul.datasets.catalog import Archive
-from ssul.datasets.transfer import PartialFile, RetryPolicy, UnreachableError, download_file
+from ssul.datasets.partial_file import PartialFile
+from ssul.datasets.transfer import RetryPolicy, UnreachableError, download_file
 from ssul.datasets.unpack import missing_parts, unpack
 from ssul.errors import UserError
 from ssul.io.urls import is_url, redact_password
