@@ -247,7 +247,7 @@ def test_what_does_not_divide_is_told_in_words_and_not_in_json(ssul: Command, tm
 
 def test_masks_are_looked_at_once(ssul: Command, voc: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     first = ssul(*voc, "--scenario", "voc_19-1", "--json")
-    monkeypatch.setattr("ssul.datasets.scan._decoded", None)
+    monkeypatch.setattr("ssul.datasets.image_check._decoded", None)
     assert ssul(*voc, "--scenario", "voc_19-1", "--json") == first
 
 

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image
 
 from ssul.data.index import IndexRow
 from ssul.data.layout import ImagePaths, MaskEncoding
-from ssul.datasets import scan
+from ssul.datasets import image_check, scan
 from ssul.datasets.scan import ImageProblem, raise_unusable, scan_images, scan_masks
 from ssul.datasets.scan_cache import MaskStatistics, ScanCache
 from ssul.errors import UserError
@@ -127,7 +127,7 @@ def test_counting_raw_values_is_counting_mapped_pixels(data: st.DataObject) -> N
     meaning = values.ids(5)
     pixels = data.draw(st.lists(st.sampled_from(sorted(meaning)), min_size=1, max_size=20))
     ids = [meaning[value] for value in pixels]
-    statistics = scan._statistics(np.array([pixels], dtype=np.uint8), 5, values)
+    statistics = image_check._statistics(np.array([pixels], dtype=np.uint8), 5, values)
     expected = {class_id: ids.count(class_id) for class_id in sorted(set(ids)) if class_id != VOID}
     assert (list(statistics.pixels.items()), statistics.void) == (list(expected.items()), ids.count(VOID))
 
@@ -253,8 +253,10 @@ class Scans:
 def scans(book: "HandmadeDataset", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scans:
     for number, name in enumerate(IDS):
         book.add(name, [[number, 1, 255]], saliency=[[0, 0, 255]])
-    ours, decode = Scans(book, tmp_path / "cache" / "index.jsonl"), scan._decoded
-    monkeypatch.setattr(scan, "_decoded", lambda content, what: ours.decoded.append(what) or decode(content, what))
+    ours, decode = Scans(book, tmp_path / "cache" / "index.jsonl"), image_check._decoded
+    monkeypatch.setattr(
+        image_check, "_decoded", lambda content, what: ours.decoded.append(what) or decode(content, what)
+    )
     return ours
 
 
@@ -281,16 +283,16 @@ def test_a_second_scan_of_masks_alone_decodes_nothing(scans: Scans) -> None:
 def test_results_of_other_code_are_not_used(
     scans: Scans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: int
 ) -> None:
-    assert [source.name for source in scan._SOURCES] == ["scan.py", "image_files.py"]
+    assert [source.name for source in image_check._SOURCES] == ["image_check.py", "image_files.py"]
     first = scans()
-    copies = tuple(tmp_path / source.name for source in scan._SOURCES)
-    for copy, source in zip(copies, scan._SOURCES, strict=True):
+    copies = tuple(tmp_path / source.name for source in image_check._SOURCES)
+    for copy, source in zip(copies, image_check._SOURCES, strict=True):
         copy.write_bytes(source.read_bytes())
-    monkeypatch.setattr(scan, "_SOURCES", copies)
+    monkeypatch.setattr(image_check, "_SOURCES", copies)
     assert scans() == first
     assert scans.decoded == []  # the same code elsewhere
     copies[changed].write_bytes(copies[changed].read_bytes() + b"\n")
-    scan._code_digest.cache_clear()
+    image_check._code_digest.cache_clear()
     assert scans() == first
     assert len(scans.decoded) == 6
 
@@ -383,14 +385,14 @@ def test_an_interrupt_ends_the_scan_at_once_and_its_results_stay(
     book: "HandmadeDataset", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Any] = []
-    count = scan._statistics
+    count = image_check._statistics
 
     def slowly(*arguments: Any) -> MaskStatistics:
         started.append(arguments)
         time.sleep(0.02)
         return count(*arguments)
 
-    monkeypatch.setattr(scan, "_statistics", slowly)
+    monkeypatch.setattr(image_check, "_statistics", slowly)
     ids = [f"{number:03d}" for number in range(200)]
     for number, name in enumerate(ids):
         book.add(name, [[number % 4, number // 4]], image=np.zeros((1, 2, 3)))
