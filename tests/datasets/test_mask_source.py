@@ -1,20 +1,16 @@
-"""Masks alone, in a folder or an archive, decide which training images there are."""
+"""Masks alone, in a folder or an archive."""
 
 import tarfile
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from ssul.data.image_files import MAX_BYTES
-from ssul.data.layout import ImagePaths, SplitFiles
-from ssul.datasets.catalog import DatasetSpec, find_dataset
-from ssul.datasets.mask_source import MaskSource, training_ids
-from ssul.datasets.split_ids import split_ids
+from ssul.datasets.catalog import find_dataset
+from ssul.datasets.mask_source import MaskSource
 from ssul.errors import UserError
-from ssul.labels.colours import voc_colours
 
 VOC, ADE = find_dataset("voc"), find_dataset("ade")
 ADE_FILES = {
@@ -147,84 +143,3 @@ def test_a_mask_that_has_disappeared_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "masks" / "a.png").unlink()
     with pytest.raises(UserError, match=r"the mask of a in .* cannot be read"):
         list(source.contents(["a"]))
-
-
-# --- which images train -----------------------------------------------------------------------------------------------
-
-OWN = DatasetSpec(
-    name="town",
-    classes=("house",),
-    palette=voc_colours(2),
-    train=SplitFiles("photos/{id}.jpg", "masks/{id}.png"),
-    val=SplitFiles("photos/{id}.jpg", "masks/{id}.png", list="lists/val.txt"),
-)
-
-
-def source_of(*ids: str) -> MaskSource:
-    return MaskSource(Path("masks.zip"), {image_id: f"{image_id}.png" for image_id in ids}, lambda name: b"")
-
-
-def lists(path: Path, **named: Sequence[str]) -> Path:
-    return folder(path, {f"{name}.txt": "\n".join(ids).encode() for name, ids in named.items()})
-
-
-def test_without_lists_every_mask_trains_if_validation_masks_are_elsewhere(tmp_path: Path) -> None:
-    assert training_ids(source_of("b", "c", "a"), None, ADE) == ["a", "b", "c"]
-    assert training_ids(source_of("b", "a"), lists(tmp_path, val=["a"]), ADE) == ["a", "b"]  # ADE20K has no lists
-    own = replace(OWN, val=replace(OWN.val, mask="val/{id}.png"))
-    assert training_ids(source_of("a", "b"), None, own) == ["a", "b"]
-
-
-@pytest.mark.parametrize("listed", ["train", "val"])
-def test_lists_are_required_if_validation_masks_would_train_without_them(listed: str) -> None:
-    own = replace(replace(OWN, val=OWN.train), **{listed: replace(OWN.train, list=f"lists/{listed}.txt")})
-    for known in (own, VOC) if listed == "val" else (own,):
-        with pytest.raises(UserError, match=rf"without {listed}\.txt, training .* with --lists FOLDER$"):
-            training_ids(source_of("a", "b"), None, known)
-
-
-def test_the_training_list_or_what_the_validation_list_does_not_name_trains(tmp_path: Path) -> None:
-    named = lists(tmp_path / "both", train_aug=["c", "a"], val=["b"])
-    assert training_ids(source_of("a", "b", "c", "d"), named, VOC) == ["c", "a"]
-    with pytest.raises(UserError, match=r"image list .*val\.txt is missing"):
-        training_ids(source_of("a"), tmp_path, VOC)
-    assert training_ids(source_of("a", "b", "c"), lists(tmp_path / "val", val=["b", "x"]), VOC) == ["a", "c"]
-
-
-@pytest.mark.parametrize("val", ["masks/{id}.png", "masks/val/{id}.png"])
-def test_two_splits_without_lists_that_share_masks_need_a_list(val: str) -> None:
-    own = replace(OWN, val=replace(OWN.train, mask=val))
-    with pytest.raises(UserError, match=r"training and in the validation split: .*val/b\. Give a split an image list"):
-        training_ids(source_of("a", "val/b"), None, own)
-
-
-def test_listed_images_without_a_mask_are_counted_and_eight_are_named(tmp_path: Path) -> None:
-    ids = [f"image_{number:02d}" for number in range(12)]
-    named = r"^11 of the 12 images of .*train_aug\.txt have no mask in masks\.zip: image_00, image_01, .*, image_08$"
-    with pytest.raises(UserError, match=named):
-        training_ids(source_of("image_03"), lists(tmp_path, train_aug=ids), VOC)
-
-
-def ids_in_the_pipeline(root: Path, own: DatasetSpec) -> list[str]:
-    train, val = ImagePaths(root, own.train), ImagePaths(root, own.val)
-    return split_ids(train, val, val_share=own.val_share, val_seed=own.val_seed)[0]
-
-
-@pytest.mark.parametrize("listed", [None, "lists/all.txt"])
-def test_images_that_are_drawn_for_validation_do_not_train(tmp_path: Path, listed: str | None) -> None:
-    ids = [f"image_{number:02d}" for number in range(20)]
-    named = lists(tmp_path / "lists", all=ids[:15])
-    files = replace(OWN.train, list=listed)
-    own = replace(OWN, train=files, val=files, val_share=0.2, val_seed=3)
-    root = folder(tmp_path, {f"masks/{image_id}.png": b"" for image_id in ids})
-    train = training_ids(MaskSource.open(root, files.mask), named, own)
-    assert len(train) == (16 if listed is None else 12)
-    assert train == ids_in_the_pipeline(root, own)
-
-
-def test_the_same_id_in_the_validation_folder_is_another_image(tmp_path: Path) -> None:
-    named = lists(tmp_path / "lists", val=["0", "1"])
-    own = replace(OWN, val=replace(OWN.val, mask="val/{id}.png"))
-    root = folder(tmp_path, {f"{place}/{image_id}.png": b"" for place in ("masks", "val") for image_id in "012"})
-    train = training_ids(MaskSource.open(root, own.train.mask), named, own)
-    assert train == ids_in_the_pipeline(root, own) == ["0", "1", "2"]
