@@ -120,7 +120,8 @@ def _read_list(files: SplitFiles, lists: Path | None) -> list[str] | None:
 
 
 def _split(files: SplitFiles, ids: Iterable[str], *, listed: bool) -> SplitIds:
-    return SplitIds({image_id: files.mask.replace("{id}", image_id) for image_id in ids}, listed)
+    template = PurePosixPath(files.mask).as_posix()  # without `./`, so that equal paths are equal texts
+    return SplitIds({image_id: template.replace("{id}", image_id) for image_id in ids}, listed)
 
 
 def _file(path: Path) -> bytes:
