@@ -47,9 +47,6 @@ def data(name: str, saliency: str) -> DataParams:
     return parse_params(params).data
 
 
-# --- which one --------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("name", CATALOG)
 def test_a_name_is_in_the_catalog_or_is_described_but_not_both(name: str) -> None:
     assert resolve_dataset(name, None) is CATALOG[name]
@@ -78,9 +75,6 @@ def test_a_validation_split_and_colours_are_taken_over() -> None:
     assert town.val_share is None
 
 
-# --- saliency ---------------------------------------------------------------------------------------------------------
-
-
 def test_saliency_maps_are_used_if_the_parameters_say_so() -> None:
     assert uses_saliency(data("voc", "maps"), CATALOG["voc"])
     assert not uses_saliency(data("voc", "none"), CATALOG["voc"])
@@ -94,9 +88,6 @@ def test_missing_saliency_maps_are_refused_with_the_way_out(name: str) -> None:
     known = CATALOG.get(name) or resolve_dataset("town", described())
     with pytest.raises(UserError, match=rf"{name} has no saliency maps: choose -S data\.saliency=none"):
         uses_saliency(data(name, "maps"), known)
-
-
-# --- from the description to the target -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -48,23 +48,14 @@ MD5 = hashlib.md5(WHOLE).hexdigest()
 
 @dataclass
 class Site:
-    """The files of a server, and its faults.
+    """The files of a server, and its faults."""
 
-    Attributes:
-        files: content by name.
-        resumes: whether it gives an ETag and serves ranges.
-        cuts: after how many bytes it hangs up, for each answer in turn; None for not at all.
-        statuses: what it answers first, in turn, instead of the content.
-        pace: seconds between two pieces of 500 bytes.
-        requests: path and range of each request so far.
-    """
-
-    files: dict[str, bytes] = field(default_factory=dict)
-    resumes: bool = True
-    cuts: list[int | None] = field(default_factory=list)
-    statuses: list[int] = field(default_factory=list)
-    pace: float = 0.0
-    requests: list[tuple[str, str | None]] = field(default_factory=list)
+    files: dict[str, bytes]
+    resumes: bool = True  # gives an ETag and serves ranges
+    cuts: list[int | None] = field(default_factory=list)  # bytes after which each answer breaks off; None: complete
+    statuses: list[int] = field(default_factory=list)  # of the first answers, instead of the content
+    pace: float = 0.0  # seconds between two pieces of 500 bytes
+    requests: list[tuple[str, str | None]] = field(default_factory=list)  # path and range
     url: str = ""
     over: threading.Event = field(default_factory=threading.Event)
 

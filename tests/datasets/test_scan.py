@@ -150,14 +150,10 @@ def test_a_value_without_a_meaning_is_a_problem(book: "HandmadeDataset", values:
 # --- problems of files ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("what", "path"),
-    [
-        ("image", "JPEGImages/a.jpg"),
-        ("mask", "SegmentationClassAug/a.png"),
-        ("saliency map", "saliency_map/a.png"),
-    ],
-)
+FILES = {"image": "JPEGImages/a.jpg", "mask": "SegmentationClassAug/a.png", "saliency map": "saliency_map/a.png"}
+
+
+@pytest.mark.parametrize(("what", "path"), FILES.items())
 def test_a_missing_or_unreadable_file_is_a_problem_of_its_image(
     book: "HandmadeDataset", tmp_path: Path, what: str, path: str
 ) -> None:
@@ -238,7 +234,7 @@ IDS = ["a", "b", "c"]
 
 @dataclass
 class Scans:
-    """Scans of three images with one cache file; `decoded` lists the kinds of files that the last scan decoded."""
+    """Scans of three images with one cache file. `decoded` are the kinds of files that the last scan decoded."""
 
     book: "HandmadeDataset"
     path: Path
@@ -309,15 +305,11 @@ def test_a_changed_file_is_scanned_again_and_no_other_is(scans: Scans, kind: str
     assert after[1] != before[1]
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"classes": 4},
-        {"values": MaskEncoding(void=None, background=False, first=0)},
-        {"values": MaskEncoding(void=254)},
-        {"saliency": False},
-    ],
-)
+FIRST_IS_0 = MaskEncoding(void=None, background=False, first=0)
+OTHERS = [{"classes": 4}, {"values": FIRST_IS_0}, {"values": MaskEncoding(void=254)}, {"saliency": False}]
+
+
+@pytest.mark.parametrize("other", OTHERS)
 def test_other_parameters_scan_the_same_files_again(scans: Scans, other: dict[str, Any]) -> None:
     scans(saliency=True)
     found = scans(**{"saliency": True, **other})

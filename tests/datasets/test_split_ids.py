@@ -46,9 +46,6 @@ def split_both(train: ImagePaths, val: ImagePaths, **draw: Any) -> tuple[list[st
     return ids
 
 
-# --- lists and folders ------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("train", "val", "expected"),
     [
@@ -111,9 +108,6 @@ def test_a_missing_data_root_and_a_split_without_images_are_refused(tmp_path: Pa
         split_both(split(tmp_path), split(tmp_path, VAL))
 
 
-# --- masks alone: lists may be missing --------------------------------------------------------------------------------
-
-
 def source_of(*ids: str) -> MaskSource:
     return MaskSource(Path("masks.zip"), {image_id: f"{image_id}.png" for image_id in ids}, lambda name: b"")
 
@@ -143,9 +137,6 @@ def test_voc_trains_without_its_augmented_list_by_its_validation_list_alone(tmp_
     named = r"^11 of the 12 images of .*train_aug\.txt have no mask in masks\.zip: image_000, .*, image_008$"
     with pytest.raises(UserError, match=named):
         training_ids(source_of(IDS[3]), tmp_path, VOC)
-
-
-# --- a share of the training images -----------------------------------------------------------------------------------
 
 
 def drawn(root: Path, ids: Sequence[str], share: float, seed: int = 0) -> tuple[list[str], list[str]]:
