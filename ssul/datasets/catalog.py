@@ -18,7 +18,7 @@ class ArchiveFolder:
         path_in_archive: its path in the archive.
         folder: its path below the data root.
         files: how many files it holds.
-        at_least: whether it may hold more.
+        at_least: whether it may contain more.
         suffix: the end of their names (`.png`); other files are neither counted nor unpacked. None: any.
     """
 
@@ -210,6 +210,6 @@ def find_dataset(name: str) -> DatasetSpec:
         return CATALOG[name]
     except KeyError:
         raise UserError(
-            f"data.name is '{name}', which is not in the catalog: choose {', '.join(CATALOG)}, or describe an own "
+            f"data.name is '{name}', which is not in the catalog: choose {', '.join(CATALOG)}, or describe your own "
             "dataset (data.custom, see the README)"
         ) from None

@@ -50,8 +50,8 @@ def how_to_get(root: Path, missing: Sequence[Archive], *, downloads: Path, mirro
         for part in missing_parts(root, archive)
     )
     return (
-        f"By hand: fetch {addresses}{published} into {downloads}, where a run with data.download looks first, or see "
-        f"to it that {root} holds {folders}"
+        f"By hand: fetch {addresses}{published} into {downloads}, where a run with data.download looks first, or "
+        f"make sure that {root} holds {folders}"
     )
 
 

@@ -50,7 +50,7 @@ def data(name: str, saliency: str) -> DataParams:
 @pytest.mark.parametrize("name", CATALOG)
 def test_a_name_is_in_the_catalog_or_is_described_but_not_both(name: str) -> None:
     assert resolve_dataset(name, None) is CATALOG[name]
-    with pytest.raises(UserError, match=r"'town', which is not in the catalog: choose .*voc.*or describe an own"):
+    with pytest.raises(UserError, match=r"'town', which is not in the catalog: choose .*voc.*or describe your own"):
         resolve_dataset("town", None)
     with pytest.raises(UserError, match=f"data.name is '{name}', which the catalog has: give .* another name"):
         resolve_dataset(name, described())
