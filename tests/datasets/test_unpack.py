@@ -77,7 +77,7 @@ def unpack_all(path: Path, root: Path, *parts: ArchiveFolder) -> list[tuple[int,
 
 
 def refusal(path: Path, root: Path, *parts: ArchiveFolder, kind: type[UserError] = BadArchiveError) -> str:
-    """The message; nothing must be left."""
+    """The message of the refusal, which must leave nothing."""
     before = tree(root)
     with pytest.raises(kind) as refused:
         unpack_all(path, root, *parts)
@@ -120,6 +120,16 @@ def test_member_names_may_be_spelled_in_many_ways(tmp_path: Path, root: Path, na
     }
     unpack_all(packed(tmp_path / name, content), root, IMAGES)
     assert tree(root) == {"JPEGImages/a.jpg": b"1", "JPEGImages/deep/b.jpg": b"2", "JPEGImages/c.jpg": b"3"}
+
+
+def test_the_later_of_two_members_of_one_name_counts(tmp_path: Path, root: Path) -> None:
+    path = packed(tmp_path / "kit.tar", CONTENT)
+    with tarfile.open(path, "a") as tar:
+        member = tarfile.TarInfo("kit/JPEGImages/a.jpg")
+        member.size = 3
+        tar.addfile(member, io.BytesIO(b"new"))
+    unpack_all(path, root)
+    assert tree(root) == {**UNPACKED, "JPEGImages/a.jpg": b"new"}
 
 
 def test_only_missing_folders_are_unpacked_and_an_empty_one_is_missing(tmp_path: Path, root: Path) -> None:
