@@ -53,6 +53,7 @@ class Site:
     files: dict[str, bytes]
     resumes: bool = True  # gives an ETag and serves ranges
     cuts: list[int | None] = field(default_factory=list)  # bytes after which each answer breaks off; None: complete
+    stalls: bool = False  # falls silent there instead
     statuses: list[int] = field(default_factory=list)  # of the first answers, instead of the content
     pace: float = 0.0  # seconds between two pieces of 500 bytes
     requests: list[tuple[str, str | None]] = field(default_factory=list)  # path and range
@@ -92,6 +93,8 @@ class Handler(BaseHTTPRequestHandler):
             except OSError:
                 return  # the client hung up
             self.site.over.wait(self.site.pace)
+        if cut is not None and self.site.stalls:
+            self.site.over.wait(10)
 
     def log_message(self, *_: object) -> None:
         """`requests` is the log."""
@@ -280,6 +283,13 @@ def test_only_transient_statuses_are_tried_again(run: Run, status: int, requests
     run.site.statuses.extend([status] * 3)
     assert f"cannot fetch {run.archive.url}: the server answers {status} " in run.refusal(RETRY)
     assert len(run.site.requests) == requests
+
+
+def test_a_silent_server_is_not_waited_for(run: Run) -> None:
+    run.site.cuts, run.site.stalls = [2000], True
+    assert "no byte arrived for 0.3 s; 2.0 kB are downloaded" in run.refusal()
+    run()
+    assert run.ranges == [None, "bytes=2000-"]
 
 
 def test_a_wrong_hash_is_refused_and_the_download_removed(run: Run) -> None:
