@@ -27,7 +27,7 @@ from ssul.data.random_crop import CropWindow, sample_crop_window
 from ssul.data.sampling import SampleOrder, TrainingItem, derive_seed
 from ssul.data.training_set import Augmentation, TrainingDataset
 from ssul.data.transforms import IMAGENET_MEAN, IMAGENET_STD, MEAN_COLOUR, normalise, resize_target
-from ssul.datasets.catalog import data_set
+from ssul.datasets.catalog import find_dataset
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 
@@ -52,7 +52,7 @@ def main() -> None:
     count, rounds = (2, 1) if options.smoke else (8, 3) if options.quick else (32, 9)
     rounds = options.rounds or rounds
     with tempfile.TemporaryDirectory() as drawn:
-        folders = ImagePaths(options.root or Path(drawn), data_set("voc").train)
+        folders = ImagePaths(options.root or Path(drawn), find_dataset("voc").train)
         if options.root is None:
             draw_examples(folders, count)
         rows = measure(folders, images_in(folders, count), rounds)

@@ -6,6 +6,7 @@ from functools import partial
 from ssul.config.load import load_params
 from ssul.config.paths import LAYOUT, given_checkpoint
 from ssul.data.initial_checkpoint import InitialCheckpoint
+from ssul.datasets.indexing import scan_splits, write_indexes
 from ssul.datasets.prepare import Preparation
 from ssul.io.atomic import replace_dir
 from ssul.pipeline.progress import show_transfers, shown
@@ -21,8 +22,8 @@ def main() -> None:
         preparation.draw(folder, shown)
     with closing(preparation.complete()) as transfers:  # an interrupt must find half-unpacked files removed
         show_transfers(transfers)
-    rows, problems = preparation.scan(shown, partial(print, flush=True))
-    preparation.write(rows, problems, LAYOUT)
+    rows, problems = scan_splits(preparation, shown, partial(print, flush=True))
+    write_indexes(preparation.spec, rows, problems, LAYOUT)
     checkpoint.write(LAYOUT.initial_checkpoint)
 
 

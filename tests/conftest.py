@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from ssul.data.layout import ImagePaths
-from ssul.datasets.catalog import data_set
+from ssul.datasets.catalog import find_dataset
 
 pytest_plugins = ["tests.answers", "tests.workplace"]
 torch.set_num_threads(1)
@@ -61,4 +61,4 @@ class HandmadeDataset:
 @pytest.fixture
 def book(tmp_path: Path) -> HandmadeDataset:
     """An empty picture book."""
-    return HandmadeDataset(ImagePaths(tmp_path / "book", data_set("voc").train))
+    return HandmadeDataset(ImagePaths(tmp_path / "book", find_dataset("voc").train))

@@ -11,7 +11,7 @@ from ssul.config.paths import Layout
 from ssul.config.schema import Params
 from ssul.data.index import ImageIndex, IndexRow
 from ssul.data.initial_checkpoint import InitialCheckpoint
-from ssul.datasets.catalog import data_set
+from ssul.datasets.catalog import find_dataset
 from ssul.evaluation.results import Results
 from ssul.evaluation.scores import Scores
 from ssul.scenario.splits import Split
@@ -22,7 +22,7 @@ DECIDING = (  # the single files that dvc.yaml lists
     *(f"stages/{name}.py" for name in ("prepare", "splits", "train_base", "evaluate", "select_memory", "train_step")),
     "ssul/methods/build.py",
 )
-NAMES = ("background", *data_set("shapes").classes[:3])
+NAMES = ("background", *find_dataset("shapes").classes[:3])
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def fill(layout: Layout) -> None:
     for name in DECIDING:
         (layout.root / name).parent.mkdir(parents=True, exist_ok=True)
         (layout.root / name).write_text("1", encoding="utf-8")
-    known = data_set("shapes")
+    known = find_dataset("shapes")
     for split, files in (("train", known.train), ("val", known.val)):
         row = IndexRow(f"{split}_00000", 48, 64, {0: 3000, 1: 72}, 0, 1234, "0" * 64)
         ImageIndex("shapes", known.classes, files, known.values, (row,)).write(layout.index(split))

@@ -94,7 +94,7 @@ def chosen_data(content: Mapping[str, Any]) -> str:
 
 
 def present_classes(
-    data_set: DatasetSpec, masks: Path, lists: Path | None, memo: ScanCache
+    data_set: DatasetSpec, masks: Path, lists: Path | None, cache: ScanCache
 ) -> dict[str, tuple[int, ...]]:
     """Training image id -> ids of the classes that its mask shows, looked up where a mask was seen before.
 
@@ -107,7 +107,7 @@ def present_classes(
         store.contents(ids),
         classes=len(data_set.classes),
         values=data_set.values,
-        memo=memo,
+        cache=cache,
     )
     looked = list(tqdm(found, total=len(ids), desc="look at masks", unit="mask", disable=not sys.stderr.isatty()))
     faults = [one for one in looked if isinstance(one, ImageProblem)]

@@ -60,7 +60,7 @@ def evaluate_checkpoint(
 def _require_usable(folders: ImagePaths, ids: Sequence[str], data_set: DatasetSpec) -> None:
     """Scans all images first, as the pipeline's index does, because no score shows an invalid mask value."""
     found = scan_images(
-        folders, ids, classes=len(data_set.classes), values=data_set.values, saliency=False, memo=ScanCache(None)
+        folders, ids, classes=len(data_set.classes), values=data_set.values, saliency=False, cache=ScanCache(None)
     )
     faults = [one for one in found if isinstance(one, ImageProblem)]
     if faults:

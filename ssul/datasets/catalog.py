@@ -1,7 +1,7 @@
-"""What each dataset is: class names, colours, files, archives. The only place that spells them."""
+"""What each dataset is: class names, colours, files and archives. No other module repeats them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from ssul.data.layout import MaskEncoding, SplitFiles
@@ -12,13 +12,13 @@ from ssul.labels.ids import BACKGROUND_ID
 
 @dataclass(frozen=True)
 class ArchiveFolder:
-    """A folder of an archive and the folder below the data root that it becomes.
+    """A folder of an archive, and the folder below the data root that it is unpacked into.
 
     Attributes:
         path_in_archive: its path in the archive.
         folder: its path below the data root.
         files: how many files it holds.
-        at_least: whether it may hold more.
+        at_least: whether it may contain more.
         suffix: the end of their names (`.png`); other files are neither counted nor unpacked. None: any.
     """
 
@@ -36,8 +36,8 @@ class Archive:
     Attributes:
         name: the file's name, also on a mirror.
         url: the published address.
-        hash: as `algorithm:digits`; None where none is published, so that only what its parts say can be checked.
-        parts: what of it is used.
+        hash: as `algorithm:digits`. None if none is published; then only the numbers of files are checked.
+        parts: the folders that are used.
     """
 
     name: str
@@ -54,11 +54,11 @@ class DatasetSpec:
         name: as in `data.name` and in front of a scenario's name.
         classes: names of the classes; the position, from 1, is the dataset id. 0 is background.
         palette: RGB 0..255 of the background and of each class.
-        train, val: where the files of the two splits lie.
-        values: what the values in the mask files mean.
-        val_share: the share of the training split's images that is the validation split, drawn with a fixed seed, where
-            the dataset has no validation split of its own; None where it has.
-        val_seed: decides which; never the run's seed, so that all runs are judged on the same images.
+        train, val: the files of both splits.
+        values: the meaning of the values in the mask files.
+        val_share: the share of the training images that is drawn for validation; None if the dataset has a validation
+            split of its own.
+        val_seed: of that draw. It is not the run's seed, so that all runs are evaluated on the same images.
         archives: where it can be downloaded.
     """
 
@@ -76,12 +76,13 @@ class DatasetSpec:
         """The name of a class id; `background` for 0."""
         return "background" if class_id == BACKGROUND_ID else self.classes[class_id - 1]
 
-    @property
-    def saliency_folders(self) -> frozenset[str]:
-        """Those folders of its archives that are for saliency maps alone."""
-        maps = self.train.saliency or ""
-        parts = (part for archive in self.archives for part in archive.parts)
-        return frozenset(part.folder for part in parts if maps.startswith(f"{part.folder}/"))
+    def used_archives(self, *, saliency: bool) -> tuple[Archive, ...]:
+        """Its archives; without saliency, they have no parts that contain only saliency maps."""
+        maps = "" if saliency else self.train.saliency or ""
+        return tuple(
+            replace(archive, parts=tuple(part for part in archive.parts if not maps.startswith(f"{part.folder}/")))
+            for archive in self.archives
+        )
 
 
 _VOC_CLASSES = (
@@ -118,6 +119,7 @@ _ADE20K_CLASSES = """
     monitor, bulletin board, shower, radiator, glass, clock, flag
 """
 
+_VOC_LISTS = "VOCdevkit/VOC2012/ImageSets/Segmentation"
 _SSUL_RELEASE = "https://github.com/clovaai/SSUL/releases/download/preparation"
 
 
@@ -135,7 +137,7 @@ def _ade20k_files(split: str) -> SplitFiles:
     return SplitFiles(image=f"images/{split}/{{id}}.jpg", mask=f"annotations/{split}/{{id}}.png")
 
 
-_DATA_SETS = (
+_DATASETS = (
     DatasetSpec(
         name="shapes",
         classes=("ball", "star", "house", "fish", "heart", "flower", "mushroom", "moon", "kite", "gem"),
@@ -156,23 +158,15 @@ _DATA_SETS = (
                 hash="md5:6cd6e144f989b92b3379bac3b3de84fd",
                 parts=(
                     ArchiveFolder("VOCdevkit/VOC2012/JPEGImages", "JPEGImages", 17125, suffix=".jpg"),
-                    ArchiveFolder(
-                        "VOCdevkit/VOC2012/ImageSets/Segmentation", "ImageSets/Segmentation", 3, suffix=".txt"
-                    ),
+                    ArchiveFolder(_VOC_LISTS, "ImageSets/Segmentation", 3, suffix=".txt"),
                 ),
             ),
             Archive(
                 name="SegmentationClassAug.zip",
                 url=f"{_SSUL_RELEASE}/SegmentationClassAug.zip",
                 hash=None,
-                parts=(
-                    ArchiveFolder(
-                        "SegmentationClassAug",
-                        "SegmentationClassAug",
-                        12031,  # 10582 of train_aug and 1449 of val
-                        suffix=".png",
-                    ),
-                ),
+                # 10582 of train_aug and 1449 of val
+                parts=(ArchiveFolder("SegmentationClassAug", "SegmentationClassAug", 12031, suffix=".png"),),
             ),
             Archive(
                 name="saliency_map.zip",
@@ -194,12 +188,7 @@ _DATA_SETS = (
                 url="http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip",
                 hash="md5:7328b3957e407ddae1d3cbf487f149ef",
                 parts=tuple(
-                    ArchiveFolder(
-                        f"ADEChallengeData2016/{kind}/{split}",
-                        f"{kind}/{split}",
-                        files,
-                        suffix=suffix,
-                    )
+                    ArchiveFolder(f"ADEChallengeData2016/{kind}/{split}", f"{kind}/{split}", files, suffix=suffix)
                     for kind, suffix in (("images", ".jpg"), ("annotations", ".png"))
                     for split, files in (("training", 20210), ("validation", 2000))
                 ),
@@ -208,19 +197,19 @@ _DATA_SETS = (
     ),
 )
 
-CATALOG: Mapping[str, DatasetSpec] = MappingProxyType({data_set.name: data_set for data_set in _DATA_SETS})
+CATALOG: Mapping[str, DatasetSpec] = MappingProxyType({spec.name: spec for spec in _DATASETS})
 
 
-def data_set(name: str) -> DatasetSpec:
+def find_dataset(name: str) -> DatasetSpec:
     """The dataset of a name.
 
     Raises:
-        UserError: if there is none; names the known ones.
+        UserError: if there is none; the message names the known ones.
     """
     try:
         return CATALOG[name]
     except KeyError:
         raise UserError(
-            f"data.name is '{name}', which is not in the catalog: choose {', '.join(CATALOG)}, or describe an own "
+            f"data.name is '{name}', which is not in the catalog: choose {', '.join(CATALOG)}, or describe your own "
             "dataset (data.custom, see the README)"
         ) from None

@@ -9,48 +9,48 @@ from ssul.errors import UserError
 from ssul.labels.colours import voc_colours
 
 
-def resolve_dataset(name: str, described: CustomDataset | None) -> DatasetSpec:
+def resolve_dataset(name: str, custom: CustomDataset | None) -> DatasetSpec:
     """The dataset of a name.
 
     Args:
         name: `data.name`.
-        described: `data.custom`, or None for a dataset of the catalog.
+        custom: `data.custom`; None for a dataset of the catalog.
 
     Raises:
-        UserError: if the catalog has no such dataset, or has one that is described anew.
+        UserError: if the catalog has no such dataset, or a custom dataset has the name of a dataset of the catalog.
     """
-    if described is None:
-        return catalog.data_set(name)
+    if custom is None:
+        return catalog.find_dataset(name)
     if name in CATALOG:
         raise UserError(f"data.name is '{name}', which the catalog has: give the dataset of data.custom another name")
-    train = _files(described.train)
+    train = _files(custom.train)
     return DatasetSpec(
         name=name,
-        classes=tuple(described.classes),
-        palette=tuple(described.palette or voc_colours(1 + len(described.classes))),
+        classes=tuple(custom.classes),
+        palette=tuple(custom.palette or voc_colours(1 + len(custom.classes))),
         train=train,
-        val=train if described.val is None else _files(described.val),
-        values=MaskEncoding(described.background, described.first_value, described.void),
-        val_share=described.val_share,
-        val_seed=described.val_seed,
+        val=train if custom.val is None else _files(custom.val),
+        values=MaskEncoding(custom.background, custom.first_value, custom.void),
+        val_share=custom.val_share,
+        val_seed=custom.val_seed,
     )
 
 
-def uses_saliency(data: DataParams, data_set: DatasetSpec) -> bool:
+def uses_saliency(data: DataParams, spec: DatasetSpec) -> bool:
     """Whether training images are read with saliency maps.
 
     Raises:
-        UserError: if the parameters expect maps of a dataset that has none.
+        UserError: if `data.saliency` is `maps` and the dataset has none.
     """
     if data.saliency == "none":
         return False
-    if data_set.train.saliency is None:
+    if spec.train.saliency is None:
         raise UserError(
-            f"data.saliency is maps, but {data_set.name} has no saliency maps: choose -S data.saliency=none, and the "
+            f"data.saliency is maps, but {spec.name} has no saliency maps: choose -S data.saliency=none, and the "
             "whole background is unknown"
         )
     return True
 
 
-def _files(place: SplitFilesParams) -> SplitFiles:
-    return SplitFiles(place.image, place.mask, place.saliency, place.list)
+def _files(params: SplitFilesParams) -> SplitFiles:
+    return SplitFiles(params.image, params.mask, params.saliency, params.list)

@@ -1,15 +1,17 @@
-"""Downloading archives: resume, hash check, hand-placed files."""
+"""Gets the archives of a dataset: from a server, a mirror, or the user's folder."""
 
 import hashlib
 import tempfile
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from ssul.datasets.catalog import Archive, ArchiveFolder
-from ssul.datasets.transfer import PartialFile, RetryPolicy, UnreachableError, download_file
-from ssul.datasets.unpack import BadArchiveError, missing_parts, unpack
+from ssul.datasets.archive_members import BadArchiveError
+from ssul.datasets.catalog import Archive
+from ssul.datasets.partial_file import PartialFile
+from ssul.datasets.transfer import RetryPolicy, UnreachableError, download_file
+from ssul.datasets.unpack import missing_parts, unpack
 from ssul.errors import UserError
 from ssul.io.urls import is_url, redact_password
 
@@ -18,12 +20,12 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class DownloadProgress:
-    """One unit of visible progress.
+    """The progress to show.
 
     Attributes:
-        what: the current work, for example `download saliency_map.zip`.
-        done: how much is done, including the work of an earlier run.
-        total: how much there is to do; None if unknown.
+        what: the current work, such as `download saliency_map.zip`.
+        done: the finished amount, including an earlier run's.
+        total: the whole amount; None if unknown.
         unit: `B` or `file`.
     """
 
@@ -33,45 +35,23 @@ class DownloadProgress:
     unit: str
 
 
-def missing_archives(root: Path, archives: Sequence[Archive], *, without: Collection[str] = ()) -> list[Archive]:
-    """The archives of which some part's folder is not below `root`, or is empty.
-
-    Args:
-        root: the data root.
-        archives: the dataset's archives.
-        without: folders below the root that are not wanted, such as the saliency maps of a run without them.
-    """
-    return [archive for archive in archives if missing_parts(root, archive, without=without)]
+def missing_archives(root: Path, archives: Sequence[Archive]) -> list[Archive]:
+    """The archives of which a folder below the data root is missing or empty."""
+    return [archive for archive in archives if missing_parts(root, archive)]
 
 
-def how_to_get(
-    root: Path,
-    archives: Sequence[Archive],
-    *,
-    downloads: Path,
-    mirror: str | None = None,
-    without: Collection[str] = (),
-) -> str:
-    """One sentence for an error: where the missing archives are, and where to put them by hand.
-
-    Args:
-        root: the data root.
-        archives: the dataset's archives.
-        downloads: the folder for archives.
-        mirror: as in `obtain`.
-        without: folders below the root that are not wanted.
-    """
-    missing = missing_archives(root, archives, without=without)
+def how_to_get(root: Path, missing: Sequence[Archive], *, downloads: Path, mirror: str | None = None) -> str:
+    """The part of an error message that explains how to get missing archives by hand; arguments as of `obtain`."""
     addresses = " and ".join(redact_password(str(_address(archive, mirror))) for archive in missing)
     published = f" (published at {' and '.join(archive.url for archive in missing)})" if mirror else ""
     folders = ", ".join(
         f"{part.folder} ({part.path_in_archive} of {archive.name})"
         for archive in missing
-        for part in missing_parts(root, archive, without=without)
+        for part in missing_parts(root, archive)
     )
     return (
-        f"By hand: fetch {addresses}{published} into {downloads}, where a run with data.download looks first, or see "
-        f"to it that {root} holds {folders}"
+        f"By hand: fetch {addresses}{published} into {downloads}, where a run with data.download looks first, or "
+        f"make sure that {root} holds {folders}"
     )
 
 
@@ -81,45 +61,43 @@ def obtain(
     *,
     downloads: Path,
     mirror: str | None,
-    without: Collection[str] = (),
     retry: RetryPolicy = RetryPolicy(),  # noqa: B008 (frozen)
 ) -> Generator[DownloadProgress, None, None]:
     """Downloads and unpacks the missing folders below `root`; existing ones are not touched.
 
     An archive that the user has put into `downloads` is used without a network, and stays. A downloaded archive is
-    removed after unpacking; one in a mirror's folder or at a `file:` address is read in place. An interrupted download
-    is resumed by the next call. Close the iterator (`contextlib.closing`) if it may not be exhausted.
+    removed after unpacking. An archive in a mirror's folder or at a `file:` URL is read in place. The next call resumes
+    an interrupted download. Close the iterator (`contextlib.closing`) if it may not be exhausted.
 
     Args:
         archives: the dataset's archives.
         root: the data root; made if it does not exist.
         downloads: the folder for archives; made if it does not exist.
-        mirror: the place of files with the archives' names: an address (`https:`, `http:`, `file:`) or a folder; None
-            for the published addresses.
-        without: folders below the root that are not wanted.
+        mirror: a URL (`https:`, `http:`, `file:`) or a folder with files of the archives' names; None for the
+            published URLs.
         retry: how long to wait for a server.
 
     Yields:
         The progress, often enough for a progress bar.
 
     Raises:
-        UserError: if an archive cannot be fetched, is not the published one, or does not fit on the disk.
+        UserError: if an archive cannot be fetched, is not the published one, or is too large for the disk.
     """
-    missing = missing_archives(root, archives, without=without)
+    missing = missing_archives(root, archives)
     if not missing:
         return
 
     def by_hand() -> str:
-        return how_to_get(root, missing, downloads=downloads, mirror=mirror, without=without)
+        return how_to_get(root, missing_archives(root, missing), downloads=downloads, mirror=mirror)
 
     _require_writable(root, "data.root", by_hand())
     _require_writable(downloads, "the folder for downloads", by_hand())
     for archive in missing:
         try:
-            yield from _obtain_one(archive, root, downloads, _address(archive, mirror), without, retry)
+            yield from _obtain_one(archive, root, downloads, _address(archive, mirror), retry)
         except UnreachableError as error:
             raise UserError(f"{error}. {by_hand()}") from error
-        except OSError as error:  # of the downloads folder; all other errors are explained where they happen
+        except OSError as error:  # of the downloads folder; other errors are explained where they occur
             raise UserError(
                 f"cannot use {error.filename or downloads}: {error.strerror or error}. The downloaded part of "
                 f"{archive.name} is kept; mend the disk (room, quota, rights) and run again to resume"
@@ -127,12 +105,7 @@ def obtain(
 
 
 def _obtain_one(
-    archive: Archive,
-    root: Path,
-    downloads: Path,
-    address: str | Path,
-    without: Collection[str],
-    retry: RetryPolicy,
+    archive: Archive, root: Path, downloads: Path, address: str | Path, retry: RetryPolicy
 ) -> Iterator[DownloadProgress]:
     from filelock import FileLock, Timeout
 
@@ -143,19 +116,14 @@ def _obtain_one(
         yield DownloadProgress(f"wait for another run that fetches {archive.name}", 0, None, "B")
         lock.acquire()
     try:
-        if parts := missing_parts(root, archive, without=without):  # the other run may have unpacked them
-            yield from _fetch_and_unpack(archive, root, parts, downloads, address, retry)
+        if missing_parts(root, archive):  # the other run may have unpacked them
+            yield from _fetch_and_unpack(archive, root, downloads, address, retry)
     finally:
         lock.release()
 
 
 def _fetch_and_unpack(
-    archive: Archive,
-    root: Path,
-    parts: Sequence[ArchiveFolder],
-    downloads: Path,
-    address: str | Path,
-    retry: RetryPolicy,
+    archive: Archive, root: Path, downloads: Path, address: str | Path, retry: RetryPolicy
 ) -> Iterator[DownloadProgress]:
     by_hand, partial = downloads / archive.name, PartialFile(downloads / "partial" / archive.name)
     path = by_hand if by_hand.is_file() else address if isinstance(address, Path) else partial.path
@@ -166,16 +134,16 @@ def _fetch_and_unpack(
         raise UnreachableError(f"the mirror has no {archive.name}: {path} is not a file")
     try:
         yield from _checked(path, archive, redact_password(str(address)) if path == partial.path else str(path))
-        for done, total in unpack(path, root, parts):
+        for done, total in unpack(path, root, missing_parts(root, archive)):
             yield DownloadProgress(f"unpack {archive.name}", done, total, "file")
     except BadArchiveError as error:
         if path == partial.path:
             partial.clear()
-            advice = "The download was removed: run again to fetch it anew, or choose a mirror with the published one"
+            advice = "The download was removed: run again to fetch it again, or choose a mirror with the published one"
         else:
             advice = "Put the published archive into its place, or remove it and run again to download it"
         raise UserError(f"{error}. {advice}") from error
-    partial.clear()  # also the partial download that the user's own archive has made useless
+    partial.clear()  # also if the user's own archive was used instead
 
 
 def _require_writable(folder: Path, what: str, by_hand: str) -> None:
@@ -191,7 +159,7 @@ def _require_writable(folder: Path, what: str, by_hand: str) -> None:
 
 
 def _checked(path: Path, archive: Archive, source: str) -> Iterator[DownloadProgress]:
-    """Compares the hash, if one is published; otherwise only unpacking checks names and counts."""
+    """Checks the hash if one is published; otherwise unpacking still checks names and numbers of files."""
     if archive.hash is None:
         return
     algorithm, expected = archive.hash.split(":", 1)
@@ -210,10 +178,10 @@ def _checked(path: Path, archive: Archive, source: str) -> Iterator[DownloadProg
 
 
 def _address(archive: Archive, mirror: str | None) -> str | Path:
-    """The address of an archive on a server, or its path.
+    """The URL of an archive on a server, or its path.
 
     Raises:
-        UserError: if the mirror's address is of an unknown kind.
+        UserError: if the mirror's URL has an unknown scheme.
     """
     if mirror is None:
         return _local_path(archive.url)
@@ -225,7 +193,7 @@ def _address(archive: Archive, mirror: str | None) -> str | Path:
 
 
 def _local_path(address: str) -> str | Path:
-    """The path of a `file:` address; http and https addresses are returned as they are."""
+    """The path of a `file:` URL; http and https URLs are returned unchanged."""
     parts = urlsplit(address)
     if parts.scheme in ("http", "https") and parts.netloc:
         return address

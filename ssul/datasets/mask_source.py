@@ -1,4 +1,4 @@
-"""The masks of a dataset alone, from a folder or an archive."""
+"""The masks of a dataset without its images, from a folder or an archive."""
 
 import os
 import re
@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 
 from ssul.data.image_files import MAX_BYTES
 from ssul.data.layout import ImagePaths, SplitFiles, masks_by_id
+from ssul.datasets.archive_members import ARCHIVE_ERRORS
 from ssul.datasets.catalog import DatasetSpec
 from ssul.datasets.split_ids import SplitIds, random_validation_split, remove_overlap
-from ssul.datasets.unpack import ARCHIVE_ERRORS
 from ssul.errors import UserError
 
 _UNREADABLE = (*ARCHIVE_ERRORS, OSError)
@@ -25,8 +25,8 @@ class MaskSource:
 
     Attributes:
         path: the folder or archive.
-        names: image id -> name of its mask in there.
-        read: the content of a mask by its name.
+        names: image id -> path of its mask in the folder or archive.
+        read: returns the content of a mask by its path.
     """
 
     path: Path
@@ -38,11 +38,11 @@ class MaskSource:
         """Finds the masks.
 
         Args:
-            path: the folder or archive; it may hold the dataset, or the masks' folder, or be that folder.
-            template: where masks lie in the dataset, such as `annotations/training/{id}.png`.
+            path: the folder or archive. It may contain the dataset, contain the masks' folder, or be that folder.
+            template: of the masks' paths in the dataset, such as `annotations/training/{id}.png`.
 
         Raises:
-            UserError: if there are none.
+            UserError: if there are no masks.
         """
         if path.is_dir():
             files = [found.relative_to(path).as_posix() for found in path.rglob("*")]
@@ -72,35 +72,35 @@ class MaskSource:
             yield image_id, content
 
 
-def training_ids(source: MaskSource, lists: Path | None, data_set: DatasetSpec) -> list[str]:
+def training_ids(source: MaskSource, lists: Path | None, spec: DatasetSpec) -> list[str]:
     """The ids of the training images, by the rule of `ssul.datasets.split_ids.split_ids`.
 
     Args:
         source: the training masks.
-        lists: the folder of the image lists, named as in the dataset; None where it has none.
-        data_set: the dataset of the lists.
+        lists: the folder of the image lists, which are named as in the dataset; None if there is none.
+        spec: the dataset.
 
     Raises:
         UserError: if a list is missing or names images that have no mask here, or an image is in both splits.
     """
-    listed = _read_list(data_set.train, lists)
+    listed = _read_list(spec.train, lists)
     missing = [image_id for image_id in listed or [] if image_id not in source.names]
     if listed is not None and missing:
         raise UserError(
-            f"{len(missing)} of the {len(listed)} images of {data_set.train.list} have no mask in {source.path}: "
+            f"{len(missing)} of the {len(listed)} images of {spec.train.list} have no mask in {source.path}: "
             f"{', '.join(missing[:8])}"
         )
     ids = sorted(source.names) if listed is None else listed
-    if data_set.val_share is not None:
-        return random_validation_split(ids, data_set.val_share, data_set.val_seed)[0]
+    if spec.val_share is not None:
+        return random_validation_split(ids, spec.val_share, spec.val_seed)[0]
     if listed is not None:
         return ids
-    train = _at_places(data_set.train, ids, listed=False)
-    shared = masks_by_id(train.masks.values(), data_set.val.mask)
-    if not shared:  # no training mask lies where validation masks do, so that no list is needed
+    train = _split(spec.train, ids, listed=False)
+    shared = masks_by_id(train.masks.values(), spec.val.mask)
+    if not shared:  # the splits have masks in different folders, so that no list is needed
         return ids
-    val_ids = _read_list(data_set.val, lists)
-    val = _at_places(data_set.val, shared if val_ids is None else val_ids, listed=val_ids is not None)
+    val_ids = _read_list(spec.val, lists)
+    val = _split(spec.val, shared if val_ids is None else val_ids, listed=val_ids is not None)
     return remove_overlap(train, val)[0]
 
 
@@ -119,40 +119,40 @@ def _read_list(files: SplitFiles, lists: Path | None) -> list[str] | None:
     )
 
 
-def _at_places(files: SplitFiles, ids: Iterable[str], *, listed: bool) -> SplitIds:
-    return SplitIds({image_id: files.mask.replace("{id}", image_id) for image_id in ids}, listed)
+def _split(files: SplitFiles, ids: Iterable[str], *, listed: bool) -> SplitIds:
+    template = PurePosixPath(files.mask).as_posix()  # without `./`, so that equal paths are equal texts
+    return SplitIds({image_id: template.replace("{id}", image_id) for image_id in ids}, listed)
 
 
 def _file(path: Path) -> bytes:
     if not path.is_file():
         raise OSError("not a regular file")
-    _small(path.name, path.stat().st_size)
+    _require_small(path.name, path.stat().st_size)
     return path.read_bytes()
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    _small(name, archive.getinfo(name).file_size)
-    return archive.read(name)  # no more than it declares
+    _require_small(name, archive.getinfo(name).file_size)
+    return archive.read(name)  # never more than the archive declares
 
 
-def _small(name: str, size: int) -> bool:
-    """True if the mask may be read into memory; raises OSError otherwise: small archives may hold gigabytes."""
+def _require_small(name: str, size: int) -> None:
+    """Raises OSError if a mask is too large to be read, because a small archive may declare gigabytes."""
     if size > MAX_BYTES:
         raise OSError(f"{name} has {size} bytes, at most {MAX_BYTES} are read")
-    return True
 
 
 def _tar_masks(path: Path, template: str) -> tuple[dict[str, str], dict[str, bytes]]:
-    """Image id -> name, and name -> content, of the masks alone; a tar archive is read in its own order only."""
+    """Image id -> path, and path -> content, of the masks; a tar archive can only be read in its own order."""
     try:
         with tarfile.open(path) as tar:
             names = _by_id([member.name for member in tar if member.isfile()], template, path)
             masks = set(names.values())
-            contents = {
-                member.name: file.read()
-                for member in tar
-                if member.name in masks and _small(member.name, member.size) and (file := tar.extractfile(member))
-            }
+            contents = {}
+            for member in tar:
+                if member.name in masks and (file := tar.extractfile(member)):
+                    _require_small(member.name, member.size)
+                    contents[member.name] = file.read()
     except UserError:
         raise
     except _UNREADABLE as error:
@@ -161,7 +161,7 @@ def _tar_masks(path: Path, template: str) -> tuple[dict[str, str], dict[str, byt
 
 
 def _by_id(files: Sequence[str], template: str, path: Path) -> dict[str, str]:
-    """Image id -> file, where the files match the template, or its end (the folder's name may be left out)."""
+    """Image id -> file, of the files that match the template, or its end: the folder's name may be missing."""
     given = {PurePosixPath(name).as_posix(): name for name in files}
     folders = template.split("/")
     for start in range(len(folders)):
@@ -177,7 +177,7 @@ def _by_id(files: Sequence[str], template: str, path: Path) -> dict[str, str]:
 
 
 def _shared_folder(files: Iterable[str], after: str) -> str:
-    """The folder that all masks lie in, with a slash at its end; it is not a part of their ids."""
+    """The folder of all masks, with a slash at its end; it is not a part of their ids."""
     inside = after.count("/") + 1
     masks = masks_by_id(files, f"{{id}}{after}").values()
     folders = ["/".join(mask.split("/")[:-inside]) for mask in masks]

@@ -1,4 +1,4 @@
-"""Results of earlier scans, by content hash."""
+"""Results of earlier scans, by the hash of the content."""
 
 import json
 from collections.abc import Callable
@@ -26,13 +26,13 @@ class MaskStatistics:
 
 @dataclass
 class ScanCache:
-    """Scan results by a key of the content, kept on disk, so that a killed or repeated scan decodes nothing twice.
+    """Scan results on disk, by a key of the content, so that a killed or repeated scan decodes nothing twice.
 
     Each line is JSON: [key, height, width, pixels, void]. Lines are only appended, each in one write, so that several
     processes may share the file. A line that a kill has cut off is ignored.
 
     Attributes:
-        path: the file; None keeps nothing.
+        path: the file; None stores nothing on disk.
         known: the results so far.
     """
 
@@ -52,13 +52,13 @@ class ScanCache:
                 continue
 
     def get_or_scan(self, key: str, scan: Callable[[], MaskStatistics]) -> MaskStatistics:
-        """The result of a key, or that of `scan`, which is then kept; an exception of `scan` is not kept."""
+        """The result of a key; calls `scan` and stores its result if the key is new. Exceptions are not stored."""
         if key not in self.known:
             self.known[key] = found = scan()
-            self._keep(json.dumps([key, found.height, found.width, found.pixels, found.void]))
+            self._append(json.dumps([key, found.height, found.width, found.pixels, found.void]))
         return self.known[key]
 
-    def _keep(self, line: str) -> None:
+    def _append(self, line: str) -> None:
         if self.path is None:
             return
         with suppress(OSError):  # an unwritable cache costs time, but changes no result

@@ -12,11 +12,11 @@ from ssul.errors import UserError
 
 @dataclass(frozen=True)
 class SplitIds:
-    """The images of a split, before its overlap with the other split is removed.
+    """The images of a split, before the overlap of both splits is removed.
 
     Attributes:
         masks: image id -> path of its mask, in the split's order.
-        listed: whether an image list names them; otherwise they are all masks that match the split's template.
+        listed: whether they are an image list; otherwise they are all masks that match the split's template.
     """
 
     masks: dict[str, str]
@@ -32,8 +32,8 @@ def split_ids(
     list does not name. Two splits without lists must not share a mask.
 
     Args:
-        train, val: where their files lie.
-        val_share: see `ssul.datasets.catalog.DatasetSpec`; then `train` is the place of all images.
+        train, val: the files of both splits.
+        val_share: see `ssul.datasets.catalog.DatasetSpec`; if it is not None, `train` has the files of all images.
         val_seed: decides which images are drawn.
 
     Raises:
@@ -54,10 +54,10 @@ def split_ids(
             )
     else:
         ids = remove_overlap(_split(train), _split(val))
-    for name, place, some in (("training", train, ids[0]), ("validation", val, ids[1])):
+    for name, paths, some in (("training", train, ids[0]), ("validation", val, ids[1])):
         if not some:
             raise UserError(
-                f"there is no {name} image: no mask is found as {place.root / place.files.mask}, or the other split "
+                f"there is no {name} image: no mask is found as {paths.root / paths.files.mask}, or the other split "
                 "names them all"
             )
     return ids
@@ -65,7 +65,7 @@ def split_ids(
 
 def _split(paths: ImagePaths) -> SplitIds:
     listed = paths.read_list()
-    # Links of folders are followed, those of files are not, because masks of equal content may share a file.
+    # Links of folders are followed. Links of files are not, because masks of equal content may share a file.
     folder = functools.cache(os.path.realpath)
     masks = ((one, paths.mask(one)) for one in (paths.list_masks() if listed is None else listed))
     return SplitIds({one: f"{folder(mask.parent)}/{mask.name}" for one, mask in masks}, listed is not None)

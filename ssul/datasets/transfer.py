@@ -1,15 +1,13 @@
-"""Resumable HTTP downloads into a file."""
+"""Resumable HTTP downloads."""
 
-import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ssul.datasets.unpack import format_bytes, require_disk_space
+from ssul.datasets.partial_file import PartialDownload, PartialFile
 from ssul.errors import UserError
-from ssul.io.atomic import write_text
+from ssul.io.disk import format_bytes, require_disk_space
 from ssul.io.urls import redact_password
 
 if TYPE_CHECKING:
@@ -25,8 +23,8 @@ class RetryPolicy:
     """How long to wait for a server.
 
     Attributes:
-        connect: seconds until it accepts a connection.
-        silence: seconds without a byte until the connection counts as lost.
+        connect: seconds to wait for a connection.
+        silence: seconds without a byte after which the connection counts as lost.
         pauses: seconds before each further attempt; after the last one the download fails.
     """
 
@@ -36,79 +34,23 @@ class RetryPolicy:
 
 
 class UnreachableError(UserError):
-    """The archive cannot be downloaded; the user can fetch it by hand."""
+    """A file cannot be downloaded; the user can fetch it by hand."""
 
 
 class _InterruptedError(Exception):
     """An attempt ended early; another may succeed."""
 
 
-@dataclass(frozen=True)
-class PartialDownload:
-    """What is known of the content of a partial file.
-
-    Attributes:
-        address: its source, without a password.
-        validator: the server's ETag or date of exactly this content; None if there is none, so that the download
-            cannot be resumed.
-        total: bytes of the whole; None if unknown.
-    """
-
-    address: str
-    validator: str | None
-    total: int | None
-
-
-@dataclass(frozen=True)
-class PartialFile:
-    """The file of a download, and beside it, as `NAME.json`, the note of what it is a part of.
-
-    Attributes:
-        path: the file.
-    """
-
-    path: Path
-
-    @property
-    def note(self) -> Path:
-        """The `PartialDownload`, as JSON."""
-        return self.path.with_name(f"{self.path.name}.json")
-
-    def clear(self) -> None:
-        """Removes both."""
-        self.note.unlink(missing_ok=True)
-        self.path.unlink(missing_ok=True)
-
-    def begin(self, note: PartialDownload) -> None:
-        """Begins a new download. The old bytes go before the new note is written, so that these never mix."""
-        self.clear()
-        self.describe(note)
-
-    def describe(self, note: PartialDownload) -> None:
-        """Writes the note."""
-        write_text(self.note, json.dumps(asdict(note)))
-
-    def resume_offset(self, address: str) -> tuple[PartialDownload | None, int]:
-        """The note and the number of downloaded bytes, if the download can be resumed from there."""
-        try:
-            note = PartialDownload(**json.loads(self.note.read_text(encoding="utf-8")))
-            size = self.path.stat().st_size
-        except (FileNotFoundError, ValueError, TypeError):
-            return None, 0
-        resumable = note.address == redact_password(address) and size > 0 and (note.validator or note.total == size)
-        return (note, size) if resumable else (None, 0)
-
-
 def download_file(address: str, file: PartialFile, retry: RetryPolicy) -> Iterator[tuple[int, int | None]]:
-    """Completes a file, in several attempts; what an interrupted run has downloaded is not downloaded again.
+    """Completes a file in several attempts. What an interrupted run has downloaded is not downloaded again.
 
     Args:
-        address: an http or https address.
-        file: where the content goes.
+        address: an http or https URL.
+        file: to complete.
         retry: how long to wait for the server.
 
     Yields:
-        The number of bytes so far, and of the whole if that is known.
+        The number of bytes so far, and of the whole file if it is known.
 
     Raises:
         UnreachableError: if the server does not deliver it.
@@ -128,7 +70,7 @@ def download_file(address: str, file: PartialFile, retry: RetryPolicy) -> Iterat
 
 
 def _attempt(address: str, file: PartialFile, retry: RetryPolicy) -> Iterator[tuple[int, int | None]]:
-    """Appends the rest to the partial file, or begins anew; yields the number of bytes so far, and of the whole."""
+    """Appends the rest to the partial file, or starts again; yields as `download_file`."""
     note, offset = file.resume_offset(address)
     if note is not None and note.total == offset:
         yield offset, offset
@@ -137,7 +79,7 @@ def _attempt(address: str, file: PartialFile, retry: RetryPolicy) -> Iterator[tu
         if response.status_code == 200:
             total = _number(response.headers.get("Content-Length"))
             note, offset = PartialDownload(redact_password(address), _validator(response), total), 0
-            file.begin(note)
+            file.start(note)
         elif note is None or response.status_code not in (206, 416):
             message = f"the server answers {response.status_code} {response.reason}"
             if response.status_code in _TRANSIENT:
@@ -162,7 +104,7 @@ def _attempt(address: str, file: PartialFile, retry: RetryPolicy) -> Iterator[tu
 
 
 def _request(address: str, note: PartialDownload | None, offset: int, retry: RetryPolicy) -> "Response":
-    """The server's answer, its body not read yet; the rest is requested only of the same content (`If-Range`)."""
+    """The server's answer, before its body is read. Only the rest of the same content is requested (`If-Range`)."""
     import requests
 
     headers = {"Accept-Encoding": "identity"}  # lengths and hashes are those of the file itself
@@ -181,7 +123,7 @@ def _body(response: "Response", retry: RetryPolicy) -> Iterator[bytes]:
 
     while True:
         try:
-            chunk: bytes = response.raw.read1(_CHUNK, decode_content=False)  # unbuffered, so that nothing is lost
+            chunk: bytes = response.raw.read1(_CHUNK, decode_content=False)  # unbuffered, so that no byte is lost
         except ReadTimeoutError as error:
             raise _InterruptedError(f"no byte arrived for {retry.silence:g} s") from error
         except (HTTPError, OSError) as error:
@@ -192,13 +134,13 @@ def _body(response: "Response", retry: RetryPolicy) -> Iterator[bytes]:
 
 
 def _validator(response: "Response") -> str | None:
-    """The ETag or, if it is weak (not byte for byte), the date of this content."""
+    """The ETag; if it is weak (not byte for byte), the date of the content."""
     etag = response.headers.get("ETag", "W/")
     return response.headers.get("Last-Modified") if etag.startswith("W/") else etag
 
 
 def _continues(response: "Response", note: PartialDownload, offset: int) -> bool:
-    """Whether a partial answer (206) is the rest of the content that the note describes."""
+    """Whether a partial answer (206) continues the content that the note describes."""
     return (
         response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
         and _validator(response) in (None, note.validator)
@@ -207,7 +149,7 @@ def _continues(response: "Response", note: PartialDownload, offset: int) -> bool
 
 
 def _total(response: "Response") -> int | None:
-    """The length of the whole content, from `Content-Range: bytes 5-9/10`."""
+    """The length of the whole file, from `Content-Range: bytes 5-9/10`."""
     return _number(response.headers.get("Content-Range", "").rpartition("/")[2])
 
 

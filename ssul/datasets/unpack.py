@@ -2,89 +2,40 @@
 
 import errno
 import io
-import lzma
 import os
-import re
-import shutil
-import stat
-import struct
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from posixpath import dirname, join, normpath
-from typing import IO
 
+from ssul.datasets.archive_members import BadArchiveError, Member, archive_members, explained_reading
 from ssul.datasets.catalog import Archive, ArchiveFolder
 from ssul.errors import UserError
 from ssul.io.atomic import replace_dir
+from ssul.io.disk import require_disk_space
 
 _CHUNK = 1 << 20
 _BLOCK = 4096
-"""Bytes that a file system allocates at once, so that a small file takes more than its size."""
-_LONGEST_LINK = 4096
-_DRIVE = re.compile(r"[A-Za-z]:")
-ARCHIVE_ERRORS = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    ValueError,
-    OverflowError,
-    RuntimeError,  # encrypted, or packed by an unknown method
-)
-"""What `zipfile` and `tarfile` raise for an archive that is cut off, damaged or packed by an unknown method."""
+"""The allocation unit of a file system in bytes: a small file takes more than its size."""
 
 
-class BadArchiveError(UserError):
-    """The archive itself is at fault, not the disk: the same file will be refused again."""
+class _AlreadyFilledError(Exception):
+    """Another process has filled the target folder in the meantime."""
 
 
-class _FilledMeanwhileError(Exception):
-    """Another process has filled the target folder."""
-
-
-@dataclass(frozen=True)
-class _Member:
-    """A regular file of an archive.
-
-    Attributes:
-        name: its path in the archive, components joined by `/`.
-        size: bytes, as the archive declares them.
-        open: opens its content; None if there is no content.
-    """
-
-    name: str
-    size: int
-    open: Callable[[], IO[bytes] | None]
-
-
-def missing_parts(root: Path, archive: Archive, *, without: Collection[str] = ()) -> list[ArchiveFolder]:
-    """The parts of an archive whose folder is not below `root`, or is empty.
-
-    Args:
-        root: the data root.
-        archive: what the parts come from.
-        without: folders below the root that are not wanted.
-    """
-    return [part for part in archive.parts if part.folder not in without and not _holds_files(root / part.folder)]
+def missing_parts(root: Path, archive: Archive) -> list[ArchiveFolder]:
+    """The parts of an archive whose folder below the data root is missing or empty."""
+    return [part for part in archive.parts if not _holds_files(root / part.folder)]
 
 
 def unpack(path: Path, root: Path, parts: Sequence[ArchiveFolder]) -> Iterator[tuple[int, int]]:
     """Unpacks parts of a zip or tar archive into folders below `root`; the rest of the archive is left out.
 
-    Hidden files (`.DS_Store`) and links are neither unpacked nor counted, because a link would lead elsewhere after
-    its folder has moved. All folders appear at the end, whole; a folder that another process has filled meanwhile
-    stays as it is.
+    Hidden files (`.DS_Store`) are neither unpacked nor counted. Neither are links, because they would point elsewhere
+    after their folder has moved. All folders appear at the end, whole. A folder that another process has filled in the
+    meantime is not changed.
 
     Args:
-        path: the archive; a zip if its name ends so, otherwise a tar, packed by gzip, bzip2, xz or not at all.
+        path: the archive: a zip if its suffix is `.zip`; otherwise a tar, packed by gzip, bzip2, xz or not at all.
         root: the data root, an existing folder.
         parts: what to unpack. Their folders do not exist, or are empty.
 
@@ -97,8 +48,8 @@ def unpack(path: Path, root: Path, parts: Sequence[ArchiveFolder]) -> Iterator[t
         UserError: if the disk has too little room, or cannot be read or written.
     """
     with ExitStack() as archive:
-        with _reading(path):
-            wanted = _wanted(_members(path, archive), path, parts)
+        with explained_reading(path):
+            wanted = _wanted(archive_members(path, archive), path, parts)
         sizes = [member.size for members in wanted.values() for member in members]
         require_disk_space(root, sum(-(-size // _BLOCK) * _BLOCK for size in sizes), what=f"unpacking {path.name}")
         done = 0
@@ -112,19 +63,16 @@ def unpack(path: Path, root: Path, parts: Sequence[ArchiveFolder]) -> Iterator[t
                     yield done, len(sizes)
 
 
-# --- the members of an archive ----------------------------------------------------------------------------------------
-
-
 def _wanted(
-    members: Iterator[_Member], path: Path, parts: Sequence[ArchiveFolder]
-) -> Mapping[ArchiveFolder, Sequence[_Member]]:
+    members: Iterator[Member], path: Path, parts: Sequence[ArchiveFolder]
+) -> Mapping[ArchiveFolder, Sequence[Member]]:
     """The files of each part, counted, after every member of the archive was checked."""
-    found: dict[ArchiveFolder, dict[str, _Member]] = {part: {} for part in parts}
+    found: dict[ArchiveFolder, dict[str, Member]] = {part: {} for part in parts}
     for member in members:
         for part in parts:
             prefix = _prefix(part)
             if member.name.startswith(prefix) and _counts(member.name.removeprefix(prefix), part):
-                found[part].pop(member.name, None)  # a later member of the same name takes the place of the earlier
+                found[part].pop(member.name, None)  # a later member replaces an earlier one of the same name
                 found[part][member.name] = member
     for part, files in found.items():
         if len(files) < part.files or (len(files) > part.files and not part.at_least):
@@ -147,105 +95,7 @@ def _counts(name: str, part: ArchiveFolder) -> bool:
     return not hidden and (part.suffix is None or name.lower().endswith(part.suffix))
 
 
-def _members(path: Path, stack: ExitStack) -> Iterator[_Member]:
-    """The regular files in the archive's order; the archive stays open until the stack is left."""
-    if path.suffix.lower() == ".zip":
-        return _zip_members(stack.enter_context(zipfile.ZipFile(path)), path)
-    return _tar_members(stack.enter_context(tarfile.open(path)), path)
-
-
-def _zip_members(file: zipfile.ZipFile, path: Path) -> Iterator[_Member]:
-    for info in file.infolist():
-        name = _checked_name(info.filename, path)
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        if info.flag_bits & 1:
-            raise BadArchiveError(f"{path} is encrypted, and passwords are not supported")
-        if kind == stat.S_IFLNK:
-            with file.open(info) as content:
-                target = content.read(_LONGEST_LINK).decode("utf-8", "surrogateescape").replace("\\", "/")
-            if _DRIVE.match(target) or normpath(join(dirname(name), target)).split("/")[0] in ("", ".."):
-                raise _danger(path, info.filename, f"is a link out of the archive, to {target!r}")
-        elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise _danger(path, info.filename, "is a device, a pipe or a socket")
-        elif not info.is_dir() and kind != stat.S_IFDIR:
-            yield _Member(name, info.file_size, partial(file.open, info))
-
-
-def _tar_members(file: tarfile.TarFile, path: Path) -> Iterator[_Member]:
-    nowhere = f"/{path.name}.unpacked"  # this folder does not exist, so that no link on this disk affects the check
-    for info in file:
-        name = _checked_name(info.name, path)
-        try:
-            tarfile.data_filter(info, nowhere)
-        except tarfile.FilterError:
-            link = info.issym() or info.islnk()
-            why = f"is a link out of the archive, to {info.linkname!r}" if link else "is a device, a pipe or a socket"
-            raise _danger(path, info.name, why) from None
-        if info.isreg():
-            yield _Member(name, info.size, partial(file.extractfile, info))
-
-
-def _checked_name(name: str, path: Path) -> str:
-    """The path of a member, joined by single `/`; a backslash counts as a slash, as on Windows."""
-    slashed = name.replace("\\", "/")
-    components = [component for component in slashed.split("/") if component not in ("", ".")]
-    if slashed.startswith("/") or _DRIVE.match(slashed) or ".." in components:
-        raise _danger(path, name, "would be written outside the data root")
-    return "/".join(components)
-
-
-def _danger(path: Path, name: str, why: str) -> BadArchiveError:
-    return BadArchiveError(f"{path} is refused, nothing of it was unpacked: its member {name!r} {why}")
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Explains errors while an archive is read."""
-    try:
-        yield
-    except UserError:
-        raise
-    except (*ARCHIVE_ERRORS, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # gzip and bz2 set no number for damaged content
-            raise UserError(f"cannot read {path}: {error.strerror}") from error
-        why = " ".join(str(error).split()) or type(error).__name__
-        raise BadArchiveError(f"{path} is damaged, cut off or not an archive ({why})") from error
-
-
 # --- the disk ---------------------------------------------------------------------------------------------------------
-
-
-def require_disk_space(folder: Path, needed: int, *, what: str) -> None:
-    """Refuses to start what the disk has no room for.
-
-    Args:
-        folder: a folder on the disk.
-        needed: bytes.
-        what: what needs them, for the message.
-
-    Raises:
-        UserError: if fewer bytes are free.
-    """
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        raise UserError(f"cannot find out how much room is in {folder}: {error.strerror}") from error
-    if needed > free:
-        raise UserError(
-            f"{what} needs {format_bytes(needed)} in {folder}, {format_bytes(free)} are free: make room there, or "
-            "choose another disk"
-        )
-
-
-def format_bytes(count: float) -> str:
-    """A readable number of bytes: `512 B`, `1.9 GB`."""
-    if count < 1000:
-        return f"{count:.0f} B"
-    for unit in ("kB", "MB"):
-        count /= 1000
-        if count < 1000:
-            return f"{count:.1f} {unit}"
-    return f"{count / 1000:.1f} GB"
 
 
 def _holds_files(folder: Path) -> bool:
@@ -256,28 +106,28 @@ def _holds_files(folder: Path) -> bool:
 
 
 @contextmanager
-def _new_folder(place: Path) -> Iterator[Path]:
-    """As `replace_dir`, but only nothing or an empty folder is replaced: another process may have been faster."""
-    place = place.resolve()  # the target of a link to another disk is filled, and the link stays
-    if place.exists() and not place.is_dir():
-        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
-    with suppress(_FilledMeanwhileError), replace_dir(place) as temporary:
+def _new_folder(target: Path) -> Iterator[Path]:
+    """As `replace_dir`, but a folder with files is not replaced: another process may have been faster."""
+    target = target.resolve()  # a link to another disk stays, and its target is filled
+    if target.exists() and not target.is_dir():
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(target))
+    with suppress(_AlreadyFilledError), replace_dir(target) as temporary:
         yield temporary
-        if place.is_file() or _holds_files(place):
-            raise _FilledMeanwhileError
+        if target.is_file() or _holds_files(target):
+            raise _AlreadyFilledError
 
 
-def _write(member: _Member, target: Path, path: Path) -> None:
+def _write(member: Member, target: Path, path: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as file:
         for chunk in _content(member, path):
             file.write(chunk)
 
 
-def _content(member: _Member, path: Path) -> Iterator[bytes]:
-    """The bytes of a file: never more than the archive declares, because the disk was checked for so many."""
+def _content(member: Member, path: Path) -> Iterator[bytes]:
+    """The bytes of a file: never more than declared, because free space was checked for the declared size."""
     left = member.size
-    with _reading(path), member.open() or io.BytesIO() as content:
+    with explained_reading(path), member.open() or io.BytesIO() as content:
         while left >= 0 and (chunk := content.read(_CHUNK)):
             left -= len(chunk)
             if left >= 0:

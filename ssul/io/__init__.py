@@ -1,1 +1,1 @@
-"""SplitFiles and locks: whole or not at all, strict, one process at a time."""
+"""Files, locks and URLs: whole files, strict JSON, one process at a time."""

@@ -2,8 +2,8 @@
 
 Moving also protects DVC's cache: an output may be a hard link into it, and writing in place would change both.
 
-A temporary name holds its writer, `.NAME.HOST.PID.tmp`: what a killed process leaves is removed by the next process of
-the same host that writes into the folder.
+A temporary name contains its writer, `.NAME.HOST.PID.tmp`. What a killed process leaves is removed by the next process
+of the same host that writes into the folder.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import Any
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Yields a temporary path that takes `path`'s place when the block ends well, and is removed when it does not."""
+    """Yields a temporary path. It replaces `path` if the block ends without an error, and is removed otherwise."""
     temporary = _beside(path)
     try:
         yield temporary
@@ -30,9 +30,9 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replace_dir(path: Path) -> Iterator[Path]:
-    """Yields a fresh temporary folder that takes `path`'s place when the block ends well, and is removed otherwise.
+    """Yields a new temporary folder. It replaces `path` if the block ends without an error, and is removed otherwise.
 
-    A folder cannot be replaced at once. Who dies between two moves leaves nothing there, never a part of the old one.
+    Folders cannot be replaced atomically. A crash between the two renames leaves no folder, never a part of one.
     """
     temporary = _beside(path)
     shutil.rmtree(temporary, ignore_errors=True)
@@ -44,7 +44,7 @@ def replace_dir(path: Path) -> Iterator[Path]:
             path.replace(old)
         temporary.replace(path)
     finally:
-        if old.exists() and not path.exists():  # interrupted between the moves
+        if old.exists() and not path.exists():  # interrupted between the renames
             old.replace(path)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -62,7 +62,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def _beside(path: Path) -> Path:
-    """The temporary name for this process, in a folder that is there and free of what dead ones have left."""
+    """This process's temporary name for `path`; makes the folder, and removes the files of dead processes from it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _clear(path.parent.resolve())
     return path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
@@ -71,13 +71,13 @@ def _beside(path: Path) -> Path:
 @cache  # once a process: a folder may hold thousands of files
 def _clear(folder: Path) -> None:
     for path in folder.glob(".*.tmp"):
-        place, _, number = path.name.removesuffix(".tmp").rpartition(".")
-        if place.endswith(f".{socket.gethostname()}") and number.isdecimal() and not _lives(int(number)):
-            with suppress(OSError):  # another one may be clearing too
+        name, _, number = path.name.removesuffix(".tmp").rpartition(".")
+        if name.endswith(f".{socket.gethostname()}") and number.isdecimal() and not _is_running(int(number)):
+            with suppress(OSError):  # another process may be removing it too
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _lives(process: int) -> bool:
+def _is_running(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:

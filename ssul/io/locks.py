@@ -1,4 +1,4 @@
-"""One process at a time, also beside an orphan of a killed command."""
+"""A lock between processes: one at a time, also beside an orphan of a killed command."""
 
 import os
 import socket
@@ -14,25 +14,25 @@ from ssul.io.atomic import write_text
 
 @contextmanager
 def file_lock(lock: Path, busy: Callable[[str], None]) -> Iterator[None]:
-    """Holds a lock while the block runs; the kernel lets it go however the process dies.
+    """Holds a lock while the block runs. The kernel releases it however the process ends.
 
     Args:
-        lock: its file; which process holds it stands beside it, in a file that ends in `.holder`.
-        busy: is told once who holds it, like `process 17 on here`, if this must wait.
+        lock: the lock file. A file beside it, with the suffix `.holder`, names the process that holds the lock.
+        busy: is called once with that name, such as `process 17 on host`, if this process must wait.
 
     Raises:
-        UserError: if this user may not take it.
+        UserError: if this user may not lock the file.
     """
-    held, holder = FileLock(lock), lock.with_suffix(".holder")
+    file, holder = FileLock(lock), lock.with_suffix(".holder")
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        held.acquire(timeout=0)
+        file.acquire(timeout=0)
     except Timeout:
-        who = "another process"
+        name = "another process"
         with suppress(OSError):
-            who = holder.read_text(encoding="utf-8")
-        busy(who)
-        held.acquire()
+            name = holder.read_text(encoding="utf-8")
+        busy(name)
+        file.acquire()
     except PermissionError as error:
         raise UserError(f"{lock} cannot be taken ({error.strerror}): let this user write in {lock.parent}") from None
     try:
@@ -40,4 +40,4 @@ def file_lock(lock: Path, busy: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         holder.unlink(missing_ok=True)
-        held.release()
+        file.release()

@@ -12,27 +12,27 @@ from pydantic import TypeAdapter, ValidationError
 from ssul.errors import UserError
 
 Kind = TypeVar("Kind")
-_LONGEST = 300
+_MAX_QUOTED = 300
 
 
 def read_json(path: Path, kind: type[Kind], *, what: str, way_out: str) -> Kind:
-    """Reads a JSON file as an object of a type: a dataclass, whose keys must all be known, or built of lists and dicts.
+    """Reads a JSON file as an object of a type.
 
     Args:
         path: the file.
-        kind: what it must hold; tuples stand for lists. `Any` takes whatever JSON there is.
-        what: the file is, for the message: `the index`.
-        way_out: what brings a right one, for the message: ``run `dvc repro prepare` ``.
+        kind: the type, such as a dataclass; a tuple stands for a list. `Any` accepts all JSON.
+        what: names the file in the message: `the index`.
+        way_out: what writes a correct file, for the message: ``run `dvc repro prepare` ``.
 
     Raises:
-        UserError: if it is missing, cannot be read, or holds anything else.
+        UserError: if it is missing, cannot be read, or has another content.
     """
     try:
-        content = path.read_bytes() if path.is_file() else None  # a pipe would be waited for without end
+        content = path.read_bytes() if path.is_file() else None  # reading a pipe would block
     except OSError as error:
         raise UserError(f"{what} {path} cannot be read ({error.strerror or error}): {way_out}") from None
     if content is None:
-        raise UserError(f"{what} {path} is {'no file' if path.exists() else 'missing'}: {way_out}")
+        raise UserError(f"{what} {path} is {'not a file' if path.exists() else 'missing'}: {way_out}")
     try:
         return parse_json(content, kind)
     except ValueError as error:
@@ -40,31 +40,31 @@ def read_json(path: Path, kind: type[Kind], *, what: str, way_out: str) -> Kind:
 
 
 def parse_json(content: bytes, kind: type[Kind]) -> Kind:
-    """The same of bytes.
+    """Parses the content of a JSON file, as `read_json`.
 
     Raises:
-        ValueError: if they hold anything else; says in one line what.
+        ValueError: if it is anything else; the message is one line.
     """
     try:
-        json.loads(content.decode(), parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_each_key_once)
+        json.loads(content.decode(), parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique_keys)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     try:
         found: Kind = _reader(kind).validate_json(content, strict=True)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(str(part)[:_LONGEST] for part in first["loc"])
-        told = " ".join(first["msg"].removeprefix("Value error, ").split())
-        raise ValueError(f"{place}: {told}" if place else told) from None
+        place = ".".join(str(part)[:_MAX_QUOTED] for part in first["loc"])
+        message = " ".join(first["msg"].removeprefix("Value error, ").split())
+        raise ValueError(f"{place}: {message}" if place else message) from None
     return found
 
 
 def check_consistent(path: Path, faults: Mapping[str, bool], *, what: str, way_out: str) -> None:
-    """Refuses what was read, where its parts do not fit together.
+    """Refuses a file whose parts contradict each other.
 
     Args:
         path, what, way_out: as in `read_json`.
-        faults: what may be wrong, in words, and whether it is.
+        faults: descriptions of what may be wrong, and whether it is.
 
     Raises:
         UserError: naming the first fault.
@@ -79,20 +79,20 @@ def _reader(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number")
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is not a number")
 
 
 def _finite(digits: str) -> float:
     if not math.isfinite(number := float(digits)):
-        raise ValueError(f"{digits[:_LONGEST]} is too large a number")
+        raise ValueError(f"{digits[:_MAX_QUOTED]} is too large a number")
     return number
 
 
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice[:_LONGEST]!r} is there twice")
+        raise ValueError(f"the key {twice[:_MAX_QUOTED]!r} is there twice")
     return found

@@ -6,10 +6,10 @@ _SCHEME = re.compile(r"file:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 def is_url(text: str) -> bool:
-    """Whether the text is an address (`https://…`, `file:///…`) and no path."""
+    """Whether the text is a URL (`https://…`, `file:///…`), not a path."""
     return _SCHEME.match(text) is not None
 
 
 def redact_password(text: str) -> str:
-    """The text, in which every address has lost its `user:password@`."""
+    """The text without the `user:password@` of any URL in it."""
     return re.sub(r"//[^/?#\s]*@", "//", text)

@@ -16,7 +16,7 @@ import yaml
 from PIL import Image
 
 from ssul.cli import app as cli
-from ssul.datasets.catalog import data_set
+from ssul.datasets.catalog import find_dataset
 from ssul.evaluation.scores import Scores
 from ssul.scenario.class_orders import published_orders
 from ssul.tracking.experiment import Experiment
@@ -219,7 +219,7 @@ def test_classes_stand_in_learning_order(ssul: Command, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("between", [",", ", "])
 def test_an_order_may_be_given_by_names_and_ids(ssul: Command, voc: tuple[object, ...], between: str) -> None:
-    names = data_set("voc").classes
+    names = find_dataset("voc").classes
     listed = between.join(["tvmonitor", *names[1:10], *map(str, range(11, 20)), "1"])
     steps = steps_of(ssul(*voc, "--scenario", "voc_19-1", "--order", listed, "--json"))
     assert [class_id for step in steps for class_id in step["classes"]] == [20, *range(2, 20), 1]
@@ -247,7 +247,7 @@ def test_what_does_not_divide_is_told_in_words_and_not_in_json(ssul: Command, tm
 
 def test_masks_are_looked_at_once(ssul: Command, voc: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     first = ssul(*voc, "--scenario", "voc_19-1", "--json")
-    monkeypatch.setattr("ssul.datasets.scan._decoded", None)
+    monkeypatch.setattr("ssul.datasets.image_check._decoded", None)
     assert ssul(*voc, "--scenario", "voc_19-1", "--json") == first
 
 

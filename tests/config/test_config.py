@@ -268,7 +268,7 @@ def params_of(*overrides: str) -> Params:
 
 
 def scenario_of(params: Params) -> Scenario:
-    asked, names = params.scenario, catalog.data_set(params.data.name).classes
+    asked, names = params.scenario, catalog.find_dataset(params.data.name).classes
     return make_scenario(asked.order, asked.base_classes, asked.increment, dataset=params.data.name, names=names)
 
 

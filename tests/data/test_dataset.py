@@ -111,7 +111,7 @@ def test_a_mask_is_read_with_the_meaning_that_it_was_indexed_with(
     raw = np.random.default_rng(0).choice(list(values.ids(2)), (9, 11))
     book.add("a", raw)
     content = book.folders.mask("a").read_bytes()
-    ((_, shown),) = scan_masks([("a", content)], classes=2, values=values, memo=ScanCache(None))
+    ((_, shown),) = scan_masks([("a", content)], classes=2, values=values, cache=ScanCache(None))
     assert isinstance(shown, MaskStatistics)
     mask = of(book.root, values, book.folders.files).read("a").mask
     read = {class_id: int((mask == class_id).sum()) for class_id in (0, 1, 2) if (mask == class_id).any()}

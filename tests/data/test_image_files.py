@@ -46,7 +46,7 @@ def claiming(width: int, height: int, *, depth: int = 8) -> bytes:
 
 
 def scanned(book: "HandmadeDataset") -> IndexRow | str:
-    (found,) = scan_images(book.folders, ["a"], classes=3, values=MaskEncoding(), saliency=False, memo=ScanCache(None))
+    (found,) = scan_images(book.folders, ["a"], classes=3, values=MaskEncoding(), saliency=False, cache=ScanCache(None))
     return found.what if isinstance(found, ImageProblem) else found
 
 

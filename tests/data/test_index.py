@@ -40,7 +40,7 @@ def index_of(*rows: IndexRow) -> ImageIndex:
 
 
 def indexed(book: "HandmadeDataset", *ids: str, saliency: bool = False) -> list[IndexRow]:
-    found = scan_images(book.folders, ids, classes=3, values=MaskEncoding(), saliency=saliency, memo=ScanCache(None))
+    found = scan_images(book.folders, ids, classes=3, values=MaskEncoding(), saliency=saliency, cache=ScanCache(None))
     return [row for row in found if isinstance(row, IndexRow)]
 
 

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssul.data.layout import ImagePaths, SplitFiles, invalid_id_reason, masks_by_id, read_image_list
-from ssul.datasets.catalog import data_set
+from ssul.datasets.catalog import find_dataset
 from ssul.errors import UserError
 
 if TYPE_CHECKING:
     from tests.conftest import HandmadeDataset
 
-VOC, ADE = data_set("voc"), data_set("ade")
+VOC, ADE = find_dataset("voc"), find_dataset("ade")
 
 
 def with_masks(root: Path, template: str, *names: str) -> ImagePaths:

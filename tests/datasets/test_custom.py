@@ -1,4 +1,4 @@
-"""Which dataset the parameters mean, and that an own one works from its description to the training target."""
+"""The dataset that the parameters name, and a custom dataset from its description to the training target."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,9 +36,9 @@ TOWN: dict[str, Any] = {
 
 
 def described(**changes: Any) -> CustomDataset:
-    own = parse_custom_dataset({**TOWN, **changes})
-    assert own is not None
-    return own
+    custom = parse_custom_dataset({**TOWN, **changes})
+    assert custom is not None
+    return custom
 
 
 def data(name: str, saliency: str) -> DataParams:
@@ -47,26 +47,16 @@ def data(name: str, saliency: str) -> DataParams:
     return parse_params(params).data
 
 
-# --- which one --------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("name", CATALOG)
-def test_without_a_description_the_catalog_is_meant(name: str) -> None:
+def test_a_name_is_in_the_catalog_or_is_described_but_not_both(name: str) -> None:
     assert resolve_dataset(name, None) is CATALOG[name]
-
-
-def test_a_name_that_is_neither_described_nor_known_is_refused_with_both_ways_out() -> None:
-    with pytest.raises(UserError, match=r"'town', which is not in the catalog: choose .*voc.*or describe an own"):
+    with pytest.raises(UserError, match=r"'town', which is not in the catalog: choose .*voc.*or describe your own"):
         resolve_dataset("town", None)
-
-
-@pytest.mark.parametrize("name", CATALOG)
-def test_a_name_that_the_catalog_has_cannot_be_described_anew(name: str) -> None:
     with pytest.raises(UserError, match=f"data.name is '{name}', which the catalog has: give .* another name"):
         resolve_dataset(name, described())
 
 
-def test_a_description_becomes_a_data_set() -> None:
+def test_a_description_becomes_a_dataset() -> None:
     town = resolve_dataset("town", described(background=False, first_value=2, void=0))
     assert (town.name, town.classes) == ("town", ("house", "tree", "road"))
     assert town.train == town.val == SplitFiles("photos/{id}.jpg", "masks/{id}.png", list="train.txt")
@@ -76,7 +66,7 @@ def test_a_description_becomes_a_data_set() -> None:
     assert town.archives == ()
 
 
-def test_a_validation_split_of_its_own_and_colours_are_taken_over() -> None:
+def test_a_validation_split_and_colours_are_taken_over() -> None:
     colours = [[9, 8, 7], [1, 2, 3], [4, 5, 6], [0, 0, 0]]
     place = {"image": "val/{id}.jpg", "mask": "val/{id}.png", "saliency": None, "list": None}
     town = resolve_dataset("town", described(palette=colours, val=place, val_share=None))
@@ -85,10 +75,7 @@ def test_a_validation_split_of_its_own_and_colours_are_taken_over() -> None:
     assert town.val_share is None
 
 
-# --- saliency ---------------------------------------------------------------------------------------------------------
-
-
-def test_maps_are_read_where_there_are_any_and_they_are_wanted() -> None:
+def test_saliency_maps_are_used_if_the_parameters_say_so() -> None:
     assert uses_saliency(data("voc", "maps"), CATALOG["voc"])
     assert not uses_saliency(data("voc", "none"), CATALOG["voc"])
     assert not uses_saliency(data("ade", "none"), CATALOG["ade"])
@@ -97,28 +84,10 @@ def test_maps_are_read_where_there_are_any_and_they_are_wanted() -> None:
 
 
 @pytest.mark.parametrize("name", ["ade", "town"])
-def test_maps_that_do_not_exist_are_refused_with_the_parameter_that_does_without(name: str) -> None:
+def test_missing_saliency_maps_are_refused_with_the_way_out(name: str) -> None:
     known = CATALOG.get(name) or resolve_dataset("town", described())
     with pytest.raises(UserError, match=rf"{name} has no saliency maps: choose -S data\.saliency=none"):
         uses_saliency(data(name, "maps"), known)
-
-
-# --- from the description to the target -------------------------------------------------------------------------------
-
-
-def indexed(book: "HandmadeDataset", own: CustomDataset, *ids: str) -> ImageIndex:
-    town = resolve_dataset("town", own)
-    found = scan_images(
-        book.folders, ids, classes=len(town.classes), values=town.values, saliency=False, memo=ScanCache(None)
-    )
-    rows = tuple(row for row in found if isinstance(row, IndexRow))
-    assert len(rows) == len(ids)
-    return ImageIndex("town", town.classes, town.train, town.values, rows)
-
-
-@pytest.fixture
-def own_book(book: "HandmadeDataset") -> "HandmadeDataset":
-    return type(book)(ImagePaths(book.root, SplitFiles("photos/{id}.jpg", "masks/{id}.png")))
 
 
 @pytest.mark.parametrize(
@@ -131,21 +100,27 @@ def own_book(book: "HandmadeDataset") -> "HandmadeDataset":
         ({"background": False, "first_value": 3, "void": 0}, [None, *range(3, 256), 0]),
     ],
 )
-def test_253_classes_are_told_apart_from_the_mask_to_the_target(
-    own_book: "HandmadeDataset", tmp_path: Path, values: dict[str, Any], raw: list[int | None]
+def test_253_classes_stay_different_from_the_mask_to_the_target(
+    book: "HandmadeDataset", tmp_path: Path, values: dict[str, Any], raw: list[int | None]
 ) -> None:
     classes = [f"class {number}" for number in range(1, 254)]
     meaning = [0, *range(1, 254), VOID]
     pixels, ids = zip(
         *((value, class_id) for value, class_id in zip(raw, meaning, strict=True) if value is not None), strict=True
     )
-    own_book.add("town/a", [pixels], image=np.zeros((1, len(pixels), 3)))
-    indexed(own_book, described(classes=classes, **values), "town/a").write(tmp_path / "train.json")
+    town = resolve_dataset("town", described(classes=classes, **values))
+    dataset = type(book)(ImagePaths(book.root, SplitFiles("photos/{id}.jpg", "masks/{id}.png")))
+    dataset.add("town/a", [pixels], image=np.zeros((1, len(pixels), 3)))
+    (row,) = scan_images(
+        dataset.folders, ["town/a"], classes=253, values=town.values, saliency=False, cache=ScanCache(None)
+    )
+    assert isinstance(row, IndexRow)
+    ImageIndex("town", town.classes, town.train, town.values, (row,)).write(tmp_path / "train.json")
     index = ImageIndex.read(tmp_path / "train.json")
     assert index.rows[0].present == tuple(range(1, 254))
     assert index.rows[0].void == 1
 
-    labeled = SegmentationDataset.of(index, own_book.root, saliency=False).read("town/a")
+    labeled = SegmentationDataset.of(index, dataset.root, saliency=False).read("town/a")
     assert labeled.mask.tolist() == [list(ids)]
     labels = LabelSpace((tuple(range(1, 200)), tuple(range(200, 254))), unknown=True, activation="sigmoid")
     target = labels.encode(labeled.mask, labeled.saliency, labels.classes)

@@ -5,18 +5,17 @@ import os
 import shutil
 import socket
 import stat
-import subprocess
-import sys
 import tarfile
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ssul.datasets import unpack as archives
-from ssul.datasets.catalog import Archive, ArchiveFolder, data_set
-from ssul.datasets.unpack import BadArchiveError, format_bytes, missing_parts, unpack
+from ssul.datasets.archive_members import BadArchiveError
+from ssul.datasets.catalog import Archive, ArchiveFolder, find_dataset
+from ssul.datasets.unpack import missing_parts, unpack
 from ssul.errors import UserError
 
 IMAGES = ArchiveFolder("kit/JPEGImages", "JPEGImages", 3, suffix=".jpg")
@@ -44,12 +43,7 @@ BOTH = pytest.mark.parametrize("name", ["kit.zip", "kit.tar"])
 
 Special = tuple[bytes, str]
 """A tar type or, for a zip, the same kind of thing in mode bits; and the target of a link."""
-MODES = {
-    tarfile.SYMTYPE: stat.S_IFLNK,
-    tarfile.FIFOTYPE: stat.S_IFIFO,
-    tarfile.CHRTYPE: stat.S_IFCHR,
-    tarfile.BLKTYPE: stat.S_IFBLK,
-}
+MODES = {tarfile.SYMTYPE: stat.S_IFLNK, tarfile.FIFOTYPE: stat.S_IFIFO, tarfile.CHRTYPE: stat.S_IFCHR}
 
 
 def packed(path: Path, content: Mapping[str, bytes | Special]) -> Path:
@@ -83,7 +77,7 @@ def unpack_all(path: Path, root: Path, *parts: ArchiveFolder) -> list[tuple[int,
 
 
 def refusal(path: Path, root: Path, *parts: ArchiveFolder, kind: type[UserError] = BadArchiveError) -> str:
-    """The message; nothing must be left."""
+    """The message of the refusal, which must leave nothing."""
     before = tree(root)
     with pytest.raises(kind) as refused:
         unpack_all(path, root, *parts)
@@ -106,7 +100,7 @@ def root(tmp_path: Path) -> Path:
 # --- what is unpacked -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["kit.zip", "kit.tar", "kit.tar.gz", "kit.tar.bz2", "kit.tar.xz"])
+@pytest.mark.parametrize("name", ["kit.zip", "kit.tar", "kit.tar.gz", "kit.tar.xz"])
 def test_the_wanted_parts_are_unpacked_and_nothing_else(tmp_path: Path, root: Path, name: str) -> None:
     path = packed(tmp_path / name, CONTENT)
     before = path.read_bytes()
@@ -120,7 +114,6 @@ def test_the_wanted_parts_are_unpacked_and_nothing_else(tmp_path: Path, root: Pa
 def test_member_names_may_be_spelled_in_many_ways(tmp_path: Path, root: Path, name: str) -> None:
     content = {
         "./kit/": b"",
-        "./kit/JPEGImages/": b"",
         "./kit/JPEGImages/a.jpg": b"1",
         "kit//JPEGImages/deep/b.jpg": b"2",
         "kit\\JPEGImages\\c.jpg": b"3",
@@ -143,7 +136,6 @@ def test_only_missing_folders_are_unpacked_and_an_empty_one_is_missing(tmp_path:
     archive = Archive("kit.zip", "", None, PARTS)
     (root / "JPEGImages").mkdir(parents=True)
     assert missing_parts(root, archive) == list(PARTS)
-    assert missing_parts(root, archive, without=("JPEGImages",)) == [LISTS]
     (root / "JPEGImages" / "own.jpg").write_bytes(b"own")
     assert missing_parts(root, archive) == [LISTS]
     unpack_all(packed(tmp_path / "kit.zip", CONTENT), root, LISTS)
@@ -153,62 +145,40 @@ def test_only_missing_folders_are_unpacked_and_an_empty_one_is_missing(tmp_path:
 
 # --- dangerous members ------------------------------------------------------------------------------------------------
 
-OUTSIDE = [
-    "../evil.txt",
-    "kit/JPEGImages/../../../evil.txt",
-    "/tmp/evil.txt",
-    "..\\evil.txt",
-    "kit\\..\\..\\evil.txt",
-    "\\evil.txt",
-    "C:\\evil.txt",
-    "c:evil.txt",
-]
-
 
 @BOTH
-@pytest.mark.parametrize("member", OUTSIDE)
+@pytest.mark.parametrize(
+    "member",
+    ["../evil\nname", "kit/JPEGImages/../../../evil.txt", "/tmp/evil", "kit\\..\\..\\evil", "\\evil", "c:evil"],
+)
 def test_a_member_outside_the_target_refuses_the_whole_archive(
     tmp_path: Path, root: Path, name: str, member: str
 ) -> None:
     path = packed(tmp_path / "deep" / name, {**CONTENT, member: b"evil"})
     before = set(tmp_path.rglob("*"))
     message = refusal(path, root)
-    assert repr(member) in message
-    assert "outside the data root" in message
+    assert f"{member!r} would be written outside the data root" in message
     assert set(tmp_path.rglob("*")) - before == {root}
 
 
-@BOTH
-@pytest.mark.parametrize(("member", "target"), [("kit/link", "/etc"), ("link", ".."), ("kit/link", "sub/../../../x")])
-def test_a_link_out_of_the_archive_refuses_it(tmp_path: Path, root: Path, name: str, member: str, target: str) -> None:
-    path = packed(tmp_path / name, {member: (tarfile.SYMTYPE, target), **CONTENT})
-    assert f"{member!r} is a link out of the archive" in refusal(path, root)
+LINKS_OUT = [(tarfile.SYMTYPE, "/etc"), (tarfile.SYMTYPE, "sub/../../../x")]
+DEVICES = [(tarfile.FIFOTYPE, ""), (tarfile.CHRTYPE, "")]
+SPECIAL = [(name, one) for name in ("kit.zip", "kit.tar") for one in (*LINKS_OUT, *DEVICES)]
+SPECIAL += [("kit.zip", (tarfile.SYMTYPE, target)) for target in ("C:\\Windows", "..\\..\\x")]
+SPECIAL += [("kit.tar", (tarfile.LNKTYPE, "../../etc/passwd"))]
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "target"),
-    [
-        ("kit.tar", tarfile.LNKTYPE, "../../etc/passwd"),
-        ("kit.zip", tarfile.SYMTYPE, "C:\\Windows"),
-        ("kit.zip", tarfile.SYMTYPE, "..\\..\\x"),
-    ],
-)
-def test_hard_links_and_links_of_windows_are_links_too(
-    tmp_path: Path, root: Path, name: str, kind: bytes, target: str
+@pytest.mark.parametrize(("name", "special"), SPECIAL)
+def test_a_link_out_of_the_archive_or_a_device_refuses_it(
+    tmp_path: Path, root: Path, name: str, special: Special
 ) -> None:
-    path = packed(tmp_path / name, {**CONTENT, "kit/link": (kind, target)})
-    assert "is a link out of the archive" in refusal(path, root)
+    path = packed(tmp_path / name, {**CONTENT, "kit/thing": special})
+    words = "is a device, a pipe or a socket" if special in DEVICES else "is a link out of the archive"
+    assert f"'kit/thing' {words}" in refusal(path, root)
 
 
 @BOTH
-@pytest.mark.parametrize("kind", [tarfile.FIFOTYPE, tarfile.CHRTYPE])
-def test_a_device_or_pipe_refuses_the_archive(tmp_path: Path, root: Path, name: str, kind: bytes) -> None:
-    path = packed(tmp_path / name, {**CONTENT, "kit/thing": (kind, "")})
-    assert "'kit/thing' is a device, a pipe or a socket" in refusal(path, root)
-
-
-@BOTH
-def test_links_within_the_archive_are_not_unpacked_and_nothing_is_written_through_them(
+def test_links_in_the_archive_are_not_unpacked_and_nothing_is_written_through_them(
     tmp_path: Path, root: Path, name: str
 ) -> None:
     content: dict[str, bytes | Special] = {
@@ -224,39 +194,24 @@ def test_links_within_the_archive_are_not_unpacked_and_nothing_is_written_throug
     assert sorted(tree(root)) == ["JPEGImages/b.jpg", "JPEGImages/c.jpg", "JPEGImages/d/a.jpg"]
 
 
-def test_a_name_with_line_breaks_still_makes_one_line(tmp_path: Path, root: Path) -> None:
-    assert "evil\\n" in refusal(packed(tmp_path / "kit.tar", {"../evil\nname": b""}), root)
-
-
-def test_an_encrypted_archive_is_refused(tmp_path: Path, root: Path) -> None:
-    path = packed(tmp_path / "kit.zip", CONTENT)
-    content = bytearray(path.read_bytes())
-    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        content[content.index(signature) + flags] |= 1
-    path.write_bytes(content)
-    assert "is encrypted" in refusal(path, root)
-
-
 # --- damaged archives -------------------------------------------------------------------------------------------------
 
 
 @BOTH
-def test_a_missing_file_refuses_the_archive(tmp_path: Path, root: Path, name: str) -> None:
+def test_a_wrong_number_of_files_refuses_the_archive_unless_more_are_allowed(
+    tmp_path: Path, root: Path, name: str
+) -> None:
     path = packed(tmp_path / name, {member: data for member, data in CONTENT.items() if not member.endswith("b.jpg")})
     assert f"{path} holds 2 .jpg files in kit/JPEGImages, expected 3" in refusal(path, root)
-
-
-def test_a_file_too_many_refuses_the_archive_unless_more_are_allowed(tmp_path: Path, root: Path) -> None:
-    path = packed(tmp_path / "kit.zip", {**CONTENT, "kit/JPEGImages/d.jpg": b"more"})
+    path = packed(tmp_path / name, {**CONTENT, "kit/JPEGImages/d.jpg": b"more"})
     assert "holds 4 .jpg files in kit/JPEGImages, expected 3" in refusal(path, root)
-    more = ArchiveFolder("kit/JPEGImages", "JPEGImages", 5, at_least=True, suffix=".jpg")
-    assert "holds 4 .jpg files in kit/JPEGImages, expected at least 5" in refusal(path, root, more)
-    unpack_all(path, root, ArchiveFolder("kit/JPEGImages", "JPEGImages", 3, at_least=True, suffix=".jpg"))
+    assert "expected at least 5" in refusal(path, root, replace(IMAGES, files=5, at_least=True))
+    unpack_all(path, root, replace(IMAGES, at_least=True))
     assert len(tree(root)) == 4
 
 
 @BOTH
-@pytest.mark.parametrize("content", [b"", b"<html>404 with the status 200</html>", b"\0" * 10240, b"PK"])
+@pytest.mark.parametrize("content", [b"", b"<html>404 with the status 200</html>", b"\0" * 10240])
 def test_a_file_that_is_not_an_archive_is_refused(tmp_path: Path, root: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
@@ -264,7 +219,7 @@ def test_a_file_that_is_not_an_archive_is_refused(tmp_path: Path, root: Path, na
 
 
 @pytest.mark.parametrize("name", ["kit.zip", "kit.tar", "kit.tar.gz"])
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.7])
+@pytest.mark.parametrize("share", [0.1, 0.7])
 def test_an_archive_that_is_cut_off_leaves_nothing(tmp_path: Path, root: Path, name: str, share: float) -> None:
     path = packed(tmp_path / name, CONTENT)
     whole = path.read_bytes()
@@ -272,12 +227,15 @@ def test_an_archive_that_is_cut_off_leaves_nothing(tmp_path: Path, root: Path, n
     refusal(path, root)
 
 
-def test_damage_in_the_last_file_leaves_nothing(tmp_path: Path, root: Path) -> None:
+def test_an_encrypted_archive_and_a_damaged_last_file_leave_nothing(tmp_path: Path, root: Path) -> None:
     path = packed(tmp_path / "kit.zip", CONTENT)
-    content = bytearray(path.read_bytes())
-    content[content.index(b"kit/ImageSets/Segmentation/val.txt") + len("kit/ImageSets/Segmentation/val.txt")] ^= 0xFF
-    path.write_bytes(content)
-    assert f"{path} is damaged" in refusal(path, root)
+    whole, last = path.read_bytes(), b"kit/ImageSets/Segmentation/val.txt"
+    damages = ((whole.index(last) + len(last), 0xFF, "is damaged"), (whole.index(b"PK\x01\x02") + 8, 1, "is encrypted"))
+    for place, bit, why in damages:
+        content = bytearray(whole)
+        content[place] ^= bit
+        path.write_bytes(content)
+        assert f"{path} {why}" in refusal(path, root)
 
 
 # --- the disk ---------------------------------------------------------------------------------------------------------
@@ -288,43 +246,21 @@ def test_room_is_checked_before_anything_is_written(
 ) -> None:
     path = packed(tmp_path / "kit.zip", CONTENT)
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: usage._replace(free=20_000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=28_671))
     # a, c, train and val take 2, 3, 1 and 1 blocks of 4096 bytes
-    expected = f"unpacking kit.zip needs 28.7 kB in {root}, 20.0 kB are free"
-    assert refusal(path, root, kind=UserError).startswith(expected)
-    monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: usage._replace(free=28_672))
+    assert refusal(path, root, kind=UserError).startswith(f"unpacking kit.zip needs 28.7 kB in {root}, 28.7 kB are")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=28_672))
     unpack_all(path, root)
 
 
-def test_sizes_are_readable() -> None:
-    readable = [format_bytes(count) for count in (0, 999, 1000, 1_999_639_040, 2 * 10**13)]
-    assert readable == ["0 B", "999 B", "1.0 kB", "2.0 GB", "20000.0 GB"]
-
-
-def test_leftovers_of_dead_processes_of_this_host_alone_are_removed(tmp_path: Path, root: Path) -> None:
-    """On a shared disk, a process number that is free here may belong to a running process of another host."""
-    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], check=True, capture_output=True)
-    host, number = socket.gethostname(), int(dead.stdout)
-    kept = {
-        f".JPEGImages.{host}.{number}.tmp": False,
-        f".JPEGImages.{host}.{os.getppid()}.tmp": True,
-        f".JPEGImages.not-{host}.{number}.tmp": True,
-        f".JPEGImages.{number}.incomplete": True,
-    }
-    for name in kept:
-        (root / name).mkdir(parents=True)
-        (root / name / "half.jpg").write_bytes(b"half")
-    unpack_all(packed(tmp_path / "kit.zip", CONTENT), root)
-    assert {name: (root / name).exists() for name in kept} == kept
-    assert tree(root / "JPEGImages").keys() == {"a.jpg", "b.jpg", "c.jpg"}
-
-
-@pytest.mark.parametrize("steps", [1, 3, 5])
-def test_stopping_in_between_leaves_nothing(tmp_path: Path, root: Path, steps: int) -> None:
+@pytest.mark.parametrize("steps", [1, 5])
+def test_an_interrupt_leaves_nothing(tmp_path: Path, root: Path, steps: int) -> None:
+    """The folder's name contains the host, because on a shared disk another host may have a process of that number."""
     root.mkdir()
     progress = unpack(packed(tmp_path / "kit.zip", CONTENT), root, PARTS)
     for _ in range(steps):
         next(progress)
+    assert (root / f".JPEGImages.{socket.gethostname()}.{os.getpid()}.tmp").is_dir() == (steps > 1)
     progress.close()  # type: ignore[attr-defined]
     assert tree(root) == {}
 
@@ -339,20 +275,17 @@ def test_a_folder_that_another_process_has_filled_meanwhile_is_kept(tmp_path: Pa
     assert len(tree(root / "ImageSets")) == 2
 
 
-def test_a_file_in_the_place_of_a_folder_is_refused_and_kept(tmp_path: Path, root: Path) -> None:
-    root.mkdir()
-    (root / "JPEGImages").write_text("a note")
-    message = refusal(packed(tmp_path / "kit.zip", CONTENT), root, kind=UserError)
-    assert message.startswith(f"cannot write {root / 'JPEGImages'}")
-
-
-def test_a_link_to_an_empty_folder_of_another_disk_is_filled(tmp_path: Path, root: Path) -> None:
+def test_a_link_to_an_empty_folder_of_another_disk_is_filled_and_a_file_is_kept(tmp_path: Path, root: Path) -> None:
+    path = packed(tmp_path / "kit.zip", CONTENT)
     (tmp_path / "elsewhere").mkdir()
     root.mkdir()
     (root / "JPEGImages").symlink_to(tmp_path / "elsewhere")
-    unpack_all(packed(tmp_path / "kit.zip", CONTENT), root)
+    unpack_all(path, root)
     assert (root / "JPEGImages").is_symlink()
     assert sorted(tree(tmp_path / "elsewhere")) == ["a.jpg", "b.jpg", "c.jpg"]
+    (root / "JPEGImages").unlink()
+    (root / "JPEGImages").write_text("a note")
+    assert refusal(path, root, kind=UserError).startswith(f"cannot write {root / 'JPEGImages'}")
 
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -363,6 +296,6 @@ SHARED = Path(__file__).parents[3] / "shared" / "data"
     not (SHARED / "SegmentationClassAug.zip").is_file(), reason="VOC's masks are not beside the project"
 )
 def test_the_published_masks_of_voc_are_as_many_as_in_the_catalog(root: Path) -> None:
-    (part,) = next(one for one in data_set("voc").archives if one.name == "SegmentationClassAug.zip").parts
+    (part,) = next(one for one in find_dataset("voc").archives if one.name == "SegmentationClassAug.zip").parts
     root.mkdir()
     next(unpack(SHARED / "SegmentationClassAug.zip", root, [part]))  # type: ignore[call-overload]

@@ -13,12 +13,12 @@ from PIL import Image
 from ssul.data.dataset import LabeledImage
 from ssul.data.index import ImageIndex, IndexRow
 from ssul.data.layout import MaskEncoding, SplitFiles
-from ssul.datasets.catalog import data_set
+from ssul.datasets.catalog import find_dataset
 from ssul.evaluation.evaluate import EvaluatedImage
 from ssul.evaluation.examples import choose_examples, save_examples, save_labels
 from ssul.inference.confusion import ConfusionMatrix
 
-PALETTE = data_set("voc").palette
+PALETTE = find_dataset("voc").palette
 
 
 def index(**present: tuple[int, ...]) -> ImageIndex:

@@ -1,4 +1,4 @@
-"""One process at a time; it learns which process holds the lock, and never waits for a dead one."""
+"""One process at a time; a process learns which one holds the lock, and never waits for a dead one."""
 
 import errno
 import os
@@ -20,79 +20,53 @@ def never(holder: str) -> None:
     pytest.fail(f"waits for {holder}")
 
 
-def holding(lock: Path) -> "subprocess.Popen[str]":
-    """A process that holds a lock until its input is closed."""
+def holding(lock: Path, *, body: str = "print('held', flush=True)") -> "subprocess.Popen[str]":
+    """A process that holds a lock, runs some code, and holds on until its input is closed."""
     code = (
-        "import sys; from pathlib import Path; from ssul.io.locks import file_lock\n"
-        "with file_lock(Path(sys.argv[1]), print):\n"
-        "    print('held', flush=True); sys.stdin.read()"
+        "import os, sys, time; from pathlib import Path; from ssul.io.locks import file_lock\n"
+        f"with file_lock(Path(sys.argv[1]), print):\n    {body}\n    sys.stdin.read()"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(lock)], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    words = [sys.executable, "-c", code, str(lock)]
+    return subprocess.Popen(words, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def first_line(process: "subprocess.Popen[str]") -> str:
     assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    return process
+    return process.stdout.readline()
 
 
-def test_who_is_alone_is_not_kept_waiting_and_leaves_no_holder(tmp_path: Path) -> None:
-    for _ in range(2):
-        with file_lock(tmp_path / "new" / "a.lock", never):
-            assert (tmp_path / "new" / "a.holder").read_text().startswith("process ")
-        assert not (tmp_path / "new" / "a.holder").exists()
+def test_a_lone_process_does_not_wait_and_leaves_no_holder_file(tmp_path: Path) -> None:
+    holder = tmp_path / "new" / "a.holder"
+    with file_lock(tmp_path / "new" / "a.lock", never):
+        assert holder.read_text().startswith("process ")
+    assert not holder.exists()
+    with pytest.raises(ValueError, match="no"), file_lock(tmp_path / "new" / "a.lock", never):
+        raise ValueError("no")
+    with file_lock(tmp_path / "new" / "a.lock", never):
+        pass
 
 
-def test_the_second_waits_for_the_first_and_is_told_who_that_is(tmp_path: Path) -> None:
+def test_the_second_process_waits_for_the_first_and_gets_its_name(tmp_path: Path) -> None:
     process = holding(tmp_path / "a.lock")
+    assert first_line(process) == "held\n"
     messages: list[str] = []
 
     def busy(holder: str) -> None:
         messages.append(holder)
         process.communicate("", timeout=60)
 
+    with file_lock(tmp_path / "b.lock", never):  # another lock is free
+        pass
     with file_lock(tmp_path / "a.lock", busy):
         assert process.returncode == 0
     (holder,) = messages
     assert holder.startswith(f"process {process.pid} on ")
 
 
-def test_who_was_killed_holds_nothing(tmp_path: Path) -> None:
-    process = holding(tmp_path / "a.lock")
-    process.kill()
-    process.wait()
-    with file_lock(tmp_path / "a.lock", never):
-        pass
-
-
-def test_other_locks_are_not_waited_for(tmp_path: Path) -> None:
-    process = holding(tmp_path / "a.lock")
-    with file_lock(tmp_path / "b.lock", never):
-        process.kill()
-    process.wait()
-
-
-def test_a_lock_that_may_not_be_taken_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbidden(lock: FileLock, **_: object) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(FileLock, "acquire", forbidden)
-    message = r"a\.lock cannot be taken \(Permission denied\): let this user write in "
-    with pytest.raises(UserError, match=message), file_lock(tmp_path / "a.lock", never):
-        pass
-
-
-def test_a_child_that_lives_on_holds_nothing(tmp_path: Path) -> None:
-    """As a loader does for seconds when its training was killed."""
-    code = (
-        "import os, sys, time; from pathlib import Path; from ssul.io.locks import file_lock\n"
-        "with file_lock(Path(sys.argv[1]), print):\n"
-        "    if not os.fork(): print(os.getpid(), flush=True)\n"
-        "    time.sleep(100)"
-    )
-    words = [sys.executable, "-c", code, str(tmp_path / "a.lock")]
-    process = subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    child = int(process.stdout.readline())
+def test_neither_a_killed_process_nor_its_living_child_holds_the_lock(tmp_path: Path) -> None:
+    """A data loader may outlive its killed training for seconds."""
+    process = holding(tmp_path / "a.lock", body="os.fork() or (print(os.getpid(), flush=True), time.sleep(100))")
+    child = int(first_line(process))
     try:
         process.kill()
         process.wait()
@@ -103,8 +77,11 @@ def test_a_child_that_lives_on_holds_nothing(tmp_path: Path) -> None:
         os.kill(child, signal.SIGKILL)
 
 
-def test_a_block_that_fails_lets_go(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no"), file_lock(tmp_path / "a.lock", never):
-        raise ValueError("no")
-    with file_lock(tmp_path / "a.lock", never):
+def test_a_lock_that_may_not_be_taken_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(lock: FileLock, **_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(FileLock, "acquire", forbidden)
+    message = r"a\.lock cannot be taken \(Permission denied\): let this user write in "
+    with pytest.raises(UserError, match=message), file_lock(tmp_path / "a.lock", never):
         pass

@@ -23,7 +23,7 @@ from tests.project import composed_text
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("world")
-    palette = catalog.data_set("shapes").palette
+    palette = catalog.find_dataset("shapes").palette
     for _ in draw_world(root, seed=1, train=6, val=2, height=48, width=64, palette=palette):
         pass
     return root

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ssul.datasets.catalog import data_set
+from ssul.datasets.catalog import find_dataset
 from ssul.datasets.shapes.world import draw_world
 from tests.pipeline.clone import Clone, Outcome, rows, succeeded, switches
 from tests.pipeline.street_world import CLASSES, draw_street_world
@@ -81,7 +81,7 @@ def judged_pixels(clone: Clone) -> int:
 
 def test_the_readme_example_of_own_data_works_as_typed(fresh: Clone) -> None:
     """The README runs it after `make repro`, whose drawn images it needs: here a few images and a narrow network."""
-    palette = data_set("shapes").palette
+    palette = find_dataset("shapes").palette
     for _ in draw_world(fresh.root / "data" / "drawn", seed=0, train=24, val=6, height=48, width=64, palette=palette):
         pass
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")

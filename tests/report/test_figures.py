@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ssul.data.index import ImageIndex
-from ssul.datasets.catalog import data_set
+from ssul.datasets.catalog import find_dataset
 from ssul.labels.colours import id_colours
 from ssul.labels.ids import VOID
 from ssul.report import curves, images
@@ -22,7 +22,7 @@ from ssul.report.images import draw_examples, shown_steps
 LEARNED = [("ball", "star"), ("house",)]
 NAMES = ("background", "ball", "star", "house")
 WHITE = (255, 255, 255)
-SHAPES = data_set("shapes")
+SHAPES = find_dataset("shapes")
 INDEX = ImageIndex("shapes", SHAPES.classes, SHAPES.val, SHAPES.values, ())
 
 

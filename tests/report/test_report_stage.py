@@ -9,7 +9,7 @@ import pytest
 
 from ssul.config.paths import Layout
 from ssul.config.schema import Params
-from ssul.datasets.catalog import data_set
+from ssul.datasets.catalog import find_dataset
 from ssul.evaluation.results import Results
 from ssul.memory.exemplars import Exemplar, write_exemplars
 from ssul.report.images import ShownExemplar
@@ -160,5 +160,5 @@ def test_exemplars_whose_images_are_missing_are_counted_and_not_shown(workplace:
     path = workplace.drawn / "JPEGImages" / "train_00000.jpg"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"an image")
-    shapes = data_set("shapes").classes
+    shapes = find_dataset("shapes").classes
     assert shown_exemplars(workplace, None, 2) == ([ShownExemplar(path, (shapes[0], shapes[2]))], 1)

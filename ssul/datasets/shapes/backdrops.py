@@ -1,4 +1,4 @@
-"""The lands of the drawn world, and the clutter that lies about in them: nothing here is of any class."""
+"""The backdrops of the drawn world and their clutter, which is of no class."""
 
 import math
 from collections.abc import Callable
@@ -11,17 +11,17 @@ from ssul.datasets.shapes.objects import Colour, Rng, blend, oval, smooth_noise,
 
 Spot = tuple[float, float, float]  # x, y and radius of a thing, as shares of the image's height
 
-NIGHT: Colour = (30, 25, 45)  # what shadows are made of
+NIGHT: Colour = (30, 25, 45)  # of shadows
 
 
 class Brush(NamedTuple):
-    """What small clutter is painted with, on which backdrop."""
+    """What paints small clutter, and the backdrop that it paints on."""
 
     pen: ImageDraw.ImageDraw
     rng: Rng
     tall: int
     wide: int
-    base: Colour  # of the ground, or of the backdrop where there is none
+    base: Colour  # of the ground, or of the backdrop if there is no ground
 
     def anywhere(self, highest: float = 0.0, lowest: float = 1.0) -> tuple[float, float, float]:
         """x, y and a small size, in pixels; y between two shares of the height."""
@@ -121,7 +121,7 @@ class Land(NamedTuple):
     """A kind of backdrop."""
 
     sky: tuple[Colour, Colour]  # top, horizon
-    ground: tuple[Colour, Colour] | None  # horizon, bottom; None where there is no horizon
+    ground: tuple[Colour, Colour] | None  # horizon, bottom; None if there is no horizon
     clutter: tuple[Callable[[Brush], None], ...]
 
 
@@ -143,10 +143,10 @@ def draw_backdrop(rng: Rng, tall: int, wide: int) -> tuple[Image.Image, list[Spo
 
     Args:
         rng: decides everything.
-        tall, wide: of the image, in pixels.
+        tall, wide: height and width of the image, in pixels.
 
     Returns:
-        The RGB image, and where the clutter is that catches the eye.
+        The RGB image, and the places of salient clutter.
     """
     land = LANDS[rng.integers(len(LANDS))]
     image = _gradient(land.sky, tall, wide)
@@ -165,7 +165,7 @@ def draw_backdrop(rng: Rng, tall: int, wide: int) -> tuple[Image.Image, list[Spo
 
 
 def _raise_hills(image: Image.Image, ground: tuple[Colour, Colour], haze: Colour, rng: Rng) -> None:
-    """Draws one to three ranges of hills, the farther the hazier."""
+    """Draws one to three ranges of hills; far ones are hazier."""
     wide, tall = image.size
     horizon = rng.uniform(0.35, 0.7)
     for layer in range(int(rng.integers(1, 4))):

@@ -1,7 +1,7 @@
-"""How each thing in the `shapes` world looks: silhouettes with their inner detail, colours and shading.
+"""The objects of the `shapes` world: silhouettes with inner detail, colours and shading.
 
-Objects are drawn in their own coordinates: x to the right, y down, the object about filling the circle of radius 1.
-Whatever is random comes from the generator passed in, so an image is a pure function of that generator's state.
+Objects are drawn in their own coordinates: x to the right, y down; an object about fills the circle of radius 1. All
+randomness comes from the generator that is passed in, so an image is a pure function of that generator's state.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Points = NDArray[np.float64]  # (n, 2): x, y
 Colour = tuple[int, int, int]
 Rng = np.random.Generator
 
-REACH = 1.35  # half the side of an object's patch, in object radii: tails and leaves may leave the unit circle
+REACH = 1.35  # half the side of an object's patch, in object radii, because tails and leaves may leave the unit circle
 INK: Colour = (52, 40, 48)
 CREAM: Colour = (250, 240, 220)
 
 
 class Stamp:
-    """One object's square patch: its colours, and the mask of where it is."""
+    """The square patch of one object: its colours and its mask."""
 
     def __init__(self, radius: float, angle: float, mirrored: bool) -> None:
         """`radius` in pixels, `angle` in radians (clockwise on screen)."""
@@ -46,7 +46,7 @@ class Stamp:
         self._paint.polygon(corners, fill=colour)
 
     def detail(self, points: Points | Sequence[tuple[float, float]], colour: Colour) -> None:
-        """Fills a polygon of inner detail: what leaves the silhouette is not seen."""
+        """Fills a polygon of inner detail; it is not visible outside the silhouette."""
         self._paint.polygon(self._pixels(points), fill=colour)
 
     def stroke(self, points: Points | Sequence[tuple[float, float]], width: float, colour: Colour) -> None:
@@ -94,7 +94,7 @@ def draw_ball(stamp: Stamp, rng: Rng, colour: Colour) -> None:
     other = (CREAM, blend(colour, CREAM, 0.7), tint(rng.uniform(190, 230), 0.6, 0.85))[rng.integers(3)]
     stamp.body(oval(0, 0, size, size), colour)
     middles = [2 * math.pi * (panel + 0.5) / panels for panel in range(panels)]
-    # From the back to the front: a panel behind the pole spreads over all of the disc, and the others cover it.
+    # From the back to the front, because a panel behind the pole covers the whole disc until the others cover it.
     for panel in sorted(range(panels), key=lambda panel: math.sin(middles[panel])):
         edges = [_meridian(middles[panel] + side * math.pi / panels, tilt) for side in (-1, 1)]
         shape = turned(np.concatenate([edges[0], edges[1][::-1]]) * size, roll)
@@ -103,7 +103,7 @@ def draw_ball(stamp: Stamp, rng: Rng, colour: Colour) -> None:
 
 
 def _meridian(longitude: float, tilt: float) -> Points:
-    """A pole-to-pole line on the unit sphere seen from the front; its hidden part is pushed out to the rim."""
+    """A pole-to-pole line on the unit sphere seen from the front; its hidden part is moved to the rim."""
     latitude = np.linspace(0, math.pi, 24)
     x, y, z = np.sin(latitude) * math.cos(longitude), np.sin(latitude) * math.sin(longitude), np.cos(latitude)
     y, z = y * math.cos(tilt) - z * math.sin(tilt), y * math.sin(tilt) + z * math.cos(tilt)
@@ -373,7 +373,7 @@ DECOY_LOOKS: tuple[Look, ...] = (
 
 def draw_object(look: Look, radius: float, light: tuple[float, float], rng: Rng) -> tuple[Image.Image, Image.Image]:
     """One object, `radius` in pixels, lit from where the unit vector `light` points: its RGB patch and 'L' mask."""
-    # One in four wears a colour from anywhere: colour alone must not tell the class.
+    # One in ten has a hue of any class, because colour alone must not determine the class.
     hue = rng.uniform(0, 360) if rng.random() < 0.1 else look.hue + look.spread * rng.uniform(-1, 1)
     colour = tint(hue, rng.uniform(*look.saturation), rng.uniform(0.65, 0.97))
     lean = math.radians(look.lean * rng.uniform(-1, 1))
@@ -383,7 +383,7 @@ def draw_object(look: Look, radius: float, light: tuple[float, float], rng: Rng)
 
 
 def _shaded(stamp: Stamp, light: tuple[float, float], rng: Rng) -> Image.Image:
-    """The stamp's colours as if it were a puffy thing under the light: bevelled edges, a dark rim, a grain."""
+    """The stamp's colours under the light: bevelled edges, a dark rim, a grain."""
     soft = np.asarray(stamp.mask.filter(ImageFilter.GaussianBlur(0.13 * stamp.radius)), dtype=np.float32) / 255
     slope_y, slope_x = np.gradient(soft)
     bevel = -(slope_x * light[0] + slope_y * light[1]) * 0.13 * stamp.radius

@@ -1,7 +1,7 @@
-"""Draws `shapes`, the embedded dataset: a picture-book world in Pascal VOC's layout, the same bytes for the same seed.
+"""Draws `shapes`, the embedded dataset, in Pascal VOC's layout: the same bytes for the same seed.
 
-Every image has a random generator of its own, so it does not depend on how many others are drawn. Images are drawn
-`SUPERSAMPLE` times as large as asked for and reduced; masks are read off the large drawing without any blending.
+Every image has its own random generator, so it does not depend on the number of images. Images are drawn `SUPERSAMPLE`
+times as large as requested and then reduced; masks are taken from the large drawing without blending.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from ssul.labels.ids import VOID
 Mask = NDArray[np.uint8]  # (height, width)
 
 SUPERSAMPLE = 3
-SPLITS = {"train": "train_aug", "val": "val"}  # the front of the ids, and the name of the list
-SMALL = 0.18  # objects of a radius below this share of the height are the ones a saliency detector tends to miss
+SPLITS = {"train": "train_aug", "val": "val"}  # prefix of the ids -> name of the list
+SMALL = 0.18  # a saliency detector often misses objects whose radius is below this share of the height
 
 
 class Scene(NamedTuple):
-    """One large drawing before it is reduced."""
+    """A large drawing before it is reduced."""
 
     image: Image.Image
-    owners: Image.Image  # 'L': 0 where background is seen, k where the k-th object is
+    owners: Image.Image  # 'L': 0 for background, k for the k-th object
     classes: list[int]  # class 1..10 of each object, the first drawn first
     radii: list[float]  # of each object, as shares of the height
-    clutter: list[Spot]  # what is of no class and catches the eye
+    clutter: list[Spot]  # salient, but of no class
 
 
 def draw_world(
     root: Path, *, seed: int, train: int, val: int, height: int, width: int, palette: Sequence[Colour]
 ) -> Iterator[str]:
-    """Draws the world and yields each image's id once its files are written (so a caller can show progress).
+    """Draws the world and yields each image's id when its files are written, so that a caller can show progress.
 
-    The image lists are written last, when the iterator is exhausted: where they exist, all that they name does too.
+    The image lists are written last, when the iterator is exhausted. If they exist, all their images exist.
 
     Args:
         root: the dataset's folder; gets JPEGImages, SegmentationClassAug, saliency_map and ImageSets/Segmentation.
@@ -68,7 +68,7 @@ def _draw(
 ) -> Iterator[str]:
     lists = {split: root / "ImageSets" / "Segmentation" / f"{name}.txt" for split, name in SPLITS.items()}
     for path in lists.values():
-        path.unlink(missing_ok=True)  # an earlier drawing's list must not vouch for a half-finished one
+        path.unlink(missing_ok=True)  # the list of an earlier drawing must not name images of an unfinished one
     ids = {split: [f"{split}_{index:05d}" for index in range(count)] for split, count in counts.items()}
     for number, split in enumerate(SPLITS):
         for index, image_id in enumerate(ids[split]):
@@ -123,7 +123,7 @@ def _compose(rng: Rng, height: int, width: int) -> Scene:
 def _put(
     image: Image.Image, look: Look, spot: Spot, light: tuple[float, float], rng: Rng
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Draws an object and its shadow into the image; returns its 'L' mask and the mask's left upper corner."""
+    """Draws an object and its shadow into the image; returns its 'L' mask and the mask's upper left corner."""
     x, y, radius = (share * image.height for share in spot)
     patch, mask = draw_object(look, radius, light, rng)
     corner = (round(x) - patch.width // 2, round(y) - patch.height // 2)
@@ -144,7 +144,7 @@ def _cast(rng: Rng) -> list[int]:
 
 
 def _places(rng: Rng, count: int, aspect: float, largest: float) -> list[Spot]:
-    """Where each of `count` things goes: of many tries, the first that hardly covers another, or the best one."""
+    """A place for each of `count` things: of many tries, the first that hardly covers another thing, or the best."""
     placed: list[Spot] = []
     for _ in range(count):
         radius = rng.uniform(0.13, largest)
@@ -157,9 +157,9 @@ def _places(rng: Rng, count: int, aspect: float, largest: float) -> list[Spot]:
 
 
 def _reduced_owners(owners: Image.Image, height: int, width: int) -> Mask:
-    """(height, width): 0 background, k the k-th object, 255 where a pixel's square holds more than one of them.
+    """(height, width): 0 background, k the k-th object, 255 where a pixel's square contains several.
 
-    The squares overlap by one fine pixel, so between any two things there is always void.
+    The squares overlap by one fine pixel, so there is always void between any two things.
     """
     fine = np.pad(np.asarray(owners), ((0, 1), (0, 1)), mode="edge")
     shifts = range(SUPERSAMPLE + 1)
@@ -169,7 +169,7 @@ def _reduced_owners(owners: Image.Image, height: int, width: int) -> Mask:
 
 
 def _photographed(image: Image.Image, rng: Rng) -> Image.Image:
-    """The image in this hour's light: focus, exposure, warmth, a lit side, a vignette and a little noise."""
+    """Adds photographic effects: focus, exposure, warmth, a lit side, a vignette and a little noise."""
     focused = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.005) * image.height))
     pixels = np.asarray(focused, dtype=np.float32)
     height, width, _ = pixels.shape
@@ -183,11 +183,11 @@ def _photographed(image: Image.Image, rng: Rng) -> Image.Image:
     return Image.fromarray(np.clip(pixels * lit[..., None] * white + noise, 0, 255).astype(np.uint8))
 
 
-# --- what a salient-object detector makes of it ----------------------------------------------------------------------
+# --- the output of a salient-object detector -------------------------------------------------------------------------
 
 
 def _guessed_saliency(scene: Scene, owners: Mask, rng: Rng) -> Mask:
-    """(height, width) of 0 or 255: objects missed, borders off, neighbours run together, blobs on clutter."""
+    """(height, width) of 0 or 255: objects are missed, borders shifted, neighbours merged, clutter marked."""
     height, width = owners.shape
     whole = np.asarray(scene.owners.resize((width, height), Image.Resampling.NEAREST))
     heat = np.zeros((height, width), dtype=np.float32)
