@@ -161,10 +161,15 @@ def test_one_reader_is_started_for_the_step_and_ends_with_the_training(
 
 def test_a_training_that_fails_is_not_done_and_its_reader_ends_too(here: Path, reader: Reader) -> None:
     reader("")
-    with pytest.raises(RuntimeError, match="out of memory"), live_logger(3) as live:
-        live.show(POINT)
-        wait_for((here / "started").exists)
-        raise RuntimeError("out of memory")
+
+    def fail() -> None:
+        with live_logger(3) as live:
+            live.show(POINT)
+            wait_for((here / "started").exists)
+            raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        fail()
     wait_for((here / "ended").exists)
     assert lines(here) == [POINT]
 
