@@ -14,9 +14,6 @@ from ssul.report.tables import summary
 CURVES = {"old": ("#0072b2", "o"), "all": (INK, "s"), "new": ("#d55e00", "^")}  # Okabe and Ito's colours
 
 
-# --- curves ----------------------------------------------------------------------------------------------------------
-
-
 def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequence[str]]) -> None:
     """Mean IoU of old, new and all classes over the steps; below each step the classes that it learned.
 
@@ -97,11 +94,6 @@ def _apart(values: Mapping[str, float], *, gap: float) -> dict[str, float]:
             places[high] += overlap / 2
     lift = max(0.0, -places[0]) - max(0.0, places[-1] - 100) if places else 0.0
     return {name: place + lift for name, place in zip(names, places, strict=True)}
-
-
-def percentage(value: float | None) -> float | None:
-    """A share 0..1 in percent; None stays."""
-    return None if value is None else 100 * value
 
 
 def draw_training(path: Path, curves: Sequence[Mapping[str, Any]]) -> None:

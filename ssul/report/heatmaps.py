@@ -9,15 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, PowerNorm
 from numpy.typing import NDArray
 
-from ssul.report.curves import percentage
 from ssul.report.style import GREY, INK, PALE, new_figure, title, truncate
 from ssul.report.tables import UNDEFINED
 
 SHADES = LinearSegmentedColormap.from_list("ssul", ["#eef4f5", "#a8d5cf", "#4a9fb5", "#27608f", "#1f2a5c"])
-_MAX_CLASSES = 40  # more rows and columns than these nobody reads
-
-
-# --- class by class --------------------------------------------------------------------------------------------------
+_MAX_CLASSES = 40  # rows and columns that a reader can take in
 
 
 def draw_class_iou(path: Path, rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequence[str]]) -> None:
@@ -29,7 +25,7 @@ def draw_class_iou(path: Path, rows: Sequence[Mapping[str, Any]], learned: Seque
         learned: the classes that each step learned.
     """
     names = list(rows[-1]["iou"])
-    table = [[percentage(row["iou"].get(name)) if name in row["iou"] else None for row in rows] for name in names]
+    table = [[_percentage(row["iou"].get(name)) for row in rows] for name in names]
     known = [[name in row["iou"] for row in rows] for name in names]
     width, height = (0.62 if len(rows) <= 20 else 0.34), (0.27 if len(names) <= 60 else 0.17)
     with new_figure(path, max(width * len(rows), 1.6) + 1.6, height * len(names) + 0.9) as figure:
@@ -95,6 +91,11 @@ def most_confused(shares: NDArray[np.float64], most: int = _MAX_CLASSES) -> list
             break
         shown |= pair
     return sorted(shown)
+
+
+def _percentage(value: float | None) -> float | None:
+    """A share 0..1 in percent; None stays None."""
+    return None if value is None else 100 * value
 
 
 def _cells(

@@ -6,8 +6,9 @@ from typing import Any
 from ssul.config.naming import RunName
 from ssul.evaluation.results import Results
 from ssul.report.markdown import count, details, figure, markdown, paragraphs
-from ssul.report.rows import WITHOUT_BACKGROUND, absent_classes, learned_classes, per_step
+from ssul.report.rows import WITHOUT_BACKGROUND, absent_classes, learned_classes, step_rows
 from ssul.report.tables import UNDEFINED, markdown_classes, markdown_holdout, markdown_steps, percent
+from ssul.tracking.store import OPEN_COMMAND
 
 
 def write_page(
@@ -19,7 +20,6 @@ def write_page(
     crop: int | None,
     splits: str,
     figures: Collection[str],
-    open_runs: str,
 ) -> str:
     """The page as Markdown; the same for the same results, wherever and whenever it is made.
 
@@ -31,7 +31,6 @@ def write_page(
         crop: the side in pixels of the central squares that were judged; None if whole images were.
         splits: the section on the training data, see `split_section`.
         figures: file names of those that are there, below figures/ beside the page.
-        open_runs: the command that shows all runs.
     """
     learned = learned_classes(results.names, results.group_sizes)
     text = paragraphs(
@@ -39,7 +38,7 @@ def write_page(
         _introduction(results, capacity),
         "## After each step",
         "Mean IoU and forgetting, in percent.",
-        markdown_steps(per_step(results.rows, learned)),
+        markdown_steps(step_rows(results)),
         _without_background(results.rows[-1]),
         figure("miou_per_step.png", "mean IoU of old, new and all classes after each step", figures),
         _how_to_read(future, crop, has_background=results.has_background),
@@ -53,14 +52,14 @@ def write_page(
         _learned_from(figures),
         "## The splits",
         splits,
-        f"## More\n\nCurves and parameters of all runs, side by side:\n\n```\n{open_runs}\n```",
+        f"## More\n\nCurves and parameters of all runs, side by side:\n\n```\n{OPEN_COMMAND}\n```",
     )
     return text + "\n"
 
 
 def run_description(name: str, results: Results) -> str:
     """The description of a run in MLflow, as Markdown."""
-    table = markdown_steps(per_step(results.rows, learned_classes(results.names, results.group_sizes)))
+    table = markdown_steps(step_rows(results))
     return (
         f"**{name}**: mean IoU and forgetting in percent, on {results.images} validation images.\n\n{table}\n\n"
         "Artifacts: the report `index.md`, its figures, and the last network in `checkpoint/`. "

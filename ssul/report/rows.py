@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ssul.evaluation.results import Results
+
 SHOWN = ("old", "new", "all", "previous", "current", "forgetting")
 WITHOUT_BACKGROUND = ("old", "previous", "all")  # the means that hold the background, and are there without it too
 SCORES = (*SHOWN, *(f"{name}_without_background" for name in WITHOUT_BACKGROUND), "pixel_accuracy", "average")
@@ -19,6 +21,11 @@ def learned_classes(names: Sequence[str], group_sizes: Sequence[int]) -> list[tu
     """
     ends = [1 + sum(group_sizes[: step + 1]) for step in range(len(group_sizes))]
     return [tuple(names[end - size : end]) for end, size in zip(ends, group_sizes, strict=True)]
+
+
+def step_rows(results: Results) -> list[dict[str, Any]]:
+    """The rows of `per_step` for an evaluation."""
+    return per_step(results.rows, learned_classes(results.names, results.group_sizes))
 
 
 def per_step(rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequence[str]]) -> list[dict[str, Any]]:

@@ -59,6 +59,13 @@ def annotate(
     )
 
 
+def evenly_spaced(count: int, most: int) -> list[int]:
+    """At most `most` of `count` positions: all, or the first, the last and evenly spaced ones between."""
+    if count <= most:
+        return list(range(count))
+    return [round(position * (count - 1) / (most - 1)) for position in range(most)]
+
+
 def truncate(name: str) -> str:
     """A class name, cut where it is long."""
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}..."

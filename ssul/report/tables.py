@@ -3,11 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ssul.evaluation.results import Results
 from ssul.report.markdown import markdown, markdown_table
-from ssul.report.rows import HOLDOUT, SHOWN
+from ssul.report.rows import HOLDOUT, SHOWN, step_rows
 
 UNDEFINED = "–"  # noqa: RUF001 (a hyphen would look like a minus)
 _NAMES_WIDTH = 80  # characters of a step's class names on the page; the class tables have them all
+
+
+def results_table(results: Results) -> str:
+    """The scores of each step of an evaluation as aligned text, in percent."""
+    return text_table(step_rows(results))
 
 
 def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -45,7 +51,7 @@ def markdown_split_steps(steps: Sequence[Mapping[str, Any]]) -> str:
     """The training images of each step as a Markdown table.
 
     Args:
-        steps: as `ssul.scenario.summary.summarise` tells them.
+        steps: as `ssul.scenario.summary.summarise` makes them.
     """
     held_out = any(step["held_out"] for step in steps)
     head = ["step", "new classes", "images", "appear again later", *(["held out so far"] if held_out else [])]

@@ -21,7 +21,6 @@ from ssul.tracking.store import Store, open_store
 
 _METRICS_A_BATCH, _PARAMS_A_BATCH = 1000, 100  # MLflow's own limits
 _LONGEST_VALUE = 6000
-LATER = "Log it later with `dvc repro --force --single-item report`"
 
 
 @dataclass(frozen=True)

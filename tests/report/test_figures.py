@@ -13,13 +13,16 @@ from PIL import Image
 
 from ssul.data.index import ImageIndex
 from ssul.datasets.catalog import data_set
+from ssul.evaluation.results import Results
 from ssul.labels.colours import id_colours
 from ssul.labels.ids import VOID
 from ssul.report import curves, images
 from ssul.report.curves import draw_curves, draw_training
 from ssul.report.figures import draw_all
 from ssul.report.heatmaps import draw_class_iou, draw_confusion, most_confused
-from ssul.report.images import ShownExemplar, draw_examples, draw_memory, shown_steps
+from ssul.report.images import draw_examples
+from ssul.report.memory import ShownExemplar, draw_memory
+from ssul.report.style import evenly_spaced
 
 LEARNED = [("ball", "star"), ("house",)]
 NAMES = ("background", "ball", "star", "house")
@@ -32,8 +35,8 @@ def row(step: int, iou: dict[str, float | None]) -> dict[str, Any]:
     return {"step": step, "old": 0.8 / (1 + 0.1 * step), "new": new, "all": 0.7, "iou": iou}
 
 
-ROWS = [row(0, {"background": 0.9, "ball": 0.7, "star": None}), row(1, dict.fromkeys(NAMES, 0.5))]
-CONFUSION = [[9, 1, 0, 0], [2, 8, 0, 0], [0, 0, 0, 0], [1, 1, 1, 7]]
+ROWS = (row(0, {"background": 0.9, "ball": 0.7, "star": None}), row(1, dict.fromkeys(NAMES, 0.5)))
+CONFUSION = ((9, 1, 0, 0), (2, 8, 0, 0), (0, 0, 0, 0), (1, 1, 1, 7))
 
 
 def curve(step: int, points: int) -> dict[str, Any]:
@@ -58,10 +61,13 @@ def saved(tmp_path: Path) -> Path:
     return folder
 
 
-def draw(folder: Path, saved: Path, **changes: Any) -> list[str]:
+RESULTS = Results("shapes", True, NAMES, (2, 1), 9, ROWS, CONFUSION, (curve(0, 10),))
+
+
+def draw(folder: Path, saved: Path, results: Results = RESULTS) -> list[str]:
     folder.mkdir(exist_ok=True)
-    given = {"rows": ROWS, "learned": LEARNED, "confusion": CONFUSION} | changes
-    return draw_all(folder, **given, pictures=saved, index=INDEX, palette=SHAPES.palette)
+    shown = [ShownExemplar(saved / "wide" / "image.jpg", ("cat",))] if saved.is_dir() else []
+    return draw_all(folder, results, examples=saved, exemplars=shown, index=INDEX, palette=SHAPES.palette)
 
 
 def pixels_of(path: Path) -> NDArray[np.uint8]:
@@ -83,22 +89,21 @@ def size(path: Path) -> tuple[int, int]:
 
 
 def test_every_figure_has_the_same_bytes_twice_and_no_metadata(tmp_path: Path, saved: Path) -> None:
-    exemplar = ShownExemplar(saved / "wide" / "image.jpg", ("cat",))
     before = dict(matplotlib.rcParams)
     for name in ("one", "two"):
         names = draw(tmp_path / name, saved)
-        draw_training(tmp_path / name / "training.png", [curve(0, 10)])
-        draw_memory(tmp_path / name / "memory.png", [exemplar])
-    assert names == ["class_iou.png", "confusion.png", "miou_per_step.png", "pictures.png"]
-    for name in (*names, "training.png", "memory.png"):
+    drawn = ["class_iou", "confusion", "memory", "miou_per_step", "pictures", "training"]
+    assert names == [f"{name}.png" for name in drawn]
+    for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
         with Image.open(tmp_path / "one" / name) as image:
             assert set(image.info) <= {"dpi"}
     assert dict(matplotlib.rcParams) == before
 
 
-def test_without_saved_images_there_is_no_figure_of_them(tmp_path: Path) -> None:
-    assert "pictures.png" not in draw(tmp_path / "figures", tmp_path / "none")
+def test_without_content_there_is_no_figure(tmp_path: Path) -> None:
+    names = draw(tmp_path / "figures", tmp_path / "none", replace(RESULTS, training=()))
+    assert names == ["class_iou.png", "confusion.png", "miou_per_step.png"]
 
 
 def test_a_hundred_and_fifty_classes_have_figures_that_fit_on_a_page(tmp_path: Path) -> None:
@@ -106,8 +111,9 @@ def test_a_hundred_and_fifty_classes_have_figures_that_fit_on_a_page(tmp_path: P
     learned = [many[:100], *(many[start : start + 5] for start in range(100, 150, 5))]
     ends = [sum(map(len, learned[: step + 1])) for step in range(len(learned))]
     rows = [row(step, dict.fromkeys(("background", *many[:end]), 0.5)) for step, end in enumerate(ends)]
-    confusion = np.random.default_rng(0).integers(0, 1000, (151, 151)).tolist()
-    draw(tmp_path, tmp_path / "none", rows=rows, learned=learned, confusion=confusion)
+    counts = tuple(map(tuple, np.random.default_rng(0).integers(0, 1000, (151, 151)).tolist()))
+    sizes, names = tuple(map(len, learned)), ("background", *many)
+    draw(tmp_path, tmp_path / "none", Results("ade", True, names, sizes, 9, tuple(rows), counts))
     for name in ("class_iou", "confusion", "miou_per_step"):
         width, height = size(tmp_path / f"{name}.png")
         assert width < 1800, name
@@ -155,10 +161,10 @@ def test_the_legend_names_void_and_both_of_two_long_names_that_start_alike(
 
 
 def test_all_of_few_steps_are_shown_and_of_many_the_first_some_and_the_last() -> None:
-    assert shown_steps(1) == [0]
-    assert shown_steps(5) == [0, 1, 2, 3, 4]
-    assert shown_steps(11) == [0, 2, 5, 8, 10]
-    assert all(len(set(shown_steps(count))) == min(count, 5) for count in range(1, 60))
+    assert evenly_spaced(1, 5) == [0]
+    assert evenly_spaced(5, 5) == [0, 1, 2, 3, 4]
+    assert evenly_spaced(11, 5) == [0, 2, 5, 8, 10]
+    assert all(len(set(evenly_spaced(count, 5))) == min(count, 5) for count in range(1, 60))
 
 
 # ---- curves ---------------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ BASE = replace(RESULTS, rows=RESULTS.rows[:1], group_sizes=(1,), names=("backgro
 
 def page(results: Results = RESULTS, **changes: Any) -> str:
     given: dict[str, Any] = {"capacity": 100, "future": "ignore", "crop": None, "splits": "the splits"}
-    given |= {"figures": FIGURES, "open_runs": "mlflow ui"}
+    given["figures"] = FIGURES
     return write_page(SUBJECT, results, **(given | changes))
 
 
@@ -113,7 +113,7 @@ def test_scores_on_held_out_images_have_a_table() -> None:
 
 def test_the_splits_and_the_command_that_opens_the_runs_are_on_the_page() -> None:
     assert "\n## The splits\n\nthe splits\n" in page()
-    assert "```\nmlflow ui\n```" in page()
+    assert "```\nmake ui\n```" in page()
 
 
 def test_the_description_of_a_run_has_the_table_and_the_command_that_fetches_the_network() -> None:
