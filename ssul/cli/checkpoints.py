@@ -21,7 +21,7 @@ def import_checkpoint(
     scenario: Annotated[str, typer.Option(help="What it learned, like voc_15-1.")],
     step: Annotated[int, typer.Option(help="After which step, from 0.")],
     out: Annotated[Path, typer.Option(help="The folder to write our checkpoint to.")],
-    output_stride: Annotated[int, typer.Option(help="Of the network: 8 or 16; the file does not tell.")] = 16,
+    output_stride: Annotated[int, typer.Option(help="Of the network: 8 or 16; the file does not hold it.")] = 16,
     root: Root = Path(),
 ) -> None:
     """Turn a checkpoint of the published code into ours; every tensor is used once, or the file is refused."""

@@ -27,7 +27,7 @@ class RunResult:
     Attributes:
         subject: scenario, setting, method and model.
         seed: its seed, as text.
-        params: all parameters by dotted names, as text; and whatever else parts runs, such as a digest of the data.
+        params: all parameters by dotted names, as text, and other differences between runs: the digest of the data.
         scores: `old`, `new` and `all` after the last step, in 0..1; undefined ones are missing.
     """
 
@@ -36,13 +36,26 @@ class RunResult:
     params: Mapping[str, str]
     scores: Mapping[str, float]
 
+    @classmethod
+    def of(cls, tags: Mapping[str, str], params: Mapping[str, str], metrics: Mapping[str, float]) -> "RunResult | None":
+        """The result of a run as MLflow holds it; None if a tag of its name is missing."""
+        keys = ("scenario", "setting", "method", "model")
+        if not set(keys) <= tags.keys():
+            return None
+        return cls(
+            RunName(*(tags[key] for key in keys)),
+            params.get("seed", "0"),
+            {**params, "data.digest": tags.get("data.digest", "")},
+            {name: metrics[f"miou_{name}"] for name in SCORES if f"miou_{name}" in metrics},
+        )
+
 
 @dataclass(frozen=True)
 class Cell:
-    """What the seeds of one method in one scenario give, in percent.
+    """The scores of all seeds of one method in one scenario, in percent.
 
     Attributes:
-        values: for each of old, new and all one value a seed; empty where it is undefined.
+        values: for each of old, new and all one value a seed; empty if the score is undefined.
     """
 
     values: Mapping[str, Sequence[float]]
@@ -52,7 +65,7 @@ class Cell:
 
     @property
     def runs(self) -> int:
-        """How many runs, each of another seed."""
+        """The number of runs, each with its own seed."""
         return max(len(values) for values in self.values.values())
 
 
@@ -61,7 +74,7 @@ class Row:
     """A line of the table.
 
     Attributes:
-        method: in words; with the parameters in which it differs from other lines of the same method.
+        method: its name, with the parameters that distinguish it from other lines of the same method.
         setting, model: as in `RunName`.
         data_set: its name.
         cells: by scenario.
@@ -74,13 +87,13 @@ class Row:
     cells: Mapping[str, Cell]
 
     def paper(self, scenario: str) -> Published | None:
-        """What the paper gives for it, where this line has a number to compare."""
+        """The paper's result in a scenario; None without a result to compare."""
         if self.setting != "overlapped" or scenario not in self.cells:
             return None
         return published(scenario, self.method.partition(" (")[0].removesuffix(" as published"))
 
     def published(self, scenario: str) -> str:
-        """What the paper gives for it, as text; empty where it gives nothing, or there is nothing to compare."""
+        """The same as text; empty without a result to compare."""
         found = self.paper(scenario)
         if found is None:
             return ""
@@ -88,16 +101,16 @@ class Row:
 
 
 def collect(results: Iterable[RunResult], *, affects_results: Callable[[str], bool]) -> list[Row]:
-    """Puts runs together: one line for each dataset, setting, model, method and set of parameters.
+    """Groups runs: one line for each dataset, setting, model, method and set of parameters.
 
-    Of two runs that differ in nothing but the code's version the first counts.
+    Of two runs that differ only in the version of the code, the first counts.
 
     Args:
         results: finished runs, the latest first.
         affects_results: whether a parameter, by its name, can change a result.
 
     Returns:
-        lines ordered by dataset, setting, model and the mean of `all`.
+        Lines ordered by dataset, setting, model and the mean of `all`.
     """
     lines: dict[_Line, dict[str, dict[str, RunResult]]] = {}
     for result in results:
@@ -127,9 +140,9 @@ def markdown_results(rows: Sequence[Row]) -> str:
     body = []
     for row in rows:
         seeds = sorted({cell.runs for cell in row.cells.values()})
-        told = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+        count = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
         cells = [str(row.cells[name]) if name in row.cells else "" for name in scenarios]
-        body.append([markdown(row.method), row.setting, markdown(row.model), told, *cells])
+        body.append([markdown(row.method), row.setting, markdown(row.model), count, *cells])
         papers = [row.published(name) for name in scenarios]
         if any(papers):
             body.append(["*published*", "", "resnet101", "", *(f"*{words}*" if words else "" for words in papers)])
@@ -139,7 +152,7 @@ def markdown_results(rows: Sequence[Row]) -> str:
 
 
 def draw_results(path: Path, rows: Sequence[Row]) -> None:
-    """The mean of `all` of every line, one panel a scenario, with a whisker of one standard deviation over seeds.
+    """The mean of `all` of every line, one panel a scenario; error bars show one standard deviation over seeds.
 
     Args:
         path: of the PNG.
@@ -171,28 +184,28 @@ def draw_results(path: Path, rows: Sequence[Row]) -> None:
 
 
 def scenarios_of(rows: Sequence[Row]) -> list[str]:
-    """The scenarios that some line has, in alphabetical order."""
+    """The scenarios of all lines, in alphabetical order."""
     return sorted({scenario for row in rows for scenario in row.cells})
 
 
 class _Line(NamedTuple):
-    """What the runs of a line of the table share: dataset, setting, model, method, and all that decides a result."""
+    """What the runs of a line share: (dataset, setting, model, method), and the parameters that decide a result."""
 
     kind: tuple[str, str, str, str]
     params: tuple[tuple[str, str], ...]
 
 
 def _is_column(key: str, value: str) -> bool:
-    """Whether the column, the number of seeds or the name of the line tells a parameter, or no score depends on it."""
+    """Whether a parameter is already shown (column, seeds, line name) or cannot change a score."""
     return key in _COLUMN_PARAMS or (key == "scenario.order" and not value.startswith("["))
 
 
 def _distinguishing_params(line: _Line, peers: Sequence[_Line]) -> str:
-    """The parameters in which a line differs from another of the same kind, in brackets; nothing if none does."""
-    told = [
+    """The parameters in which a line differs from another of the same kind, in brackets; empty if none does."""
+    named = [
         f"{key}={value}" for key, value in line.params if any(dict(peer.params).get(key) != value for peer in peers)
     ]
-    return f" ({', '.join(told)})" if told else ""
+    return f" ({', '.join(named)})" if named else ""
 
 
 def _cells(line: Mapping[str, Mapping[str, RunResult]]) -> dict[str, Cell]:

@@ -303,5 +303,5 @@ def test_a_name_with_and_without_module_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nowhere.pth", "."])
 def test_a_path_that_is_not_a_file_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match="is no"):
+    with pytest.raises(UserError, match="is not a file"):
         load_published(tmp_path / name)
