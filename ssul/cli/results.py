@@ -42,8 +42,8 @@ def table(
         result
         for result in found
         if result is not None
-        and (not scenario or result.subject.scenario in scenario)
-        and setting in (None, result.subject.setting)
+        and (not scenario or result.run_name.scenario in scenario)
+        and setting in (None, result.run_name.setting)
     ]
     rows = collect(results, affects_results=affects_results)
     if not rows:

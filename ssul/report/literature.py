@@ -25,13 +25,13 @@ class RunResult:
     """One finished run.
 
     Attributes:
-        subject: scenario, setting, method and model.
+        run_name: scenario, setting, method and model.
         seed: its seed, as text.
         params: all parameters by dotted names, as text, and other differences between runs: the digest of the data.
         scores: `old`, `new` and `all` after the last step, in 0..1; undefined ones are missing.
     """
 
-    subject: RunName
+    run_name: RunName
     seed: str
     params: Mapping[str, str]
     scores: Mapping[str, float]
@@ -114,13 +114,13 @@ def collect(results: Iterable[RunResult], *, affects_results: Callable[[str], bo
     """
     lines: dict[_Line, dict[str, dict[str, RunResult]]] = {}
     for result in results:
-        subject = result.subject
+        run_name = result.run_name
         own = {
             key: value for key, value in result.params.items() if affects_results(key) and not _is_column(key, value)
         }
-        kind = (result.params.get("data.name", ""), subject.setting, subject.model, subject.method)
+        kind = (result.params.get("data.name", ""), run_name.setting, run_name.model, run_name.method)
         line = lines.setdefault(_Line(kind, tuple(sorted(own.items()))), {})
-        line.setdefault(subject.scenario, {}).setdefault(result.seed, result)
+        line.setdefault(run_name.scenario, {}).setdefault(result.seed, result)
     rows = [
         Row(
             f"{line.kind[3]}{_distinguishing_params(line, [other for other in lines if other.kind == line.kind])}",

@@ -12,7 +12,7 @@ from ssul.tracking.store import OPEN_COMMAND
 
 
 def write_page(
-    subject: RunName,
+    run_name: RunName,
     results: Results,
     *,
     capacity: int,
@@ -24,7 +24,7 @@ def write_page(
     """The page as Markdown; the same for the same results, wherever and whenever it is made.
 
     Args:
-        subject: for the title.
+        run_name: for the title.
         results: of all steps.
         capacity: of the exemplar memory, in images; 0 is none.
         future: what became of judged pixels of classes that a step had not learned: ignore or background.
@@ -34,7 +34,7 @@ def write_page(
     """
     learned = learned_classes(results.names, results.group_sizes)
     text = paragraphs(
-        f"# {subject.method} on {markdown(subject.scenario)}, {subject.setting} (backbone {markdown(subject.model)})",
+        f"# {run_name.method} on {markdown(run_name.scenario)}, {run_name.setting} (backbone {markdown(run_name.model)})",
         _introduction(results, capacity),
         "## After each step",
         "Mean IoU and forgetting, in percent.",

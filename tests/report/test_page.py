@@ -10,7 +10,7 @@ from ssul.evaluation.results import Results
 from ssul.report.page import run_description, write_page
 from ssul.report.rows import SCORES
 
-SUBJECT = RunName(scenario="voc_15-1", setting="overlapped", method="ssul-m", model="mobilenet_v2")
+RUN_NAME = RunName(scenario="voc_15-1", setting="overlapped", method="ssul-m", model="mobilenet_v2")
 FIGURES = ["class_iou.png", "confusion.png", "miou_per_step.png", "pictures.png"]
 
 
@@ -38,7 +38,7 @@ BASE = replace(RESULTS, rows=RESULTS.rows[:1], group_sizes=(1,), names=("backgro
 def page(results: Results = RESULTS, **changes: Any) -> str:
     given: dict[str, Any] = {"capacity": 100, "future": "ignore", "crop": None, "splits": "the splits"}
     given["figures"] = FIGURES
-    return write_page(SUBJECT, results, **(given | changes))
+    return write_page(RUN_NAME, results, **(given | changes))
 
 
 def last(**scores: Any) -> Results:
