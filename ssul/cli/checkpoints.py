@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 from tqdm import tqdm
 
-from ssul.cli.conf_files import known_data_set
+from ssul.cli.conf_files import known_dataset
 from ssul.cli.options import Root
 from ssul.errors import UserError
 from ssul.report.tables import percent
@@ -28,7 +28,7 @@ def import_checkpoint(
     from ssul.cli.published_checkpoint import import_file  # late: it brings torch, which takes seconds
 
     name = ScenarioName.parse(scenario)
-    data_set = known_data_set(name.data_set, root)
+    data_set = known_dataset(name.data_set, root)
     order = learning_order(name.order, names=data_set.classes, published=published_orders(data_set.name))
     steps = name.scenario(order).steps
     if not 0 <= step < len(steps):
@@ -58,7 +58,7 @@ def evaluate(
 
     scores = evaluate_checkpoint(
         checkpoint,
-        known_data_set(data_set, root),
+        known_dataset(data_set, root),
         data_root,
         fabric=choose_device(precision),
         future=future,

@@ -12,7 +12,7 @@ from ssul.datasets.custom import resolve_dataset
 from ssul.errors import UserError
 
 
-def known_data_set(name: str, root: Path) -> DatasetSpec:
+def known_dataset(name: str, root: Path) -> DatasetSpec:
     """A dataset of the catalog, or the user's own one that conf/data describes.
 
     Raises:

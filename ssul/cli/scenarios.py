@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ssul.cli.conf_files import known_data_set, read_sections
+from ssul.cli.conf_files import known_dataset, read_sections
 from ssul.cli.masks import present_classes
 from ssul.cli.options import Root
 from ssul.config.paths import Layout
@@ -47,7 +47,7 @@ def splits(
 ) -> None:
     """Print which classes and how many training images each step of a scenario has, from the masks alone."""
     name = ScenarioName.parse(scenario)
-    data_set = known_data_set(name.data_set, root)
+    data_set = known_dataset(name.data_set, root)
     words = [] if order is None else [word.strip() for word in order.split(",")]
     asked = [int(word) if word.isdecimal() else word for word in words] or name.order
     cut = name.scenario(learning_order(asked, names=data_set.classes, published=published_orders(data_set.name)))
@@ -70,7 +70,7 @@ def classes_of_steps(path: Path, root: Path) -> list[int]:
         UserError: if the file holds no valid scenario, or its dataset is unknown.
     """
     content = read_sections(path)
-    data_set = known_data_set(chosen_data(content) or chosen_data(read_sections(Layout(root).composition)), root)
+    data_set = known_dataset(chosen_data(content) or chosen_data(read_sections(Layout(root).composition)), root)
     try:
         asked = content["scenario"]
         order, base_classes, increment = asked["order"], int(asked["base_classes"]), int(asked["increment"])

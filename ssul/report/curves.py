@@ -15,7 +15,7 @@ CURVES = {"old": ("#0072b2", "o"), "all": (INK, "s"), "new": ("#d55e00", "^")}  
 
 
 def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequence[str]]) -> None:
-    """Mean IoU of old, new and all classes over the steps; below each step the classes that it learned.
+    """Mean IoU of old, new and all classes over the steps, with the classes of each step below it.
 
     Args:
         path: of the PNG.
@@ -27,7 +27,7 @@ def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]], learned: Sequence
     with new_figure(path, width, 4.0) as figure:
         axes = figure.add_subplot()
         title(axes, "What is kept and what is learned", "mean IoU on the validation images after each step, %")
-        curves = CURVES if steps > 1 else ("all",)  # old is all where nothing is learned later
+        curves = CURVES if steps > 1 else ("all",)  # with one step, old equals all
         ends = {name: end for name in curves if (end := _curve(axes, name, rows)) is not None}
         axes.set_ylim(0, 100)
         axes.set_xlim(-0.25, max(steps - 0.75, 0.25))
@@ -49,7 +49,7 @@ def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]], learned: Sequence
 
 
 def _curve(axes: Axes, name: str, rows: Sequence[Mapping[str, Any]]) -> float | None:
-    """Draws one score in percent and returns where it ends; None if it is nowhere defined."""
+    """Draws one score in percent and returns its last value; None if it is never defined."""
     points = [(row["step"], 100 * row[name]) for row in rows if row[name] is not None]
     if not points:
         return None
@@ -60,7 +60,7 @@ def _curve(axes: Axes, name: str, rows: Sequence[Mapping[str, Any]]) -> float | 
 
 
 def _step_ticks(axes: Axes, learned: Sequence[Sequence[str]], *, room: float) -> None:
-    """Numbers the steps and names their classes; the names stand upright where a step has little room (inches)."""
+    """Numbers the steps and names their classes; the names are vertical if a step has little room (inches)."""
     upright = room < 0.85
     axes.set_xticks(range(len(learned)), [str(step) if upright else f"step {step}" for step in range(len(learned))])
     for step, names in enumerate(learned):
@@ -84,7 +84,7 @@ def _step_ticks(axes: Axes, learned: Sequence[Sequence[str]], *, room: float) ->
 
 
 def _apart(values: Mapping[str, float], *, gap: float) -> dict[str, float]:
-    """Places in 0..100 for labels: at their values, but at least `gap` from each other, moved little."""
+    """Positions in 0..100 for labels: near their values, and at least `gap` from each other."""
     names = sorted(values, key=lambda name: values[name])
     places = [values[name] for name in names]
     for _ in range(50):
@@ -97,13 +97,13 @@ def _apart(values: Mapping[str, float], *, gap: float) -> dict[str, float]:
 
 
 def draw_training(path: Path, curves: Sequence[Mapping[str, Any]]) -> None:
-    """The loss over all iterations of all steps, with a scale of its own for each step.
+    """The loss over all iterations of all steps; each step has its own scale.
 
-    Each step minimises another sum (more classes, other losses), so heights say nothing across steps.
+    Losses are not comparable across steps, because each step minimises another sum (more classes, other terms).
 
     Args:
         path: of the PNG.
-        curves: `ssul.training.history.Curve` as dicts, one for each step that was trained; at least one.
+        curves: training histories (`ssul.training.history`) as dicts, one for each step that was trained; at least one.
     """
     width = min(max(6.5, 1.6 * len(curves)), 15.0)
     with new_figure(path, width, 2.6) as figure:

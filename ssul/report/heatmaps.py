@@ -40,7 +40,7 @@ def draw_class_iou(path: Path, rows: Sequence[Mapping[str, Any]], learned: Seque
 
 
 def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], names: Sequence[str], groups: Sequence[int]) -> None:
-    """Where each true class's pixels went after the last step, in percent of the class.
+    """The confusion matrix after the last step, in percent of the true class.
 
     Of many classes only those with the strongest confusions are shown.
 
@@ -48,7 +48,7 @@ def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], names: Sequen
         path: of the PNG.
         confusion: pixels, true class (row) by predicted class (column).
         names: of rows and columns.
-        groups: number of classes that each step learned: thin lines part them.
+        groups: number of classes that each step learned; thin lines separate them.
     """
     counts = np.array(confusion, dtype=float)  # (classes, classes)
     totals = counts.sum(axis=1, keepdims=True)
@@ -77,7 +77,7 @@ def most_confused(shares: NDArray[np.float64], most: int = _MAX_CLASSES) -> list
     """The classes of the largest shares off the diagonal, at most `most`, ascending.
 
     Args:
-        shares: (K, K), the part of each true class (row) that was taken for each class (column); NaN where undefined.
+        shares: (K, K), percent of each true class (row) predicted as each class (column); NaN if undefined.
         most: at least 2.
     """
     if len(shares) <= most:
@@ -94,7 +94,7 @@ def most_confused(shares: NDArray[np.float64], most: int = _MAX_CLASSES) -> list
 
 
 def _percentage(value: float | None) -> float | None:
-    """A share 0..1 in percent; None stays None."""
+    """A fraction in 0..1 in percent; None stays None."""
     return None if value is None else 100 * value
 
 
@@ -109,7 +109,7 @@ def _cells(
     text: bool,
     least: float = 0.0,
 ) -> None:
-    """A table of coloured cells; numbers below `least` are not written, unknown cells stay blank."""
+    """A table of coloured cells; numbers below `least` are not written, and unknown cells are blank."""
     values = np.array(table, dtype=float)  # None becomes NaN
     axes.pcolormesh(np.ma.masked_invalid(values), cmap=shades, norm=norm, edgecolors="white", linewidth=1.2)
     axes.set_ylim(len(table), 0)

@@ -57,7 +57,7 @@ def shown_exemplars(layout: Layout, root: str | None, step: int) -> tuple[list[S
 
 
 def draw_memory(path: Path, exemplars: Sequence[ShownExemplar]) -> None:
-    """The exemplars in memory during the last step, each with its classes; of many an evenly spaced choice.
+    """The exemplars in memory during the last step, each with its classes; of many an evenly spaced selection.
 
     Args:
         path: of the PNG.

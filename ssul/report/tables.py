@@ -20,7 +20,7 @@ def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The scores of each step as aligned text, in percent.
 
     Args:
-        rows: as `per_step` returns them and reports/miou_per_step.json holds them.
+        rows: as `per_step` returns them.
     """
     head = ["step", "classes learned", *SHOWN]
     body = [[str(row["step"]), summary(row["learned"]), *(percent(row[key], "-") for key in SHOWN)] for row in rows]
@@ -79,7 +79,7 @@ def markdown_split_classes(steps: Sequence[Mapping[str, Any]]) -> str:
 def markdown_classes(rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequence[str]]) -> str:
     """The IoU of each class (row) after each step (column) as a Markdown table, in percent.
 
-    A cell is empty before its class is learned, and a dash where its IoU is undefined.
+    A cell is empty before its class is learned. An undefined IoU is a dash.
     """
     since = {name: step for step, group in enumerate(learned) for name in group}
     head = ["class", "learned at", *(f"after step {row['step']}" for row in rows)]
@@ -95,12 +95,12 @@ def markdown_classes(rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequen
 
 
 def percent(value: float | None, undefined: str = UNDEFINED) -> str:
-    """A share of 0..1 as percent with one decimal, without the sign."""
+    """A fraction in 0..1 as percent with one decimal, without the sign."""
     return undefined if value is None else f"{100 * value:.1f}"
 
 
 def summary(names: Sequence[str], *, width: int = 32) -> str:
-    """Names in one line of about `width` characters: all of them, or the first ones and how many there are."""
+    """Names in one line of about `width` characters: all, or the first ones and the number of all."""
     line = ", ".join(names)
     if len(line) <= width:
         return line
