@@ -1,7 +1,6 @@
 """A running training in MLflow: every point once, and how it ended."""
 
 import json
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,7 +78,7 @@ def statuses() -> tuple[str, str]:
     return child().info.status, parent().info.status
 
 
-def test_points_arrive_while_the_training_runs(journal: Path) -> None:
+def test_name_parameters_tags_and_points_arrive_while_the_training_runs(journal: Path) -> None:
     looks: list[object] = []
 
     def look() -> None:
@@ -87,6 +86,7 @@ def test_points_arrive_while_the_training_runs(journal: Path) -> None:
 
     training = Training(
         journal,
+        lambda: looks.append((parent().info.run_name, parent().data.params["seed"], parent().data.tags["scenario"])),
         lambda: training.show(DRAWN[0]),
         look,
         lambda: training.show(DRAWN[1]),
@@ -94,37 +94,10 @@ def test_points_arrive_while_the_training_runs(journal: Path) -> None:
         lambda: training.show(DONE),
     )
     training.follow()
-    assert looks == [(WHOLE[:1], ("RUNNING", "RUNNING")), (WHOLE, ("RUNNING", "RUNNING"))]
+    assert looks[0] == ("ssul voc 15-1", "0", "voc_15-1")
+    assert looks[1:] == [(WHOLE[:1], ("RUNNING", "RUNNING")), (WHOLE, ("RUNNING", "RUNNING"))]
     assert statuses() == ("FINISHED", "SCHEDULED")  # the experiment waits for its next step
     assert child().info.run_name == NAME
-
-
-def test_a_journal_that_is_written_while_it_is_read_arrives_whole(journal: Path) -> None:
-    many = [{"iteration": at, "loss": 1 / at, "lr": 0.1} for at in range(1, 501)]
-    training = Training(journal)
-    ended = threading.Event()
-
-    def train() -> None:
-        text = "".join(json.dumps(point) + "\n" for point in [*many, DONE])
-        for start in range(0, len(text), 777):  # lines end anywhere
-            training.write(text[start : start + 777])
-        ended.set()
-
-    thread = threading.Thread(target=train)
-    thread.start()
-    follow(journal, experiment(), STEP, LEARNED, lambda seconds: not ended.wait(min(seconds, 0.01)))
-    thread.join()
-    assert logged() == losses({"points": many})
-    assert child().info.status == "FINISHED"
-
-
-def test_the_run_has_its_name_parameters_and_tags_from_the_start(journal: Path) -> None:
-    looks: list[Any] = []
-    training = Training(journal, lambda: looks.append(parent()))
-    training.follow()
-    assert looks[0].info.run_name == "ssul voc 15-1"
-    assert looks[0].data.params["seed"] == "0"
-    assert looks[0].data.tags["scenario"] == "voc_15-1"
 
 
 def test_a_half_written_line_is_read_when_it_is_whole(journal: Path) -> None:
