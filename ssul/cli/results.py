@@ -8,8 +8,8 @@ import typer
 from ssul.cli.options import Root
 from ssul.config.paths import Layout
 from ssul.errors import UserError
-from ssul.io.atomic import write_text
 from ssul.io.strict_json import check_consistent, read_json
+from ssul.report.literature import RunResult, collect
 from ssul.report.rows import SHOWN
 from ssul.report.tables import text_table
 from ssul.scenario.scenario import Setting
@@ -35,7 +35,7 @@ def table(
     root: Root = Path(),
 ) -> None:
     """Put all runs in MLflow into one table of methods and scenarios: reports/results.md and results.png."""
-    from ssul.report.literature import RunResult, collect, draw_results, markdown_results  # late: matplotlib
+    from ssul.report.literature_page import write_results  # late: it imports matplotlib
 
     found = (RunResult.of(run.tags, run.params, run.scores) for run in finished_runs())
     results = [
@@ -49,13 +49,4 @@ def table(
     if not rows:
         raise UserError("MLflow holds no finished run of this kind: `dvc exp run` makes one, `make ui` shows them")
     layout = Layout(root)
-    draw_results(layout.results_figure, rows)
-    text = markdown_results(rows)
-    runs = sum(cell.runs for row in rows for cell in row.cells.values())
-    caption = (
-        "Mean IoU in percent after the last step, old / new / all; mean ± standard deviation over seeds, "
-        f"from {runs} runs in MLflow."
-    )
-    figure = f"![mean IoU of all classes]({layout.results_figure.name})"
-    write_text(layout.results, f"# Results\n\n{caption}\n\n{text}\n\n{figure}\n")
-    print(f"{text}\n\n{layout.results}, {layout.results_figure}")
+    print(f"{write_results(layout, rows)}\n\n{layout.results}, {layout.results_figure}")

@@ -7,7 +7,8 @@ from ssul.config.naming import RunName
 from ssul.config.schema import Params
 from ssul.evaluation.results import Results
 from ssul.report.page import run_description
-from ssul.tracking.runs import finished_run, log_finished
+from ssul.tracking.finished import finished_run
+from ssul.tracking.runs import log_finished
 
 
 def log_run(settings: Params, results: Results, summary: Mapping[str, Any], last: int) -> None:

@@ -18,7 +18,8 @@ from ssul.cli import app as cli
 from ssul.datasets.catalog import data_set
 from ssul.scenario.class_orders import published_orders
 from ssul.tracking.experiment import Experiment
-from ssul.tracking.runs import DatasetRecord, FinishedRun, log_finished
+from ssul.tracking.finished import DatasetRecord, FinishedRun
+from ssul.tracking.runs import log_finished
 from tests.project import PROJECT
 from tests.tracking.examples import SCORES
 

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from ssul.config.naming import RunName
-from ssul.report.literature import RunResult, collect, draw_results, markdown_results
+from ssul.report.literature import RunResult, collect
+from ssul.report.literature_page import draw_results, markdown_results
 from ssul.report.published_results import published
 
 

@@ -13,7 +13,7 @@ from ssul.datasets.catalog import data_set
 from ssul.evaluation.results import Results
 from ssul.memory.exemplars import Exemplar, write_exemplars
 from ssul.report.memory import ShownExemplar, shown_exemplars
-from ssul.tracking.runs import FinishedRun, digest_of, finished_run
+from ssul.tracking.finished import FinishedRun, digest_of, finished_run
 from stages.report import track
 from tests.tracking.examples import CURVES, child_losses, children, files, losses, parents, points, runs
 

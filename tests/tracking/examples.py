@@ -12,7 +12,7 @@ import pytest
 
 from ssul.evaluation.scores import Scores
 from ssul.tracking.experiment import Experiment
-from ssul.tracking.runs import DatasetRecord, FinishedRun
+from ssul.tracking.finished import DatasetRecord, FinishedRun
 from ssul.tracking.store import EXPERIMENT, FINGERPRINT_TAG, open_store, store_uri
 
 PROJECT = Path(__file__).parents[2]
