@@ -35,16 +35,8 @@ def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]], learned: Sequence
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
         for name, place in _apart(ends, gap=6.5).items():
-            annotate(
-                axes,
-                f"{name}  {ends[name]:.1f}",
-                (steps - 1, place),
-                (12, 0),
-                "data",
-                va="center",
-                color=CURVES[name][0],
-                weight="bold",
-            )
+            words, look = f"{name}  {ends[name]:.1f}", {"color": CURVES[name][0], "weight": "bold"}
+            annotate(axes, words, (steps - 1, place), (12, 0), "data", va="center", **look)
         _step_ticks(axes, learned, room=(width - 1.0) / steps)
 
 
@@ -69,18 +61,8 @@ def _step_ticks(axes: Axes, learned: Sequence[Sequence[str]], *, room: float) ->
         else:
             lines = wrap(", ".join(names), width=max(11, int(room * 11)), break_long_words=False)
             words = "\n".join(lines if len(lines) <= 5 else [*lines[:4], f"... ({len(names)} classes)"])
-        annotate(
-            axes,
-            words,
-            (step, 0),
-            (0, -19),
-            axes.get_xaxis_transform(),
-            ha="center",
-            va="top",
-            rotation=90 if upright else 0,
-            fontsize=8.5,
-            linespacing=1.35,
-        )
+        look = {"rotation": 90 if upright else 0, "fontsize": 8.5, "linespacing": 1.35}
+        annotate(axes, words, (step, 0), (0, -19), axes.get_xaxis_transform(), ha="center", va="top", **look)
 
 
 def _apart(values: Mapping[str, float], *, gap: float) -> dict[str, float]:

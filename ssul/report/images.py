@@ -18,11 +18,7 @@ _MAX_STEPS = 5
 
 
 def draw_examples(
-    path: Path,
-    places: Sequence[Path],
-    learned: Sequence[Sequence[str]],
-    index: ImageIndex,
-    palette: Sequence[Colour],
+    path: Path, places: Sequence[Path], learned: Sequence[Sequence[str]], index: ImageIndex, palette: Sequence[Colour]
 ) -> None:
     """Rows of image, ground truth and prediction after each step; of many steps only some are shown.
 
@@ -41,19 +37,9 @@ def draw_examples(
     width, gap = 1.75, 0.07  # inches
     across, down = len(files) * (width + gap), len(places) * (width * aspect + gap)
     with new_figure(path, across, down) as figure:
-        grid = figure.subplots(
-            len(places),
-            len(files),
-            squeeze=False,
-            gridspec_kw={
-                "left": 0,
-                "right": 1,
-                "bottom": 0,
-                "top": 1,
-                "wspace": gap / width,
-                "hspace": gap / width / aspect,
-            },
-        )
+        margins = {"left": 0, "right": 1, "bottom": 0, "top": 1}
+        gaps = {"wspace": gap / width, "hspace": gap / width / aspect}
+        grid = figure.subplots(len(places), len(files), squeeze=False, gridspec_kw=margins | gaps)
         for cell, pixels in zip(grid.flat, (pixels for line in table for pixels in line), strict=True):
             cell.imshow(pixels, interpolation="antialiased")
             cell.set_axis_off()
