@@ -186,25 +186,21 @@ def test_a_reader_that_fails_costs_one_warning_and_leaves_nothing(
     assert (here / "started").read_text().count("\n") == 1
 
 
-def test_a_reader_that_cannot_be_started_costs_one_warning(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+@pytest.mark.parametrize("what", ["reader", "journal"])
+def test_a_reader_that_cannot_start_or_a_lost_journal_costs_one_warning(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured, what: str
 ) -> None:
-    monkeypatch.setenv("SSUL_LIVE_AFTER", "0")
-    monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with live_logger(1) as live:
-        for _ in range(3):
-            live.show(POINT)
-    assert_one_warning(capsys, "/nowhere/python")
-    assert left(here) == []
-
-
-def test_a_journal_that_cannot_be_written_costs_one_warning(here: Path, capsys: Captured) -> None:
+    if what == "reader":
+        monkeypatch.setenv("SSUL_LIVE_AFTER", "0")
+        monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with live_logger(1) as live:
         live.show(POINT)
-        shutil.rmtree(here / "data" / "cache")
+        if what == "journal":
+            shutil.rmtree(here / "data" / "cache")
         for _ in range(3):
             live.show(POINT)
-    assert_one_warning(capsys, "data/cache/live")
+    assert_one_warning(capsys, "/nowhere/python" if what == "reader" else "data/cache/live")
+    assert not list((here / "data").glob("cache/live/*"))
 
 
 def test_files_of_an_earlier_training_are_not_read_again(here: Path, reader: Reader, capsys: Captured) -> None:

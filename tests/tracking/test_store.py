@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from ssul.tracking import store as stores
 from ssul.tracking.metrics import metric_points
 from ssul.tracking.store import TrackingError, how_to_open, is_on, open_store, store_uri
 from ssul.tracking.view import VIEW, page_tags
@@ -143,15 +142,3 @@ def test_the_view_fits_in_a_tag_and_shows_scores_that_runs_have() -> None:
     columns = [name.removeprefix("metrics.").strip("`") for name in state["selectedColumns"] if "metrics." in name]
     charts = [name for chart in state["compareRunCharts"] for name in chart["selectedMetricKeys"]]
     assert {*columns, *charts} <= {key for key, _, _ in metric_points(ROWS)}
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("project")
-def test_a_run_is_found_among_a_thousand() -> None:
-    with open_store() as store:
-        known = [store.create(f"run {number}", {stores.FINGERPRINT_TAG: f"{number:064x}"}) for number in range(1000)]
-        assert store.find_or_create(f"{123:064x}", "name") == known[123]
-        new = store.find_or_create("f" * 64, "name")
-        assert new not in known
-        assert store.find_or_create("f" * 64, "name") == new
-    assert len(runs()) == 1001
