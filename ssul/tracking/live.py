@@ -36,7 +36,7 @@ class LiveLogger:
         try:
             with self.journal.open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(point) + "\n")
-            if self._reader is None and time.monotonic() - self._started >= self._after and _tracks():
+            if self._reader is None and time.monotonic() - self._started >= self._after and _tracking_is_on():
                 self._reader = subprocess.Popen(
                     [sys.executable, "-m", "ssul.tracking.follow", str(self.step), str(self.journal)],
                     stdin=subprocess.PIPE,  # closed when this process dies, however it dies
@@ -100,7 +100,7 @@ def error_file(journal: Path) -> Path:
     return journal.with_suffix(".trouble")
 
 
-def _tracks() -> bool:
+def _tracking_is_on() -> bool:
     """Whether runs are logged; a mistyped switch is reported by the stage `report`."""
     with suppress(UserError):
         return environment.tracking()
