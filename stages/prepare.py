@@ -1,4 +1,4 @@
-"""Stage `prepare`: draws the embedded dataset, or takes or downloads the one at data.root, and indexes it."""
+"""Stage `prepare`: draws the embedded dataset, or uses or downloads the one at data.root, and indexes it."""
 
 from contextlib import closing
 from functools import partial
@@ -18,7 +18,7 @@ def main() -> None:
     params = load_params(LAYOUT.params)
     checkpoint = InitialCheckpoint.of(given_checkpoint(params.recipe.base.checkpoint))
     preparation = Preparation.of(params.data, LAYOUT)
-    with replace_dir(LAYOUT.drawn) as folder:  # empty where data.root names another place: DVC wants it all the same
+    with replace_dir(LAYOUT.drawn) as folder:  # DVC needs the folder even if data.root names another place
         preparation.draw(folder, shown)
     with closing(preparation.complete()) as transfers:  # an interrupt must find half-unpacked files removed
         show_transfers(transfers)

@@ -11,12 +11,12 @@ from ssul.evaluation.results import Results
 from ssul.io.atomic import write_json
 from ssul.io.strict_json import read_json
 from ssul.pipeline.run import run
-from ssul.report.page import run_description
-from ssul.report.rows import learned_classes, per_step
-from ssul.report.tables import text_table
-from ssul.report.write import shown_exemplars, write_report
+from ssul.report.mlflow_run import log_run
+from ssul.report.tables import results_table
+from ssul.report.write import write_report
 from ssul.tracking import store
-from ssul.tracking.runs import LATER, finished_run, log_finished
+
+LATER = "Log it later with `dvc repro --force --single-item report`"
 
 
 def main(last: str) -> None:
@@ -24,12 +24,10 @@ def main(last: str) -> None:
     settings, step = load_params(LAYOUT.params), int(last)
     results = Results.read(LAYOUT.evaluation(step))
     summary = read_json(LAYOUT.split_summary, dict[str, Any], what="the summary", way_out="run `dvc repro splits`")
-    exemplars, missing = shown_exemplars(LAYOUT, settings.data.root, step)
+    missing = write_report(LAYOUT, settings, results, summary, step=step)
     if missing:
         print(f"warning: {missing} exemplars are not shown, because their images are missing", file=sys.stderr)
-    write_report(LAYOUT, settings, results, summary, step=step, exemplars=exemplars)
-    rows = per_step(results.rows, learned_classes(results.names, results.group_sizes))
-    print(f"\nmean IoU and forgetting in percent, {RunName.of(settings)}\n\n{text_table(rows)}\n")
+    print(f"\nmean IoU and forgetting in percent, {RunName.of(settings)}\n\n{results_table(results)}\n")
     print(f"report: {LAYOUT.page}", flush=True)
     track(settings, results, summary, step)
     write_json(LAYOUT.reported, {"step": step})
@@ -39,8 +37,7 @@ def track(settings: Params, results: Results, summary: dict[str, Any], last: int
     """Logs the run in MLflow; a failure costs one warning, because the reports are complete without it."""
     try:
         if store.is_on():
-            note = run_description(RunName.of(settings).run_name(settings.seed), results)
-            log_finished(finished_run(settings, results.rows, results.training, summary, last=last, note=note))
+            log_run(settings, results, summary, last)
             print(f"MLflow: {store.how_to_open()}")
     except store.TrackingError as error:
         print(f"warning: this run is not in MLflow: {error}. {LATER}", file=sys.stderr)

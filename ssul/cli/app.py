@@ -1,4 +1,4 @@
-"""The console command `ssul`: what is not a stage of the pipeline."""
+"""The console command `ssul`, for everything outside the pipeline."""
 
 import sys
 
@@ -18,7 +18,7 @@ for command in (show, scenarios, splits, import_checkpoint, evaluate, table):
 
 
 def main() -> None:
-    """Runs the command; what the user can mend ends it with one line on stderr and code 1."""
+    """Runs the command; an error that the user can fix ends it with one line on stderr and code 1."""
     try:
         app()
     except (UserError, TrackingError) as error:

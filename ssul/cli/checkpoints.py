@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 from tqdm import tqdm
 
-from ssul.cli.conf_files import known_data_set
+from ssul.cli.conf_files import known_dataset
 from ssul.cli.options import Root
 from ssul.errors import UserError
 from ssul.report.tables import percent
@@ -20,14 +20,14 @@ def import_checkpoint(
     scenario: Annotated[str, typer.Option(help="What it learned, like voc_15-1.")],
     step: Annotated[int, typer.Option(help="After which step, from 0.")],
     out: Annotated[Path, typer.Option(help="The folder to write our checkpoint to.")],
-    output_stride: Annotated[int, typer.Option(help="Of the network: 8 or 16; the file does not tell.")] = 16,
+    output_stride: Annotated[int, typer.Option(help="Of the network: 8 or 16; the file does not hold it.")] = 16,
     root: Root = Path(),
 ) -> None:
     """Turn a checkpoint of the published code into ours; every tensor is used once, or the file is refused."""
     from ssul.cli.published_checkpoint import import_file  # late: it brings torch, which takes seconds
 
     name = ScenarioName.parse(scenario)
-    data_set = known_data_set(name.dataset, root)
+    data_set = known_dataset(name.dataset, root)
     order = learning_order(name.order, dataset=data_set.name, names=data_set.classes)
     steps = name.scenario(order).steps
     if not 0 <= step < len(steps):
@@ -57,7 +57,7 @@ def evaluate(
 
     scores = evaluate_checkpoint(
         checkpoint,
-        known_data_set(data_set, root),
+        known_dataset(data_set, root),
         data_root,
         fabric=choose_device(precision),
         future=future,

@@ -1,4 +1,4 @@
-"""What the files of conf/ say, read without Hydra."""
+"""The files of conf/, read without Hydra."""
 
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from ssul.datasets.custom import resolve_dataset
 from ssul.errors import UserError
 
 
-def known_data_set(name: str, root: Path) -> DatasetSpec:
-    """A dataset of the catalog, or an own one that conf/data describes.
+def known_dataset(name: str, root: Path) -> DatasetSpec:
+    """A dataset of the catalog, or the user's own one that conf/data describes.
 
     Raises:
         UserError: if it is neither, or its description is not valid.

@@ -18,17 +18,17 @@ _RESNET_CHILDREN = {
     for position, name in enumerate(("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"))
 }
 _LAYER3_BLOCKS = {6: "resnet50", 23: "resnet101"}
-"""How many blocks the third layer of a ResNet has."""
+"""The number of blocks in the third layer, and the ResNet that has it."""
 
 
 def load_published(path: Path) -> dict[str, Tensor]:
     """The tensors of a published checkpoint. No code in the file is run: only tensors and plain numbers are read.
 
     Raises:
-        UserError: if it is missing, holds anything else, or no `model_state`.
+        UserError: if it is missing, holds anything else, or lacks `model_state`.
     """
     if not path.is_file():
-        raise UserError(f"the checkpoint {path} is no file")
+        raise UserError(f"the checkpoint {path} is not a file")
     try:
         content = read_tensors(path, numpy_numbers=True)
     except TorchFileError as error:
@@ -38,12 +38,12 @@ def load_published(path: Path) -> dict[str, Tensor]:
         ) from None
     state = content.get("model_state") if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping) or not is_state_dict(state):
-        raise UserError(f"the checkpoint {path} holds no model_state: it is none of SSUL's published code")
+        raise UserError(f"the checkpoint {path} holds no model_state: it is not from SSUL's published code")
     found: dict[str, Tensor] = {}
     for name, tensor in state.items():
         bare = name.removeprefix("module.")
         if bare in found:
-            raise UserError(f"the checkpoint {path} is none of SSUL's: {bare} is there twice, with module. and without")
+            raise UserError(f"the checkpoint {path} is not SSUL's: {bare} is there twice, with module. and without")
         found[bare] = tensor
     if not all_finite(found):
         raise UserError(f"the checkpoint {path} holds weights that are NaN or infinite: its training went wrong")
@@ -64,11 +64,11 @@ def import_file(
         path: the published file.
         groups: the dataset ids that each step up to the checkpoint's learned, in learning order.
         class_names: of the dataset, by id from 1.
-        output_stride: 8 or 16; the file does not tell.
+        output_stride: 8 or 16; the file does not hold it.
         out: the folder to write; what is there is replaced.
 
     Raises:
-        UserError: if the file is not what it should be; nothing is written then.
+        UserError: if the file is not a published checkpoint of this step; nothing is written then.
     """
     labels = LabelSpace(groups, unknown=True, activation="sigmoid")
     model = import_published(load_published(path), labels.head_sizes, output_stride=output_stride)
@@ -85,10 +85,10 @@ def import_published(
     Args:
         state: as `load_published` returns it.
         head_sizes: channels of each head that the scenario's step must have.
-        output_stride: 8 or 16; the tensors do not tell.
+        output_stride: 8 or 16; the tensors do not hold it.
 
     Raises:
-        UserError: if the heads are others, a tensor is missing, left over, or of another shape.
+        UserError: if the heads differ, or a tensor is missing, left over, or has another shape.
     """
     found = _head_sizes(state)
     if list(found) != list(head_sizes):
@@ -139,7 +139,9 @@ def _architecture(state: Mapping[str, Tensor], output_stride: int) -> Architectu
         )
     blocks = {int(match[1]) for name in state if (match := re.match(r"backbone\.layer3\.(\d+)\.", name))}
     if len(blocks) not in _LAYER3_BLOCKS:
-        raise UserError(f"the checkpoint's backbone is no ResNet-50 or ResNet-101: its layer3 has {len(blocks)} blocks")
+        raise UserError(
+            f"the checkpoint's backbone is not a ResNet-50 or ResNet-101: its layer3 has {len(blocks)} blocks"
+        )
     return Architecture(
         backbone=_LAYER3_BLOCKS[len(blocks)],
         head="deeplabv3plus" if "classifier.project.0.weight" in state else "deeplabv3",
@@ -150,7 +152,7 @@ def _architecture(state: Mapping[str, Tensor], output_stride: int) -> Architectu
 
 
 def _our_name(name: str) -> str | None:
-    """Our name of a published tensor; None if it is none of theirs."""
+    """Our name of a published tensor; None if the published code has no such name."""
     parts = name.split(".")
     match parts:
         case ["backbone", child, *rest] if child in _RESNET_CHILDREN:
@@ -170,7 +172,7 @@ def _our_name(name: str) -> str | None:
 
 
 def _unwrapped(parts: Sequence[str]) -> list[str]:
-    """Without the published code's name for the two halves of a separable convolution."""
+    """The parts without `body`, the published code's name for the two halves of a separable convolution."""
     return [part for part in parts if part != "body"]
 
 

@@ -6,15 +6,14 @@ from typing import Annotated
 import typer
 
 from ssul.cli.options import Root
-from ssul.config.naming import RunName
 from ssul.config.paths import Layout
 from ssul.errors import UserError
-from ssul.io.atomic import write_text
 from ssul.io.strict_json import check_consistent, read_json
+from ssul.report.literature import RunResult, collect
 from ssul.report.rows import SHOWN
 from ssul.report.tables import text_table
 from ssul.scenario.scenario import Setting
-from ssul.tracking.collect import LoggedRun, finished_runs
+from ssul.tracking.collect import finished_runs
 from ssul.tracking.experiment import affects_results
 from ssul.tracking.store import how_to_open
 
@@ -25,7 +24,7 @@ def show(root: Root = Path()) -> None:
     what = {"what": "the table of the last run,", "way_out": "run `dvc repro` first"}
     rows = read_json(layout.miou_per_step, list[dict[str, float | list[str] | None]], **what)
     lacking = not rows or any(not {"step", "learned", *SHOWN} <= row.keys() for row in rows)
-    check_consistent(layout.miou_per_step, {"it is no table of scores": lacking}, **what)
+    check_consistent(layout.miou_per_step, {"it is not a table of scores": lacking}, **what)
     print(f"mean IoU and forgetting in percent\n\n{text_table(rows)}\n")
     print(f"report: {layout.page}\nMLflow: {how_to_open()}")
 
@@ -36,37 +35,18 @@ def table(
     root: Root = Path(),
 ) -> None:
     """Put all runs in MLflow into one table of methods and scenarios: reports/results.md and results.png."""
-    from ssul.report.literature import RunResult, collect, draw_results, markdown_results  # late: matplotlib
+    from ssul.report.literature_page import write_results  # late: it imports matplotlib
 
-    def wanted(run: LoggedRun) -> bool:
-        known = all(key in run.tags for key in ("scenario", "setting", "method", "model"))
-        return (
-            known
-            and run.tags["scenario"] in (scenario or [run.tags["scenario"]])
-            and (setting is None or run.tags["setting"] == setting)
-        )
-
+    found = (RunResult.of(run.tags, run.params, run.scores) for run in finished_runs())
     results = [
-        RunResult(
-            RunName(*(run.tags[key] for key in ("scenario", "setting", "method", "model"))),
-            run.params.get("seed", "0"),
-            {**run.params, "data.digest": run.tags.get("data.digest", "")},
-            {name: run.scores[f"miou_{name}"] for name in ("old", "new", "all") if f"miou_{name}" in run.scores},
-        )
-        for run in finished_runs()
-        if wanted(run)
+        result
+        for result in found
+        if result is not None
+        and (not scenario or result.run_name.scenario in scenario)
+        and setting in (None, result.run_name.setting)
     ]
     rows = collect(results, affects_results=affects_results)
     if not rows:
         raise UserError("MLflow holds no finished run of this kind: `dvc exp run` makes one, `make ui` shows them")
     layout = Layout(root)
-    draw_results(layout.results_figure, rows)
-    text = markdown_results(rows)
-    runs = sum(cell.runs for row in rows for cell in row.cells.values())
-    caption = (
-        "Mean IoU in percent after the last step, old / new / all; mean ± standard deviation over seeds, "
-        f"from {runs} runs in MLflow."
-    )
-    figure = f"![mean IoU of all classes]({layout.results_figure.name})"
-    write_text(layout.results, f"# Results\n\n{caption}\n\n{text}\n\n{figure}\n")
-    print(f"{text}\n\n{layout.results}, {layout.results_figure}")
+    print(f"{write_results(layout, rows)}\n\n{layout.results}, {layout.results_figure}")

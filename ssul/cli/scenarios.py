@@ -7,15 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from tqdm import tqdm
 
-from ssul.cli.conf_files import known_data_set, read_sections
+from ssul.cli.conf_files import known_dataset, read_sections
+from ssul.cli.masks import present_classes
 from ssul.cli.options import Root
 from ssul.config.paths import Layout
-from ssul.datasets.catalog import DatasetSpec
-from ssul.datasets.mask_source import MaskSource, training_ids
-from ssul.datasets.scan import ImageProblem, raise_unusable, scan_masks
-from ssul.datasets.scan_cache import ScanCache
 from ssul.errors import UserError
 from ssul.scenario.order import ScenarioName, learning_order, make_scenario
 from ssul.scenario.scenario import Setting
@@ -50,11 +46,11 @@ def splits(
 ) -> None:
     """Print which classes and how many training images each step of a scenario has, from the masks alone."""
     name = ScenarioName.parse(scenario)
-    data_set = known_data_set(name.dataset, root)
+    data_set = known_dataset(name.dataset, root)
     words = [] if order is None else [word.strip() for word in order.split(",")]
     asked = [int(word) if word.isdecimal() else word for word in words] or name.order
     cut = name.scenario(learning_order(asked, dataset=data_set.name, names=data_set.classes))
-    present = present_classes(data_set, masks, lists, ScanCache(Layout(root).cache / "masks.jsonl"))
+    present = present_classes(data_set, masks, lists, cache=Layout(root).cache / "masks.jsonl")
     made = make_splits(present, cut, setting, names=data_set.classes, seed=seed)
     if as_json:
         steps = [{"step": split.step, "classes": split.new, "images": len(split.images)} for split in made]
@@ -70,10 +66,10 @@ def classes_of_steps(path: Path, root: Path) -> list[int]:
     """How many classes each step of a scenario file learns.
 
     Raises:
-        UserError: if it says no scenario, or one of a dataset that is not known.
+        UserError: if the file holds no valid scenario, or its dataset is unknown.
     """
     content = read_sections(path)
-    data_set = known_data_set(chosen_data(content) or chosen_data(read_sections(Layout(root).composition)), root)
+    data_set = known_dataset(chosen_data(content) or chosen_data(read_sections(Layout(root).composition)), root)
     try:
         asked = content["scenario"]
         order, base_classes, increment = asked["order"], int(asked["base_classes"]), int(asked["increment"])
@@ -84,35 +80,10 @@ def classes_of_steps(path: Path, root: Path) -> list[int]:
 
 
 def chosen_data(content: Mapping[str, Any]) -> str:
-    """Which file of conf/data the defaults of a conf/ file choose; empty if they choose none."""
+    """The file of conf/data that the defaults of a conf/ file choose; empty if they choose none."""
     defaults = content.get("defaults")
     for entry in defaults if isinstance(defaults, list) else []:
         for group, choice in entry.items() if isinstance(entry, dict) else []:
             if str(group).removeprefix("override ").lstrip("/") == "data":
                 return str(choice)
     return ""
-
-
-def present_classes(
-    data_set: DatasetSpec, masks: Path, lists: Path | None, cache: ScanCache
-) -> dict[str, tuple[int, ...]]:
-    """Training image id -> ids of the classes that its mask shows, looked up where a mask was seen before.
-
-    Raises:
-        UserError: naming the masks that cannot be used.
-    """
-    store = MaskSource.open(masks, data_set.train.mask)
-    ids = training_ids(store, lists, data_set)
-    found = scan_masks(
-        store.contents(ids),
-        classes=len(data_set.classes),
-        values=data_set.values,
-        cache=cache,
-    )
-    looked = list(tqdm(found, total=len(ids), desc="look at masks", unit="mask", disable=not sys.stderr.isatty()))
-    faults = [one for one in looked if isinstance(one, ImageProblem)]
-    if faults:
-        raise_unusable(
-            faults, of=len(ids), where=masks, way_out="Mend these masks, or take their ids out of the image list"
-        )
-    return {one[0]: one[1].present for one in looked if not isinstance(one, ImageProblem)}

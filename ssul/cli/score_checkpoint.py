@@ -33,10 +33,10 @@ def evaluate_checkpoint(
         root: the data root.
         fabric: device and precision.
         future, crop: see `ssul.evaluation.evaluate.evaluate_images`.
-        watch: sees every image pass.
+        watch: passes every evaluated image on.
 
     Returns:
-        The scores that the pipeline gives this step; forgetting and average, which need the steps before, are None.
+        The pipeline's scores of this step; forgetting and average are None, because they need the steps before.
 
     Raises:
         UserError: if the checkpoint cannot be opened or learned other classes, or an image cannot be used.
@@ -62,8 +62,8 @@ def _require_usable(folders: ImagePaths, ids: Sequence[str], data_set: DatasetSp
     found = scan_images(
         folders, ids, classes=len(data_set.classes), values=data_set.values, saliency=False, cache=ScanCache(None)
     )
-    faults = [one for one in found if isinstance(one, ImageProblem)]
-    if faults:
+    problems = [one for one in found if isinstance(one, ImageProblem)]
+    if problems:
         raise_unusable(
-            faults, of=len(ids), where=folders.root, way_out="Mend the files, or take the ids out of the image list"
+            problems, of=len(ids), where=folders.root, way_out="Mend the files, or take the ids out of the image list"
         )

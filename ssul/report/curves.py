@@ -14,11 +14,8 @@ from ssul.report.tables import summary
 CURVES = {"old": ("#0072b2", "o"), "all": (INK, "s"), "new": ("#d55e00", "^")}  # Okabe and Ito's colours
 
 
-# --- curves ----------------------------------------------------------------------------------------------------------
-
-
 def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequence[str]]) -> None:
-    """Mean IoU of old, new and all classes over the steps; below each step the classes that it learned.
+    """Mean IoU of old, new and all classes over the steps, with the classes of each step below it.
 
     Args:
         path: of the PNG.
@@ -30,7 +27,7 @@ def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]], learned: Sequence
     with new_figure(path, width, 4.0) as figure:
         axes = figure.add_subplot()
         title(axes, "What is kept and what is learned", "mean IoU on the validation images after each step, %")
-        curves = CURVES if steps > 1 else ("all",)  # old is all where nothing is learned later
+        curves = CURVES if steps > 1 else ("all",)  # with one step, old equals all
         ends = {name: end for name in curves if (end := _curve(axes, name, rows)) is not None}
         axes.set_ylim(0, 100)
         axes.set_xlim(-0.25, max(steps - 0.75, 0.25))
@@ -38,21 +35,13 @@ def draw_curves(path: Path, rows: Sequence[Mapping[str, Any]], learned: Sequence
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
         for name, place in _apart(ends, gap=6.5).items():
-            annotate(
-                axes,
-                f"{name}  {ends[name]:.1f}",
-                (steps - 1, place),
-                (12, 0),
-                "data",
-                va="center",
-                color=CURVES[name][0],
-                weight="bold",
-            )
+            words, look = f"{name}  {ends[name]:.1f}", {"color": CURVES[name][0], "weight": "bold"}
+            annotate(axes, words, (steps - 1, place), (12, 0), "data", va="center", **look)
         _step_ticks(axes, learned, room=(width - 1.0) / steps)
 
 
 def _curve(axes: Axes, name: str, rows: Sequence[Mapping[str, Any]]) -> float | None:
-    """Draws one score in percent and returns where it ends; None if it is nowhere defined."""
+    """Draws one score in percent and returns its last value; None if it is never defined."""
     points = [(row["step"], 100 * row[name]) for row in rows if row[name] is not None]
     if not points:
         return None
@@ -63,7 +52,7 @@ def _curve(axes: Axes, name: str, rows: Sequence[Mapping[str, Any]]) -> float | 
 
 
 def _step_ticks(axes: Axes, learned: Sequence[Sequence[str]], *, room: float) -> None:
-    """Numbers the steps and names their classes; the names stand upright where a step has little room (inches)."""
+    """Numbers the steps and names their classes; the names are vertical if a step has little room (inches)."""
     upright = room < 0.85
     axes.set_xticks(range(len(learned)), [str(step) if upright else f"step {step}" for step in range(len(learned))])
     for step, names in enumerate(learned):
@@ -72,22 +61,12 @@ def _step_ticks(axes: Axes, learned: Sequence[Sequence[str]], *, room: float) ->
         else:
             lines = wrap(", ".join(names), width=max(11, int(room * 11)), break_long_words=False)
             words = "\n".join(lines if len(lines) <= 5 else [*lines[:4], f"... ({len(names)} classes)"])
-        annotate(
-            axes,
-            words,
-            (step, 0),
-            (0, -19),
-            axes.get_xaxis_transform(),
-            ha="center",
-            va="top",
-            rotation=90 if upright else 0,
-            fontsize=8.5,
-            linespacing=1.35,
-        )
+        look = {"rotation": 90 if upright else 0, "fontsize": 8.5, "linespacing": 1.35}
+        annotate(axes, words, (step, 0), (0, -19), axes.get_xaxis_transform(), ha="center", va="top", **look)
 
 
 def _apart(values: Mapping[str, float], *, gap: float) -> dict[str, float]:
-    """Places in 0..100 for labels: at their values, but at least `gap` from each other, moved little."""
+    """Positions in 0..100 for labels: near their values, and at least `gap` from each other."""
     names = sorted(values, key=lambda name: values[name])
     places = [values[name] for name in names]
     for _ in range(50):
@@ -99,19 +78,14 @@ def _apart(values: Mapping[str, float], *, gap: float) -> dict[str, float]:
     return {name: place + lift for name, place in zip(names, places, strict=True)}
 
 
-def percentage(value: float | None) -> float | None:
-    """A share 0..1 in percent; None stays."""
-    return None if value is None else 100 * value
-
-
 def draw_training(path: Path, curves: Sequence[Mapping[str, Any]]) -> None:
-    """The loss over all iterations of all steps, with a scale of its own for each step.
+    """The loss over all iterations of all steps; each step has its own scale.
 
-    Each step minimises another sum (more classes, other losses), so heights say nothing across steps.
+    Losses are not comparable across steps, because each step minimises another sum (more classes, other terms).
 
     Args:
         path: of the PNG.
-        curves: `ssul.training.history.Curve` as dicts, one for each step that was trained; at least one.
+        curves: training histories (`ssul.training.history`) as dicts, one for each step that was trained; at least one.
     """
     width = min(max(6.5, 1.6 * len(curves)), 15.0)
     with new_figure(path, width, 2.6) as figure:

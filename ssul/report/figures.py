@@ -1,41 +1,46 @@
 """All figures of the report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ssul.data.index import ImageIndex
+from ssul.evaluation.results import Results
 from ssul.labels.colours import Colour
-from ssul.report.curves import draw_curves
+from ssul.report.curves import draw_curves, draw_training
 from ssul.report.heatmaps import draw_class_iou, draw_confusion
 from ssul.report.images import draw_examples
+from ssul.report.memory import ShownExemplar, draw_memory
+from ssul.report.rows import learned_classes
 
 
 def draw_all(
     folder: Path,
+    results: Results,
     *,
-    rows: Sequence[Mapping[str, Any]],
-    learned: Sequence[Sequence[str]],
-    confusion: Sequence[Sequence[int]],
-    pictures: Path,
+    examples: Path,
+    exemplars: Sequence[ShownExemplar],
     index: ImageIndex,
     palette: Sequence[Colour],
 ) -> list[str]:
-    """Draws every figure that there is something to show for, and returns their file names.
+    """Draws every figure that has content, and returns the file names.
 
     Args:
         folder: gets the PNGs.
-        rows: `Scores` as dicts, one a step.
-        learned: the classes that each step learned.
-        confusion: pixels, true class (row) by predicted class (column), over the classes of the last row.
-        pictures: the folder with one folder for each picture.
-        index: gives the names of the ids in the pictures.
+        results: of all steps.
+        examples: the folder with one folder for each example image; may be missing.
+        exemplars: in memory during the last step; may be empty.
+        index: gives the names of the class ids in the example images.
         palette: RGB 0..255 of the background and of each class.
     """
+    rows, learned = results.rows, learned_classes(results.names, results.group_sizes)
     draw_curves(folder / "miou_per_step.png", rows, learned)
     draw_class_iou(folder / "class_iou.png", rows, learned)
-    draw_confusion(folder / "confusion.png", confusion, list(rows[-1]["iou"]), [len(group) for group in learned])
-    kept = sorted(place for place in pictures.iterdir() if place.is_dir()) if pictures.is_dir() else []
-    if kept:
-        draw_examples(folder / "pictures.png", kept, learned, index, palette)
+    draw_confusion(folder / "confusion.png", results.confusion, list(rows[-1]["iou"]), results.group_sizes)
+    places = sorted(place for place in examples.iterdir() if place.is_dir()) if examples.is_dir() else []
+    if places:
+        draw_examples(folder / "pictures.png", places, learned, index, palette)
+    if results.training:
+        draw_training(folder / "training.png", results.training)
+    if exemplars:
+        draw_memory(folder / "memory.png", exemplars)
     return sorted(path.name for path in folder.glob("*.png"))

@@ -9,15 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, PowerNorm
 from numpy.typing import NDArray
 
-from ssul.report.curves import percentage
 from ssul.report.style import GREY, INK, PALE, new_figure, title, truncate
 from ssul.report.tables import UNDEFINED
 
 SHADES = LinearSegmentedColormap.from_list("ssul", ["#eef4f5", "#a8d5cf", "#4a9fb5", "#27608f", "#1f2a5c"])
-_MAX_CLASSES = 40  # more rows and columns than these nobody reads
-
-
-# --- class by class --------------------------------------------------------------------------------------------------
+_MAX_CLASSES = 40  # rows and columns that a reader can take in
 
 
 def draw_class_iou(path: Path, rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequence[str]]) -> None:
@@ -29,7 +25,7 @@ def draw_class_iou(path: Path, rows: Sequence[Mapping[str, Any]], learned: Seque
         learned: the classes that each step learned.
     """
     names = list(rows[-1]["iou"])
-    table = [[percentage(row["iou"].get(name)) if name in row["iou"] else None for row in rows] for name in names]
+    table = [[_percentage(row["iou"].get(name)) for row in rows] for name in names]
     known = [[name in row["iou"] for row in rows] for name in names]
     width, height = (0.62 if len(rows) <= 20 else 0.34), (0.27 if len(names) <= 60 else 0.17)
     with new_figure(path, max(width * len(rows), 1.6) + 1.6, height * len(names) + 0.9) as figure:
@@ -44,7 +40,7 @@ def draw_class_iou(path: Path, rows: Sequence[Mapping[str, Any]], learned: Seque
 
 
 def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], names: Sequence[str], groups: Sequence[int]) -> None:
-    """Where each true class's pixels went after the last step, in percent of the class.
+    """The confusion matrix after the last step, in percent of the true class.
 
     Of many classes only those with the strongest confusions are shown.
 
@@ -52,7 +48,7 @@ def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], names: Sequen
         path: of the PNG.
         confusion: pixels, true class (row) by predicted class (column).
         names: of rows and columns.
-        groups: number of classes that each step learned: thin lines part them.
+        groups: number of classes that each step learned; thin lines separate them.
     """
     counts = np.array(confusion, dtype=float)  # (classes, classes)
     totals = counts.sum(axis=1, keepdims=True)
@@ -81,7 +77,7 @@ def most_confused(shares: NDArray[np.float64], most: int = _MAX_CLASSES) -> list
     """The classes of the largest shares off the diagonal, at most `most`, ascending.
 
     Args:
-        shares: (K, K), the part of each true class (row) that was taken for each class (column); NaN where undefined.
+        shares: (K, K), percent of each true class (row) predicted as each class (column); NaN if undefined.
         most: at least 2.
     """
     if len(shares) <= most:
@@ -97,6 +93,11 @@ def most_confused(shares: NDArray[np.float64], most: int = _MAX_CLASSES) -> list
     return sorted(shown)
 
 
+def _percentage(value: float | None) -> float | None:
+    """A fraction in 0..1 in percent; None stays None."""
+    return None if value is None else 100 * value
+
+
 def _cells(
     axes: Axes,
     table: Sequence[Sequence[float | None]],
@@ -108,7 +109,7 @@ def _cells(
     text: bool,
     least: float = 0.0,
 ) -> None:
-    """A table of coloured cells; numbers below `least` are not written, unknown cells stay blank."""
+    """A table of coloured cells; numbers below `least` are not written, and unknown cells are blank."""
     values = np.array(table, dtype=float)  # None becomes NaN
     axes.pcolormesh(np.ma.masked_invalid(values), cmap=shades, norm=norm, edgecolors="white", linewidth=1.2)
     axes.set_ylim(len(table), 0)

@@ -1,11 +1,7 @@
-"""Predicted images and exemplars."""
+"""Example images with their ground truth and predictions."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from textwrap import wrap
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,51 +12,34 @@ from PIL import Image
 from ssul.data.index import ImageIndex
 from ssul.labels.colours import VOID_COLOUR, Colour
 from ssul.labels.ids import VOID
-from ssul.report.style import GREY, PALE, annotate, new_figure, title, truncate
+from ssul.report.style import GREY, evenly_spaced, new_figure, truncate
 
 _MAX_STEPS = 5
 
 
-# --- pictures --------------------------------------------------------------------------------------------------------
-
-
 def draw_examples(
-    path: Path,
-    places: Sequence[Path],
-    learned: Sequence[Sequence[str]],
-    index: ImageIndex,
-    palette: Sequence[Colour],
+    path: Path, places: Sequence[Path], learned: Sequence[Sequence[str]], index: ImageIndex, palette: Sequence[Colour]
 ) -> None:
-    """Rows of image, truth and what was predicted after each step (after some, where there are many).
+    """Rows of image, ground truth and prediction after each step; of many steps only some are shown.
 
     Args:
         path: of the PNG.
-        places: a folder for each picture, with image.jpg, truth.png and step_K.png.
+        places: a folder for each image, with image.jpg, truth.png and step_K.png.
         learned: the classes that each step learned.
         index: gives the names of the ids.
         palette: RGB 0..255 of the background and of each class.
     """
-    steps = shown_steps(len(learned))
+    steps = evenly_spaced(len(learned), _MAX_STEPS)
     heads = ["image", "truth", *(f"after step {step}" for step in steps)]
     files = ["image.jpg", "truth.png", *(f"step_{step}.png" for step in steps)]
-    table = [[_picture(place / file) for file in files] for place in places]
+    table = [[_pixels(place / file) for file in files] for place in places]
     aspect = float(np.median([line[0].shape[0] / line[0].shape[1] for line in table]))
     width, gap = 1.75, 0.07  # inches
     across, down = len(files) * (width + gap), len(places) * (width * aspect + gap)
     with new_figure(path, across, down) as figure:
-        grid = figure.subplots(
-            len(places),
-            len(files),
-            squeeze=False,
-            gridspec_kw={
-                "left": 0,
-                "right": 1,
-                "bottom": 0,
-                "top": 1,
-                "wspace": gap / width,
-                "hspace": gap / width / aspect,
-            },
-        )
+        margins = {"left": 0, "right": 1, "bottom": 0, "top": 1}
+        gaps = {"wspace": gap / width, "hspace": gap / width / aspect}
+        grid = figure.subplots(len(places), len(files), squeeze=False, gridspec_kw=margins | gaps)
         for cell, pixels in zip(grid.flat, (pixels for line in table for pixels in line), strict=True):
             cell.imshow(pixels, interpolation="antialiased")
             cell.set_axis_off()
@@ -72,28 +51,21 @@ def draw_examples(
         _legend(figure, colours, learned, void=VOID in shown)
 
 
-def shown_steps(count: int, most: int = _MAX_STEPS) -> list[int]:
-    """Which of `count` steps are shown: all, or the first, the last and evenly spread ones between."""
-    if count <= most:
-        return list(range(count))
-    return [round(position * (count - 1) / (most - 1)) for position in range(most)]
-
-
-def _picture(path: Path) -> NDArray[np.uint8]:
-    with Image.open(path, formats=("JPEG", "PNG")) as picture:
-        return np.asarray(picture.convert("RGB"))
+def _pixels(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path, formats=("JPEG", "PNG")) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def _ids_shown(files: Sequence[Path]) -> set[int]:
     ids: set[int] = set()
     for path in files:
-        with Image.open(path, formats=("JPEG", "PNG")) as picture:
-            ids |= set(np.unique(np.asarray(picture)).tolist())
+        with Image.open(path, formats=("JPEG", "PNG")) as image:
+            ids |= set(np.unique(np.asarray(image)).tolist())
     return ids
 
 
 def _legend(figure: Figure, shown: Mapping[str, Colour], learned: Sequence[Sequence[str]], *, void: bool) -> None:
-    """The colours of the classes that are seen, in learning order, with their step where there are many."""
+    """The colours of the shown classes, in learning order, with the step of each if there are several steps."""
     since = {name: step for step, group in enumerate(learned) for name in group}
     place = {name: position for position, name in enumerate(since)}
     names = sorted(shown, key=lambda name: place.get(name, -1))
@@ -125,67 +97,3 @@ def _legend(figure: Figure, shown: Mapping[str, Colour], learned: Sequence[Seque
 
 def _unit(colour: Colour) -> tuple[float, ...]:
     return tuple(channel / 255 for channel in colour)
-
-
-_MAX_EXEMPLARS = 48
-_ACROSS = 8
-_SIDE = 160  # pixels of a thumbnail
-_CHARACTERS = 20  # in a line below it
-
-
-@dataclass(frozen=True)
-class ShownExemplar:
-    """An exemplar in the figure.
-
-    Attributes:
-        path: its image file.
-        classes: the names of those that it shows as far as is known.
-    """
-
-    path: Path
-    classes: tuple[str, ...]
-
-
-def draw_memory(path: Path, exemplars: Sequence[ShownExemplar]) -> None:
-    """The exemplars in memory during the last step, each with its classes; evenly chosen ones where there are many.
-
-    Args:
-        path: of the PNG.
-        exemplars: at least one.
-    """
-    shown = [exemplars[place] for place in _even(len(exemplars), _MAX_EXEMPLARS)]
-    across = min(_ACROSS, len(shown))
-    down = math.ceil(len(shown) / across)
-    with new_figure(path, 1.35 * across, 1.65 * down) as figure:
-        panels = figure.subplots(down, across, squeeze=False, gridspec_kw={"wspace": 0.08, "hspace": 0.4})
-        for panel in panels.flat:
-            panel.set_axis_off()
-        for panel, exemplar in zip(panels.flat, shown, strict=False):
-            panel.imshow(_thumbnail(exemplar.path))
-            words = _lines(exemplar.classes)
-            annotate(panel, words, (0.5, 0), (0, -3), "axes fraction", ha="center", va="top", fontsize=7, color=GREY)
-        some = f", {len(shown)} of {len(exemplars)}" if len(shown) < len(exemplars) else ""
-        title(panels[0][0], "What is remembered", f"the exemplars in memory during the last step{some}")
-
-
-def _even(count: int, most: int) -> list[int]:
-    if count <= most:
-        return list(range(count))
-    return sorted({round(place * (count - 1) / (most - 1)) for place in range(most)})
-
-
-def _lines(names: Sequence[str]) -> str:
-    """Class names in at most two short lines."""
-    lines = wrap(", ".join(map(truncate, names)), width=_CHARACTERS, break_long_words=True)
-    return "\n".join(lines if len(lines) <= 2 else [lines[0], f"… ({len(names)} classes)"])
-
-
-def _thumbnail(path: Path) -> np.ndarray[Any, Any]:
-    """The centre square of a picture, small."""
-    with Image.open(path, formats=("JPEG", "PNG")) as picture:  # as it was indexed: see ssul.data.pixels
-        side = min(picture.size)
-        left, top = ((length - side) // 2 for length in picture.size)
-        square = picture.convert("RGB").resize((_SIDE, _SIDE), box=(left, top, left + side, top + side))
-    framed = np.array(square)
-    framed[[0, -1]] = framed[:, [0, -1]] = [int(PALE[place : place + 2], 16) for place in (1, 3, 5)]
-    return framed

@@ -6,27 +6,27 @@ from html import escape
 
 
 def figure(name: str, words: str, figures: Collection[str]) -> str:
-    """A figure with its description; nothing where it is not among the figures that are there."""
+    """A figure with its description; empty if it is not among the existing figures."""
     return f"![{words}](figures/{name})" if name in figures else ""
 
 
 def details(title: str, content: str) -> str:
-    """What a reader unfolds to see."""
+    """A section that the reader unfolds."""
     return f"<details>\n<summary>{title}</summary>\n\n{content}\n\n</details>"
 
 
 def count(number: int, one: str, many: str = "") -> str:
-    """A number of things: `1 class`, `2 classes`."""
+    """A number with its noun: `1 class`, `2 classes`."""
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def paragraphs(*parts: str) -> str:
-    """Parts one below the other; empty ones are left out."""
+    """Paragraphs; empty ones are left out."""
     return "\n\n".join(part for part in parts if part)
 
 
 def markdown(text: str) -> str:
-    """Any text as Markdown that shows exactly it, also within a table: nothing in it acts as markup."""
+    """Markdown that shows exactly this text, also within a table: nothing in it acts as markup."""
     line = escape(" ".join(text.split()), quote=False)
     return re.sub(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])", lambda found: "\\" + found[0], line)
 

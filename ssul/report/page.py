@@ -1,4 +1,4 @@
-"""The page of a run: reports/index.md, which says in one place what was learned and what was kept."""
+"""The page of a run, reports/index.md: scores, figures and splits in one place."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -6,12 +6,13 @@ from typing import Any
 from ssul.config.naming import RunName
 from ssul.evaluation.results import Results
 from ssul.report.markdown import count, details, figure, markdown, paragraphs
-from ssul.report.rows import WITHOUT_BACKGROUND, absent_classes, learned_classes, per_step
+from ssul.report.rows import WITHOUT_BACKGROUND, absent_classes, learned_classes, step_rows
 from ssul.report.tables import UNDEFINED, markdown_classes, markdown_holdout, markdown_steps, percent
+from ssul.tracking.store import OPEN_COMMAND
 
 
 def write_page(
-    subject: RunName,
+    name: RunName,
     results: Results,
     *,
     capacity: int,
@@ -19,27 +20,25 @@ def write_page(
     crop: int | None,
     splits: str,
     figures: Collection[str],
-    open_runs: str,
 ) -> str:
-    """The page as Markdown; the same for the same results, wherever and whenever it is made.
+    """The page as Markdown; the same for the same results on every machine.
 
     Args:
-        subject: for the title.
+        name: for the title.
         results: of all steps.
-        capacity: of the exemplar memory, in images; 0 is none.
-        future: what became of judged pixels of classes that a step had not learned: ignore or background.
-        crop: the side in pixels of the central squares that were judged; None if whole images were.
+        capacity: of the exemplar memory, in images; 0 without a memory.
+        future: how pixels of classes that a step had not learned were evaluated: ignore or background.
+        crop: the side in pixels of the central squares that were evaluated; None for whole images.
         splits: the section on the training data, see `split_section`.
-        figures: file names of those that are there, below figures/ beside the page.
-        open_runs: the command that shows all runs.
+        figures: names of the existing files below figures/.
     """
     learned = learned_classes(results.names, results.group_sizes)
     text = paragraphs(
-        f"# {subject.method} on {markdown(subject.scenario)}, {subject.setting} (backbone {markdown(subject.model)})",
+        f"# {name.method} on {markdown(name.scenario)}, {name.setting} (backbone {markdown(name.model)})",
         _introduction(results, capacity),
         "## After each step",
         "Mean IoU and forgetting, in percent.",
-        markdown_steps(per_step(results.rows, learned)),
+        markdown_steps(step_rows(results)),
         _without_background(results.rows[-1]),
         figure("miou_per_step.png", "mean IoU of old, new and all classes after each step", figures),
         _how_to_read(future, crop, has_background=results.has_background),
@@ -49,18 +48,18 @@ def write_page(
         figure("class_iou.png", "IoU of each class after each step", figures),
         details("The same numbers as a table (IoU, percent)", markdown_classes(results.rows, learned)),
         figure("confusion.png", "which class was taken for which after the last step", figures),
-        _pictures(results.data_set, figures),
+        _examples(results.data_set, figures),
         _learned_from(figures),
         "## The splits",
         splits,
-        f"## More\n\nCurves and parameters of all runs, side by side:\n\n```\n{open_runs}\n```",
+        f"## More\n\nCurves and parameters of all runs, side by side:\n\n```\n{OPEN_COMMAND}\n```",
     )
     return text + "\n"
 
 
 def run_description(name: str, results: Results) -> str:
     """The description of a run in MLflow, as Markdown."""
-    table = markdown_steps(per_step(results.rows, learned_classes(results.names, results.group_sizes)))
+    table = markdown_steps(step_rows(results))
     return (
         f"**{name}**: mean IoU and forgetting in percent, on {results.images} validation images.\n\n{table}\n\n"
         "Artifacts: the report `index.md`, its figures, and the last network in `checkpoint/`. "
@@ -87,11 +86,11 @@ def _introduction(results: Results, capacity: int) -> str:
 
 
 def _without_background(last: Mapping[str, Any]) -> str:
-    if last["iou"]["background"] is None:  # then the means hold classes alone already
+    if last["iou"]["background"] is None:  # the means hold only classes already
         return ""
     means = [(name, last[f"{name}_without_background"]) for name in WITHOUT_BACKGROUND]
-    told = ", ".join(f"{name} {percent(value)}" for name, value in means if value is not None)
-    return f"Without the background, after the last step: {told}." if told else ""
+    values = ", ".join(f"{name} {percent(value)}" for name, value in means if value is not None)
+    return f"Without the background, after the last step: {values}." if values else ""
 
 
 def _how_to_read(future: str, crop: int | None, *, has_background: bool) -> str:
@@ -155,9 +154,9 @@ def _learned_from(figures: Collection[str]) -> str:
     return paragraphs("## The training", *shown) if any(shown) else ""
 
 
-def _pictures(data_set: str, figures: Collection[str]) -> str:
+def _examples(data_set: str, figures: Collection[str]) -> str:
     if "pictures.png" not in figures:
         return ""
     drawn = "The pictures of this dataset are drawn by the pipeline. " if data_set == "shapes" else ""
-    told = f"{drawn}The truth shows all classes, also those that a step has not learned yet."
-    return paragraphs("## Pictures", told, figure("pictures.png", "images, truth and predictions", figures))
+    text = f"{drawn}The truth shows all classes, also those that a step has not learned yet."
+    return paragraphs("## Pictures", text, figure("pictures.png", "images, truth and predictions", figures))

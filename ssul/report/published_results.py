@@ -1,13 +1,13 @@
 """The numbers of the papers: mean IoU in percent, overlapped, DeepLabV3 over ResNet-101 (SSUL, tables 1 and 2).
 
-What a table of the literature shows beside ours. The old and new columns are known for SSUL alone.
+The table of the literature shows them below ours. The old and new columns are known only for SSUL.
 """
 
 from typing import NamedTuple
 
 
 class Published(NamedTuple):
-    """Mean IoU in percent of base classes and background, of new classes, and of all; None where it is not known."""
+    """Mean IoU in percent of base classes and background, of new classes, and of all; None if unknown."""
 
     old: float | None
     new: float | None
@@ -15,7 +15,7 @@ class Published(NamedTuple):
 
 
 def published(scenario: str, method: str) -> Published | None:
-    """What a paper gives for a method of that name (ssul, ssul-m, mib, plop) in the overlapped setting, if it does."""
+    """A paper's result of a method (ssul, ssul-m, mib, plop) in the overlapped setting; None if there is none."""
     found = _RESULTS.get(scenario, {}).get(method)
     if found is None:
         return None

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ssul.evaluation.results import Results
+
 SHOWN = ("old", "new", "all", "previous", "current", "forgetting")
-WITHOUT_BACKGROUND = ("old", "previous", "all")  # the means that hold the background, and are there without it too
+WITHOUT_BACKGROUND = ("old", "previous", "all")  # these means also exist without the background
 SCORES = (*SHOWN, *(f"{name}_without_background" for name in WITHOUT_BACKGROUND), "pixel_accuracy", "average")
 HOLDOUT = ("old", "new", "all")
-_DIGITS = 6  # of numbers in JSON: far below any difference that means something, and diffs stay calm
+_DIGITS = 6  # of numbers in JSON; far below any meaningful difference, and diffs stay small
 
 
 def learned_classes(names: Sequence[str], group_sizes: Sequence[int]) -> list[tuple[str, ...]]:
@@ -21,8 +23,13 @@ def learned_classes(names: Sequence[str], group_sizes: Sequence[int]) -> list[tu
     return [tuple(names[end - size : end]) for end, size in zip(ends, group_sizes, strict=True)]
 
 
+def step_rows(results: Results) -> list[dict[str, Any]]:
+    """The rows of `per_step` for an evaluation."""
+    return per_step(results.rows, learned_classes(results.names, results.group_sizes))
+
+
 def per_step(rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
-    """One flat row a step, as reports/miou_per_step.json holds them.
+    """One flat row a step, the content of reports/miou_per_step.json.
 
     Args:
         rows: `Scores` as dicts.
@@ -41,13 +48,13 @@ def per_step(rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequence[str]]
 
 
 def final_metrics(row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What reports/metrics.json holds: the scores of the last step, and its IoU of each class, in 0..1 or None."""
+    """The content of reports/metrics.json: scores and IoU of each class after the last step, in 0..1 or None."""
     final = {"step": row["step"]} | _scores(row, held_out=bool(row["holdout"]))
     return {"final": final, "per_class_iou": {name: _rounded(value) for name, value in row["iou"].items()}}
 
 
 def class_rows(row: Mapping[str, Any], learned: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
-    """What reports/class_iou.json holds: for each class its last IoU in 0..1, and when it was learned."""
+    """The content of reports/class_iou.json: the last IoU (0..1) of each class, and the step that learned it."""
     since = {name: step for step, group in enumerate(learned) for name in group}
     return [
         {"class": name, "iou": _rounded(value), "step": since.get(name, 0)}
@@ -57,10 +64,10 @@ def class_rows(row: Mapping[str, Any], learned: Sequence[Sequence[str]]) -> list
 
 
 def training_rows(curves: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What reports/training_curve.json holds: the points of all steps, their iterations counted through.
+    """The content of reports/training_curve.json: the points of all steps, with consecutive iterations.
 
     Args:
-        curves: `ssul.training.history.Curve` as dicts, one for each step that was trained.
+        curves: training histories (`ssul.training.history`) as dicts, one for each step that was trained.
     """
     rows, before = [], 0
     for curve in curves:
@@ -73,7 +80,7 @@ def training_rows(curves: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def absent_classes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Classes which some step neither saw in the truth nor predicted, so that its means leave them out."""
+    """Classes that some step has neither in the ground truth nor in a prediction; its means leave them out."""
     return list(dict.fromkeys(name for row in rows for name in row["absent"]))
 
 

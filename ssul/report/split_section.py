@@ -1,4 +1,4 @@
-"""The page's section on the training data: which images each step learned from, and which were left out."""
+"""The page's section on the training data: the images of each step, and those that were left out."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ def split_section(
 
     Args:
         summary: as `ssul.scenario.summary.summarise` makes it.
-        train_skipped, val_skipped: what is wrong with images that could not be used, by their ids.
+        train_skipped, val_skipped: id -> problem of each image that could not be used.
     """
     steps = summary["steps"]
     return paragraphs(

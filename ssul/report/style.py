@@ -1,4 +1,4 @@
-"""The style of all figures: colours for colour-blind eyes, one font, the same bytes for the same numbers."""
+"""The style of all figures: colours for colour-blind readers, one font, the same bytes for the same numbers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +13,10 @@ from ssul.io.atomic import replace_file
 
 INK, GREY, PALE, FAINT = "#22262e", "#6b7280", "#b6bcc6", "#e5e7eb"
 STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so it is the same on every machine
     "font.size": 9.5,
     "text.color": INK,
-    "text.parse_math": False,  # a dollar in a class name is a dollar
+    "text.parse_math": False,  # a dollar sign in a class name is not a formula
     "axes.edgecolor": GREY,
     "axes.labelcolor": GREY,
     "axes.spines.top": False,
@@ -36,7 +36,7 @@ _LONGEST_NAME = 24  # characters of a class name
 
 @contextmanager
 def new_figure(path: Path, width: float, height: float) -> Iterator[Figure]:
-    """A figure of width x height inches in the shared style, saved when the block ends well."""
+    """A figure of width x height inches in the shared style; it is saved if the block raises nothing."""
     with matplotlib.style.context(["default", STYLE]):
         figure = Figure(figsize=(width, height))
         yield figure
@@ -45,7 +45,7 @@ def new_figure(path: Path, width: float, height: float) -> Iterator[Figure]:
 
 
 def title(axes: Axes, words: str, subtitle: str) -> None:
-    """A title and, below it, what is shown and in which unit."""
+    """A title and, below it, the content and its unit."""
     annotate(axes, words, (0, 1), (0, 27), "axes fraction", va="bottom", fontsize=13, weight="bold")
     annotate(axes, subtitle, (0, 1), (0, 11), "axes fraction", va="bottom", color=GREY)
 
@@ -53,12 +53,19 @@ def title(axes: Axes, words: str, subtitle: str) -> None:
 def annotate(
     axes: Axes, words: str, place: tuple[float, float], offset: tuple[float, float], coordinates: Any, **look: Any
 ) -> None:
-    """Writes words at a place, shifted by an offset in points; they may lie outside the axes."""
+    """Writes words at a place, shifted by an offset in points; they may be outside the axes."""
     axes.annotate(
         words, place, xytext=offset, xycoords=coordinates, textcoords="offset points", annotation_clip=False, **look
     )
 
 
+def evenly_spaced(count: int, most: int) -> list[int]:
+    """At most `most` of `count` positions: all, or the first, the last and evenly spaced ones between."""
+    if count <= most:
+        return list(range(count))
+    return [round(position * (count - 1) / (most - 1)) for position in range(most)]
+
+
 def truncate(name: str) -> str:
-    """A class name, cut where it is long."""
+    """A class name, shortened if it is long."""
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}..."

@@ -3,18 +3,24 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ssul.evaluation.results import Results
 from ssul.report.markdown import markdown, markdown_table
-from ssul.report.rows import HOLDOUT, SHOWN
+from ssul.report.rows import HOLDOUT, SHOWN, step_rows
 
 UNDEFINED = "–"  # noqa: RUF001 (a hyphen would look like a minus)
 _NAMES_WIDTH = 80  # characters of a step's class names on the page; the class tables have them all
+
+
+def results_table(results: Results) -> str:
+    """The scores of each step of an evaluation as aligned text, in percent."""
+    return text_table(step_rows(results))
 
 
 def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The scores of each step as aligned text, in percent.
 
     Args:
-        rows: as `per_step` returns them and reports/miou_per_step.json holds them.
+        rows: as `per_step` returns them.
     """
     head = ["step", "classes learned", *SHOWN]
     body = [[str(row["step"]), summary(row["learned"]), *(percent(row[key], "-") for key in SHOWN)] for row in rows]
@@ -45,7 +51,7 @@ def markdown_split_steps(steps: Sequence[Mapping[str, Any]]) -> str:
     """The training images of each step as a Markdown table.
 
     Args:
-        steps: as `ssul.scenario.summary.summarise` tells them.
+        steps: as `ssul.scenario.summary.summarise` makes them.
     """
     held_out = any(step["held_out"] for step in steps)
     head = ["step", "new classes", "images", "appear again later", *(["held out so far"] if held_out else [])]
@@ -73,7 +79,7 @@ def markdown_split_classes(steps: Sequence[Mapping[str, Any]]) -> str:
 def markdown_classes(rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequence[str]]) -> str:
     """The IoU of each class (row) after each step (column) as a Markdown table, in percent.
 
-    A cell is empty before its class is learned, and a dash where its IoU is undefined.
+    A cell is empty before its class is learned. An undefined IoU is a dash.
     """
     since = {name: step for step, group in enumerate(learned) for name in group}
     head = ["class", "learned at", *(f"after step {row['step']}" for row in rows)]
@@ -89,12 +95,12 @@ def markdown_classes(rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequen
 
 
 def percent(value: float | None, undefined: str = UNDEFINED) -> str:
-    """A share of 0..1 as percent with one decimal, without the sign."""
+    """A fraction in 0..1 as percent with one decimal, without the sign."""
     return undefined if value is None else f"{100 * value:.1f}"
 
 
 def summary(names: Sequence[str], *, width: int = 32) -> str:
-    """Names in one line of about `width` characters: all of them, or the first ones and how many there are."""
+    """Names in one line of about `width` characters: all, or the first ones and the number of all."""
     line = ", ".join(names)
     if len(line) <= width:
         return line

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ssul.tracking.store import FINGERPRINT_TAG, open_store
 
-_PAGE = 1000  # runs a request; MLflow's limit is 50,000
+_PAGE = 1000  # runs in one request; MLflow's limit is 50,000
 
 
 @dataclass(frozen=True)

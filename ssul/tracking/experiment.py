@@ -18,7 +18,7 @@ from ssul.config.schema import Params
 from ssul.errors import UserError
 
 LOCATION_PARAMS = ("data.root", "data.download", "data.mirror", "data.on_error", "recipe.base.checkpoint")
-"""Parameters that name places, or whose whole effect the data index holds (on_error): they change no result."""
+"""Parameters that change no result: they name places, or the data index holds their whole effect (on_error)."""
 _CODE = ("ssul", "stages", "conf", "dvc.yaml", "hydra_plugins")  # a commit identifies a run if these are unchanged
 
 Scalar = str | int | float | bool | None
@@ -47,7 +47,7 @@ def experiment_of(settings: Params) -> Experiment:
     Raises:
         UserError: if dvc.yaml cannot be read.
     """
-    # scenario.steps follows from the other parameters and would be a parameter for each step
+    # scenario.steps follows from the other parameters, and would add a parameter for each step
     params = flatten(settings.model_dump(mode="json", exclude={"scenario": {"steps"}}))
     index = [*(LAYOUT.index(split) for split in ("train", "val")), LAYOUT.initial_checkpoint]
     run_name = RunName.of(settings)
@@ -99,15 +99,15 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
 
 
 def affects_results(name: str) -> bool:
-    """Whether a parameter, by its dotted name, can change a result; the others name places."""
+    """Whether a parameter, by its dotted name, can change a result."""
     return name not in LOCATION_PARAMS
 
 
 def fingerprint(params: Mapping[str, Scalar], code: Iterable[Path], index: Iterable[Path]) -> str:
-    """The identity of an experiment: 64 hexadecimal digits that differ when parameters, code or data do.
+    """The identity of an experiment: 64 hexadecimal digits that change with parameters, code or data.
 
-    The place of the data or of the store, the hardware and any order do not matter. The rows of the index show which
-    images were left out, so that `ssul.data.dataset_info` is not among the files.
+    The place of the data or of the store, the hardware and any order do not matter. `ssul.data.dataset_info` is not
+    among the files, because the rows of the index already show which images were left out.
 
     Args:
         params: all parameters by dotted names.
@@ -120,7 +120,7 @@ def fingerprint(params: Mapping[str, Scalar], code: Iterable[Path], index: Itera
 
 
 def source_tags() -> dict[str, str]:
-    """Tags: DVC experiment, git commit, whether the code differs from it, user; unknown ones are left out."""
+    """DVC experiment, git commit, whether the code differs from it, and user; unknown ones are left out."""
     name, baseline = environment.dvc_experiment()
     commit = baseline or _git("rev-parse", "HEAD")
     changed = _git("status", "--porcelain", "--", *_CODE)
@@ -137,7 +137,7 @@ def source_tags() -> dict[str, str]:
 def _user() -> str | None:
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
+    except (OSError, KeyError):  # the user of a container may have no name
         return None
 
 

@@ -1,4 +1,4 @@
-"""The process that shows a training in MLflow while it runs; `ssul.tracking.live` starts it."""
+"""The process that logs a running training to MLflow; `ssul.tracking.live` starts it."""
 
 import json
 import os
@@ -17,21 +17,21 @@ from ssul.tracking.metrics import curve_points
 from ssul.tracking.runs import add_points, child_name, log_params_and_tags
 from ssul.tracking.store import TrackingError, open_store
 
-_SECONDS = 2.0  # between two looks at the journal
+_SECONDS = 2.0  # between two reads of the journal
 
 
 def follow(
     journal: Path, experiment: Experiment, step: int, learned: Sequence[str], trains: Callable[[float], bool]
 ) -> None:
-    """Passes the points of a journal on to MLflow until the training ends.
+    """Logs the points of a journal to MLflow until the training ends.
 
-    Points that the step's run holds already are left out: a training that is begun again draws the same ones.
+    Points that the step's run already holds are left out, because a resumed training repeats them.
 
     Args:
         journal: JSON lines; the last one of a training that ended well is `{"done": true}`.
-        experiment: whose step it is.
-        step, learned: its number and its classes.
-        trains: waits for at most so many seconds, and tells whether the training process still lives.
+        experiment: of the step.
+        step, learned: index and classes of the step.
+        trains: waits for at most so many seconds and returns whether the training process still runs.
 
     Raises:
         TrackingError: if mlflow is not installed, or its store cannot be reached or written.
@@ -41,14 +41,14 @@ def follow(
             parent = store.find_or_create(experiment.fingerprint, experiment.name)
             child = store.find_or_create_child(parent, step, child_name(step, learned))
         log_params_and_tags(store, parent, experiment)
-        complete = store.status(parent) == "FINISHED"  # its results stand, whatever becomes of this training
-        if trains(0) and not complete:  # else the report may have finished the run by now
+        complete = store.status(parent) == "FINISHED"  # already finished: do not change its status
+        if trains(0) and not complete:  # without a training the report may have finished the run
             for run in (parent, child):
                 store.client.update_run(run, status="RUNNING")
         done, alive, rest = False, True, ""
         while alive:
             alive = trains(_SECONDS)
-            *whole, rest = (rest + lines.read()).split("\n")  # a line may be caught half written
+            *whole, rest = (rest + lines.read()).split("\n")  # the last line may be half written
             points = [json.loads(line) for line in whole]
             done = done or any("done" in point for point in points)
             if shown := [point for point in points if "iteration" in point]:
@@ -58,17 +58,17 @@ def follow(
             return
         store.client.set_terminated(child, "FINISHED" if done else "FAILED")
         with store.locked():
-            if store.status(parent) == "FINISHED":  # by the report, meanwhile
+            if store.status(parent) == "FINISHED":  # by the report in the meantime
                 return
             if done:
-                store.client.update_run(parent, status="SCHEDULED")  # it waits for its next step, or died between two
+                store.client.update_run(parent, status="SCHEDULED")  # until its next step
             else:
                 store.client.set_terminated(parent, "FAILED")
 
 
 def main(step: str, journal: str) -> None:
-    """Passes the journal of a step's training on to MLflow; why it could not is left beside the journal."""
-    os.nice(10)  # the training goes first
+    """Logs the journal of a step's training to MLflow; the reason of a failure is written beside the journal."""
+    os.nice(10)  # the training has priority
     lines, split = Path(journal), Split.read(LAYOUT.split(int(step)))
     try:
         follow(lines, experiment_of(load_params(LAYOUT.params)), split.step, split.new_names, training_lives)
@@ -81,7 +81,7 @@ def main(step: str, journal: str) -> None:
 
 
 def training_lives(seconds: float) -> bool:
-    """Waits until the training process closes its end of the pipe, at most so long; tells whether it has not."""
+    """Waits until the training process closes the pipe, at most so many seconds; returns whether it is still open."""
     readable, _, _ = select.select([sys.stdin], [], [], seconds)
     return not (readable and not os.read(sys.stdin.fileno(), 1))
 

@@ -18,7 +18,7 @@ _METRICS = {
     "average": "average",
 }
 _LONGEST_NAME = 250  # MLflow's limit
-_DIGITS = 6  # far below any difference that means something, and MLflow's columns stay narrow
+_DIGITS = 6  # far below any meaningful difference; keeps MLflow's columns narrow
 
 MetricPoint = tuple[str, int, float]
 """Metric, step, value."""
@@ -54,7 +54,7 @@ def curve_points(points: Iterable[Mapping[str, float]]) -> list[MetricPoint]:
 
 
 def metric_names(classes: Iterable[str]) -> dict[str, str]:
-    """The name of each class's metric: characters that MLflow refuses become `_`, and no two names become one."""
+    """The metric name of each class: characters that MLflow refuses become `_`, and names stay distinct."""
     names: dict[str, str] = {}
     for name in classes:
         plain = re.sub(r"[^\w\- .]", "_", name)[: _LONGEST_NAME - 20]

@@ -1,111 +1,23 @@
 """A finished experiment as one MLflow run, with a run below it for the training curve of each step.
 
-Logging twice leaves what logging once does. A run that an earlier experiment of the same fingerprint left with other
-numbers (another processor rounds differently) is put into MLflow's bin and made anew: MLflow cannot take a point back.
+Logging is idempotent. If a run of the same fingerprint holds other numbers (another processor rounds differently), it
+is deleted and a new one is made, because MLflow cannot change a point.
 """
 
-import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssul.config.paths import LAYOUT
-from ssul.config.schema import Params
 from ssul.io.urls import redact_password
-from ssul.tracking.experiment import Experiment, experiment_of
+from ssul.tracking.experiment import Experiment
+from ssul.tracking.finished import DatasetRecord, FinishedRun
 from ssul.tracking.metrics import MetricPoint, curve_points, metric_points
 from ssul.tracking.store import Store, open_store
 
 _METRICS_A_BATCH, _PARAMS_A_BATCH = 1000, 100  # MLflow's own limits
 _LONGEST_VALUE = 6000
-LATER = "Log it later with `dvc repro --force --single-item report`"
-
-
-@dataclass(frozen=True)
-class DatasetRecord:
-    """What MLflow shows of the data.
-
-    Attributes:
-        name: of the dataset.
-        digest: up to 36 characters that differ when the data does.
-        source: where it lies.
-        profile: JSON; images and classes of each step.
-    """
-
-    name: str
-    digest: str
-    source: str
-    profile: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """All that is known of a finished experiment.
-
-    Attributes:
-        experiment: what it is.
-        rows: `Scores` as dicts, one a step; each becomes one point of every metric at step = row["step"].
-        curves: `ssul.training.history` as dicts, one for each step that was trained.
-        data: what it learned from.
-        artifacts: where in the run -> file or folder to keep there.
-    """
-
-    experiment: Experiment
-    rows: tuple[dict[str, Any], ...]
-    curves: tuple[dict[str, Any], ...]
-    data: DatasetRecord
-    artifacts: dict[str, Path]
-
-
-def finished_run(
-    settings: Params,
-    rows: Sequence[dict[str, Any]],
-    curves: Sequence[dict[str, Any]],
-    summary: Mapping[str, Any],
-    *,
-    last: int,
-    note: str,
-) -> FinishedRun:
-    """All that MLflow is given of the experiment of this working folder.
-
-    Args:
-        settings: all parameters.
-        rows, curves: see `FinishedRun`.
-        summary: of the splits, as `ssul.scenario.summary.summarise` makes it.
-        last: index of the last step.
-        note: the description of the run, as Markdown.
-    """
-    experiment, digest = experiment_of(settings), digest_of(LAYOUT.index("train"), LAYOUT.index("val"))
-    tags = {
-        "data.digest": digest,
-        "hardware": "; ".join(dict.fromkeys(curve["hardware"] for curve in curves)),
-        "mlflow.note.content": note,
-    }
-    return FinishedRun(
-        replace(experiment, tags=experiment.tags | {key: value for key, value in tags.items() if value}),
-        tuple(rows),
-        tuple(curves),
-        DatasetRecord(settings.data.name, digest, settings.data.root or "drawn by the pipeline", data_profile(summary)),
-        {path.name: path for path in (LAYOUT.metrics, LAYOUT.miou_per_step, LAYOUT.class_iou, LAYOUT.page)}
-        | {"figures": LAYOUT.figures, "checkpoint": LAYOUT.checkpoint(last)},
-    )
-
-
-def data_profile(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The classes and the number of training images of each step."""
-    steps = {
-        f"step {step['step']}": {"classes": [one["name"] for one in step["classes"]], "images": step["images"]}
-        for step in summary["steps"]
-    }
-    return {"setting": summary["setting"], "training images": summary["images"], **steps}
-
-
-def digest_of(*files: Path) -> str:
-    """Sixteen hexadecimal digits that differ when one of the files does."""
-    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()[:16]
 
 
 def log_finished(finished: FinishedRun) -> str:
@@ -119,7 +31,7 @@ def log_finished(finished: FinishedRun) -> str:
             run_id = _run_for(store, finished)
             log_params_and_tags(store, run_id, finished.experiment)
             add_points(store, run_id, metric_points(finished.rows))
-            _note_data(store, run_id, finished.data)
+            _log_dataset(store, run_id, finished.data)
             for curve in finished.curves:
                 _log_curve(store, run_id, curve)
         for place, path in finished.artifacts.items():
@@ -138,41 +50,41 @@ def child_name(step: int, learned: Sequence[str]) -> str:
 
 
 def log_params_and_tags(store: Store, run_id: str, experiment: Experiment) -> None:
-    """Gives a run its name, tags and those parameters that it lacks (MLflow's parameters are immutable)."""
+    """Gives a run its name, its tags and its missing parameters (MLflow's parameters are immutable)."""
     from mlflow.entities import Param, RunTag
 
-    there = store.client.get_run(run_id).data.params
-    fresh = [
+    logged = store.client.get_run(run_id).data.params
+    missing = [
         Param(key, redact_password(str(value))[:_LONGEST_VALUE])
         for key, value in experiment.params.items()
-        if key not in there
+        if key not in logged
     ]
     tags = experiment.tags | {"mlflow.runName": experiment.name}
     store.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-    for start in range(0, len(fresh), _PARAMS_A_BATCH):
-        store.client.log_batch(run_id, params=fresh[start : start + _PARAMS_A_BATCH])
+    for start in range(0, len(missing), _PARAMS_A_BATCH):
+        store.client.log_batch(run_id, params=missing[start : start + _PARAMS_A_BATCH])
 
 
 def add_points(store: Store, run_id: str, points: Sequence[MetricPoint]) -> None:
-    """Adds the points that a run does not hold yet: of each metric and step the first one stays."""
+    """Adds the missing points to a run; of each metric and step the first one stays."""
     from mlflow.entities import Metric
 
-    there = {(key, step) for key, step, _ in logged_metrics(store, run_id, {key for key, _, _ in points})}
+    logged = {(key, step) for key, step, _ in logged_metrics(store, run_id, {key for key, _, _ in points})}
     now = int(time.time() * 1000)
-    fresh = [Metric(key, value, now, step) for key, step, value in points if (key, step) not in there]
-    for start in range(0, len(fresh), _METRICS_A_BATCH):
-        store.client.log_batch(run_id, metrics=fresh[start : start + _METRICS_A_BATCH])
+    missing = [Metric(key, value, now, step) for key, step, value in points if (key, step) not in logged]
+    for start in range(0, len(missing), _METRICS_A_BATCH):
+        store.client.log_batch(run_id, metrics=missing[start : start + _METRICS_A_BATCH])
 
 
 def logged_metrics(store: Store, run_id: str, keys: Iterable[str]) -> list[MetricPoint]:
-    """All points that a run holds of some metrics."""
+    """All points of some metrics in a run."""
     known = set(store.client.get_run(run_id).data.metrics)
     histories = (store.client.get_metric_history(run_id, key) for key in sorted(known & set(keys)))
     return [(point.key, point.step, point.value) for history in histories for point in history]
 
 
 def _run_for(store: Store, finished: FinishedRun) -> str:
-    """The run of an experiment, unless it holds other numbers than this one's: then a new one in its place."""
+    """The run of an experiment; if it holds other numbers, a new one that replaces it."""
     experiment = finished.experiment
     run_id = store.find_or_create(experiment.fingerprint, experiment.name)
     if _agrees(store, run_id, metric_points(finished.rows)):
@@ -184,7 +96,7 @@ def _run_for(store: Store, finished: FinishedRun) -> str:
 
 
 def _log_curve(store: Store, parent: str, curve: dict[str, Any]) -> None:
-    """Completes the run of a step, unless another machine began it with other numbers: then a new one in its place."""
+    """Completes the run of a step; if it holds other numbers, a new one replaces it."""
     place = parent, curve["step"], child_name(curve["step"], curve["learned"])
     points, child = curve_points(curve["points"]), store.find_or_create_child(*place)
     if not _agrees(store, child, points):
@@ -196,11 +108,11 @@ def _log_curve(store: Store, parent: str, curve: dict[str, Any]) -> None:
 
 def _agrees(store: Store, run_id: str, points: Sequence[MetricPoint]) -> bool:
     expected = {(key, step): value for key, step, value in points}
-    held = logged_metrics(store, run_id, {key for key, _ in expected})
-    return all(expected.get((key, step)) == value for key, step, value in held)
+    logged = logged_metrics(store, run_id, {key for key, _ in expected})
+    return all(expected.get((key, step)) == value for key, step, value in logged)
 
 
-def _note_data(store: Store, run_id: str, data: DatasetRecord) -> None:
+def _log_dataset(store: Store, run_id: str, data: DatasetRecord) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     if store.client.get_run(run_id).inputs.dataset_inputs:

@@ -1,6 +1,6 @@
-"""The MLflow store: where it is, how it is opened, and how the run of an experiment is found in it.
+"""The MLflow store: its address, how it is opened, and how the run of an experiment is found.
 
-mlflow is imported late: that takes seconds, and nothing else of ssul needs it.
+mlflow is imported late, because the import takes seconds and no other module needs it.
 """
 
 import logging
@@ -27,13 +27,13 @@ _ENVIRONMENT = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # its defaults keep a stage waiting for minutes where no server answers
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # a large checkpoint may take long to be stored
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # mlflow's default lets a stage wait for minutes if no server answers
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # storing a large checkpoint takes long
 }
 
 
 class TrackingError(Exception):
-    """Why a run could not be logged or read, in one line. Nothing but the log is lost."""
+    """A run could not be logged or read; the message is one line. Only the log is lost."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Store:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the store's lock, so that what is read and then added is added once."""
+        """Holds the store's lock, so that two processes do not add the same thing."""
         with _lock(self.uri):
             yield
 
@@ -67,16 +67,16 @@ class Store:
         return found or self.create(name, {"mlflow.parentRunId": parent, "ssul.step": str(step)})
 
     def status(self, run_id: str) -> str:
-        """MLflow's word for how a run stands, like FINISHED."""
+        """MLflow's status of a run, like FINISHED."""
         return str(self.client.get_run(run_id).info.status)
 
     def search(self, condition: str) -> str | None:
-        """The id of the first run that meets a condition, if any does."""
+        """The id of the first run that meets a condition; None if there is none."""
         found = self.client.search_runs([self.experiment_id], condition, max_results=1)
         return str(found[0].info.run_id) if found else None
 
     def create(self, name: str, tags: dict[str, str]) -> str:
-        """Makes a run."""
+        """Makes a run and returns its id."""
         return str(self.client.create_run(self.experiment_id, tags=tags, run_name=name).info.run_id)
 
 
@@ -93,9 +93,9 @@ def is_on() -> bool:
 
 
 def store_uri() -> str:
-    """Where runs are kept: MLFLOW_TRACKING_URI, or mlflow.db in the project's main folder.
+    """The address of the store: MLFLOW_TRACKING_URI, or mlflow.db in the project's main folder.
 
-    A relative sqlite file is meant from there too: DVC's queue works in other folders.
+    A relative sqlite path is relative to that folder too, because DVC's queue works in other folders.
     """
     uri = environment.store_uri() or f"sqlite:///{_default_database()}"
     if not uri.startswith(_SQLITE):
@@ -116,7 +116,7 @@ def how_to_open() -> str:
 
 @contextmanager
 def open_store() -> Iterator[Store]:
-    """Opens the store, makes it where there is none, and turns what mlflow raises within the block into one line.
+    """Opens the store, or makes it, and turns every exception of mlflow within the block into one line.
 
     Raises:
         TrackingError: if mlflow is not installed, or its store cannot be reached or written.
@@ -131,7 +131,7 @@ def open_store() -> Iterator[Store]:
         raise TrackingError(
             f"{error}: install ssul[pipeline] to have MLflow, or set {environment.TRACKING}=off"
         ) from None
-    except Exception as error:  # mlflow passes on what its many backends raise; none of it may cost a finished run
+    except Exception as error:  # backends raise anything, and a log failure must not lose a finished run
         reason = redact_password(" ".join(str(error).split()))[:300] or type(error).__name__
         raise TrackingError(redact_password(f"the MLflow store {uri} cannot be used: {reason}")) from None
 
@@ -144,10 +144,10 @@ def _open(uri: str) -> Store:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is not None:
         for key, value in page_tags().items():
-            if key not in experiment.tags:  # a store from before this version; what the user changed stays
+            if key not in experiment.tags:  # a store of an older version; the user's changes stay
                 client.set_experiment_tag(experiment.experiment_id, key, value)
         return Store(client, experiment.experiment_id, uri)
-    # absolute, so that experiments in DVC's temporary folders put theirs in the same place; other stores choose
+    # absolute, because experiments run in DVC's temporary folders; stores other than sqlite choose themselves
     database = _sqlite_file(uri)
     place = None if database is None else (database.parent / "mlruns").as_uri()
     return Store(client, client.create_experiment(EXPERIMENT, artifact_location=place, tags=page_tags()), uri)
@@ -162,7 +162,7 @@ def _lock(uri: str) -> Iterator[None]:
     lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{lock}.lock", timeout=_LOCK_SECONDS):
         if database is not None:
-            sqlite3.connect(database).close()  # fails at once where mlflow would try for minutes
+            sqlite3.connect(database).close()  # fails at once; mlflow would retry for minutes
         yield
 
 

@@ -1,7 +1,7 @@
-"""How MLflow's page shows the runs: as a table of scores, without the runs of single steps, the best first.
+"""The view of the runs in MLflow's page: a table of scores without the runs of single steps, the best first.
 
-MLflow keeps such a view in a tag of the experiment, which the address of the page names. The tag is the page's own and
-no part of MLflow's API: a version that does not know it shows its usual page.
+MLflow keeps such a view in a tag of the experiment, which the address of the page names. The tag is not part of
+MLflow's API; a version that does not know it shows its usual page.
 """
 
 import json
@@ -69,7 +69,7 @@ def _chart(*metrics: str) -> dict[str, object]:
         "runsCountToCompare": 10,
         "metricSectionId": "ssul",
         "deleted": False,
-        "isGenerated": len(metrics) == 1,  # else the page would generate it once more
+        "isGenerated": len(metrics) == 1,  # otherwise the page generates it again
         "metricKey": metrics[0],
         "selectedMetricKeys": metrics,
         "xAxisKey": "step",

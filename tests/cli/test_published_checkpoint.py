@@ -1,6 +1,6 @@
 """Published checkpoints: the same logits from the same tensors, every tensor used once, and no code run.
 
-The published network is built here from what is known of it, without the project's own.
+The published network is built here from the paper's code, without the project's modules.
 """
 
 from collections import OrderedDict
@@ -46,14 +46,14 @@ class _PublishedAspp(nn.Module):
 
 
 class _PublishedClassifier(nn.Module):
-    def __init__(self, rates: tuple[int, ...], heads: tuple[int, ...], plus: bool) -> None:
+    def __init__(self, rates: tuple[int, ...], plus: bool) -> None:
         super().__init__()
         if plus:
             self.project = nn.Sequential(nn.Conv2d(256, 48, 1, bias=False), nn.BatchNorm2d(48), nn.ReLU())
         self.aspp = _PublishedAspp(rates)
         seen = WIDTH + (48 if plus else 0)
         self.head = nn.ModuleList(
-            nn.Sequential(*conv_norm_relu(seen, 3), nn.Conv2d(WIDTH, classes, 1)) for classes in heads
+            nn.Sequential(*conv_norm_relu(seen, 3), nn.Conv2d(WIDTH, classes, 1)) for classes in HEADS
         )
 
     def forward(self, low: Tensor, out: Tensor) -> Tensor:
@@ -67,16 +67,13 @@ class _PublishedClassifier(nn.Module):
 class Published(nn.Module):
     """A ResNet without its end under `backbone`, and `classifier`."""
 
-    def __init__(
-        self, *, plus: bool = False, output_stride: int = 16, backbone: str = "resnet50", heads: tuple[int, ...] = HEADS
-    ) -> None:
+    def __init__(self, *, plus: bool = False, output_stride: int = 16, backbone: str = "resnet50") -> None:
         super().__init__()
-        dilated, rates = {16: ([False, False, True], (6, 12, 18)), 8: ([False, True, True], (12, 24, 36))}[
-            output_stride
-        ]
+        dilated = [False, output_stride == 8, True]
+        rates = (6, 12, 18) if output_stride == 16 else (12, 24, 36)
         net = getattr(models, backbone)(replace_stride_with_dilation=dilated)
         self.backbone = nn.Sequential(OrderedDict(list(net.named_children())[:-2]))
-        self.classifier = _PublishedClassifier(rates, heads, plus)
+        self.classifier = _PublishedClassifier(rates, plus)
 
     def forward(self, images: Tensor) -> Tensor:
         x, low = images, images
@@ -89,7 +86,7 @@ class Published(nn.Module):
 
 
 def published(**kind: Any) -> Published:
-    """As after some training: norms that do something, activations that stay in range."""
+    """A network as after some training: BatchNorm has an effect, and activations stay in range."""
     torch.manual_seed(0)
     model = Published(**kind)
     for module in model.modules():
@@ -107,52 +104,50 @@ def published(**kind: Any) -> Published:
 
 
 def write(path: Path, state: Any, **others: Any) -> Path:
-    content = {
-        "model_state": state,
-        "optimizer_state": {"state": {}, "param_groups": [{"lr": 0.01, "params": [0, 1]}]},
-        "best_score": np.float64(0.5),
-    }
-    torch.save({**content, **others}, path)
+    optimizer = {"state": {}, "param_groups": [{"lr": 0.01, "params": [0, 1]}]}
+    content = {"model_state": state, "optimizer_state": optimizer, "best_score": np.float64(0.5)}
+    torch.save(content | others, path)
     return path
 
 
 @pytest.fixture(scope="module")
 def v3() -> dict[str, Tensor]:
-    """The tensors of a published DeepLabV3; to be copied before they are changed."""
+    """The tensors of a published DeepLabV3; read-only."""
     return published().state_dict()
 
 
 # ---- the same network -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("output_stride", [16, 8])
-@pytest.mark.parametrize("plus", [False, True], ids=["v3", "v3+"])
-def test_an_imported_network_gives_the_published_ones_logits(tmp_path: Path, plus: bool, output_stride: int) -> None:
-    theirs = published(plus=plus, output_stride=output_stride)
+@pytest.mark.parametrize(
+    ("plus", "output_stride", "backbone"),
+    [
+        (False, 16, "resnet50"),
+        (False, 8, "resnet50"),
+        (True, 16, "resnet50"),
+        (True, 8, "resnet50"),
+        pytest.param(False, 16, "resnet101", marks=pytest.mark.slow),
+    ],
+)
+def test_an_imported_network_gives_the_published_networks_logits(
+    tmp_path: Path, plus: bool, output_stride: int, backbone: str
+) -> None:
+    theirs = published(plus=plus, output_stride=output_stride, backbone=backbone)
     state = load_published(write(tmp_path / "best.pth", theirs.state_dict()))
     ours = import_published(state, HEADS, output_stride=output_stride)
     images = torch.randn(1, 3, 65, 81, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         expected, found = theirs(images), ours(images)
     assert expected.shape == (1, 7, 65, 81)
-    assert expected.std(dim=(0, 2, 3)).min() > 0.05  # the case is not an empty one
+    assert expected.std(dim=(0, 2, 3)).min() > 0.05  # the logits are not constant
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     assert ours.head_sizes == HEADS
     assert ours.architecture.head == ("deeplabv3plus" if plus else "deeplabv3")
     assert not ours.training
 
 
-@pytest.mark.slow
-def test_an_imported_resnet101_gives_the_published_ones_logits() -> None:
-    theirs = published(backbone="resnet101")
-    ours = import_published(theirs.state_dict(), HEADS, output_stride=16)
-    images = torch.randn(1, 3, 65, 81)
-    with torch.no_grad():
-        torch.testing.assert_close(ours(images), theirs(images), rtol=1e-5, atol=1e-5)
-
-
 def separated(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """With each 3x3 convolution of the classifier in two halves, as the published code names them."""
+    """The same with each 3x3 convolution of the classifier in two halves, as the published code names them."""
     changed = {}
     for name, tensor in state.items():
         if name.startswith("classifier") and tensor.ndim == 4 and tensor.shape[-1] == 3:
@@ -174,7 +169,7 @@ def test_separable_convolutions_are_imported(v3: dict[str, Tensor]) -> None:
         assert torch.equal(half.weight, state[f"classifier.head.0.0.body.{place}.weight"])
 
 
-def test_names_behind_module_are_the_same_names(v3: dict[str, Tensor], tmp_path: Path) -> None:
+def test_the_prefix_module_of_names_is_removed(v3: dict[str, Tensor], tmp_path: Path) -> None:
     state = load_published(write(tmp_path / "best.pth", {f"module.{name}": tensor for name, tensor in v3.items()}))
     assert state.keys() == v3.keys()
     assert all(torch.equal(tensor, v3[name]) for name, tensor in state.items())
@@ -191,9 +186,15 @@ def test_an_imported_network_is_a_checkpoint_like_any_other(v3: dict[str, Tensor
 # ---- refused: every tensor once -------------------------------------------------------------------------------------
 
 
+def refusal(state: dict[str, Tensor], heads: tuple[int, ...] = HEADS) -> str:
+    with pytest.raises(UserError) as refused:
+        import_published(state, heads, output_stride=16)
+    return str(refused.value)
+
+
 @pytest.fixture
 def uninitialised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spares the time of drawing weights that are not looked at."""
+    """Saves the time of drawing initial weights."""
     for name in ("kaiming_normal_", "kaiming_uniform_"):
         monkeypatch.setattr(nn.init, name, lambda tensor, *_, **__: tensor)
 
@@ -203,18 +204,15 @@ def uninitialised(monkeypatch: pytest.MonkeyPatch) -> None:
     ("lost", "ours"),
     [
         ("backbone.layer1.0.conv1.weight", "backbone.4.0.conv1.weight"),
-        ("backbone.bn1.running_mean", "backbone.1.running_mean"),
         ("classifier.aspp.convs.4.2.bias", "aspp.pooled.1.1.bias"),
         ("classifier.aspp.project.1.num_batches_tracked", "aspp.project.1.num_batches_tracked"),
         ("classifier.head.2.3.bias", "heads.2.classifier.bias"),
     ],
 )
 def test_a_missing_tensor_is_named(v3: dict[str, Tensor], lost: str, ours: str) -> None:
-    state = {name: tensor for name, tensor in v3.items() if name != lost}
-    with pytest.raises(UserError, match="1 tensors are missing") as refusal:
-        import_published(state, HEADS, output_stride=16)
-    assert ours in str(refusal.value)
-    assert "0 are left over" in str(refusal.value)
+    message = refusal({name: tensor for name, tensor in v3.items() if name != lost})
+    for words in ("1 tensors are missing", ours, "0 are left over"):
+        assert words in message
 
 
 @pytest.mark.usefixtures("uninitialised")
@@ -224,64 +222,46 @@ def test_a_missing_tensor_is_named(v3: dict[str, Tensor], lost: str, ours: str) 
         "backbone.fc.weight",
         "classifier.aspp.convs.5.0.weight",
         "classifier.head.0.4.weight",
-        "teacher.weight",
-        "backbone.0.weight",  # our own names are none of theirs
-        "heads.0.conv.weight",
-        "classifier.head.0.0.body.weight",  # would be a second one for the same place
+        "heads.0.conv.weight",  # a name of ours
+        "classifier.head.0.0.body.weight",  # a second tensor for the same place
     ],
 )
 def test_a_tensor_left_over_is_named(v3: dict[str, Tensor], more: str) -> None:
-    with pytest.raises(UserError, match="1 are left over") as refusal:
-        import_published({**v3, more: torch.zeros(1)}, HEADS, output_stride=16)
-    assert more in str(refusal.value)
+    message = refusal({**v3, more: torch.zeros(1)})
+    assert "1 are left over" in message
+    assert more in message
 
 
 @pytest.mark.usefixtures("uninitialised")
-def test_many_names_are_cut_short(v3: dict[str, Tensor]) -> None:
-    state = {name: tensor for name, tensor in v3.items() if "layer4" not in name}
-    with pytest.raises(UserError, match=r"tensors are missing \(.*, \.\.\.\)") as refusal:
-        import_published(state, HEADS, output_stride=16)
-    assert len(str(refusal.value)) < 500
-
-
-@pytest.mark.usefixtures("uninitialised")
-@pytest.mark.parametrize(
-    "name", ["backbone.conv1.weight", "classifier.aspp.convs.1.0.weight", "classifier.head.3.0.weight"]
-)
+@pytest.mark.parametrize("name", ["backbone.conv1.weight", "classifier.head.3.0.weight"])
 def test_a_tensor_of_another_shape_is_named_with_both_shapes(v3: dict[str, Tensor], name: str) -> None:
     with pytest.raises(UserError, match=r"1 tensors .* another shape .*\[5\], not \["):
         import_published({**v3, name: torch.zeros(5)}, HEADS, output_stride=16)
 
 
 @pytest.mark.parametrize("wanted", [(1, 1, 3), (1, 1, 3, 2, 1), (1, 1, 3, 1), (5, 2), (1, 1, 2, 3)])
-def test_heads_that_are_not_the_scenarios_are_refused_with_both(v3: dict[str, Tensor], wanted: tuple[int, ...]) -> None:
-    with pytest.raises(UserError, match=r"heads have \[1, 1, 3, 2\] channels.*--scenario or --step") as refusal:
-        import_published(v3, wanted, output_stride=16)
-    assert str(list(wanted)) in str(refusal.value)
-
-
-def test_the_published_mobilenet_is_refused_with_the_reason(v3: dict[str, Tensor]) -> None:
-    head = {name: tensor for name, tensor in v3.items() if name.startswith("classifier")}
-    state = {"backbone.low_level_features.0.0.weight": torch.zeros(32, 3, 3, 3), **head}
-    state["backbone.high_level_features.4.conv.0.weight"] = torch.zeros(1)
-    with pytest.raises(UserError, match=r"MobileNetV2, which pads before each block's expansion"):
-        import_published(state, HEADS, output_stride=16)
+def test_heads_of_another_scenario_are_refused_with_both(v3: dict[str, Tensor], wanted: tuple[int, ...]) -> None:
+    message = refusal(v3, wanted)
+    for words in ("[1, 1, 3, 2]", str(list(wanted)), "--scenario or --step"):
+        assert words in message
 
 
 def test_another_backbone_is_refused(v3: dict[str, Tensor]) -> None:
     state = {name: tensor for name, tensor in v3.items() if not name.startswith("backbone.layer3.5")}
-    with pytest.raises(UserError, match="no ResNet-50 or ResNet-101: its layer3 has 5 blocks"):
-        import_published(state, HEADS, output_stride=16)
+    assert "its layer3 has 5 blocks" in refusal(state)
+    head = {name: tensor for name, tensor in v3.items() if name.startswith("classifier")}
+    mobile = {f"backbone.{name}.weight": torch.zeros(1) for name in ("low_level_features.0.0", "high_level_features.4")}
+    assert "MobileNetV2" in refusal(mobile | head)
 
 
 def test_v3_plus_without_its_projection_is_refused() -> None:
     state = published(plus=True).state_dict()
-    state = {name: tensor for name, tensor in state.items() if not name.startswith("classifier.project")}
-    with pytest.raises(UserError, match="another shape"):
-        import_published(state, HEADS, output_stride=16)
+    assert "another shape" in refusal(
+        {name: tensor for name, tensor in state.items() if not name.startswith("classifier.project")}
+    )
 
 
-# ---- refused: no checkpoint of theirs -------------------------------------------------------------------------------
+# ---- refused: not a published checkpoint ----------------------------------------------------------------------------
 
 
 def test_a_file_is_read_as_tensors_alone(tmp_path: Path) -> None:
@@ -299,9 +279,7 @@ def test_weights_that_are_not_finite_or_not_plain_are_refused(tmp_path: Path, te
 
 
 @pytest.mark.parametrize(
-    "content",
-    [{}, {"state_dict": {}}, {"model_state": None}, {"model_state": [torch.ones(1)]}, {"model_state": {"a": 1}}, [], 3],
-    ids=str,
+    "content", [{"state_dict": {}}, {"model_state": [torch.ones(1)]}, {"model_state": {"a": 1}}, []], ids=str
 )
 def test_a_file_without_a_model_state_is_refused(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "best.pth")
@@ -316,6 +294,6 @@ def test_a_name_with_and_without_module_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nowhere.pth", "."])
-def test_what_is_no_file_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match="is no file"):
+def test_a_path_that_is_not_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="is not a file"):
         load_published(tmp_path / name)

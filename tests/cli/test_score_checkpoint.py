@@ -1,4 +1,4 @@
-"""A checkpoint is scored on pictures that nobody indexed: they are judged as the index would."""
+"""A checkpoint is scored on images without an index, which are checked as the index checks them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,32 +32,27 @@ def scored(checkpoint: Path, book: "HandmadeDataset") -> Scores:
     files = book.folders.files
     val = SplitFiles(files.image, files.mask, list="ImageSets/Segmentation/val.txt")
     toy = DatasetSpec("toy", ("ball", "star"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)), train=files, val=val)
+    cpu = Fabric(accelerator="cpu", devices=1)
     return evaluate_checkpoint(
-        checkpoint,
-        toy,
-        book.root,
-        fabric=Fabric(accelerator="cpu", devices=1),
-        future="ignore",
-        crop=None,
-        watch=lambda judged, _: judged,
+        checkpoint, toy, book.root, fabric=cpu, future="ignore", crop=None, watch=lambda evaluated, _: evaluated
     )
 
 
 @pytest.fixture
-def pictures(book: "HandmadeDataset") -> "HandmadeDataset":
+def images(book: "HandmadeDataset") -> "HandmadeDataset":
     for name in ("a", "b"):
         book.add(name, np.arange(32 * 32).reshape(32, 32) % 3)
     book.list_images("val", ["b"])
     return book
 
 
-def test_a_checkpoint_has_scores_of_its_classes(checkpoint: Path, pictures: "HandmadeDataset") -> None:
-    assert list(scored(checkpoint, pictures).iou) == ["background", "ball", "star"]
+def test_a_checkpoint_has_scores_of_its_classes(checkpoint: Path, images: "HandmadeDataset") -> None:
+    assert list(scored(checkpoint, images).iou) == ["background", "ball", "star"]
 
 
-def test_a_foreign_value_in_a_mask_is_refused_and_not_left_out_of_the_score(
-    checkpoint: Path, pictures: "HandmadeDataset"
+def test_an_invalid_value_in_a_mask_is_refused_and_not_left_out_of_the_score(
+    checkpoint: Path, images: "HandmadeDataset"
 ) -> None:
-    pictures.add("b", np.full((32, 32), 7))
+    images.add("b", np.full((32, 32), 7))
     with pytest.raises(UserError, match=r"1 of 1 images .* b: its mask holds \[7\]"):
-        scored(checkpoint, pictures)
+        scored(checkpoint, images)

@@ -3,24 +3,15 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ssul.report.markdown import markdown
-from ssul.report.rows import (
-    SCORES,
-    absent_classes,
-    class_rows,
-    final_metrics,
-    learned_classes,
-    per_step,
-    training_rows,
-)
+from ssul.report.rows import SCORES, absent_classes, class_rows, final_metrics, learned_classes, per_step, training_rows
 from ssul.report.tables import UNDEFINED, markdown_classes, markdown_holdout, markdown_steps, summary, text_table
 
 LEARNED = [("cat", "dog"), ("bus",)]
-
-
 HELD_OUT = {"images": 12, "old": 0.5, "new": None, "all": 0.25}
 
 
@@ -35,37 +26,28 @@ ROWS = [
     row(1, {"background": 0.9, "cat": 0.5, "dog": 0.4, "bus": 0.0}, old=0.6, new=0.0, all=0.45, forgetting=1 / 3),
 ]
 
+# ---- JSON -----------------------------------------------------------------------------------------------------------
+
 
 def test_each_step_learned_its_own_classes_and_none_learned_the_background() -> None:
     assert learned_classes(("background", "cat", "dog", "bus"), (2, 1)) == LEARNED
 
 
-def test_an_undefined_score_is_there_as_null() -> None:
+def test_an_undefined_score_is_null() -> None:
     first, _ = json.loads(json.dumps(per_step(ROWS, LEARNED)))
     assert first["new"] is None
     assert set(first) == {"step", "learned", *SCORES}
+    assert {f"{name}_without_background" for name in ("old", "previous", "all")} <= set(SCORES)
 
 
 def test_the_final_metrics_are_those_of_the_last_step() -> None:
     metrics = final_metrics(ROWS[-1])
-    assert metrics["final"] == {
-        "step": 1,
-        "old": 0.6,
-        "new": 0.0,
-        "all": 0.45,
-        "previous": None,
-        "current": None,
-        "forgetting": 0.333333,
-        "old_without_background": None,
-        "previous_without_background": None,
-        "all_without_background": None,
-        "pixel_accuracy": None,
-        "average": None,
-    }
+    defined = {"step": 1, "old": 0.6, "new": 0.0, "all": 0.45, "forgetting": 0.333333}
+    assert metrics["final"] == dict.fromkeys(SCORES) | defined
     assert metrics["per_class_iou"] == {"background": 0.9, "cat": 0.5, "dog": 0.4, "bus": 0.0}
 
 
-def test_each_class_has_a_row_with_its_last_iou_and_its_step_unless_that_is_undefined() -> None:
+def test_each_class_with_a_defined_iou_has_a_row_with_its_step() -> None:
     rows = class_rows(ROWS[1] | {"iou": {"background": 0.9, "cat": 1 / 3, "dog": None, "bus": 0.0}}, LEARNED)
     assert rows == [
         {"class": "background", "iou": 0.9, "step": 0},
@@ -74,7 +56,7 @@ def test_each_class_has_a_row_with_its_last_iou_and_its_step_unless_that_is_unde
     ]
 
 
-def test_the_training_curves_stand_one_behind_the_other() -> None:
+def test_the_training_curves_follow_each_other() -> None:
     curves = [
         {"step": 0, "iterations": 5, "points": [{"iteration": 2, "loss": 4.0}, {"iteration": 5, "loss": 3.0}]},
         {"step": 1, "iterations": 2, "points": [{"iteration": 2, "loss": 1.0, "lr": 0.1}]},
@@ -87,16 +69,34 @@ def test_the_training_curves_stand_one_behind_the_other() -> None:
     assert training_rows([]) == []
 
 
-def test_every_mean_with_the_background_is_there_without_it_too() -> None:
-    assert {f"{name}_without_background" for name in ("old", "previous", "all")} <= set(SCORES)
-
-
-def test_held_out_scores_are_there_only_where_images_are_held_out() -> None:
+def test_held_out_scores_exist_only_if_images_are_held_out() -> None:
     first, second = per_step([ROWS[0], ROWS[1] | {"holdout": HELD_OUT}], LEARNED)
     assert (first["holdout_old"], first["holdout_new"], first["holdout_all"]) == (None, None, None)
     assert (second["holdout_old"], second["holdout_new"], second["holdout_all"]) == (0.5, None, 0.25)
     assert final_metrics(ROWS[1] | {"holdout": HELD_OUT})["final"]["holdout_all"] == 0.25
     assert "holdout_all" not in final_metrics(ROWS[1])["final"]
+
+
+def test_absent_classes_of_any_step_are_named_once() -> None:
+    assert absent_classes([*ROWS, ROWS[0]]) == ["dog"]
+
+
+# ---- tables ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_text_table_is_aligned_and_in_percent_and_needs_only_the_json() -> None:
+    text = text_table(json.loads(json.dumps(per_step(ROWS, LEARNED))))
+    lines = text.splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert lines[1].split() == ["0", "cat,", "dog", "85.0", "-", "85.0", "-", "85.0", "-"]
+    assert lines[2].split() == ["1", "bus", "60.0", "0.0", "45.0", "-", "-", "33.3"]
+
+
+def test_the_class_table_is_empty_before_a_class_is_learned_and_dashed_if_undefined() -> None:
+    lines = markdown_classes(ROWS, LEARNED).splitlines()
+    assert lines[3] == "| cat | step 0 | 80.0 | 50.0 |"
+    assert lines[4] == f"| dog | step 0 | {UNDEFINED} | 40.0 |"
+    assert lines[5] == "| bus | step 1 |  | 0.0 |"
 
 
 def test_the_held_out_table_has_a_row_for_each_step_with_held_out_images() -> None:
@@ -105,54 +105,33 @@ def test_the_held_out_table_has_a_row_for_each_step_with_held_out_images() -> No
     assert lines[2:] == [f"| 1 | 12 | 50.0 | {UNDEFINED} | 25.0 |"]
 
 
-def test_classes_that_any_step_could_not_judge_are_named_once() -> None:
-    assert absent_classes([*ROWS, ROWS[0]]) == ["dog"]
-
-
-def test_the_text_table_is_aligned_and_in_percent() -> None:
-    lines = text_table(per_step(ROWS, LEARNED)).splitlines()
-    assert len({len(line) for line in lines}) == 1
-    assert lines[1].split() == ["0", "cat,", "dog", "85.0", "-", "85.0", "-", "85.0", "-"]
-    assert lines[2].split() == ["1", "bus", "60.0", "0.0", "45.0", "-", "-", "33.3"]
-
-
-def test_the_text_table_needs_only_what_the_json_holds() -> None:
-    rows = per_step(ROWS, LEARNED)
-    assert text_table(json.loads(json.dumps(rows))) == text_table(rows)
-
-
-def test_many_classes_are_summed_up_with_their_number() -> None:
+def test_many_classes_are_shortened_to_the_first_and_their_number() -> None:
     assert summary([f"class{number}" for number in range(15)]) == "class0, class1, class2, ... (15)"
     assert summary(["cat", "dog"]) == "cat, dog"
     assert summary(["a name that is longer than any column", "cat"], width=10).endswith("... (2)")
-
-
-def test_a_step_of_a_hundred_classes_is_summed_up_on_the_page() -> None:
-    rows = per_step([row(0, {})], [[f"class{number}" for number in range(100)]])
+    rows = per_step([row(0, {})], [[f"a, b {number}" for number in range(100)]])  # a comma is part of a name
     assert len(rows[0]["learned"]) == 100
-    assert "class1, class2, " in markdown_steps(rows)
+    assert "... (100)" in text_table(rows)
     assert "... (100)" in markdown_steps(rows)
     assert len(markdown_steps(rows).splitlines()[2]) < 150
 
 
-def test_the_class_table_is_empty_before_a_class_is_learned_and_dashed_where_undefined() -> None:
-    lines = markdown_classes(ROWS, LEARNED).splitlines()
-    assert lines[3] == "| cat | step 0 | 80.0 | 50.0 |"
-    assert lines[4] == f"| dog | step 0 | {UNDEFINED} | 40.0 |"
-    assert lines[5] == "| bus | step 1 |  | 0.0 |"
+# ---- names that would be markup -------------------------------------------------------------------------------------
+
+HOSTILE = ["a, b", '"moo"', "<script>alert(1)</script>", "|pipe|", "🐑 Ähre", "$x$", "[l](javascript:x)", "`c`", ","]
 
 
-def test_every_line_of_a_markdown_table_has_as_many_cells_as_its_head() -> None:
-    odd = [("a|b", "c"), ("d",)]
-    for table in (markdown_steps(per_step(ROWS, odd)), markdown_classes(ROWS, LEARNED)):
-        assert len({line.replace("\\|", "").count("|") for line in table.splitlines()}) == 1
-
-
-def test_a_class_name_cannot_act_as_markup() -> None:
-    assert markdown("a|b") == "a\\|b"
-    assert markdown("<script> & *co*") == "&lt;script&gt; &amp; \\*co\\*"
-    assert markdown("two\nlines") == "two lines"
-    assert markdown("mobilenet_v2 _x_") == "mobilenet_v2 \\_x\\_"
+@pytest.mark.parametrize(
+    ("name", "escaped"),
+    [
+        ("a|b", "a\\|b"),
+        ("<script> & *co*", "&lt;script&gt; &amp; \\*co\\*"),
+        ("two\nlines", "two lines"),
+        ("mobilenet_v2 _x_", "mobilenet_v2 \\_x\\_"),
+    ],
+)
+def test_a_class_name_is_escaped(name: str, escaped: str) -> None:
+    assert markdown(name) == escaped
 
 
 @given(st.text())
@@ -163,34 +142,10 @@ def test_any_name_stays_within_its_cell(name: str) -> None:
     assert escaped.count("|") == escaped.count("\\|")
 
 
-HOSTILE = [
-    "a, b",
-    'say "moo"',
-    "<script>alert(1)</script>",
-    "|pipe|",
-    "🐑 Ähre",
-    "$x$",
-    "[l](javascript:x)",
-    "`c`",
-    ",",
-]
-
-
-def test_names_with_commas_are_counted_as_what_they_are() -> None:
-    learned = [[f"a, b {number}" for number in range(9)]]
-    rows = per_step([row(0, {})], learned)
-    assert "(9)" in text_table(rows)
-    assert "(9)" in markdown_steps(per_step([row(0, {})], [[f"a, long name {n}" for n in range(9)]]))
-
-
-def test_names_that_are_html_markdown_or_commas_cannot_act_as_such_in_any_table() -> None:
+def test_names_act_as_markup_in_no_table() -> None:
     rows = [row(0, dict.fromkeys(["background", *HOSTILE], 0.5))]
-    pages = [
-        markdown_steps(per_step(rows, [HOSTILE[:3]])),
-        markdown_steps(per_step(rows, [HOSTILE[3:]])),
-        markdown_classes(rows, [HOSTILE]),
-    ]
-    for page in pages:
-        assert "<" not in page.replace("&lt;", "")
-        assert len({len(line.replace("\\|", "").split("|")) for line in page.splitlines()}) == 1
-        assert "](javascript" not in page.replace("\\]", "")
+    tables = [markdown_steps(per_step(rows, [names])) for names in (HOSTILE[:3], HOSTILE[3:])]
+    for table in (*tables, markdown_classes(rows, [HOSTILE])):
+        assert "<" not in table.replace("&lt;", "")
+        assert len({line.replace("\\|", "").count("|") for line in table.splitlines()}) == 1
+        assert "](javascript" not in table.replace("\\]", "")

@@ -1,4 +1,4 @@
-"""A small finished experiment, MLflow stores to log it in, and how to look at what is logged."""
+"""A small finished experiment, an empty MLflow store, and readers of what is logged."""
 
 import functools
 import sqlite3
@@ -12,7 +12,7 @@ import pytest
 
 from ssul.evaluation.scores import Scores
 from ssul.tracking.experiment import Experiment
-from ssul.tracking.runs import DatasetRecord, FinishedRun
+from ssul.tracking.finished import DatasetRecord, FinishedRun
 from ssul.tracking.store import EXPERIMENT, FINGERPRINT_TAG, open_store, store_uri
 
 PROJECT = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ Points = list[tuple[int, float]]
 
 
 def curve(step: int, learned: Sequence[str], losses: Sequence[float]) -> dict[str, Any]:
-    """`ssul.training.history.Curve` as a dict: a point for each loss, ten iterations apart."""
+    """A training history as a dict: one point a loss, ten iterations apart."""
     points = [{"iteration": 10 * (at + 1), "loss": loss, "lr": 0.1} for at, loss in enumerate(losses)]
     return {
         "step": step,
@@ -43,7 +43,7 @@ CURVES = (curve(0, ["cat"], [2.0, 1.5, 1.0]), curve(1, ["sheep", "cow"], [0.75, 
 
 
 def experiment(of: str = "one", **params: Any) -> Experiment:
-    """An experiment with a fingerprint, and perhaps further parameters (`__` for a dot)."""
+    """An experiment with a fingerprint and further parameters (`__` for a dot)."""
     given = {name.replace("__", "."): value for name, value in params.items()}
     return Experiment(of, "ssul voc 15-1", {"scenario": "voc_15-1"}, {"seed": 0, "data.root": None} | given)
 
@@ -56,7 +56,7 @@ def finished(
     curves: tuple[dict[str, Any], ...] = CURVES,
     **params: Any,
 ) -> FinishedRun:
-    """A finished experiment with a page, a figure and a checkpoint of two files, which are written below a folder."""
+    """A finished experiment with a page, a figure and a checkpoint of two files, written below `root`."""
     contents = {"reports/index.md": b"page", "reports/figures/curve.png": b"png"}
     contents |= {"step_1/model.json": b"{}", "step_1/head_0.safetensors": bytes(range(256))}
     for name, content in contents.items():
@@ -94,12 +94,12 @@ def _empty_store() -> bytes:
 
 
 def empty_store(path: Path) -> None:
-    """A store in which nothing was ever logged, in no time: mlflow takes six seconds to make its tables."""
+    """Writes a store without a run, at once; mlflow takes six seconds to make its tables."""
     path.write_bytes(_empty_store())
 
 
 def own_project(root: Path, patch: pytest.MonkeyPatch) -> None:
-    """Makes a folder the project, with an empty store at its usual place, and the working folder."""
+    """Makes a folder the project and the working folder, with an empty store in its usual place."""
     root.mkdir(parents=True, exist_ok=True)
     for variable in VARIABLES:
         patch.delenv(variable, raising=False)
@@ -116,7 +116,7 @@ def client() -> Any:
 
 
 def runs(condition: str = "", *, deleted: bool = False) -> list[Any]:
-    """All runs that meet a condition, or those of them in MLflow's bin."""
+    """All runs that meet a condition; or those that were deleted."""
     from mlflow.entities import ViewType
 
     known = client().get_experiment_by_name(EXPERIMENT)
@@ -125,7 +125,7 @@ def runs(condition: str = "", *, deleted: bool = False) -> list[Any]:
 
 
 def parents(*, deleted: bool = False) -> list[Any]:
-    """The runs that are an experiment each."""
+    """The runs of experiments."""
     return [run for run in runs(deleted=deleted) if FINGERPRINT_TAG in run.data.tags]
 
 
@@ -136,7 +136,7 @@ def parent(of: str = "one") -> Any:
 
 
 def children(run_id: str, *, deleted: bool = False) -> dict[str, Any]:
-    """The runs below a run, by name, in the order of their steps."""
+    """The runs below a run, by name, in the order of the steps."""
     found = runs(f"tags.`mlflow.parentRunId` = '{run_id}'", deleted=deleted)
     found.sort(key=lambda run: int(run.data.tags["ssul.step"]))
     named = {run.info.run_name: run for run in found}
@@ -145,25 +145,30 @@ def children(run_id: str, *, deleted: bool = False) -> dict[str, Any]:
 
 
 def points(run_id: str, key: str) -> Points:
-    """All points of a metric, the same one twice if it is there twice."""
+    """All points of a metric, with duplicates."""
     return sorted((point.step, point.value) for point in client().get_metric_history(run_id, key))
 
 
 def losses(curve: dict[str, Any], name: str = "loss") -> Points:
-    """The points that a curve's run is to hold."""
+    """The expected points of a curve."""
     return [(point["iteration"], point[name]) for point in curve["points"]]
 
 
+def child_losses(run_id: str) -> list[Points]:
+    """The logged training curve of each step below a run, in the order of the steps."""
+    return [points(child.info.run_id, "loss") for child in children(run_id).values()]
+
+
 def files(run_id: str, folder: str = "") -> set[str]:
-    """The paths of all files that a run keeps."""
-    listed = client().list_artifacts(run_id, folder)
-    return {one.path for one in listed if not one.is_dir}.union(
-        *(files(run_id, one.path) for one in listed if one.is_dir)
-    )
+    """The paths of all artifacts of a run."""
+    found: set[str] = set()
+    for one in client().list_artifacts(run_id, folder):
+        found |= files(run_id, one.path) if one.is_dir else {one.path}
+    return found
 
 
 def everything() -> list[Any]:
-    """All that the store holds, in no order that time decides: to be compared."""
+    """The content of the store, without times, for a comparison."""
     return sorted(
         (
             run.info.run_id,

@@ -1,5 +1,6 @@
-"""The process that shows a training to MLflow, with real processes and a real store."""
+"""The process that logs a running training to MLflow, with real processes and a real store."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,8 +13,9 @@ from typing import Any
 import pytest
 
 from ssul.config.paths import Layout
+from ssul.scenario.splits import Split
 from ssul.tracking.live import live_logger
-from tests.tracking.examples import PROJECT, children, parents, points
+from tests.tracking.examples import PROJECT, Points, children, parents, points
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +23,7 @@ FIRST, SECOND = ({"iteration": at, "loss": 1 / at, "lr": 0.1, "images_per_second
 TRAINING = """
 import json, signal, sys, time
 from ssul.tracking.live import live_logger
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job, as a test run may be, ignores it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell, such as a test run, ignores it
 with live_logger(1) as live:
     live.show(json.loads(sys.argv[1]))
     time.sleep(300)
@@ -41,13 +43,10 @@ def wait_for(what: Callable[[], Any]) -> None:
         time.sleep(0.2)
 
 
-def seen() -> list[tuple[int, float]]:
-    """The points of the only training's run."""
-    return [point for run in parents() for child in children(run.info.run_id).values() for point in loss_of(child)]
-
-
-def loss_of(child: Any) -> list[tuple[int, float]]:
-    return points(child.info.run_id, "loss")
+def logged() -> Points:
+    """The losses in the only training's run; none before the run is made."""
+    below = [child for run in parents() for child in children(run.info.run_id).values()]
+    return [point for child in below for point in points(child.info.run_id, "loss")]
 
 
 def statuses() -> list[str]:
@@ -61,46 +60,38 @@ def left(layout: Layout) -> list[Path]:
     return list(layout.live.iterdir())
 
 
-def test_points_are_in_mlflow_while_the_training_goes_on_and_the_journal_is_gone_after_it(
+def test_points_are_in_mlflow_while_the_training_runs_and_the_journal_is_removed_after_it(
     workplace: Layout, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with live_logger(1) as live:
         live.show(FIRST)
-        wait_for(seen)
+        wait_for(logged)
         assert statuses() == ["RUNNING", "RUNNING"]
         live.show(SECOND)
-        wait_for(lambda: len(seen()) == 2)
+        wait_for(lambda: len(logged()) == 2)
     wait_for(lambda: not left(workplace))
     assert statuses() == ["SCHEDULED", "FINISHED"]  # the experiment waits for its next step
-    assert seen() == [(10, 0.1), (20, 0.05)]
+    assert logged() == [(10, 0.1), (20, 0.05)]
     (run,) = parents()
     assert run.info.run_name == "ssul shapes 6-2 overlapped small"
-    assert list(children(run.info.run_id)) == [f"step 1: {', '.join(classes_of_step_1())}"]
+    assert list(children(run.info.run_id)) == [f"step 1: {', '.join(Split.read(workplace.split(1)).new_names)}"]
     assert capfd.readouterr().err == ""
-
-
-def classes_of_step_1() -> tuple[str, ...]:
-    from ssul.scenario.splits import Split
-
-    return Split.read(Layout().split(1)).new_names
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
 def test_a_training_that_is_ended_leaves_its_runs_failed(workplace: Layout, how: signal.Signals) -> None:
-    import json
-
     training = subprocess.Popen(
         [sys.executable, "-c", TRAINING, json.dumps(FIRST)], start_new_session=True, stderr=subprocess.DEVNULL
     )
     try:
-        wait_for(seen)
-        os.killpg(training.pid, how)  # as Ctrl-C does, to all that belong to the training
+        wait_for(logged)
+        os.killpg(training.pid, how)  # as Ctrl-C does: to all processes of the training
         training.wait(timeout=60)
     finally:
         training.kill()
     wait_for(lambda: not left(workplace))
     assert statuses() == ["FAILED", "FAILED"]
-    assert seen() == [(10, 0.1)]
+    assert logged() == [(10, 0.1)]
 
 
 def test_a_dead_server_costs_one_warning_without_its_password_and_leaves_nothing(
@@ -111,10 +102,9 @@ def test_a_dead_server_costs_one_warning_without_its_password_and_leaves_nothing
         live.show(FIRST)
         wait_for(lambda: any(path.suffix == ".trouble" for path in left(workplace)))
         live.show(SECOND)
-        time.sleep(3)
-        live.show(SECOND)
-    told = capsys.readouterr().err
-    assert told.count("warning") == 1
-    assert "http://127.0.0.1:9 cannot be used" in told
-    assert "secret" not in told
+        time.sleep(3)  # the reader has ended by then
+    error = capsys.readouterr().err
+    assert error.count("warning") == 1
+    assert "http://127.0.0.1:9 cannot be used" in error
+    assert "secret" not in error
     wait_for(lambda: not left(workplace))

@@ -1,4 +1,4 @@
-"""A training shows itself without ever waiting for whoever looks, and without ever being stopped by it."""
+"""The journal of a training and its reader: the training never waits for the reader, and never fails because of it."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ssul.errors import UserError
-from ssul.tracking.live import live_logger
+from ssul.tracking.live import LiveLogger, live_logger
 
 POINT = {"iteration": 10, "loss": 0.5, "lr": 0.1}
 Captured = pytest.CaptureFixture[str]
@@ -25,15 +25,15 @@ journal = pathlib.Path(sys.argv[2])
 {act}
 sys.stdin.read()
 pathlib.Path("ended").touch()
-time.sleep(1)  # a training that is kept waiting between closing and looking still finds it at work
+time.sleep(1)  # when the training closes its logger, this process still runs
 """
 GIVES_UP = """
-whole = journal.with_suffix(".whole")  # as the real one does: whoever looks must not see it half written
+whole = journal.with_suffix(".whole")  # as the real reader does: nobody sees a half-written file
 whole.write_text("the store is gone")
 whole.replace(journal.with_suffix(".trouble"))
 sys.exit(0)
 """
-Reader = Callable[[str], list["subprocess.Popen[bytes]"]]
+Reader = Callable[[str], None]
 
 
 @pytest.fixture
@@ -47,33 +47,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def reader(here: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
-    """Puts a real process in the place of the one that knows mlflow; it is started at once. Returns those started."""
+    """Replaces the process that logs to mlflow by another real one, which does what it is given."""
     monkeypatch.setenv("SSUL_LIVE_AFTER", "0")
-    started: list[subprocess.Popen[bytes]] = []
-    start = subprocess.Popen
 
-    def noted(*arguments: Any, **options: Any) -> "subprocess.Popen[bytes]":
-        started.append(start(*arguments, **options))
-        return started[-1]
-
-    monkeypatch.setattr(subprocess, "Popen", noted)
-
-    def act(text: str) -> list["subprocess.Popen[bytes]"]:
+    def act(text: str) -> None:
         (here / "ssul" / "tracking").mkdir(parents=True)
         (here / "ssul" / "tracking" / "follow.py").write_text(READER.format(act=text))
-        return started
 
     return act
-
-
-@pytest.fixture
-def no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever starts a process fails the test."""
-
-    def refuse(*arguments: Any, **_: Any) -> None:
-        raise AssertionError(f"started: {arguments}")
-
-    monkeypatch.setattr(subprocess, "Popen", refuse)
 
 
 def wait_for(what: Callable[[], bool]) -> None:
@@ -83,25 +64,48 @@ def wait_for(what: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def has_ended(live: LiveLogger) -> bool:
+    """Whether the reader has ended; its exit code is left to the logger."""
+    process = live._reader
+    assert process is not None
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+
 def left(here: Path) -> list[str]:
-    """What is in the folder of journals."""
+    """The names in the folder of journals."""
     return sorted(path.name for path in (here / "data" / "cache" / "live").iterdir())
 
 
 def lines(here: Path) -> list[dict[str, Any]]:
-    """What the only journal holds."""
+    """The content of the only journal."""
     (journal,) = (here / "data" / "cache" / "live").glob("*.jsonl")
     return [json.loads(line) for line in journal.read_text().splitlines()]
 
 
-# ---- nobody looks ---------------------------------------------------------------------------------------------------
+def assert_one_warning(capsys: Captured, word: str) -> None:
+    error = capsys.readouterr().err
+    assert error.count("warning: no live curve in MLflow") == 1
+    assert error.strip().count("\n") == 0
+    assert word in error
 
 
-@pytest.mark.usefixtures("no_process")
-@pytest.mark.parametrize("variables", [{}, {"SSUL_LIVE_AFTER": "1000"}], ids=["as usual", "later"])
-def test_nothing_is_started_before_its_time_and_nothing_is_left(
+# ---- without a reader -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"SSUL_LIVE_AFTER": "1000"},
+        {"SSUL_LIVE_AFTER": "0", "SSUL_TRACKING": "off"},
+        {"SSUL_LIVE_AFTER": "0", "SSUL_TRACKING": "of"},
+    ],
+    ids=str,
+)
+def test_no_reader_is_started_early_or_with_tracking_off_and_the_journal_is_removed(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured, variables: dict[str, str]
 ) -> None:
+    monkeypatch.setattr(subprocess, "Popen", None)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with live_logger(1) as live:
@@ -111,44 +115,17 @@ def test_nothing_is_started_before_its_time_and_nothing_is_left(
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.usefixtures("no_process")
-@pytest.mark.parametrize("switch", ["off", "OFF", "of"])
-def test_switched_off_nothing_is_started(here: Path, monkeypatch: pytest.MonkeyPatch, switch: str) -> None:
-    monkeypatch.setenv("SSUL_LIVE_AFTER", "0")
-    monkeypatch.setenv("SSUL_TRACKING", switch)
-    with live_logger(1) as live:
-        live.show(POINT)
-    assert left(here) == []
-
-
-def test_it_is_started_when_its_time_has_come(here: Path, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader("")
-    monkeypatch.setenv("SSUL_LIVE_AFTER", "0.3")
-    with live_logger(1) as live:
-        live.show(POINT)
-        time.sleep(0.4)
-        assert not (here / "started").exists()
-        live.show(POINT)
-        wait_for((here / "started").exists)
-
-
-@pytest.mark.parametrize("given", ["soon", "1,5", "3s"])
-def test_a_time_that_is_none_is_refused_by_name_before_anything_is_written(
-    here: Path, monkeypatch: pytest.MonkeyPatch, given: str
-) -> None:
-    monkeypatch.setenv("SSUL_LIVE_AFTER", given)
-    with (
-        pytest.raises(UserError, match=f"SSUL_LIVE_AFTER={given} is not a number of seconds: choose 0 or more"),
-        live_logger(1),
-    ):
+@pytest.mark.usefixtures("here")
+def test_an_invalid_delay_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSUL_LIVE_AFTER", "1,5")
+    with pytest.raises(UserError, match="SSUL_LIVE_AFTER"), live_logger(1):
         pass
-    assert not (here / "data").exists() or left(here) == []
 
 
-# ---- somebody looks -------------------------------------------------------------------------------------------------
+# ---- with a reader --------------------------------------------------------------------------------------------------
 
 
-def test_one_reader_is_started_for_the_step_and_ends_when_the_training_does(
+def test_one_reader_is_started_for_the_step_and_ends_with_the_training(
     here: Path, reader: Reader, capsys: Captured
 ) -> None:
     reader("")
@@ -160,7 +137,7 @@ def test_one_reader_is_started_for_the_step_and_ends_when_the_training_does(
     wait_for((here / "ended").exists)
     (started,) = (here / "started").read_text().splitlines()
     assert started.startswith("3 data/cache/live/step_3.")
-    assert lines(here) == [POINT, POINT, {"done": True}]  # the reader's to remove
+    assert lines(here) == [POINT, POINT, {"done": True}]  # the real reader removes the journal
     assert capsys.readouterr() == ("", "")
 
 
@@ -184,110 +161,54 @@ def test_the_end_of_a_training_does_not_wait_for_a_reader_that_hangs(here: Path,
     with live_logger(1) as live:
         live.show(POINT)
         wait_for((here / "started").exists)
-        began = time.monotonic()
-    assert time.monotonic() - began < 10
+        start = time.monotonic()
+    assert time.monotonic() - start < 10
 
 
-def test_two_steps_have_a_journal_and_a_reader_each(here: Path, reader: Reader) -> None:
-    reader("")
-    for step in (1, 2):
-        with live_logger(step) as live:
-            live.show(POINT | {"loss": float(step)})
-    wait_for(lambda: (here / "started").exists() and (here / "started").read_text().count("\n") == 2)
-    journals = sorted((here / "data" / "cache" / "live").glob("*.jsonl"))
-    assert [json.loads(journal.read_text().splitlines()[0])["loss"] for journal in journals] == [1.0, 2.0]
+# ---- failures -------------------------------------------------------------------------------------------------------
 
 
-# ---- trouble --------------------------------------------------------------------------------------------------------
-
-
-def one_warning(capsys: Captured, *words: str) -> None:
-    """One line on stderr, which holds the words."""
-    told = capsys.readouterr().err
-    assert told.count("warning: no live curve in MLflow") == 1
-    assert told.strip().count("\n") == 0
-    assert told.endswith(". Training goes on\n")
-    for word in words:
-        assert word in told
-
-
-def test_a_reader_that_gives_up_costs_one_warning_and_leaves_nothing(
-    here: Path, reader: Reader, capsys: Captured
+@pytest.mark.parametrize(
+    ("act", "word"), [(GIVES_UP, "the store is gone"), ("sys.exit(3)", "3")], ids=["exit", "crash"]
+)
+@pytest.mark.parametrize("more", [3, 0], ids=["early", "at the end"])
+def test_a_reader_that_fails_costs_one_warning_and_leaves_nothing(
+    here: Path, reader: Reader, capsys: Captured, act: str, word: str, more: int
 ) -> None:
-    started = reader(GIVES_UP)
+    reader(act)
     with live_logger(1) as live:
         live.show(POINT)
-        wait_for(lambda: any((here / "data" / "cache" / "live").glob("*.trouble")))
-        for _ in range(3):
+        wait_for(lambda: has_ended(live))
+        for _ in range(more):
             live.show(POINT)
-        wait_for(lambda: ended(started[0]))
-    one_warning(capsys, "the store is gone")
+    assert_one_warning(capsys, word)
     assert left(here) == []
     assert (here / "started").read_text().count("\n") == 1
 
 
-def ended(process: "subprocess.Popen[bytes]") -> bool:
-    """Whether a child has ended, without taking its exit code from whoever is going to ask for it."""
-    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
-
-
-def test_trouble_that_comes_at_the_very_end_is_told_too(here: Path, reader: Reader, capsys: Captured) -> None:
-    reader(GIVES_UP)
-    with live_logger(1) as live:
-        live.show(POINT)
-        wait_for(lambda: any((here / "data" / "cache" / "live").glob("*.trouble")))
-    one_warning(capsys, "the store is gone")
-
-
-def test_a_reader_that_crashes_costs_one_warning_and_leaves_nothing(
-    here: Path, reader: Reader, capsys: Captured
+@pytest.mark.parametrize("what", ["reader", "journal"])
+def test_a_reader_that_cannot_start_or_a_lost_journal_costs_one_warning(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured, what: str
 ) -> None:
-    started = reader("sys.exit(3)")
+    if what == "reader":
+        monkeypatch.setenv("SSUL_LIVE_AFTER", "0")
+        monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with live_logger(1) as live:
         live.show(POINT)
-        wait_for(lambda: ended(started[0]))
+        if what == "journal":
+            shutil.rmtree(here / "data" / "cache")
         for _ in range(3):
             live.show(POINT)
-    one_warning(capsys, "3")
-    assert left(here) == []
+    assert_one_warning(capsys, "/nowhere/python" if what == "reader" else "data/cache/live")
+    assert not list((here / "data").glob("cache/live/*"))
 
 
-def test_a_reader_that_cannot_be_started_costs_one_warning(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
-) -> None:
-    monkeypatch.setenv("SSUL_LIVE_AFTER", "0")
-    monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with live_logger(1) as live:
-        for _ in range(3):
-            live.show(POINT)
-    one_warning(capsys, "/nowhere/python")
-    assert left(here) == []
-
-
-def test_a_cache_that_is_deleted_meanwhile_costs_one_warning(here: Path, capsys: Captured) -> None:
-    with live_logger(1) as live:
-        live.show(POINT)
-        shutil.rmtree(here / "data" / "cache")
-        for _ in range(3):
-            live.show(POINT)
-    one_warning(capsys, "data/cache/live")
-
-
-def test_a_cache_that_cannot_be_written_costs_one_warning(here: Path, capsys: Captured) -> None:
-    (here / "data").mkdir()
-    (here / "data" / "cache").write_text("no folder")
-    with live_logger(1) as live:
-        for _ in range(3):
-            live.show(POINT)
-    one_warning(capsys, "data/cache/live")
-
-
-def test_what_an_earlier_training_left_is_not_read_again(here: Path, reader: Reader, capsys: Captured) -> None:
+def test_files_of_an_earlier_training_are_not_read_again(here: Path, reader: Reader, capsys: Captured) -> None:
     reader("")
     with live_logger(1) as live:
         live.show(POINT)
         journal = live.journal
-    journal.with_suffix(".trouble").write_text("of an earlier training with this number of a process")
+    journal.with_suffix(".trouble").write_text("of an earlier training whose process had the same number")
     with live_logger(1) as live:
         live.show(POINT)
         assert lines(here) == [POINT]

@@ -1,0 +1,109 @@
+"""The table of many runs, as papers print it, and its figure."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+
+from ssul.config.paths import Layout
+from ssul.io.atomic import write_text
+from ssul.report.literature import Row
+from ssul.report.markdown import markdown, markdown_table
+from ssul.report.published_results import Published, published
+from ssul.report.style import GREY, INK, PALE, annotate, new_figure
+from ssul.report.tables import UNDEFINED
+
+_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6b7280"]  # Okabe and Ito's
+
+
+def write_results(layout: Layout, rows: Sequence[Row]) -> str:
+    """Writes reports/results.md and results.png, and returns the table as Markdown.
+
+    Args:
+        layout: gives the paths of both.
+        rows: at least one.
+    """
+    draw_results(layout.results_figure, rows)
+    table = markdown_results(rows)
+    runs = sum(cell.runs for row in rows for cell in row.cells.values())
+    caption = (
+        "Mean IoU in percent after the last step, old / new / all; mean ± standard deviation over seeds, "
+        f"from {runs} runs in MLflow."
+    )
+    figure = f"![mean IoU of all classes]({layout.results_figure.name})"
+    write_text(layout.results, f"# Results\n\n{caption}\n\n{table}\n\n{figure}\n")
+    return table
+
+
+def markdown_results(rows: Sequence[Row]) -> str:
+    """The table as Markdown: old / new / all in percent, and the papers' numbers in a line below each of ours."""
+    scenarios = scenarios_of(rows)
+    body = []
+    for row in rows:
+        seeds = sorted({cell.runs for cell in row.cells.values()})
+        count = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+        cells = [str(row.cells[name]) if name in row.cells else "" for name in scenarios]
+        body.append([markdown(row.method), row.setting, markdown(row.model), count, *cells])
+        papers = [_published_text(row, name) for name in scenarios]
+        if any(papers):
+            body.append(["*published*", "", "resnet101", "", *(f"*{words}*" if words else "" for words in papers)])
+    return markdown_table(
+        ["method", "setting", "model", "seeds", *map(markdown, scenarios)], body, align="lllr" + "r" * len(scenarios)
+    )
+
+
+def draw_results(path: Path, rows: Sequence[Row]) -> None:
+    """The mean of `all` of every line, one panel a scenario; error bars show one standard deviation over seeds.
+
+    Args:
+        path: of the PNG.
+        rows: at least one.
+    """
+    scenarios = scenarios_of(rows)
+    with new_figure(path, min(3.2 * len(scenarios) + 2.2, 16.0), 0.34 * len(rows) + 1.1) as figure:
+        panels = figure.subplots(1, len(scenarios), sharey=True, squeeze=False, gridspec_kw={"wspace": 0.12})[0]
+        places = list(range(len(rows)))
+        for panel, scenario in zip(panels, scenarios, strict=True):
+            for place, row in zip(places, rows, strict=True):
+                values = row.cells[scenario].values["all"] if scenario in row.cells else []
+                if values:
+                    spread = stdev(values) if len(values) > 1 else 0.0
+                    colour = _COLOURS[place % len(_COLOURS)]
+                    panel.barh(place, mean(values), xerr=spread or None, color=colour, height=0.62, ecolor=INK)
+                    where = (mean(values) + spread, place)
+                    annotate(panel, f"{mean(values):.1f}", where, (4, 0), "data", va="center", fontsize=8.5)
+                paper = _published(row, scenario)
+                if paper is not None:
+                    panel.plot([paper.all] * 2, [place - 0.4, place + 0.4], color=GREY, linewidth=1.4, linestyle=":")
+            panel.set_xlim(0, 100)
+            panel.set_title(scenario, fontsize=9.5, color=GREY, pad=5)
+            panel.tick_params(axis="y", length=0)
+            panel.grid(axis="x", color=PALE, linewidth=0.4)
+        panels[0].set_yticks(places, [_line_name(row, rows) for row in rows])
+        panels[0].invert_yaxis()
+        figure.supxlabel("mean IoU of all classes after the last step, %; dotted: published", fontsize=9, color=GREY)
+
+
+def scenarios_of(rows: Sequence[Row]) -> list[str]:
+    """The scenarios of all lines, in alphabetical order."""
+    return sorted({scenario for row in rows for scenario in row.cells})
+
+
+def _published(row: Row, scenario: str) -> Published | None:
+    """The paper's result in a scenario; None without a result to compare."""
+    if row.setting != "overlapped" or scenario not in row.cells:
+        return None
+    return published(scenario, row.method.partition(" (")[0].removesuffix(" as published"))
+
+
+def _published_text(row: Row, scenario: str) -> str:
+    """The same as text; empty without a result to compare."""
+    found = _published(row, scenario)
+    if found is None:
+        return ""
+    return " / ".join(UNDEFINED if value is None else f"{value:.1f}" for value in found)
+
+
+def _line_name(row: Row, rows: Sequence[Row]) -> str:
+    more = [row.setting] if len({one.setting for one in rows}) > 1 else []
+    more += [row.model] if len({one.model for one in rows}) > 1 else []
+    return row.method + (f"\n{', '.join(more)}" if more else "")

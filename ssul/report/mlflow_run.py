@@ -1,0 +1,27 @@
+"""The run of a report in MLflow."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ssul.config.naming import RunName
+from ssul.config.schema import Params
+from ssul.evaluation.results import Results
+from ssul.report.page import run_description
+from ssul.tracking.finished import finished_run
+from ssul.tracking.runs import log_finished
+
+
+def log_run(settings: Params, results: Results, summary: Mapping[str, Any], last: int) -> None:
+    """Logs the experiment of this working folder, or completes its run.
+
+    Args:
+        settings: all parameters.
+        results: of all steps.
+        summary: of the splits, as `ssul.scenario.summary.summarise` makes it.
+        last: index of the last step.
+
+    Raises:
+        TrackingError: if mlflow is not installed, or its store cannot be reached or written.
+    """
+    note = run_description(RunName.of(settings).run_name(settings.seed), results)
+    log_finished(finished_run(settings, results.rows, results.training, summary, last=last, note=note))

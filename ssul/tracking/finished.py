@@ -1,0 +1,95 @@
+"""Everything that MLflow is given of a finished experiment."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ssul.config.paths import LAYOUT
+from ssul.config.schema import Params
+from ssul.tracking.experiment import Experiment, experiment_of
+
+
+@dataclass(frozen=True)
+class DatasetRecord:
+    """The dataset as MLflow shows it.
+
+    Attributes:
+        name: of the dataset.
+        digest: up to 36 characters that change with the data.
+        source: its folder.
+        profile: JSON; images and classes of each step.
+    """
+
+    name: str
+    digest: str
+    source: str
+    profile: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """Everything that is logged of a finished experiment.
+
+    Attributes:
+        experiment: its identity.
+        rows: `Scores` as dicts, one a step; each becomes one point of every metric at step = row["step"].
+        curves: training histories (`ssul.training.history`) as dicts, one for each step that was trained.
+        data: of the trainings.
+        artifacts: path in the run -> file or folder to store there.
+    """
+
+    experiment: Experiment
+    rows: tuple[dict[str, Any], ...]
+    curves: tuple[dict[str, Any], ...]
+    data: DatasetRecord
+    artifacts: dict[str, Path]
+
+
+def finished_run(
+    settings: Params,
+    rows: Sequence[dict[str, Any]],
+    curves: Sequence[dict[str, Any]],
+    summary: Mapping[str, Any],
+    *,
+    last: int,
+    note: str,
+) -> FinishedRun:
+    """The finished experiment of this working folder.
+
+    Args:
+        settings: all parameters.
+        rows, curves: see `FinishedRun`.
+        summary: of the splits, as `ssul.scenario.summary.summarise` makes it.
+        last: index of the last step.
+        note: the description of the run, as Markdown.
+    """
+    experiment, digest = experiment_of(settings), digest_of(LAYOUT.index("train"), LAYOUT.index("val"))
+    tags = {
+        "data.digest": digest,
+        "hardware": "; ".join(dict.fromkeys(curve["hardware"] for curve in curves)),
+        "mlflow.note.content": note,
+    }
+    return FinishedRun(
+        replace(experiment, tags=experiment.tags | {key: value for key, value in tags.items() if value}),
+        tuple(rows),
+        tuple(curves),
+        DatasetRecord(settings.data.name, digest, settings.data.root or "drawn by the pipeline", data_profile(summary)),
+        {path.name: path for path in (LAYOUT.metrics, LAYOUT.miou_per_step, LAYOUT.class_iou, LAYOUT.page)}
+        | {"figures": LAYOUT.figures, "checkpoint": LAYOUT.checkpoint(last)},
+    )
+
+
+def data_profile(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The classes and the number of training images of each step."""
+    steps = {
+        f"step {step['step']}": {"classes": [one["name"] for one in step["classes"]], "images": step["images"]}
+        for step in summary["steps"]
+    }
+    return {"setting": summary["setting"], "training images": summary["images"], **steps}
+
+
+def digest_of(*files: Path) -> str:
+    """Sixteen hexadecimal digits that change with any of the files."""
+    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()[:16]
