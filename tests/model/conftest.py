@@ -13,11 +13,11 @@ SMALL = Architecture(backbone="small", head="deeplabv3", output_stride=8, width=
 
 @pytest.fixture
 def build() -> Callable[..., IncrementalDeepLab]:
-    """Builds a small network with given head sizes, the same one for the same seed."""
+    """Builds a network with given head sizes, the same one for the same seed."""
 
-    def network(*head_sizes: int, seed: int = 0) -> IncrementalDeepLab:
+    def network(*head_sizes: int, architecture: Architecture = SMALL, seed: int = 0) -> IncrementalDeepLab:
         torch.manual_seed(seed)
-        return IncrementalDeepLab(SMALL, head_sizes)
+        return IncrementalDeepLab(architecture, head_sizes)
 
     return network
 
