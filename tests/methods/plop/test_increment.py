@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssul.labels.ids import VOID
-from ssul.methods.plop.increment import LEAST_MEDIAN, PlopIncrement, fold_new, local_pod, prepare_increment
+from ssul.methods.plop.increment import MIN_MEDIAN, PlopIncrement, fold_new, local_pod, prepare_increment
 from ssul.methods.plop.thresholds import Entropy, normalised_entropy, published_entropy
 from ssul.model.deeplab import Architecture, Features, IncrementalDeepLab, head_input
 from ssul.training.objective import Batch
@@ -185,7 +185,7 @@ def test_calibration_finds_the_median_of_each_class_over_background_pixels() -> 
     guesses = torch.cat([score.argmax(dim=1).flatten() for score in scores])[background]
     entropy = torch.cat([normalised_entropy(score).flatten() for score in scores])[background].float()
     expected = [entropy[guesses == c].median().item() if (guesses == c).any() else 0.0 for c in range(4)]
-    assert objective.medians.tolist() == [max(median, float(np.float32(LEAST_MEDIAN))) for median in expected]  # type: ignore[operator]
+    assert objective.medians.tolist() == [max(median, float(np.float32(MIN_MEDIAN))) for median in expected]  # type: ignore[operator]
     assert max(expected) > 0.1
 
 
@@ -203,7 +203,7 @@ def test_medians_are_never_below_the_least() -> None:
         model.heads[0].classifier.bias[0] = 1000.0  # type: ignore[union-attr, index]  # sure of background everywhere
     images = torch.randn(1, 3, 33, 33, dtype=torch.float64)
     objective = calibrated(increment(model), (images, torch.zeros(1, 33, 33, dtype=torch.uint8)))
-    assert objective.medians.tolist() == pytest.approx([LEAST_MEDIAN] * 4)  # type: ignore[operator]
+    assert objective.medians.tolist() == pytest.approx([MIN_MEDIAN] * 4)  # type: ignore[operator]
     labels, factor = objective._label(torch.zeros(1, 1, 1, dtype=torch.uint8), scores_of((1.0, 0.0, 0.0, 0.0)))
     assert (labels.item(), factor.item()) == (0, pytest.approx(1.0, abs=1e-5))
 
@@ -218,7 +218,7 @@ def test_the_published_calibration_divides_by_all_classes_and_bins() -> None:
     for c in range(4):
         counts = torch.histc(uncertain[guesses == c].float(), bins=100, min=0.0, max=1.0).long().tolist()
         expected = published_threshold(counts)
-        assert objective.medians[c].item() == pytest.approx(max(expected, LEAST_MEDIAN), rel=1e-5)  # type: ignore[index]
+        assert objective.medians[c].item() == pytest.approx(max(expected, MIN_MEDIAN), rel=1e-5)  # type: ignore[index]
 
 
 def test_without_calibration_it_refuses_to_learn() -> None:
