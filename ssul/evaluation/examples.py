@@ -16,16 +16,16 @@ _JPEG_QUALITY = 95
 def choose_examples(index: ImageIndex, count: int) -> list[str]:
     """Chooses the validation images that are kept as examples.
 
-    The choice is greedy: each image is the one that shows most classes that were not shown often yet.
+    The choice is greedy: each image is the one that shows the most classes that the images before it rarely show.
     It depends on the index alone, so that all steps and all experiments show the same images.
     """
-    shown: dict[int, int] = {}
+    counts: dict[int, int] = {}
     chosen: list[str] = []
     rows = index.present
     while rows and len(chosen) < count:
-        best = max(rows, key=lambda image_id: (sum(1.0 / (1 + 4 * shown.get(c, 0)) for c in rows[image_id]), image_id))
+        best = max(rows, key=lambda image_id: (sum(1.0 / (1 + 4 * counts.get(c, 0)) for c in rows[image_id]), image_id))
         for class_id in rows.pop(best):
-            shown[class_id] = shown.get(class_id, 0) + 1
+            counts[class_id] = counts.get(class_id, 0) + 1
         chosen.append(best)
     return chosen
 

@@ -8,12 +8,11 @@ steps, because a longer scenario may have left some there.
 """
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ssul.evaluation.scores import Scores
-from ssul.io.strict_json import check_consistent, read_json
+from ssul.io.strict_json import read_json
 
 
 @dataclass(frozen=True)
@@ -51,18 +50,4 @@ class Results:
         Raises:
             UserError: if it is missing or damaged.
         """
-        path = folder / "results.json"
-        message = {"what": "the evaluation", "way_out": "run `dvc repro`"}
-        results = read_json(path, cls, **message)
-        names, keys = results.names, {one.name for one in fields(Scores)}
-        faults = {
-            "names does not fit group_sizes": len(names) != 1 + sum(results.group_sizes),
-            "a name is there twice": len(set(names)) < len(names),
-            "there is no step, or not a row for each": not 0 < len(results.rows) == len(results.group_sizes),
-            "a row is no step's scores": any(row.keys() != keys for row in results.rows),
-            "the confusion matrix does not fit the names": [len(row) for row in results.confusion]
-            != [len(names)] * len(names),
-            "a number of pixels is below 0": any(count < 0 for row in results.confusion for count in row),
-        }
-        check_consistent(path, faults, **message)
-        return results
+        return read_json(folder / "results.json", cls, what="the evaluation", way_out="run `dvc repro`")

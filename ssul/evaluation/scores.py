@@ -38,7 +38,7 @@ class Scores:
         previous: all learned before this step, and background; None at step 0.
         current: the classes of this step (at step 0 with the background).
         old_without_background, previous_without_background, all_without_background: the same over classes alone.
-        pixel_accuracy: share of pixels that are right.
+        pixel_accuracy: fraction of pixels that are right.
         forgetting: mean over the classes of earlier steps of (best IoU at an earlier step - IoU now).
         average: mean of `all` over the steps so far.
         iou, accuracy: by class name, in learning order, background first.
@@ -80,8 +80,8 @@ def score(
         names: of background and classes, in the same order.
         history: the rows (`Scores` as dicts) of the steps before.
         has_background: whether the dataset has a background. Without one the background is not scored: its IoU is None,
-            and a pixel predicted as background is a miss of its class. (The background is scored all the same where the
-            ground truth shows it, because classes that are learned later count as background.)
+            and a pixel predicted as background is a miss of its class. (If the ground truth shows a
+            background, because classes that are learned later count as it, the background is scored.)
     """
     scored = has_background or bool(confusion.counts[0].sum())
     iou = confusion.iou() if scored else [None, *confusion.iou()[1:]]

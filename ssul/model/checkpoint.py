@@ -3,9 +3,9 @@
     model.json            format, architecture, head sizes, the meaning of the channels, and a digest of each other part
     backbone.safetensors  backbone and ASPP, and with V3+ the projection of early features
     head_0.safetensors    one file for each head
-    training.json         how it was trained, for people; it may be missing
+    training.json         how it was trained, for the reader; optional
 
-The bytes of the weights depend on them alone, so that a part that did not change keeps its hash and is stored once.
+The bytes of a part depend on its weights alone, so that a part that did not change keeps its hash and is stored once.
 
 Loading trusts nothing. The network that `model.json` describes is first built without memory and compared with the
 headers of the weights, so that no description makes this process ask for more memory than the files have bytes. The
@@ -50,8 +50,8 @@ def save_checkpoint(
     Args:
         folder: its place; what is there is replaced.
         model: the network.
-        meaning: JSON, the meaning of the channels; this module does not read it.
-        training: JSON, how it was trained, likewise; None if that is not known.
+        meaning: JSON, the meaning of the channels, which this module does not interpret.
+        training: JSON, how it was trained; None if that is not known.
     """
     description = {
         "format": FORMAT,
@@ -77,7 +77,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], notes: str | None = 
         notes: a text, `metadata()["notes"]` of `safe_open`; with None the bytes depend on the tensors alone.
 
     Raises:
-        OSError: if the disk refuses them, with its number; a part may have been written.
+        OSError: if the disk refuses them, with the error number; a part may have been written.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
@@ -200,13 +200,13 @@ def _check_tensors(path: Path, part: nn.Module, digests: Mapping[str, str], rena
         raise _corrupt(path, "; ".join(words))
     if digests.get(path.name) != _digest(path):
         raise UserError(
-            f"{path} is not the part that this checkpoint was saved with (its digest in model.json is another one): it "
-            "was damaged, swapped or changed; bring the folder whole from where it was made"
+            f"{path} is not the part that this checkpoint was saved with (its digest differs from the one in "
+            "model.json): it was damaged, swapped or changed; copy the whole folder again from where it was made"
         )
 
 
 def _current(key: str, renamed: Mapping[str, str]) -> str:
-    """A tensor's present name: the first word of an older one may have changed."""
+    """A tensor's present name: format 1 has other first words."""
     first, dot, rest = key.partition(".")
     return f"{renamed.get(first, first)}{dot}{rest}"
 
@@ -218,7 +218,7 @@ def _load_part(path: Path, part: nn.Module, renamed: Mapping[str, str]) -> None:
     except (SafetensorError, OSError, RuntimeError) as error:
         raise _corrupt(path, str(error)) from None
     if not all_finite(state):
-        raise UserError(f"{path} holds weights that are NaN or infinite: its training went wrong; take another one")
+        raise UserError(f"{path} holds weights that are NaN or infinite: its training diverged; use another checkpoint")
 
 
 def _corrupt(path: Path, why: str) -> UserError:

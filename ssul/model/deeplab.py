@@ -57,6 +57,18 @@ class Features(NamedTuple):
     low_level: Tensor | None
 
 
+class Intermediates(NamedTuple):
+    """The outputs of a network between its images and its logits.
+
+    Attributes:
+        layers: the outputs of the backbone's four stages before their activation, and the ASPP's.
+        logits: float (B, K, h, w), at the resolution of the features.
+    """
+
+    layers: list[Tensor]
+    logits: Tensor
+
+
 class IncrementalDeepLab(nn.Module):
     """Backbone, ASPP and heads; it owns growing, weight transfer and freezing.
 
@@ -106,9 +118,9 @@ class IncrementalDeepLab(nn.Module):
 
     def classify(self, features: Features, heads: Collection[int] | None = None) -> Tensor:
         """Logits at the resolution of the features (B, K, h, w), of all heads or of the named ones, ascending."""
-        seen = head_input(features)
+        x = head_input(features)
         chosen = self.heads if heads is None else [self.heads[index] for index in sorted(heads)]
-        return torch.cat([head(seen) for head in chosen], dim=1)
+        return torch.cat([head(x) for head in chosen], dim=1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits at image resolution: normalised images (B, 3, H, W) -> (B, K, H, W)."""
@@ -118,7 +130,7 @@ class IncrementalDeepLab(nn.Module):
         """Logits at the resolution of the features: normalised images (B, 3, H, W) -> (B, K, h, w)."""
         return self.classify(self.apply_dropout(self.features(images)))
 
-    def forward_intermediates(self, images: Tensor) -> "Intermediates":
+    def forward_intermediates(self, images: Tensor) -> Intermediates:
         """The logits and the outputs before them, for distillation, of normalised images (B, 3, H, W)."""
         stages = forward_stages(self.architecture.backbone, self.backbone, images)
         low_level = self.low_level(stages.low_level) if self.architecture.is_plus else None
@@ -132,17 +144,11 @@ class IncrementalDeepLab(nn.Module):
 
     def init_head_from_unknown(self, parent: int) -> None:
         """Lets the newest head start as a copy of another, one-channel head (SSUL, section 3.4)."""
-        newest, source = self.heads[-1], self.heads[parent]
-        assert isinstance(newest, Head)
-        assert isinstance(source, Head)
-        newest.copy_from(source)
+        self._head(-1).copy_from(self._head(parent))
 
     def init_head_from_background(self, parent: int, channel: int) -> None:
         """Lets the newest head take even shares of the probability of another head's channel (MiB, section 3.3)."""
-        newest, source = self.heads[-1], self.heads[parent]
-        assert isinstance(newest, Head)
-        assert isinstance(source, Head)
-        newest.split_probability_of(source, channel)
+        self._head(-1).split_probability_of(self._head(parent), channel)
 
     def freeze_past(self, learning: Collection[int]) -> None:
         """Lets only the named heads learn; all else keeps its weights and statistics, in training mode too."""
@@ -198,27 +204,20 @@ class IncrementalDeepLab(nn.Module):
         """All parts except the heads, the backbone first."""
         return (self.backbone, self.aspp, self.low_level) if self.architecture.is_plus else (self.backbone, self.aspp)
 
+    def _head(self, index: int) -> Head:
+        head = self.heads[index]
+        assert isinstance(head, Head)
+        return head
+
     def _new_head(self, classes: int) -> Head:
-        made = self.architecture
-        channels = made.width + (LOW_LEVEL_WIDTH if made.is_plus else 0)
-        width = made.width if made.classifier == "conv3x3" else None
-        return Head(channels, classes, width=width, separable=made.separable)
+        network = self.architecture
+        channels = network.width + (LOW_LEVEL_WIDTH if network.is_plus else 0)
+        width = network.width if network.classifier == "conv3x3" else None
+        return Head(channels, classes, width=width, separable=network.separable)
 
     def _freeze(self, modules: Sequence[nn.Module]) -> None:
         self._frozen_modules = (*self._frozen_modules, *modules)  # a tuple, so that it registers nothing
         self.train(self.training)
-
-
-class Intermediates(NamedTuple):
-    """The outputs of a network between its images and its logits.
-
-    Attributes:
-        layers: the outputs of the backbone's four stages before their activation, and the ASPP's.
-        logits: float (B, K, h, w), at the resolution of the features.
-    """
-
-    layers: list[Tensor]
-    logits: Tensor
 
 
 def head_input(features: Features) -> Tensor:

@@ -14,12 +14,12 @@ class SampleDropout(nn.Module):
     depend on the number of processes and can resume at any iteration. Different devices draw different values.
 
     Attributes:
-        p: the share of values that is dropped.
+        p: the fraction of values that are dropped.
         seeds: one for each sample of the next batches; None draws from torch's random state, as `nn.Dropout` does.
     """
 
     def __init__(self, p: float) -> None:
-        """Takes the share in 0..1."""
+        """Takes the fraction in 0..1."""
         super().__init__()
         self.p = p
         self.seeds: Sequence[int] | None = None

@@ -49,12 +49,12 @@ class Head(nn.Module):
     def split_probability_of(self, parent: "Head", channel: int) -> None:
         """Takes even shares of the probability of one channel of another head (MiB, section 3.3).
 
-        The n new classes and that channel start with equal logits whose probabilities add up to what the channel's
-        was: each one's bias is the old one less log(n + 1).
+        The n new classes and that channel start with equal logits, and their probabilities add up to the channel's old
+        probability: each bias is the old one minus log(n + 1).
         """
         self.copy_from(parent, channel)
         assert self.classifier.bias is not None
         assert parent.classifier.bias is not None
-        less = math.log(self.classifier.out_channels + 1)
-        self.classifier.bias -= less
-        parent.classifier.bias[channel] -= less
+        shift = math.log(self.classifier.out_channels + 1)
+        self.classifier.bias -= shift
+        parent.classifier.bias[channel] -= shift

@@ -1,4 +1,4 @@
-"""Weights in foreign files: tensors and plain numbers are read from them, and no code in them is run.
+"""Weights in foreign files: tensors and plain numbers are read, and no code in the files is run.
 
 The one module that calls `torch.load`, whose format is a pickle. `weights_only=True` lets it build nothing but tensors,
 containers, numbers, and the globals that are allowed.
@@ -30,9 +30,9 @@ def read_tensors(path: Path, *, numpy_numbers: bool = False) -> Any:
 
     Args:
         path: the file.
-        numpy_numbers: whether single numbers of NumPy may be in it: the best scores in published files are such.
+        numpy_numbers: whether it may hold single NumPy numbers, as the best scores in published files are.
 
-    Every tensor is plain. All tensors together have no more values than the file has bytes, because one may claim any
+    Every tensor is plain. All tensors together take no more bytes than the file has, because a tensor may claim any
     size.
 
     Raises:
@@ -44,17 +44,17 @@ def read_tensors(path: Path, *, numpy_numbers: bool = False) -> Any:
         with path.open("rb") as file:
             is_archive = file.read(len(_ARCHIVE)) == _ARCHIVE
         if is_archive and _is_compressed(path):
-            raise TorchFileError("it is compressed, and may become of any size")
+            raise TorchFileError("it is compressed and may expand to any size")
         with torch.serialization.safe_globals(_numpy_scalars() if numpy_numbers else []):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except TorchFileError:
         raise
-    except Exception as error:  # whatever a broken or foreign file makes these readers raise
+    except Exception as error:  # a broken or foreign file makes these readers raise anything
         raise TorchFileError(type(error).__name__) from None
     tensors = list(_tensors_in(content))
     # the old format trusts any size that a tensor claims, even without values
     if not all(map(_is_plain, tensors)) or _memory_of(tensors) > path.stat().st_size:
-        raise TorchFileError("a tensor of a foreign kind, or one that claims more values than the file holds")
+        raise TorchFileError("it holds a tensor of an unknown kind, or one that claims more values than the file holds")
     return content
 
 
@@ -69,7 +69,7 @@ def download_imagenet(name: str) -> Mapping[str, Tensor]:
     """Torchvision's weights of a backbone, from its cache or the network; the file must have the hash in its name.
 
     Raises:
-        TorchFileError: if there is no network, or the file is another one.
+        TorchFileError: if there is no network, or the hash differs.
     """
     try:
         weights = models.get_model_weights(name)["IMAGENET1K_V1"]  # the papers'; DEFAULT may move
@@ -80,14 +80,14 @@ def download_imagenet(name: str) -> Mapping[str, Tensor]:
 
 
 def all_finite(state: Mapping[str, Tensor]) -> bool:
-    """Whether all are plain tensors without NaN and infinity, with which a network predicts nonsense silently."""
+    """Whether all are plain tensors without NaN and infinity; with these a network silently predicts nonsense."""
     return all(_is_plain(tensor) and bool(tensor.isfinite().all()) for tensor in state.values())
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    """Whether a tensor is of a kind that networks have, and has no more values than memory."""
+    """Whether a tensor is dense, of a known type, and backed by memory for all its values."""
     known = tensor.layout is torch.strided and tensor.dtype in _DTYPES and tensor.device.type != "meta"
-    # a nested tensor is strided too, and has no sizes
+    # a nested tensor is strided too, but has no sizes
     return known and not tensor.is_nested and tensor.nbytes <= tensor.untyped_storage().nbytes()
 
 
@@ -111,13 +111,13 @@ def _tensors_in(content: object) -> Iterator[Tensor]:
 
 
 def _is_compressed(path: Path) -> bool:
-    """Whether PyTorch's archive has parts that become larger when they are read; it never writes such."""
+    """Whether PyTorch's archive has compressed parts, which PyTorch never writes."""
     with zipfile.ZipFile(path) as archive:
         return any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist())
 
 
 def _numpy_scalars() -> list[Any]:
     """The globals in a pickled NumPy number, whose module has had two names."""
-    kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32)]
+    dtypes = [type(np.dtype(number)) for number in (np.float64, np.float32)]
     scalar = multiarray.scalar
-    return [(scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"), np.dtype, *kinds]
+    return [(scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"), np.dtype, *dtypes]

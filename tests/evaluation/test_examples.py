@@ -1,4 +1,4 @@
-"""The predicted pictures that an evaluation keeps."""
+"""The example images that an evaluation saves."""
 
 import random
 from pathlib import Path
@@ -31,20 +31,20 @@ def index(**present: tuple[int, ...]) -> ImageIndex:
 
 images = st.dictionaries(st.sampled_from("pqrstuvwxyz"), st.sets(st.integers(1, 6), max_size=4).map(tuple), min_size=1)
 
-# ---- which pictures -------------------------------------------------------------------------------------------------
+# ---- which images ---------------------------------------------------------------------------------------------------
 
 
-def test_the_fullest_picture_comes_first_then_what_it_does_not_show() -> None:
+def test_the_fullest_image_comes_first_then_what_it_does_not_show() -> None:
     assert choose_examples(index(p=(1,), q=(1, 2), r=(3,), s=(2,)), 2) == ["q", "r"]
 
 
-def test_as_many_pictures_as_classes_show_them_all_where_each_shows_one() -> None:
+def test_as_many_images_as_classes_show_them_all_where_each_shows_one() -> None:
     rows = {f"{class_id}{letter}": (class_id,) for class_id in range(1, 6) for letter in "abc"}
     assert {name[0] for name in choose_examples(index(**rows), 5)} == set("12345")
 
 
 @given(images, st.integers(0, 14))
-def test_each_picture_is_chosen_once_and_as_many_as_asked_for_where_there_are_enough(
+def test_each_image_is_chosen_once_and_as_many_as_asked_for_where_there_are_enough(
     present: dict[str, tuple[int, ...]], count: int
 ) -> None:
     chosen = choose_examples(index(**present), count)
@@ -54,81 +54,61 @@ def test_each_picture_is_chosen_once_and_as_many_as_asked_for_where_there_are_en
 
 @given(images, st.integers(0, 14), st.randoms(use_true_random=False))
 def test_the_choice_does_not_depend_on_the_order_of_the_list(
-    present: dict[str, tuple[int, ...]], count: int, chance: random.Random
+    present: dict[str, tuple[int, ...]], count: int, rng: random.Random
 ) -> None:
     rows = list(present.items())
-    chance.shuffle(rows)
+    rng.shuffle(rows)
     assert choose_examples(index(**dict(rows)), count) == choose_examples(index(**present), count)
 
 
 @given(images, st.integers(0, 10))
-def test_asking_for_more_pictures_keeps_those_chosen(present: dict[str, tuple[int, ...]], count: int) -> None:
+def test_asking_for_more_images_keeps_those_chosen(present: dict[str, tuple[int, ...]], count: int) -> None:
     assert choose_examples(index(**present), count + 1)[:count] == choose_examples(index(**present), count)
 
 
-# ---- label pictures -------------------------------------------------------------------------------------------------
+# ---- saved images ---------------------------------------------------------------------------------------------------
 
 
-def test_a_label_picture_reads_back_as_the_same_ids(tmp_path: Path) -> None:
+def test_saved_labels_read_back_in_the_datasets_colours_with_vocs_cream_for_void(tmp_path: Path) -> None:
     labels = torch.arange(256, dtype=torch.uint8).reshape(8, 32)
     save_labels(tmp_path / "labels.png", labels, PALETTE)
-    with Image.open(tmp_path / "labels.png") as picture:
-        assert picture.mode == "P"
-        np.testing.assert_array_equal(np.array(picture), labels.numpy())
-
-
-def test_a_label_picture_shows_the_data_sets_colours_and_vocs_cream_for_void(tmp_path: Path) -> None:
-    save_labels(tmp_path / "labels.png", torch.tensor([[0, 1, 20, 255]], dtype=torch.uint8), PALETTE)
-    with Image.open(tmp_path / "labels.png") as picture:
-        shown = np.array(picture.convert("RGB"))[0].tolist()
-    assert shown == [[0, 0, 0], [128, 0, 0], [0, 64, 128], [224, 224, 192]]  # VOC's own colours
-
-
-# ---- what is kept ---------------------------------------------------------------------------------------------------
+    with Image.open(tmp_path / "labels.png") as image:
+        assert image.mode == "P"
+        np.testing.assert_array_equal(np.array(image), labels.numpy())
+        colours = np.array(image.convert("RGB")).reshape(256, 3)[[0, 1, 20, 255]].tolist()
+    assert colours == [[0, 0, 0], [128, 0, 0], [0, 64, 128], [224, 224, 192]]  # VOC's own colours
 
 
 def evaluated(image_id: str, shape: tuple[int, int] = (4, 6)) -> EvaluatedImage:
-    """A grey picture whose upper half is class 1, predicted as class 2."""
+    """A grey image whose upper half is class 1, predicted as class 2."""
     mask = torch.zeros(shape, dtype=torch.uint8)
     mask[: shape[0] // 2] = 1
     image = torch.full((3, *shape), 120, dtype=torch.uint8)
     return EvaluatedImage(LabeledImage(image_id, image, mask, None), 2 * mask, ConfusionMatrix.empty(3))
 
 
-def kept(folder: Path, *images: EvaluatedImage, ids: set[str], step: int = 0) -> list[EvaluatedImage]:
+def saved(folder: Path, *images: EvaluatedImage, ids: set[str], step: int = 0) -> list[EvaluatedImage]:
     return list(save_examples(images, ids, folder, step=step, palette=PALETTE))
 
 
-def test_all_predictions_are_passed_on_and_only_the_chosen_are_kept(tmp_path: Path) -> None:
-    images = [evaluated("a"), evaluated("b"), evaluated("c")]
-    assert kept(tmp_path, *images, ids={"b"}) == images
-    assert [place.name for place in tmp_path.iterdir()] == ["b"]
+def test_all_predictions_are_passed_on_and_only_the_chosen_are_saved_each_in_a_flat_folder(tmp_path: Path) -> None:
+    images = [evaluated("a"), evaluated("town/street/7"), evaluated("c")]
+    assert saved(tmp_path, *images, ids={"town/street/7"}) == images
+    assert [place.name for place in tmp_path.iterdir()] == ["town__street__7"]
 
 
 @pytest.mark.parametrize("shape", [(4, 6), (6, 4), (5, 5)])
-def test_image_truth_and_prediction_are_kept_as_they_were_evaluated(tmp_path: Path, shape: tuple[int, int]) -> None:
+def test_image_ground_truth_and_the_predictions_of_all_steps_are_saved_as_they_were_evaluated(
+    tmp_path: Path, shape: tuple[int, int]
+) -> None:
     one = evaluated("a", shape)
-    kept(tmp_path, one, ids={"a"}, step=3)
-    with Image.open(tmp_path / "a" / "image.jpg") as picture:
-        assert (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", shape[::-1])
-        assert np.abs(np.asarray(picture).astype(int) - 120).max() <= 2
-    for name, labels in (("truth", one.image.mask), ("step_3", one.prediction)):
-        with Image.open(tmp_path / "a" / f"{name}.png") as picture:
-            np.testing.assert_array_equal(np.asarray(picture), labels.numpy())
-
-
-def test_a_picture_gathers_the_predictions_of_all_steps(tmp_path: Path) -> None:
-    for step in (0, 1):
-        kept(tmp_path, evaluated("a"), ids={"a"}, step=step)
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
-        "image.jpg",
-        "step_0.png",
-        "step_1.png",
-        "truth.png",
-    ]
-
-
-def test_an_image_in_folders_has_one_flat_folder(tmp_path: Path) -> None:
-    kept(tmp_path, evaluated("town/street/7"), ids={"town/street/7"})
-    assert [place.name for place in tmp_path.iterdir()] == ["town__street__7"]
-    assert (tmp_path / "town__street__7" / "image.jpg").is_file()
+    for step in (0, 3):
+        saved(tmp_path, one, ids={"a"}, step=step)
+    files = ["image.jpg", "step_0.png", "step_3.png", "truth.png"]
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == files
+    with Image.open(tmp_path / "a" / "image.jpg") as image:
+        assert (image.format, image.mode, image.size) == ("JPEG", "RGB", shape[::-1])
+        assert np.abs(np.asarray(image).astype(int) - 120).max() <= 2
+    for name, labels in (("truth", one.image.mask), ("step_0", one.prediction), ("step_3", one.prediction)):
+        with Image.open(tmp_path / "a" / f"{name}.png") as image:
+            np.testing.assert_array_equal(np.asarray(image), labels.numpy())

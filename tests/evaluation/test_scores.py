@@ -34,11 +34,12 @@ def test_the_per_class_scores_are_named_in_learning_order() -> None:
     assert scores.pixel_accuracy == pytest.approx(0.8)
 
 
-def test_at_the_base_step_there_is_nothing_new_nothing_before_and_nothing_forgotten() -> None:
+def test_at_the_base_step_nothing_is_new_nothing_was_before_and_nothing_is_forgotten() -> None:
     scores = score(COUNTS, (3,), NAMES, [])
     assert scores.step == 0
-    assert (scores.new, scores.previous, scores.forgetting) == (None, None, None)
+    assert (scores.new, scores.previous, scores.previous_without_background, scores.forgetting) == (None,) * 4
     assert [scores.old, scores.all, scores.current, scores.average] == pytest.approx([EVERYTHING] * 4)
+    assert scores.old_without_background == scores.all_without_background == pytest.approx((CAT + DOG + SHEEP) / 3)
 
 
 def test_after_one_increment_old_is_the_base_with_background_and_new_the_rest() -> None:
@@ -51,7 +52,7 @@ def test_after_one_increment_old_is_the_base_with_background_and_new_the_rest() 
     assert scores.old_without_background == scores.previous_without_background == pytest.approx((CAT + DOG) / 2)
 
 
-def test_after_two_increments_new_and_previous_overlap_in_what_the_first_taught() -> None:
+def test_after_two_increments_new_and_previous_overlap_and_forgetting_counts_from_each_classs_best_step() -> None:
     past = history((0.9, {"background": 1.0, "cat": 0.9}), (0.7, {"background": 0.5, "cat": 0.8, "dog": 0.7}))
     scores = score(COUNTS, (1, 1, 1), NAMES, past)
     assert scores.step == 2
@@ -61,28 +62,13 @@ def test_after_two_increments_new_and_previous_overlap_in_what_the_first_taught(
     assert scores.current == pytest.approx(SHEEP)
     assert scores.old_without_background == pytest.approx(CAT)
     assert scores.previous_without_background == pytest.approx((CAT + DOG) / 2)
-
-
-def test_at_the_base_step_old_without_background_is_all_without_background() -> None:
-    scores = score(COUNTS, (3,), NAMES, [])
-    assert scores.old_without_background == scores.all_without_background == pytest.approx((CAT + DOG + SHEEP) / 3)
-    assert scores.previous_without_background is None
-
-
-def test_forgetting_is_measured_from_each_old_classs_best_step_without_background() -> None:
-    past = history((0.9, {"background": 1.0, "cat": 0.9}), (0.7, {"background": 0.5, "cat": 0.8, "dog": 0.7}))
-    scores = score(COUNTS, (1, 1, 1), NAMES, past)
-    assert scores.forgetting == pytest.approx(((0.9 - CAT) + (0.7 - DOG)) / 2)
+    assert scores.forgetting == pytest.approx(((0.9 - CAT) + (0.7 - DOG)) / 2)  # without the background
+    assert scores.average == pytest.approx((0.9 + 0.7 + EVERYTHING) / 3)
 
 
 def test_forgetting_is_negative_where_an_old_class_got_better() -> None:
     past = history((0.4, {"background": 0.5, "cat": 0.3, "dog": 0.5}))
     assert score(COUNTS, (2, 1), NAMES, past).forgetting == pytest.approx(((0.3 - CAT) + 0) / 2)
-
-
-def test_the_average_is_over_all_steps_so_far() -> None:
-    past = history((0.9, {"cat": 0.9}), (0.7, {"cat": 0.8, "dog": 0.7}))
-    assert score(COUNTS, (1, 1, 1), NAMES, past).average == pytest.approx((0.9 + 0.7 + EVERYTHING) / 3)
 
 
 def test_a_row_of_one_step_is_history_of_the_next() -> None:
@@ -95,9 +81,9 @@ def test_a_row_of_one_step_is_history_of_the_next() -> None:
 # ---- absent classes -------------------------------------------------------------------------------------------------
 
 
-def without(*names: str) -> ConfusionMatrix:
-    """COUNTS where the named classes are neither there nor predicted."""
-    counts = COUNTS.counts.clone()
+def without(*names: str, counts: torch.Tensor = COUNTS.counts) -> ConfusionMatrix:
+    """The counts where the named classes are neither there nor predicted."""
+    counts = counts.clone()
     for name in names:
         counts[NAMES.index(name)] = 0
         counts[:, NAMES.index(name)] = 0
@@ -132,12 +118,12 @@ def test_without_a_single_pixel_nothing_is_scored() -> None:
 
 # ---- datasets without a background ---------------------------------------------------------------------------------
 
-# No truth pixel in row 0, but two of the dog's and one of the sheep's are taken for background:
+# No ground truth in row 0, but two of the dog's and one of the sheep's are taken for background:
 # cat 4/5, dog 1/4, sheep 4/5; 9 of 13 pixels are right
 NO_BACKGROUND = ConfusionMatrix(torch.tensor([[0, 0, 0, 0], [0, 4, 0, 0], [2, 1, 1, 0], [1, 0, 0, 4]]))
 
 
-def test_a_background_that_a_data_set_has_not_is_in_no_mean_and_not_absent() -> None:
+def test_a_background_that_a_dataset_does_not_have_is_in_no_mean_and_not_absent() -> None:
     past = history((0.5, {"background": None, "cat": 0.9, "dog": 0.5}))
     scores = score_any(NO_BACKGROUND, (2, 1), NAMES, past, has_background=False)
     assert scores.iou == pytest.approx({"background": None, "cat": 0.8, "dog": 0.25, "sheep": 0.8})
@@ -149,7 +135,7 @@ def test_a_background_that_a_data_set_has_not_is_in_no_mean_and_not_absent() -> 
     assert scores.absent == []
 
 
-def test_a_background_that_a_data_set_has_but_never_shows_counts_as_wrongly_predicted() -> None:
+def test_a_background_that_a_dataset_has_but_never_shows_counts_as_wrongly_predicted() -> None:
     scores = score(NO_BACKGROUND, (2, 1), NAMES, history((0.5, {"cat": 0.9})))
     assert scores.iou["background"] == 0.0
     assert scores.all == pytest.approx((0 + 0.8 + 0.25 + 0.8) / 4)
@@ -161,11 +147,9 @@ def test_later_classes_that_count_as_background_make_a_background_to_be_scored()
     assert scores.all == pytest.approx(EVERYTHING)
 
 
-def test_classes_are_named_absent_without_a_background_too() -> None:
-    counts = NO_BACKGROUND.counts.clone()
-    counts[1], counts[:, 1] = 0, 0
-    scores = score_any(ConfusionMatrix(counts), (3,), NAMES, [], has_background=False)
-    assert scores.absent == ["cat"]
+def test_absent_classes_are_named_without_a_background_too() -> None:
+    counts = without("cat", counts=NO_BACKGROUND.counts)
+    assert score_any(counts, (3,), NAMES, [], has_background=False).absent == ["cat"]
 
 
 # ---- held-out images ------------------------------------------------------------------------------------------------
@@ -179,14 +163,14 @@ def test_held_out_images_are_scored_by_old_new_and_all() -> None:
     assert score_holdout(COUNTS, (3,), NAMES, images=7, has_background=True).new is None
 
 
-def test_a_row_holds_the_scores_of_held_out_images_or_says_that_there_are_none() -> None:
+def test_a_row_holds_the_scores_of_held_out_images_or_none() -> None:
     scores = score(COUNTS, (3,), NAMES, [])
     assert asdict(scores)["holdout"] is None
-    told = asdict(replace(scores, holdout=Holdout(2, 0.5, None, 0.25)))["holdout"]
-    assert told == {"images": 2, "old": 0.5, "new": None, "all": 0.25}
+    row = asdict(replace(scores, holdout=Holdout(2, 0.5, None, 0.25)))
+    assert row["holdout"] == {"images": 2, "old": 0.5, "new": None, "all": 0.25}
 
 
-def test_the_mean_leaves_out_what_is_undefined_but_not_nought() -> None:
+def test_the_mean_leaves_out_what_is_undefined_but_not_zero() -> None:
     assert mean([0.0, None, 1.0]) == 0.5
     assert mean([None]) is None
     assert mean([]) is None

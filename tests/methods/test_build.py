@@ -1,7 +1,6 @@
 """The parameters choose a method and its parts: each file of conf/method does what it says; memory goes with all."""
 
 import copy
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +27,14 @@ from ssul.methods.ssul.increment import FrozenIncrement, PseudoLabelIncrement
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.training.loop import Progress, learn_step
 from ssul.training.objective import Objective, Supervised
+from tests.methods.builders import NEW, OLD, drawn, trained
+from tests.model.learning import tensors_changed_by_training
 
 if TYPE_CHECKING:
     from tests.conftest import HandmadeDataset
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "method"
 METHODS = sorted(path.stem for path in CONF.glob("*.yaml"))
-GROUPS, NEW = ((3, 1), (5,)), (2, 4)
 OFF: dict[str, Any] = {
     "loss": "ce",
     "unknown": False,
@@ -43,8 +43,6 @@ OFF: dict[str, Any] = {
     "freeze_norm": False,
     "weight_transfer": False,
 }
-Trained = Callable[..., IncrementalDeepLab]
-Draw = Callable[..., tuple[Tensor, Tensor]]
 
 
 def method_of(name: str, **changes: Any) -> MethodParams:
@@ -57,7 +55,7 @@ def method_of(name: str, **changes: Any) -> MethodParams:
 
 
 def labels_of(method: MethodParams) -> LabelSpace:
-    return LabelSpace(GROUPS, method.unknown, method.activation)
+    return LabelSpace(OLD.groups, method.unknown, method.activation)
 
 
 def prepared(method: MethodParams, model: IncrementalDeepLab) -> Objective:
@@ -66,53 +64,43 @@ def prepared(method: MethodParams, model: IncrementalDeepLab) -> Objective:
 
 
 def what_learns(objective: Objective, images: Tensor, target: Tensor) -> set[str]:
-    """The tensors of the network's state that two iterations change."""
-    before = {name: tensor.clone() for name, tensor in objective.model.state_dict().items()}
-    optimizer = torch.optim.SGD([p for p in objective.model.parameters() if p.requires_grad], lr=0.05)
+    """The tensors of the network's state that a few iterations change, after the calibration."""
     for _ in objective.calibrate([(images, target)]):
         pass
-    for _ in range(2):
-        optimizer.zero_grad()
-        objective(images, target).total.backward()
-        optimizer.step()
-    return {name for name, tensor in objective.model.state_dict().items() if not torch.equal(tensor, before[name])}
+    return tensors_changed_by_training(objective.model, lambda: objective(images, target).total)
 
 
 # ---- which objective ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("finetune", Supervised),
-        ("mib", MibIncrement),
-        ("plop", PlopIncrement),
-        ("ssul", FrozenIncrement),
-        ("ssul_published", FrozenIncrement),
-    ],
-)
-def test_each_file_of_methods_gives_its_objective(trained: Trained, name: str, kind: type[Objective]) -> None:
+KINDS: dict[str, type[Objective]] = {
+    "finetune": Supervised,
+    "mib": MibIncrement,
+    "plop": PlopIncrement,
+    "ssul": FrozenIncrement,
+    "ssul_published": FrozenIncrement,
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_each_file_of_methods_gives_its_objective(name: str) -> None:
     method = method_of(name)
     model = trained(labels_of(method))
     objective = prepared(method, model)
-    assert type(objective) is kind
+    assert type(objective) is KINDS[name]
     assert objective.model is model
     assert objective.labels == labels_of(method).with_step(NEW)
     assert model.head_sizes == objective.labels.head_sizes
 
 
-def test_no_file_of_methods_is_forgotten_here() -> None:
-    assert METHODS == ["finetune", "mib", "plop", "ssul", "ssul_published"]
-
-
-def test_the_settings_of_mib_reach_it(trained: Trained) -> None:
+def test_the_settings_of_mib_reach_it() -> None:
     method = method_of("mib", distillation=100)
     objective = prepared(method, trained(labels_of(method)))
     assert isinstance(objective, MibIncrement)
     assert objective.distillation == 100
 
 
-def test_the_settings_of_plop_reach_it_and_grow_with_the_classes(trained: Trained) -> None:
+def test_the_settings_of_plop_reach_it_and_grow_with_the_classes() -> None:
     method = method_of("plop", pod=0.001, pod_logits=1e-5, entropy="published")
     objective = prepared(method, trained(labels_of(method)))
     assert isinstance(objective, PlopIncrement)
@@ -123,9 +111,7 @@ def test_the_settings_of_plop_reach_it_and_grow_with_the_classes(trained: Traine
 
 @pytest.mark.parametrize("frozen", [True, False], ids=["norms frozen", "norms adapt"])
 @pytest.mark.parametrize("name", ["finetune", "mib", "plop", "ssul"])
-def test_norms_neither_adapt_nor_learn_where_a_method_freezes_them(
-    trained: Trained, drawn: Draw, name: str, frozen: bool
-) -> None:
+def test_norms_neither_adapt_nor_learn_where_a_method_freezes_them(name: str, frozen: bool) -> None:
     method = method_of(name, freeze_norm=frozen, **({"freeze": False} if name == "ssul" else {}))
     objective = prepared(method, trained(labels_of(method)))
     norms = {at for at, module in objective.model.named_modules() if isinstance(module, nn.BatchNorm2d)}
@@ -152,9 +138,7 @@ def test_norms_neither_adapt_nor_learn_where_a_method_freezes_them(
     ],
     ids=str,
 )
-def test_each_part_of_ssul_can_be_turned_off_alone(
-    trained: Trained, drawn: Draw, changes: dict[str, Any], kind: type[Objective]
-) -> None:
+def test_each_part_of_ssul_can_be_turned_off_alone(changes: dict[str, Any], kind: type[Objective]) -> None:
     method = method_of("ssul", **changes)
     old = labels_of(method)
     grown = old.with_step(NEW)
@@ -190,7 +174,7 @@ def test_each_part_of_ssul_can_be_turned_off_alone(
     assert learned == may_learn
 
 
-def test_ssul_with_everything_off_is_fine_tuning_step_for_step(trained: Trained, drawn: Draw) -> None:
+def test_ssul_with_everything_off_is_fine_tuning_step_for_step() -> None:
     losses: list[list[float]] = []
     states: list[dict[str, Tensor]] = []
     for method in (method_of("finetune"), method_of("ssul", **OFF)):
@@ -239,7 +223,7 @@ def dataset(book: "HandmadeDataset") -> SegmentationDataset:
 
 @pytest.mark.parametrize("head", ["deeplabv3", "deeplabv3plus"])
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_learns_with_memory(trained: Trained, dataset: SegmentationDataset, name: str, head: str) -> None:
+def test_every_method_learns_with_memory(dataset: SegmentationDataset, name: str, head: str) -> None:
     method = method_of(name)
     old = labels_of(method)
     model = trained(old, Architecture("small", head, 8, 16), torch.float32)

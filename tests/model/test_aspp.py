@@ -1,4 +1,4 @@
-"""The aspp: five views of the features, seen at the rates of the papers."""
+"""The ASPP: five views of the features, seen at the rates of the papers."""
 
 import pytest
 import torch
@@ -6,24 +6,16 @@ from torch import nn
 from torchvision.models.segmentation import deeplabv3
 
 from ssul.model.aspp import ASPP, RATES, convolution
+from tests.model.learning import randomise_norms
 
 Rates = tuple[int, int, int]
-
-
-def randomised(aspp: ASPP) -> ASPP:
-    """With norms that do something, as after training."""
-    for module in aspp.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for tensor in (module.weight.data, module.bias.data, module.running_mean, module.running_var):
-                assert tensor is not None
-                tensor.uniform_(0.5, 1.5)
-    return aspp
 
 
 @pytest.mark.parametrize("rates", RATES.values())
 def test_it_computes_what_torchvisions_computes_with_the_same_weights(rates: Rates) -> None:
     torch.manual_seed(0)
-    aspp, theirs = randomised(ASPP(12, 8, rates)).eval(), deeplabv3.ASPP(12, list(rates), 8).eval()
+    aspp, theirs = ASPP(12, 8, rates).eval(), deeplabv3.ASPP(12, list(rates), 8).eval()
+    randomise_norms(aspp)
     theirs.load_state_dict(dict(zip(theirs.state_dict(), aspp.state_dict().values(), strict=True)))
     features = torch.randn(2, 12, 40, 27)
     torch.testing.assert_close(aspp(features), theirs(features))
@@ -45,9 +37,6 @@ def test_it_does_not_drop_out_itself() -> None:
     assert torch.equal(aspp(features), aspp(features))
 
 
-# ---- separable ------------------------------------------------------------------------------------------------------
-
-
 def test_a_separable_convolution_is_each_channel_by_itself_and_then_1x1() -> None:
     separable = convolution(4, 6, kernel=3, dilation=2, separable=True)
     assert isinstance(separable, nn.Sequential)
@@ -59,14 +48,8 @@ def test_a_separable_convolution_is_each_channel_by_itself_and_then_1x1() -> Non
         torch.testing.assert_close(separable(x), whole(x))
 
 
-def test_a_1x1_convolution_stays_what_it_is() -> None:
-    assert isinstance(convolution(4, 6, kernel=1, separable=True), nn.Conv2d)
-
-
 def test_a_separable_aspp_has_the_weights_of_its_halves() -> None:
-    weights = {
-        separable: sum(p.numel() for p in ASPP(12, 8, RATES[16], separable=separable).parameters())
-        for separable in (False, True)
-    }
-    assert weights[False] - weights[True] == 3 * (12 * 8 * 9 - (12 * 9 + 12 * 8))
-    assert ASPP(12, 8, RATES[16], separable=True).eval()(torch.randn(1, 12, 5, 7)).shape == (1, 8, 5, 7)
+    plain, separable = (ASPP(12, 8, RATES[16], separable=halves).eval() for halves in (False, True))
+    lost = sum(p.numel() for p in plain.parameters()) - sum(p.numel() for p in separable.parameters())
+    assert lost == 3 * (12 * 8 * 9 - (12 * 9 + 12 * 8))  # the 1x1 convolutions stay what they are
+    assert separable(torch.randn(1, 12, 5, 7)).shape == (1, 8, 5, 7)

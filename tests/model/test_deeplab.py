@@ -1,7 +1,7 @@
 """IncrementalDeepLab: what learns, what stays, and how it grows."""
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -11,74 +11,59 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ssul.model.deeplab import Architecture, IncrementalDeepLab, head_input, upsample
+from tests.model.learning import (
+    convolutions_of_heads,
+    norms_of_heads,
+    tensors_changed_by_training,
+    tensors_of_norms,
+)
 
 Build = Callable[..., IncrementalDeepLab]
-LR = 0.05
+V3 = Architecture(backbone="small", head="deeplabv3", output_stride=8, width=16)
+PLUS = replace(V3, head="deeplabv3plus")
+BOTH = pytest.mark.parametrize("architecture", [V3, PLUS], ids=["v3", "v3+"])
 
 
-def tensors_changed_by_learning(model: IncrementalDeepLab, images: Tensor, iterations: int = 3) -> set[str]:
-    """Trains in earnest and names every tensor of the state, statistics included, that is not what it was."""
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    groups = model.parameter_groups(LR, backbone_ratio=1.0, low_lr_head=None, low_lr_ratio=1.0)
-    optimizer = torch.optim.SGD(groups, lr=LR, momentum=0.9, nesterov=True, weight_decay=1e-4)
+def what_learns(model: IncrementalDeepLab, images: Tensor) -> set[str]:
+    """The tensors of the state that a training with all channels as targets changes."""
     model.train()
     target = torch.arange(images[:, 0].numel()).reshape_as(images[:, 0]) % sum(model.head_sizes)
-    for _ in range(iterations):
-        optimizer.zero_grad()
-        functional.cross_entropy(model(images), target).backward()
-        optimizer.step()
-    return {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    return tensors_changed_by_training(model, lambda: functional.cross_entropy(model(images), target))
 
 
-def convolutions(heads: Iterable[int]) -> set[str]:
-    return {
-        f"heads.{head}.{name}" for head in heads for name in ("conv.weight", "classifier.weight", "classifier.bias")
-    }
-
-
-def norms(heads: Iterable[int]) -> set[str]:
-    parts = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-    return {f"heads.{head}.norm.{name}" for head in heads for name in parts}
-
-
-def names_of_norms(model: nn.Module) -> set[str]:
-    return {
-        f"{name}.{key}"
-        for name, module in model.named_modules()
-        if isinstance(module, nn.BatchNorm2d)
-        for key in module.state_dict()
-    }
+def grown(build: Build, *, learning: Collection[int], architecture: Architecture = V3) -> IncrementalDeepLab:
+    """A network with a fourth head of two classes, in which only the named heads learn."""
+    model = build(1, 1, 3, architecture=architecture)
+    model.grow(2)
+    model.freeze_past(learning)
+    return model
 
 
 # ---- what learns ----------------------------------------------------------------------------------------------------
 
 
-def test_at_the_base_step_every_tensor_learns(build: Build, images: Tensor) -> None:
-    model = build(1, 1, 3)
-    assert tensors_changed_by_learning(model, images) == set(model.state_dict())
+@BOTH
+def test_at_the_base_step_every_tensor_learns(build: Build, images: Tensor, architecture: Architecture) -> None:
+    model = build(1, 1, 3, architecture=architecture)
+    assert what_learns(model, images) == set(model.state_dict())
 
 
-def test_frozen_with_its_norms_only_the_convolutions_of_the_learning_heads_change(build: Build, images: Tensor) -> None:
-    model = build(1, 1, 3)
-    model.grow(2)
-    model.freeze_past((0, 1, 3))
-    model.freeze_norms()
-    assert tensors_changed_by_learning(model, images) == convolutions((0, 1, 3))
-
-
-def test_frozen_without_freezing_norms_those_of_the_learning_heads_learn_and_adapt(
-    build: Build, images: Tensor
+@BOTH
+@pytest.mark.parametrize("freeze_norm", [True, False])
+def test_frozen_only_the_learning_heads_change_with_their_norms_where_those_are_not_frozen(
+    build: Build, images: Tensor, freeze_norm: bool, architecture: Architecture
 ) -> None:
-    model = build(1, 1, 3)
-    model.grow(2)
-    model.freeze_past((0, 1, 3))
-    assert tensors_changed_by_learning(model, images) == convolutions((0, 1, 3)) | norms((0, 1, 3))
+    model = grown(build, learning=(0, 1, 3), architecture=architecture)
+    if freeze_norm:
+        model.freeze_norms()
+    norms = set() if freeze_norm else norms_of_heads((0, 1, 3))
+    assert what_learns(model, images) == convolutions_of_heads((0, 1, 3)) | norms
 
 
 def test_with_only_its_norms_frozen_all_else_learns(build: Build, images: Tensor) -> None:
     model = build(1, 1, 3)
     model.freeze_norms()
-    assert tensors_changed_by_learning(model, images) == set(model.state_dict()) - names_of_norms(model)
+    assert what_learns(model, images) == set(model.state_dict()) - tensors_of_norms(model)
 
 
 def test_the_classes_learned_last_are_frozen_when_it_grows_again(build: Build, images: Tensor) -> None:
@@ -87,19 +72,29 @@ def test_the_classes_learned_last_are_frozen_when_it_grows_again(build: Build, i
         model.grow(1)
         model.freeze_past((0, 1, newest))
         model.freeze_norms()
-        assert tensors_changed_by_learning(model, images) == convolutions((0, 1, newest))
+        assert what_learns(model, images) == convolutions_of_heads((0, 1, newest))
 
 
-# ---- growing and inheriting -----------------------------------------------------------------------------------------
+# ---- growth and weight transfer -------------------------------------------------------------------------------------
 
 
-def test_growing_leaves_the_old_logits_as_they_are_bit_for_bit(build: Build, images: Tensor) -> None:
-    model = build(1, 1, 3).eval()
-    before = model(images)
+@pytest.mark.parametrize(
+    "architecture",
+    [V3, replace(V3, classifier="conv1x1"), replace(V3, separable=True), replace(PLUS, separable=True)],
+    ids=["conv3x3", "conv1x1", "separable", "v3+, separable"],
+)
+def test_growing_keeps_the_old_logits_bit_for_bit_and_new_classes_score_as_their_parent(
+    build: Build, images: Tensor, architecture: Architecture
+) -> None:
+    model = build(1, 1, 3, architecture=architecture)
+    what_learns(model, images)  # so that the parent's norm is no fresh one
+    before = model.eval()(images)
     model.grow(2)
+    model.init_head_from_unknown(parent=0)
     after = model.eval()(images)
     assert after.shape[1] == 7
     assert torch.equal(after[:, :5], before)
+    torch.testing.assert_close(after[:, 5:], after[:, :1].expand(-1, 2, -1, -1))
 
 
 def test_a_new_head_has_the_type_of_the_others(build: Build, images: Tensor) -> None:
@@ -108,36 +103,23 @@ def test_a_new_head_has_the_type_of_the_others(build: Build, images: Tensor) -> 
     assert model.eval()(images.double()).dtype == torch.float64
 
 
-def test_after_a_transfer_each_new_class_scores_as_the_parent(build: Build, images: Tensor) -> None:
-    model = build(1, 1, 3)
-    tensors_changed_by_learning(model, images)  # so that the parent's norm is no fresh one
-    model.grow(2)
+def test_a_copied_head_learns_without_its_parent(build: Build, images: Tensor) -> None:
+    model = grown(build, learning=(3,))
     model.init_head_from_unknown(parent=0)
-    logits = model.eval()(images)
-    torch.testing.assert_close(logits[:, 5:], logits[:, :1].expand(-1, 2, -1, -1))
-
-
-def test_after_a_transfer_parent_and_heir_learn_apart(build: Build, images: Tensor) -> None:
-    model = build(1, 1, 3)
-    model.grow(2)
-    model.init_head_from_unknown(parent=0)
-    model.freeze_past((3,))
-    assert tensors_changed_by_learning(model, images) == convolutions((3,)) | norms((3,))
+    assert what_learns(model, images) == convolutions_of_heads((3,)) | norms_of_heads((3,))
 
 
 # ---- training and evaluation mode -----------------------------------------------------------------------------------
 
 
 def test_train_leaves_frozen_parts_in_evaluation_and_wakes_the_rest(build: Build) -> None:
-    model = build(1, 1, 3)
-    model.grow(2)
-    model.freeze_past((0, 3))
+    model = grown(build, learning=(0, 3))
     for _ in range(2):
         model.train()
-        asleep = (model.backbone, model.aspp, model.heads[1], model.heads[2])
-        awake = (model.heads[0], model.heads[3])
-        assert not any(module.training for part in asleep for module in part.modules())
-        assert all(module.training for part in awake for module in part.modules())
+        frozen = (model.backbone, model.aspp, model.heads[1], model.heads[2])
+        learning = (model.heads[0], model.heads[3])
+        assert not any(module.training for part in frozen for module in part.modules())
+        assert all(module.training for part in learning for module in part.modules())
         assert model.dropout.training
         model.eval()
         assert not any(module.training for module in model.modules())
@@ -171,7 +153,7 @@ def test_a_deep_copy_freezes_its_own_parts(build: Build) -> None:
     assert not model.heads[0].training
 
 
-# ---- rates ----------------------------------------------------------------------------------------------------------
+# ---- learning rates -------------------------------------------------------------------------------------------------
 
 
 def names_by_group(model: IncrementalDeepLab, groups: list[dict[str, Any]]) -> dict[str, list[str]]:
@@ -179,55 +161,52 @@ def names_by_group(model: IncrementalDeepLab, groups: list[dict[str, Any]]) -> d
     return {group["name"]: [names[id(parameter)] for parameter in group["params"]] for group in groups}
 
 
+@BOTH
 @pytest.mark.parametrize("low_lr_head", [None, 1])
-def test_every_parameter_that_learns_is_in_one_group_and_none_in_two(build: Build, low_lr_head: int | None) -> None:
-    model = build(1, 1, 3)
+def test_every_parameter_that_learns_is_in_one_group_and_none_in_two(
+    build: Build, low_lr_head: int | None, architecture: Architecture
+) -> None:
+    model = build(1, 1, 3, architecture=architecture)
     for _ in range(2):  # unfrozen, then frozen
-        grouped = names_by_group(
-            model, model.parameter_groups(LR, backbone_ratio=0.1, low_lr_head=low_lr_head, low_lr_ratio=1)
-        )
-        flat = [name for names in grouped.values() for name in names]
+        groups = model.parameter_groups(0.05, backbone_ratio=0.1, low_lr_head=low_lr_head, low_lr_ratio=1)
+        flat = [name for names in names_by_group(model, groups).values() for name in names]
         assert sorted(flat) == sorted(name for name, p in model.named_parameters() if p.requires_grad)
         model.freeze_past((0, 1))
         model.freeze_norms()
 
 
-def test_backbone_heads_and_the_head_with_a_low_rate_have_rates_of_their_own(build: Build) -> None:
-    model = build(1, 1, 3)
+@pytest.mark.parametrize(("architecture", "body"), [(V3, {"aspp"}), (PLUS, {"aspp", "low_level"})], ids=["v3", "v3+"])
+def test_backbone_heads_and_the_head_with_a_low_rate_have_rates_of_their_own(
+    build: Build, architecture: Architecture, body: set[str]
+) -> None:
+    model = build(1, 1, 3, architecture=architecture)
     groups = model.parameter_groups(0.5, backbone_ratio=0.1, low_lr_head=1, low_lr_ratio=0.01)
-    assert {group["name"]: group["lr"] for group in groups} == pytest.approx(
-        {"backbone": 0.05, "heads": 0.5, "background": 0.005}
-    )
+    rates = {group["name"]: group["lr"] for group in groups}
+    assert rates == pytest.approx({"backbone": 0.05, "heads": 0.5, "background": 0.005})
     grouped = names_by_group(model, groups)
     assert {name.split(".")[0] for name in grouped["backbone"]} == {"backbone"}
-    assert {".".join(name.split(".")[:2]) for name in grouped["heads"] if name.startswith("heads")} == {
-        "heads.0",
-        "heads.2",
-    }
+    assert {name.split(".")[0] for name in grouped["heads"]} == {*body, "heads"}
+    heads = {".".join(name.split(".")[:2]) for name in grouped["heads"] if name.startswith("heads")}
+    assert heads == {"heads.0", "heads.2"}
     assert all(name.startswith("heads.1.") for name in grouped["background"])
 
 
 def test_frozen_the_groups_name_only_what_learns(build: Build) -> None:
-    model = build(1, 1, 3)
-    model.grow(2)
-    model.freeze_past((0, 1, 3))
+    model = grown(build, learning=(0, 1, 3))
     model.freeze_norms()
     grouped = names_by_group(model, model.parameter_groups(0.5, backbone_ratio=0.1, low_lr_head=1, low_lr_ratio=1e-4))
     assert {group: set(names) for group, names in grouped.items()} == {
-        "heads": convolutions((0, 3)),
-        "background": convolutions((1,)),
+        "heads": convolutions_of_heads((0, 3)),
+        "background": convolutions_of_heads((1,)),
     }
 
 
 # ---- logits ---------------------------------------------------------------------------------------------------------
 
 
-def test_logits_have_the_images_size_and_one_channel_a_class(build: Build, images: Tensor) -> None:
-    assert build(1, 1, 3, 2).eval()(images).shape == (2, 7, 33, 41)
-
-
-def test_scoring_some_heads_gives_their_channels_in_ascending_order(build: Build, images: Tensor) -> None:
+def test_logits_of_some_heads_are_their_channels_in_ascending_order(build: Build, images: Tensor) -> None:
     model = build(1, 1, 3, 2).eval()
+    assert model(images).shape == (2, 7, 33, 41)
     features = model.features(images)
     logits = model.classify(features)
     assert torch.equal(model.classify(features, (3, 0)), logits[:, [0, 5, 6]])
@@ -238,10 +217,42 @@ def test_upsampling_is_bilinear_between_pixel_centres() -> None:
     assert wide.tolist() == [[[[0.0, 0.25, 0.75, 1.0]]]]
 
 
+@BOTH
+def test_intermediate_and_low_resolution_logits_are_the_networks_own(
+    build: Build, images: Tensor, architecture: Architecture
+) -> None:
+    model = build(1, 1, 3, architecture=architecture).eval()
+    assert torch.equal(upsample(model.forward_intermediates(images).logits, images), model(images))
+    assert torch.equal(upsample(model.forward_low_res(images), images), model(images))
+
+
+def test_with_v3_plus_the_heads_see_early_features_first_and_the_aspp_at_their_resolution(
+    build: Build, images: Tensor
+) -> None:
+    features = build(1, 1, architecture=PLUS).eval().features(images)
+    assert features.low_level is not None
+    seen = head_input(features)
+    assert torch.equal(seen[:, :48], features.low_level)
+    size = features.low_level.shape[-2:]
+    expected = functional.interpolate(features.aspp, size=size, mode="bilinear", align_corners=False)
+    assert torch.equal(seen[:, 48:], expected)
+
+
+def test_dropout_acts_on_the_aspp_alone(build: Build, images: Tensor) -> None:
+    model = build(1, 1, architecture=PLUS).eval()
+    features = model.features(images)
+    model.train()
+    dropped = model.apply_dropout(features)
+    assert dropped.low_level is features.low_level
+    assert not torch.equal(dropped.aspp, features.aspp)
+    kept = dropped.aspp != 0
+    torch.testing.assert_close(dropped.aspp[kept], features.aspp[kept] / 0.9)
+    model.eval()
+    assert torch.equal(model.apply_dropout(features).aspp, features.aspp)
+
+
 # ---- architectures --------------------------------------------------------------------------------------------------
 
-V3 = Architecture(backbone="small", head="deeplabv3", output_stride=8, width=16)
-PLUS = replace(V3, head="deeplabv3plus")
 # Every two choices of backbone, head, output stride and classifier are together in one of them.
 PAIRWISE = [
     Architecture("small", "deeplabv3", 8, 16),
@@ -253,11 +264,6 @@ PAIRWISE = [
     pytest.param(Architecture("resnet101", "deeplabv3", 16, 16), marks=pytest.mark.slow),
     pytest.param(Architecture("resnet101", "deeplabv3plus", 8, 16, "conv1x1", separable=True), marks=pytest.mark.slow),
 ]
-
-
-def weights(architecture: Architecture) -> int:
-    model = IncrementalDeepLab(architecture, (1, 1, 3))
-    return sum(parameter.numel() for name, parameter in model.named_parameters() if not name.startswith("backbone"))
 
 
 @pytest.mark.parametrize("architecture", PAIRWISE, ids=str)
@@ -285,88 +291,16 @@ def test_every_architecture_gives_logits_of_the_size_of_odd_images(
         assert intermediates.logits.shape == (1, 5, *sides)
 
 
+def weights(architecture: Architecture) -> int:
+    model = IncrementalDeepLab(architecture, (1, 1, 3))
+    return sum(parameter.numel() for name, parameter in model.named_parameters() if not name.startswith("backbone"))
+
+
 def test_each_choice_changes_the_number_of_weights_by_what_it_names() -> None:
     heads, width, low, channels = 3, 16, 48, 128  # of the small backbone, whose first stage has 48 channels too
     assert weights(PLUS) - weights(V3) == heads * low * width * 9 + (48 * low + 2 * low)
     assert weights(V3) - weights(replace(V3, classifier="conv1x1")) == heads * (width * width * 9 + 2 * width)
-    saved = 3 * (channels * width * 9 - channels * 9 - channels * width)  # of the aspp
+    saved = 3 * (channels * width * 9 - channels * 9 - channels * width)  # of the ASPP
     saved += heads * (width * width * 9 - width * 9 - width * width)
     assert weights(V3) - weights(replace(V3, separable=True)) == saved
     assert weights(V3) == weights(replace(V3, output_stride=16))
-
-
-@pytest.mark.parametrize("architecture", [V3, PLUS], ids=["v3", "v3+"])
-def test_intermediate_and_low_resolution_logits_are_the_networks_own(
-    architecture: Architecture, images: Tensor
-) -> None:
-    torch.manual_seed(0)
-    model = IncrementalDeepLab(architecture, (1, 1, 3)).eval()
-    assert torch.equal(upsample(model.forward_intermediates(images).logits, images), model(images))
-    assert torch.equal(upsample(model.forward_low_res(images), images), model(images))
-
-
-def test_with_v3_plus_the_heads_see_early_features_first_and_the_aspp_at_their_resolution(images: Tensor) -> None:
-    torch.manual_seed(0)
-    features = IncrementalDeepLab(PLUS, (1, 1)).eval().features(images)
-    assert features.low_level is not None
-    seen = head_input(features)
-    assert torch.equal(seen[:, :48], features.low_level)
-    size = features.low_level.shape[-2:]
-    expected = functional.interpolate(features.aspp, size=size, mode="bilinear", align_corners=False)
-    assert torch.equal(seen[:, 48:], expected)
-
-
-def test_dropout_acts_on_the_aspp_alone(images: Tensor) -> None:
-    model = IncrementalDeepLab(PLUS, (1, 1)).eval()
-    features = model.features(images)
-    model.train()
-    dropped = model.apply_dropout(features)
-    assert dropped.low_level is features.low_level
-    assert not torch.equal(dropped.aspp, features.aspp)
-    kept = dropped.aspp != 0
-    torch.testing.assert_close(dropped.aspp[kept], features.aspp[kept] / 0.9)
-    model.eval()
-    assert torch.equal(model.apply_dropout(features).aspp, features.aspp)
-
-
-def test_with_v3_plus_everything_learns_at_the_base_step(images: Tensor) -> None:
-    torch.manual_seed(0)
-    model = IncrementalDeepLab(PLUS, (1, 1, 3))
-    assert tensors_changed_by_learning(model, images) == set(model.state_dict())
-
-
-def test_with_v3_plus_freezing_covers_the_early_features(images: Tensor) -> None:
-    torch.manual_seed(0)
-    model = IncrementalDeepLab(PLUS, (1, 1, 3))
-    before = model.eval()(images)
-    model.grow(2)
-    assert torch.equal(model.eval()(images)[:, :5], before)
-    model.freeze_past((0, 1, 3))
-    model.train()
-    assert not any(module.training for module in model.low_level.modules())
-    assert tensors_changed_by_learning(model, images) == convolutions((0, 1, 3)) | norms((0, 1, 3))
-
-
-def test_with_v3_plus_the_early_features_learn_at_the_heads_rate() -> None:
-    model = IncrementalDeepLab(PLUS, (1, 1, 3))
-    groups = model.parameter_groups(0.5, backbone_ratio=0.1, low_lr_head=1, low_lr_ratio=0.01)
-    grouped = names_by_group(model, groups)
-    assert {name.split(".")[0] for name in grouped["heads"]} == {"aspp", "low_level", "heads"}
-    flat = [name for names in grouped.values() for name in names]
-    assert sorted(flat) == sorted(name for name, _ in model.named_parameters())
-
-
-@pytest.mark.parametrize(
-    "architecture",
-    [replace(V3, classifier="conv1x1"), replace(V3, separable=True), replace(PLUS, separable=True)],
-    ids=["conv1x1", "separable", "v3+, separable"],
-)
-def test_any_architecture_grows_and_inherits(architecture: Architecture, images: Tensor) -> None:
-    torch.manual_seed(0)
-    model = IncrementalDeepLab(architecture, (1, 1, 3)).eval()
-    before = model(images)
-    model.grow(2)
-    model.init_head_from_unknown(parent=0)
-    after = model.eval()(images)
-    assert torch.equal(after[:, :5], before)
-    torch.testing.assert_close(after[:, 5:], after[:, :1].expand(-1, 2, -1, -1))

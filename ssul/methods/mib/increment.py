@@ -76,7 +76,7 @@ def unbiased_cross_entropy(logits: Tensor, target: Tensor, *, old_channels: int)
         old_channels: how many channels the old network had, background included.
 
     Returns:
-        A scalar: the mean over all pixels of the batch, to which void ones add 0 (as published).
+        A scalar: the mean over all pixels of the batch; void pixels add 0 (as published).
     """
     total = logits.logsumexp(dim=1, keepdim=True)
     background = logits[:, :old_channels].logsumexp(dim=1, keepdim=True) - total

@@ -21,8 +21,8 @@ from ssul.training.objective import Batch, Loss, TeacherStudentObjective
 
 SCALES = (1, 2, 4)
 """The numbers of windows along each side of a layer."""
-LEAST_MEDIAN = 0.001
-"""An old class's pixels are accepted up to this entropy even where its median is lower."""
+MIN_MEDIAN = 0.001
+"""Pixels are accepted up to this entropy even if the median of their class is lower."""
 
 
 def prepare_increment(
@@ -78,11 +78,11 @@ class PlopIncrement(TeacherStudentObjective):
     def calibrate(self, batches: Iterable[Batch]) -> Iterator[int]:
         """Finds the median entropy of each old class over the step's background pixels; yields after each batch.
 
-        Exact in two passes: the first counts the upper bits of the entropies, the second the lower bits of those that
-        share the median's upper ones.
+        The exact medians take two passes: the first counts the upper bits of the entropies, the second the lower bits
+        of those that have the median's upper bits.
 
         Args:
-            batches: the step's normalised images and targets; iterated over twice, and equal both times.
+            batches: the step's normalised images and targets; the same in each pass.
         """
         tally = (
             ExactMedians(self.old.num_channels) if self.entropy == "exact" else PublishedMedians(self.old.num_channels)
@@ -97,13 +97,13 @@ class PlopIncrement(TeacherStudentObjective):
                 yield number
             tally.next_pass()
         found = tally.medians().to(self.medians.device)  # type: ignore[arg-type]
-        self.medians.copy_(found.clamp(min=LEAST_MEDIAN))  # type: ignore[operator]
+        self.medians.copy_(found.clamp(min=MIN_MEDIAN))  # type: ignore[operator]
         self._calibrated = True
 
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """See `Objective.forward`."""
         if not self._calibrated:
-            raise RuntimeError("without calibration on the step's images no pseudo-label would be accepted")
+            raise RuntimeError("calibrate() must run first: without medians no pseudo-label would be accepted")
         with torch.no_grad():
             old_intermediates, old_logits = self._old(images)
             labels, factor = self._label(target, old_logits.softmax(dim=1))

@@ -17,7 +17,7 @@ def normalised_entropy(probabilities: Tensor) -> Tensor:
 
 
 def published_entropy(probabilities: Tensor) -> Tensor:
-    """The published code's: the mean over the K channels where the sum is meant, so smaller by a factor of K."""
+    """The published code's entropy: the mean over the K channels instead of the sum, so it is K times smaller."""
     logs = torch.log(probabilities + 1e-8)
     return -torch.mean(probabilities * logs, dim=1) / math.log(probabilities.shape[1] + 1e-8)
 
@@ -36,7 +36,7 @@ class ExactMedians:
 
     def add(self, values: Tensor, classes: Tensor) -> None:
         """Takes values float (N,) of at least 0, and their classes, integers (N,)."""
-        positive = values.float().cpu().clamp(min=0.0) + 0.0  # which turns -0.0, whose sign is a bit, into 0.0
+        positive = values.float().cpu().clamp(min=0.0) + 0.0  # turns -0.0, whose sign is a bit, into 0.0
         bits = positive.contiguous().view(torch.int32).long()
         classes = classes.cpu()
         upper, lower = bits >> 16, bits & 0xFFFF
@@ -83,8 +83,8 @@ class PublishedMedians:
 def published_median(counts: list[int]) -> float:
     """The published code's median of a histogram over 0..1: its running sum adds indices of bins instead of counts.
 
-    Where no bin is found it divides by the count of the last one, which may be 0. The result may be infinity, with
-    which all pixels are accepted, or below 0, with which none is.
+    If it finds no bin, it divides by the count of the last one, which may be 0. With infinity as the result all pixels
+    are accepted, with a result below 0 none.
     """
     half, running, border, bins = sum(counts) / 2, 0.0, 0.0, len(counts)
     if half == 0:

@@ -13,11 +13,11 @@ from ssul.model.heads import Head
 
 
 class FrozenTeacher:
-    """A network with the weights that it has now, in evaluation mode, in the convolutions' quicker memory layout.
+    """A copy of a network in evaluation mode, in the memory layout in which convolutions are faster.
 
-    Its norms are folded into their convolutions, and the 3x3 convolutions of all heads, which see the same features,
-    are one wider convolution. Its outputs are equal up to rounding. It is not an `nn.Module`, so that the objective
-    that holds it neither trains nor saves it.
+    Its norms are folded into their convolutions, and the 3x3 convolutions of all heads, which have the same input, are
+    one wider convolution. Its outputs are equal up to rounding. It is not an `nn.Module`, so that the objective that
+    holds it neither trains nor saves it.
     """
 
     def __init__(self, model: IncrementalDeepLab) -> None:
@@ -49,7 +49,7 @@ class FrozenTeacher:
 
 
 class FusedHeads(nn.Module):
-    """Folded heads; heads of other kinds (separable, 1x1 alone) run one after the other."""
+    """Heads whose 3x3 convolutions run as one; separable heads and 1x1 heads run one after the other."""
 
     def __init__(self, heads: Sequence[Head]) -> None:
         super().__init__()
@@ -57,19 +57,19 @@ class FusedHeads(nn.Module):
         self.wide = _fuse_convs(convolutions) if _are_plain(convolutions) else None
         self.parts = nn.ModuleList(heads if self.wide is None else [head.classifier for head in heads])
 
-    def forward(self, seen: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """The input of the heads (B, C, h, w) -> logits of all heads (B, K, h, w)."""
         if self.wide is None:
-            return torch.cat([head(seen) for head in self.parts], dim=1)
-        hidden = torch.relu(self.wide(seen)).chunk(len(self.parts), dim=1)
-        return torch.cat([score(part) for score, part in zip(self.parts, hidden, strict=True)], dim=1)
+            return torch.cat([head(x) for head in self.parts], dim=1)
+        hidden = torch.relu(self.wide(x)).chunk(len(self.parts), dim=1)
+        return torch.cat([classifier(part) for classifier, part in zip(self.parts, hidden, strict=True)], dim=1)
 
 
 def fold_norms(module: nn.Module) -> None:
-    """Folds every BatchNorm that is defined right behind a convolution into it, in place.
+    """Folds every BatchNorm that is defined right after a convolution into it, in place.
 
-    In all networks of the project, torchvision's among them, it is also applied right behind it. Statistics are taken
-    as they are, and folded norms no longer adapt.
+    In all networks of the project, torchvision's too, it is also applied right after it. Folded norms keep their
+    statistics and no longer adapt.
     """
     for parent in module.modules():
         name_before, before = "", nn.Module()

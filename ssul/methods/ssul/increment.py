@@ -103,9 +103,9 @@ class PseudoLabelIncrement(TeacherStudentObjective):
 class FrozenIncrement(Objective):
     """A step in which everything but a few heads is frozen, and so computed once.
 
-    Backbone and ASPP are the same in student and teacher, so that one pass without gradients serves both. The teacher
-    has all its heads as they were, and no dropout. Channels that do not learn are left out of a sum of per-channel
-    losses: the loss differs from the full one by a constant, and its gradients do not differ.
+    Backbone and ASPP are the same in student and teacher, so one pass without gradients serves both. The teacher has
+    all its heads as they were, and no dropout. Per-channel losses leave out the channels that do not learn: the loss
+    differs from the full one by a constant, and its gradients are the same.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class FrozenIncrement(Objective):
         loss: LossName,
         background_lr_ratio: float = 1.0,
     ) -> None:
-        """Takes the grown and frozen network, and the teacher, a copy from before it grew."""
+        """Takes the grown and frozen network, and the teacher: a copy of it from before it grew."""
         super().__init__(model, labels)
         self.old, self.learning, self.threshold, self.loss = old, learning, threshold, loss
         self._teacher, self._background_lr_ratio = teacher, background_lr_ratio

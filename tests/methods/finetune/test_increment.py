@@ -3,20 +3,14 @@
 import copy
 from collections.abc import Callable
 
-import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ssul.labels.ids import VOID
-from ssul.labels.space import LabelSpace
 from ssul.methods.finetune.increment import prepare_increment
 from ssul.model.deeplab import IncrementalDeepLab
-
-OLD = LabelSpace(((3, 1), (5,)), unknown=False, activation="softmax")
-NEW = (2, 4)
-Trained = Callable[..., IncrementalDeepLab]
-Draw = Callable[..., tuple[Tensor, Tensor]]
+from tests.methods.builders import NEW, OLD, drawn, trained
 
 
 def descend(model: IncrementalDeepLab, loss_of: Callable[[], Tensor]) -> None:
@@ -28,7 +22,7 @@ def descend(model: IncrementalDeepLab, loss_of: Callable[[], Tensor]) -> None:
         optimizer.step()
 
 
-def test_a_step_is_the_textbooks(trained: Trained, drawn: Draw) -> None:
+def test_a_step_is_the_textbooks() -> None:
     images, target = drawn(0, 4, 5)
     model = trained(OLD)
     plain = copy.deepcopy(model)
@@ -42,11 +36,3 @@ def test_a_step_is_the_textbooks(trained: Trained, drawn: Draw) -> None:
     descend(model, lambda: objective(images, target).total)
     for name, tensor in plain.state_dict().items():
         torch.testing.assert_close(model.state_dict()[name], tensor, rtol=1e-9, atol=1e-9, msg=name)
-
-
-@pytest.mark.parametrize("frozen", [True, False])
-def test_norms_stop_exactly_where_they_are_frozen(trained: Trained, frozen: bool) -> None:
-    objective = prepare_increment(trained(OLD), OLD, NEW, loss="ce", freeze_norm=frozen).train()
-    norms = [module for module in objective.modules() if isinstance(module, nn.BatchNorm2d)]
-    assert {norm.training for norm in norms} == {not frozen}
-    assert {parameter.requires_grad for norm in norms for parameter in norm.parameters()} == {not frozen}

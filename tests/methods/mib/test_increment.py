@@ -2,7 +2,6 @@
 
 import copy
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
@@ -11,18 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ssul.labels.ids import VOID
-from ssul.labels.space import LabelSpace
-from ssul.methods.mib.increment import (
-    prepare_increment,
-    unbiased_cross_entropy,
-    unbiased_distillation,
-)
-from ssul.model.deeplab import Architecture, IncrementalDeepLab
-
-OLD = LabelSpace(((3, 1), (5,)), unknown=False, activation="softmax")
-NEW = (2, 4)
-Trained = Callable[..., IncrementalDeepLab]
-Draw = Callable[..., tuple[Tensor, Tensor]]
+from ssul.methods.mib.increment import prepare_increment, unbiased_cross_entropy, unbiased_distillation
+from ssul.model.deeplab import Architecture
+from tests.methods.builders import EVERY_ARCHITECTURE, NEW, OLD, assert_only_the_whole_student_learns, drawn, trained
 
 
 def column(*scores: float) -> Tensor:
@@ -164,9 +154,10 @@ def test_the_gradients_are_right() -> None:
 # ---- initialisation -------------------------------------------------------------------------------------------------
 
 
+@EVERY_ARCHITECTURE
 @pytest.mark.parametrize("new", [(2,), (2, 4), (2, 4, 6)])
 def test_new_classes_and_background_share_the_backgrounds_probability_evenly(
-    trained: Trained, drawn: Draw, architecture: Architecture, new: tuple[int, ...]
+    architecture: Architecture, new: tuple[int, ...]
 ) -> None:
     model, (images, _) = trained(OLD, architecture), drawn()
     with torch.no_grad():
@@ -181,7 +172,7 @@ def test_new_classes_and_background_share_the_backgrounds_probability_evenly(
     assert before[:, 0].max() - before[:, 0].min() > 0.01  # the case is not an empty one
 
 
-def test_at_the_start_it_distils_what_it_already_knows(trained: Trained, drawn: Draw) -> None:
+def test_at_the_start_it_distils_what_it_already_knows() -> None:
     """What the student gives background and new classes together is what the teacher gives the background."""
     model, (images, target) = trained(OLD), drawn(0, 4, 5)
     with torch.no_grad():
@@ -192,7 +183,7 @@ def test_at_the_start_it_distils_what_it_already_knows(trained: Trained, drawn: 
     torch.testing.assert_close(loss.parts["distillation"], entropy)
 
 
-def test_sharing_changes_no_other_channel_and_only_the_backgrounds_bias(trained: Trained) -> None:
+def test_sharing_changes_no_other_channel_and_only_the_backgrounds_bias() -> None:
     model = trained(OLD)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model.grow(2)
@@ -206,9 +197,8 @@ def test_sharing_changes_no_other_channel_and_only_the_backgrounds_bias(trained:
 # ---- the whole step -------------------------------------------------------------------------------------------------
 
 
-def test_a_step_is_cross_entropy_plus_weighed_distillation_of_the_network_before(
-    trained: Trained, drawn: Draw, architecture: Architecture
-) -> None:
+@EVERY_ARCHITECTURE
+def test_a_step_is_cross_entropy_plus_weighed_distillation_of_the_network_before(architecture: Architecture) -> None:
     model, (images, target) = trained(OLD, architecture), drawn(0, 2, 4, 5)
     past = copy.deepcopy(model).eval()
     objective = prepare_increment(model, OLD, NEW, distillation=7.0).train()
@@ -223,18 +213,5 @@ def test_a_step_is_cross_entropy_plus_weighed_distillation_of_the_network_before
     assert objective.labels == OLD.with_step(NEW)
 
 
-def test_everything_learns_and_the_teacher_does_not(trained: Trained, drawn: Draw) -> None:
-    model, (images, target) = trained(OLD), drawn(0, 4, 5)
-    objective = prepare_increment(model, OLD, NEW, distillation=10.0).train()
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    optimizer = torch.optim.SGD(objective.parameters(), lr=0.05)
-    kept = []
-    for _ in range(3):
-        optimizer.zero_grad()
-        objective(images, target).total.backward()
-        optimizer.step()
-        kept.append(objective._teacher[0](images))
-    assert all(not torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-    assert torch.equal(kept[0], kept[2])
-    assert {id(p) for p in objective.parameters()} == {id(p) for p in model.parameters()}
-    assert {name.removeprefix("model.") for name in objective.state_dict()} == set(model.state_dict())
+def test_everything_learns_and_the_teacher_does_not() -> None:
+    assert_only_the_whole_student_learns(prepare_increment(trained(OLD), OLD, NEW, distillation=10.0))

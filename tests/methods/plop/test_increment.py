@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -13,21 +13,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssul.labels.ids import VOID
-from ssul.labels.space import LabelSpace
-from ssul.methods.plop.increment import LEAST_MEDIAN, PlopIncrement, fold_new, local_pod, prepare_increment
-from ssul.methods.plop.thresholds import (
-    Entropy,
-    normalised_entropy,
-    published_entropy,
-)
+from ssul.methods.plop.increment import MIN_MEDIAN, PlopIncrement, fold_new, local_pod, prepare_increment
+from ssul.methods.plop.thresholds import Entropy, normalised_entropy, published_entropy
 from ssul.model.deeplab import Architecture, Features, IncrementalDeepLab, head_input
 from ssul.training.objective import Batch
+from tests.methods.builders import EVERY_ARCHITECTURE, NEW, OLD, assert_only_the_whole_student_learns, drawn, trained
 from tests.methods.plop.textbook import published_threshold
-
-OLD = LabelSpace(((3, 1), (5,)), unknown=False, activation="softmax")
-NEW = (2, 4)
-Trained = Callable[..., IncrementalDeepLab]
-Draw = Callable[..., tuple[Tensor, Tensor]]
 
 
 class Replayed:
@@ -41,20 +32,32 @@ class Replayed:
         return iter(self.batches)
 
 
-def calibrated(
-    model: IncrementalDeepLab,
-    *batches: Batch,
-    entropy: Entropy = "exact",
-    pod: float = 0.01,
-    pod_logits: float = 0.0005,
-) -> PlopIncrement:
-    objective = prepare_increment(model, OLD, NEW, pod=pod, pod_logits=pod_logits, entropy=entropy)
+def increment(model: IncrementalDeepLab, *, entropy: Entropy = "exact", pod_logits: float = 0.0005) -> PlopIncrement:
+    return prepare_increment(model, OLD, NEW, pod=0.01, pod_logits=pod_logits, entropy=entropy)
+
+
+def calibrated(objective: PlopIncrement, *batches: Batch) -> PlopIncrement:
     for _ in objective.calibrate(Replayed(*batches)):
         pass
     return objective
 
 
 # ---- local POD ------------------------------------------------------------------------------------------------------
+
+
+def textbook_pod(ours: Tensor, theirs: Tensor) -> Tensor:
+    """The distance of each image's strips by itself, window by window."""
+    total = ours.new_zeros(())
+    for one, other in zip(ours, theirs, strict=True):
+        squared = ours.new_zeros(())
+        for scale in (1, 2, 4):
+            h, w = one.shape[1] // scale, one.shape[2] // scale
+            for y, x in np.ndindex(scale, scale):
+                place = (slice(None), slice(y * h, (y + 1) * h), slice(x * w, (x + 1) * w))
+                change = one[place] ** 2 - other[place] ** 2
+                squared = squared + (change.mean(1) ** 2).sum() + (change.mean(2) ** 2).sum()
+        total = total + squared.sqrt()
+    return total / len(ours)
 
 
 def test_local_pod_of_a_four_by_four_layer_by_hand() -> None:
@@ -74,7 +77,7 @@ def test_local_pod_looks_at_squares_and_at_every_channel_and_averages_over_image
 
 
 def test_windows_do_not_see_each_others_pixels() -> None:
-    """Means over the whole layer's rows and columns are equal here; only the windows tell the layers apart."""
+    """Means over the whole layer's rows and columns are equal here; only the windows distinguish the layers."""
     ours, theirs = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)
     ours[0, 0, 0, 0] = ours[0, 0, 2, 2] = 1.0
     theirs[0, 0, 0, 2] = theirs[0, 0, 2, 0] = 1.0
@@ -83,27 +86,14 @@ def test_windows_do_not_see_each_others_pixels() -> None:
 
 
 @given(st.integers(0, 1000), st.integers(4, 11), st.integers(4, 11))
-def test_local_pod_is_naive_pooling_and_nothing_between_equal_layers(seed: int, height: int, width: int) -> None:
+def test_local_pod_is_the_textbooks_and_nothing_between_equal_layers(seed: int, height: int, width: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     ours, theirs = torch.randn(2, 2, 3, height, width, generator=generator, dtype=torch.float64)
-    torch.testing.assert_close(local_pod(ours, theirs), naive_pod(ours, theirs))
+    torch.testing.assert_close(local_pod(ours, theirs), textbook_pod(ours, theirs))
     torch.testing.assert_close(local_pod(ours, theirs), local_pod(theirs, ours))
     torch.testing.assert_close(local_pod(ours.transpose(2, 3), theirs.transpose(2, 3)), local_pod(ours, theirs))
     torch.testing.assert_close(local_pod(ours[:, [2, 0, 1]], theirs[:, [2, 0, 1]]), local_pod(ours, theirs))
     assert local_pod(ours, -ours).item() == 0.0
-
-
-def naive_pod(ours: Tensor, theirs: Tensor) -> Tensor:
-    distances = []
-    for a, b in zip(ours.numpy() ** 2, theirs.numpy() ** 2, strict=True):
-        total = 0.0
-        for scale in (1, 2, 4):
-            h, w = a.shape[1] // scale, a.shape[2] // scale
-            for y, x in np.ndindex(scale, scale):
-                window = (a - b)[:, y * h : (y + 1) * h, x * w : (x + 1) * w]
-                total += (window.mean(axis=1) ** 2).sum() + (window.mean(axis=2) ** 2).sum()
-        distances.append(math.sqrt(total))
-    return torch.tensor(sum(distances) / len(distances), dtype=torch.float64)
 
 
 def test_the_gradient_of_local_pod_is_right_and_none_where_nothing_has_changed() -> None:
@@ -138,12 +128,12 @@ SURE_OF_0, UNSURE_OF_0 = (0.97, 0.01, 0.01, 0.01), (0.4, 0.2, 0.2, 0.2)
 
 
 def with_medians(model: IncrementalDeepLab, *medians: float) -> PlopIncrement:
-    objective = prepare_increment(model, OLD, NEW, pod=0.01, pod_logits=0.0005, entropy="exact")
+    objective = increment(model)
     objective.medians.copy_(torch.tensor(medians))  # type: ignore[operator]
     return objective
 
 
-def test_old_and_background_pixels_take_what_the_old_network_is_sure_of_and_are_void_else(trained: Trained) -> None:
+def test_old_and_background_pixels_take_what_the_old_network_is_sure_of_and_are_void_else() -> None:
     cases = {  # name: (target, old scores, label)
         "background, sure of a class": (0, SURE_OF_1, 1),
         "background, not sure": (0, UNSURE_OF_1, VOID),
@@ -164,7 +154,7 @@ def test_old_and_background_pixels_take_what_the_old_network_is_sure_of_and_are_
     assert factor.tolist() == pytest.approx([3 / 6])  # six old and background pixels, three accepted
 
 
-def test_each_class_has_its_own_threshold_and_lies_strictly_below_it(trained: Trained) -> None:
+def test_each_class_has_its_own_threshold_and_lies_strictly_below_it() -> None:
     unsure = normalised_entropy(scores_of(UNSURE_OF_1)).item()  # the same for both
     target = torch.zeros(1, 1, 2, dtype=torch.uint8)
     scores = scores_of(UNSURE_OF_0, UNSURE_OF_1).float()
@@ -175,7 +165,7 @@ def test_each_class_has_its_own_threshold_and_lies_strictly_below_it(trained: Tr
     assert found == [[0, VOID], [VOID, 1]]
 
 
-def test_each_image_is_weighed_by_its_own_accepted_share(trained: Trained) -> None:
+def test_each_image_is_weighed_by_its_own_accepted_share() -> None:
     scores = torch.cat([scores_of(*[SURE_OF_1] * 3, UNSURE_OF_1)] * 3)
     target = torch.tensor([[[0, 0, 0, 0]], [[0, 4, VOID, 0]], [[4, 5, VOID, 4]]], dtype=torch.uint8)
     _, factor = with_medians(trained(OLD), 0.5, 0.5, 0.5, 0.5)._label(target, scores)
@@ -185,57 +175,55 @@ def test_each_image_is_weighed_by_its_own_accepted_share(trained: Trained) -> No
 # --- calibration ----------------------------------------------------------------------------------------------------
 
 
-def test_calibration_finds_the_median_of_each_class_over_background_pixels(trained: Trained, drawn: Draw) -> None:
+def test_calibration_finds_the_median_of_each_class_over_background_pixels() -> None:
     # old classes are annotated in memory images; their pixels are not looked at
     model, batches = trained(OLD), [drawn(0, 4, 5, seed=1), drawn(0, 1, 2, 3, seed=2)]
     with torch.no_grad():
         scores = [model(images).softmax(dim=1) for images, _ in batches]
-    objective = calibrated(model, *batches)
+    objective = calibrated(increment(model), *batches)
     background = torch.cat([(target == 0).flatten() for _, target in batches])
     guesses = torch.cat([score.argmax(dim=1).flatten() for score in scores])[background]
     entropy = torch.cat([normalised_entropy(score).flatten() for score in scores])[background].float()
     expected = [entropy[guesses == c].median().item() if (guesses == c).any() else 0.0 for c in range(4)]
-    assert objective.medians.tolist() == [max(median, float(np.float32(LEAST_MEDIAN))) for median in expected]  # type: ignore[operator]
+    assert objective.medians.tolist() == [max(median, float(np.float32(MIN_MEDIAN))) for median in expected]  # type: ignore[operator]
     assert max(expected) > 0.1
 
 
 @pytest.mark.parametrize(("entropy", "passes"), [("exact", 2), ("published", 1)])
-def test_calibration_reports_each_batch_of_its_passes(
-    trained: Trained, drawn: Draw, entropy: Entropy, passes: int
-) -> None:
-    objective = prepare_increment(trained(OLD), OLD, NEW, pod=0.01, pod_logits=0.0005, entropy=entropy)
+def test_calibration_reports_each_batch_of_its_passes(entropy: Entropy, passes: int) -> None:
+    objective = increment(trained(OLD), entropy=entropy)
     batches = Replayed(drawn(0, 4), drawn(0, 5), drawn(0))
     assert list(objective.calibrate(batches)) == [0, 1, 2] * passes
     assert batches.passes == passes
 
 
-def test_medians_are_never_below_the_least(trained: Trained) -> None:
+def test_medians_are_never_below_the_least() -> None:
     model = trained(OLD)
     with torch.no_grad():
         model.heads[0].classifier.bias[0] = 1000.0  # type: ignore[union-attr, index]  # sure of background everywhere
     images = torch.randn(1, 3, 33, 33, dtype=torch.float64)
-    objective = calibrated(model, (images, torch.zeros(1, 33, 33, dtype=torch.uint8)))
-    assert objective.medians.tolist() == pytest.approx([LEAST_MEDIAN] * 4)  # type: ignore[operator]
+    objective = calibrated(increment(model), (images, torch.zeros(1, 33, 33, dtype=torch.uint8)))
+    assert objective.medians.tolist() == pytest.approx([MIN_MEDIAN] * 4)  # type: ignore[operator]
     labels, factor = objective._label(torch.zeros(1, 1, 1, dtype=torch.uint8), scores_of((1.0, 0.0, 0.0, 0.0)))
     assert (labels.item(), factor.item()) == (0, pytest.approx(1.0, abs=1e-5))
 
 
-def test_the_published_calibration_divides_by_all_classes_and_bins(trained: Trained, drawn: Draw) -> None:
+def test_the_published_calibration_divides_by_all_classes_and_bins() -> None:
     model, (images, target) = trained(OLD), drawn(0, 4, 5)
     with torch.no_grad():
         scores = model(images).softmax(dim=1)
-    objective = calibrated(model, (images, target), entropy="published")
+    objective = calibrated(increment(model, entropy="published"), (images, target))
     uncertain = (published_entropy(scores) / math.log(6))[target == 0]
     guesses = scores.argmax(dim=1)[target == 0]
     for c in range(4):
         counts = torch.histc(uncertain[guesses == c].float(), bins=100, min=0.0, max=1.0).long().tolist()
         expected = published_threshold(counts)
-        assert objective.medians[c].item() == pytest.approx(max(expected, LEAST_MEDIAN), rel=1e-5)  # type: ignore[index]
+        assert objective.medians[c].item() == pytest.approx(max(expected, MIN_MEDIAN), rel=1e-5)  # type: ignore[index]
 
 
-def test_without_calibration_it_refuses_to_learn(trained: Trained, drawn: Draw) -> None:
+def test_without_calibration_it_refuses_to_learn() -> None:
     """All would be void, and nothing but the distillation learned."""
-    objective = prepare_increment(trained(OLD), OLD, NEW, pod=0.01, pod_logits=0.0005, entropy="exact")
+    objective = increment(trained(OLD))
     with pytest.raises(RuntimeError, match="calibration"):
         objective(*drawn(0, 4))
 
@@ -244,7 +232,7 @@ def test_without_calibration_it_refuses_to_learn(trained: Trained, drawn: Draw) 
 
 
 def layers_and_logits(model: IncrementalDeepLab, images: Tensor) -> tuple[list[Tensor], Tensor]:
-    """What the small network gives before each stage's ReLU, its aspp, and its logits; without dropout."""
+    """What the small network gives before each stage's ReLU, its ASPP, and its logits; without dropout."""
     layers, low, x = [], None, images
     for position, child in enumerate(model.backbone.children()):
         if position < 2:
@@ -257,20 +245,6 @@ def layers_and_logits(model: IncrementalDeepLab, images: Tensor) -> tuple[list[T
     aspp = model.aspp(x)
     seen = head_input(Features(aspp, model.low_level(low) if model.architecture.is_plus else None))
     return [*layers, aspp], torch.cat([head(seen) for head in model.heads], dim=1)
-
-
-def textbook_pod(ours: Tensor, theirs: Tensor) -> Tensor:
-    total = ours.new_zeros(())
-    for one, other in zip(ours, theirs, strict=True):
-        squared = ours.new_zeros(())
-        for scale in (1, 2, 4):
-            h, w = one.shape[1] // scale, one.shape[2] // scale
-            for y, x in np.ndindex(scale, scale):
-                place = (slice(None), slice(y * h, (y + 1) * h), slice(x * w, (x + 1) * w))
-                change = one[place] ** 2 - other[place] ** 2
-                squared = squared + (change.mean(1) ** 2).sum() + (change.mean(2) ** 2).sum()
-        total = total + squared.sqrt()
-    return total / len(ours)
 
 
 def textbook_cross_entropy(logs: Tensor, old_scores: Tensor, target: Tensor, medians: list[float]) -> Tensor:
@@ -311,10 +285,11 @@ def textbook_step(
     return learned, torch.stack(tensors).mean()
 
 
-def test_a_step_is_the_textbooks(trained: Trained, drawn: Draw, architecture: Architecture) -> None:
+@EVERY_ARCHITECTURE
+def test_a_step_is_the_textbooks(architecture: Architecture) -> None:
     model, (images, target) = trained(OLD, architecture), drawn(0, 2, 4, 5)
     teacher = copy.deepcopy(model)
-    objective = calibrated(model, (images, target)).train()
+    objective = calibrated(increment(model), (images, target)).train()
     model.dropout.p = 0.0
     student = copy.deepcopy(model)
     loss = objective(images, target)
@@ -336,37 +311,22 @@ def test_a_step_is_the_textbooks(trained: Trained, drawn: Draw, architecture: Ar
         torch.testing.assert_close(parameter.grad, expected, rtol=0, atol=tolerance, msg=name)
 
 
-def test_everything_learns_and_the_teacher_does_not(trained: Trained, drawn: Draw) -> None:
-    model, (images, target) = trained(OLD), drawn(0, 4, 5)
-    objective = calibrated(model, (images, target)).train()
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    optimizer = torch.optim.SGD(objective.parameters(), lr=0.05)
-    kept = []
-    for _ in range(3):
-        optimizer.zero_grad()
-        objective(images, target).total.backward()
-        optimizer.step()
-        kept.append(objective._teacher[0](images))
-    assert all(not torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-    assert torch.equal(kept[0], kept[2])
-    assert {id(p) for p in objective.parameters()} == {id(p) for p in model.parameters()}
-    assert {name.removeprefix("model.") for name in objective.state_dict()} == set(model.state_dict())
+def test_everything_learns_and_the_teacher_does_not() -> None:
+    assert_only_the_whole_student_learns(calibrated(increment(trained(OLD)), drawn(0, 4, 5)))
 
 
-def test_it_starts_with_even_shares_of_the_background_as_mib_does(trained: Trained, drawn: Draw) -> None:
+def test_it_starts_with_even_shares_of_the_background_as_mib_does() -> None:
     model, (images, _) = trained(OLD), drawn(0)
     with torch.no_grad():
         before = model(images).softmax(1)
-        prepare_increment(model, OLD, NEW, pod=0.01, pod_logits=0.0005, entropy="exact")
+        increment(model)
         after = model.eval()(images).softmax(1)
     torch.testing.assert_close(after[:, [0, 4, 5]], before[:, :1].expand(-1, 3, -1, -1) / 3)
 
 
-def test_in_evaluation_nothing_lies_between_student_and_teacher_but_the_folded_logits(
-    trained: Trained, drawn: Draw
-) -> None:
+def test_in_evaluation_nothing_lies_between_student_and_teacher_but_the_folded_logits() -> None:
     """Logits that share a probability do not add up to the logit that they came from: this much POD asks at once."""
     model, (images, target) = trained(OLD), drawn(0, 4)
-    without = calibrated(copy.deepcopy(model), (images, target), pod_logits=0.0).eval()
+    without = calibrated(increment(copy.deepcopy(model), pod_logits=0.0), (images, target)).eval()
     assert without(images, target).parts["pod"].item() == 0.0
-    assert calibrated(model, (images, target)).eval()(images, target).parts["pod"].item() > 0.0
+    assert calibrated(increment(model), (images, target)).eval()(images, target).parts["pod"].item() > 0.0

@@ -72,10 +72,7 @@ def test_medians_of_many_values_that_share_their_upper_bits_are_exact(count: int
     assert tally.medians().tolist() == [0.0, values.median().item()]
 
 
-@given(
-    st.dictionaries(st.integers(0, 99), st.integers(1, 5000), max_size=8),
-    st.sampled_from([1, 1, 100]),
-)
+@given(st.dictionaries(st.integers(0, 99), st.integers(1, 5000), max_size=8), st.sampled_from([1, 1, 100]))
 def test_published_medians_add_indices_of_bins_for_counts(filled: dict[int, int], times: int) -> None:
     counts = [times * filled.get(place, 0) for place in range(100)]
     assert published_median(counts) == pytest.approx(published_threshold(counts), rel=1e-5, nan_ok=True)

@@ -6,30 +6,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ssul.labels.space import LabelSpace
 from ssul.methods.ssul.frozen_teacher import FrozenTeacher, fold_norms
-from ssul.model.deeplab import Architecture, IncrementalDeepLab, head_input
+from ssul.model.deeplab import Architecture, head_input
+from tests.methods.builders import PLUS, SMALL, trained
 
-SMALL = Architecture("small", "deeplabv3", 8, 16)
 ARCHITECTURES = {
     "v3": SMALL,
     "v3, conv1x1": replace(SMALL, classifier="conv1x1"),
-    "v3+": replace(SMALL, head="deeplabv3plus"),
+    "v3+": PLUS,
     "v3, separable": replace(SMALL, separable=True),
     "mobilenet": replace(SMALL, backbone="mobilenet_v2", output_stride=16),
     "resnet": replace(SMALL, backbone="resnet50", output_stride=16),
 }
-
-
-def network(architecture: Architecture) -> IncrementalDeepLab:
-    """A network whose norms know their statistics and do something; float64."""
-    torch.manual_seed(0)
-    model = IncrementalDeepLab(architecture, (1, 1, 2, 3)).double().eval()
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for tensor in (module.weight.data, module.bias.data, module.running_mean, module.running_var):
-                assert tensor is not None
-                tensor.uniform_(0.5, 1.5)
-    return model
+LABELS = LabelSpace(((3, 1), (5, 2, 4)), unknown=True, activation="sigmoid")
 
 
 @pytest.fixture
@@ -40,7 +30,7 @@ def images() -> Tensor:
 @pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
 @torch.no_grad()
 def test_features_and_logits_are_the_networks(architecture: Architecture, images: Tensor) -> None:
-    model = network(architecture)
+    model = trained(LABELS, architecture)
     expected = model.features(images)
     frozen = FrozenTeacher(model)
     features = frozen.features(images)
@@ -50,7 +40,7 @@ def test_features_and_logits_are_the_networks(architecture: Architecture, images
 
 @torch.no_grad()
 def test_it_stays_what_it_was_when_the_network_learns_on(images: Tensor) -> None:
-    model = network(SMALL)
+    model = trained(LABELS)
     frozen = FrozenTeacher(model)
     before = frozen.classify(frozen.features(images))
     for parameter in model.parameters():
@@ -61,7 +51,7 @@ def test_it_stays_what_it_was_when_the_network_learns_on(images: Tensor) -> None
 
 
 def test_it_leaves_the_network_as_it_is(images: Tensor) -> None:
-    model = network(SMALL)
+    model = trained(LABELS)
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     FrozenTeacher(model).features(images)
@@ -70,7 +60,7 @@ def test_it_leaves_the_network_as_it_is(images: Tensor) -> None:
 
 
 def test_nothing_in_it_learns(images: Tensor) -> None:
-    frozen = FrozenTeacher(network(SMALL))
+    frozen = FrozenTeacher(trained(LABELS))
     features = frozen.features(images)
     assert not features.aspp.requires_grad
     assert not frozen.classify(features).requires_grad
@@ -78,7 +68,7 @@ def test_nothing_in_it_learns(images: Tensor) -> None:
 
 @pytest.mark.parametrize("name", ["v3", "v3+", "mobilenet", "resnet"])
 def test_every_norm_behind_a_convolution_is_folded(name: str) -> None:
-    model = network(ARCHITECTURES[name])
+    model = trained(LABELS, ARCHITECTURES[name])
     fold_norms(model)
     assert not [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
 

@@ -18,13 +18,19 @@ from ssul.methods.ssul.increment import FrozenIncrement, PseudoLabelIncrement, l
 from ssul.model.deeplab import Architecture, Features, IncrementalDeepLab, head_input
 from ssul.training.losses import focal
 from ssul.training.objective import Objective, Supervised
+from tests.methods.builders import NEW, PLUS, SMALL
+from tests.methods.builders import OLD as SOFTMAX
+from tests.model.learning import (
+    convolutions_of_heads,
+    norms_of_heads,
+    tensors_changed_by_training,
+    tensors_of_norms,
+    train,
+)
 
 SSUL = LabelSpace(((3, 1), (5,)), unknown=True, activation="sigmoid")
-SOFTMAX = LabelSpace(((3, 1), (5,)), unknown=False, activation="softmax")
-NEW = (2, 4)
 ON: dict[str, Any] = {"weight_transfer": True, "freeze": True, "freeze_norm": True, "pseudo_threshold": 0.7}
-SMALL = Architecture("small", "deeplabv3", 8, 16)
-PLUS = replace(SMALL, head="deeplabv3plus")
+FREEZE = pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "unfrozen"])
 FIRST_AND_OTHERS = slice(None, 3), slice(3, None)
 OFF: dict[str, Any] = {"weight_transfer": False, "freeze": False, "freeze_norm": False, "pseudo_threshold": None}
 
@@ -73,26 +79,9 @@ def prepared(labels: LabelSpace, model: IncrementalDeepLab | None = None, **swit
     return objective.train()
 
 
-def learn(objective: Objective, images: Tensor, target: Tensor, *, iterations: int = 3, lr: float = 0.05) -> None:
-    groups = objective.model.parameter_groups(lr, backbone_ratio=1.0, low_lr_head=None, low_lr_ratio=1.0)
-    optimizer = torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True, weight_decay=1e-4)
-    for _ in range(iterations):
-        optimizer.zero_grad()
-        objective(images, target).total.backward()
-        optimizer.step()
-
-
 def what_learns(objective: Objective, images: Tensor, target: Tensor) -> set[str]:
     """The tensors of the network's state, statistics included, that a few iterations change."""
-    before = {name: tensor.clone() for name, tensor in objective.model.state_dict().items()}
-    learn(objective, images, target)
-    return {name for name, tensor in objective.model.state_dict().items() if not torch.equal(tensor, before[name])}
-
-
-def convolutions(*heads: int) -> set[str]:
-    return {
-        f"heads.{head}.{name}" for head in heads for name in ("conv.weight", "classifier.weight", "classifier.bias")
-    }
+    return tensors_changed_by_training(objective.model, lambda: objective(images, target).total)
 
 
 @pytest.fixture
@@ -222,7 +211,7 @@ def test_the_frozen_step_learns_as_the_textbook_over_several_iterations() -> Non
     objective = prepared(SSUL, model, **ON)
     model.dropout.p = 0.0
     student = copy.deepcopy(model)
-    learn(objective, images, target, iterations=4)
+    train(model, lambda: objective(images, target).total, iterations=4)
     parameters = [p for head in (0, 1, 4) for n, p in student.heads[head].named_parameters() if "norm" not in n]
     optimizer = torch.optim.SGD(parameters, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4)
     for _ in range(4):
@@ -259,19 +248,14 @@ def test_with_every_switch_off_it_is_plain_fine_tuning_iteration_for_iteration()
     torch.manual_seed(12)
     plain.grow(len(NEW))
     plain.train()
+    torch.manual_seed(100)  # of the dropout
     optimizer = torch.optim.SGD(plain.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4)
-    for iteration in range(3):
-        torch.manual_seed(100 + iteration)
+    for _ in range(3):
         optimizer.zero_grad()
         functional.cross_entropy(plain(images), target.long(), ignore_index=255).backward()
         optimizer.step()
-    groups = model.parameter_groups(0.05, backbone_ratio=1.0, low_lr_head=None, low_lr_ratio=1.0)
-    ours = torch.optim.SGD(groups, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4)
-    for iteration in range(3):
-        torch.manual_seed(100 + iteration)
-        ours.zero_grad()
-        objective(images, target).total.backward()
-        ours.step()
+    torch.manual_seed(100)
+    train(model, lambda: objective(images, target).total)
     for name, tensor in plain.state_dict().items():
         torch.testing.assert_close(model.state_dict()[name], tensor, rtol=1e-9, atol=1e-9, msg=name)
 
@@ -279,41 +263,30 @@ def test_with_every_switch_off_it_is_plain_fine_tuning_iteration_for_iteration()
 # ---- the switches ---------------------------------------------------------------------------------------------------
 
 
-def test_with_all_switches_on_the_unknown_the_background_and_the_newest_head_learn() -> None:
-    assert what_learns(prepared(SSUL, **ON), *batch(SSUL)) == convolutions(0, 1, 4)
+@pytest.mark.parametrize(
+    ("labels", "changes", "expected"),
+    [
+        pytest.param(SSUL, {}, convolutions_of_heads((0, 1, 4)), id="unknown, background and newest head"),
+        pytest.param(SOFTMAX, {}, convolutions_of_heads((2,)), id="without an unknown head only the newest"),
+        pytest.param(
+            SSUL, {"freeze_norm": False}, convolutions_of_heads((0, 1, 4)) | norms_of_heads((0, 1, 4)), id="their norms"
+        ),
+    ],
+)
+def test_frozen_only_these_heads_learn(labels: LabelSpace, changes: dict[str, Any], expected: set[str]) -> None:
+    assert what_learns(prepared(labels, **{**ON, **changes}), *batch(labels)) == expected
 
 
-def test_freezing_without_an_unknown_head_lets_only_the_newest_learn() -> None:
-    assert what_learns(prepared(SOFTMAX, **ON), *batch(SOFTMAX)) == convolutions(2)
-
-
-def test_without_freezing_norms_the_learning_heads_norms_learn_too() -> None:
-    norms = {
-        f"heads.{head}.norm.{name}"
-        for head in (0, 1, 4)
-        for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-    }
-    assert what_learns(prepared(SSUL, **{**ON, "freeze_norm": False}), *batch(SSUL)) == convolutions(0, 1, 4) | norms
-
-
+@pytest.mark.parametrize("freeze_norm", [True, False])
 @pytest.mark.parametrize("pseudo_threshold", [0.7, None])
-def test_without_freezing_everything_learns(pseudo_threshold: float | None) -> None:
-    objective = prepared(SSUL, **{**ON, "freeze": False, "freeze_norm": False, "pseudo_threshold": pseudo_threshold})
-    assert what_learns(objective, *batch(SSUL)) == set(objective.model.state_dict())
+def test_without_freezing_everything_learns_but_frozen_norms(freeze_norm: bool, pseudo_threshold: float | None) -> None:
+    changes = {"freeze": False, "freeze_norm": freeze_norm, "pseudo_threshold": pseudo_threshold}
+    objective = prepared(SSUL, **{**ON, **changes})
+    frozen = tensors_of_norms(objective.model) if freeze_norm else set()
+    assert what_learns(objective, *batch(SSUL)) == set(objective.model.state_dict()) - frozen
 
 
-def test_without_freezing_but_with_frozen_norms_everything_but_the_norms_learns() -> None:
-    objective = prepared(SSUL, **{**ON, "freeze": False})
-    norms = {
-        f"{name}.{key}"
-        for name, module in objective.model.named_modules()
-        if isinstance(module, nn.BatchNorm2d)
-        for key in module.state_dict()
-    }
-    assert what_learns(objective, *batch(SSUL)) == set(objective.model.state_dict()) - norms
-
-
-@pytest.mark.parametrize("freeze", [True, False])
+@FREEZE
 def test_the_transfer_lets_new_classes_start_as_the_unknown_and_touches_nothing_else(freeze: bool) -> None:
     images, _ = batch(SSUL)
     before = network(SSUL).eval()(images)
@@ -332,7 +305,7 @@ def test_without_an_unknown_head_there_is_nothing_to_transfer() -> None:
     assert torch.equal(*logits)
 
 
-@pytest.mark.parametrize("freeze", [True, False])
+@FREEZE
 @pytest.mark.parametrize("labels", [SSUL, SOFTMAX], ids=["sigmoid", "softmax"])
 def test_without_pseudo_labels_the_target_is_taken_as_it_is(
     completed: list[Tensor], labels: LabelSpace, freeze: bool
@@ -346,7 +319,7 @@ def test_without_pseudo_labels_the_target_is_taken_as_it_is(
     assert set(target.unique().tolist()) == {*channels, VOID}
 
 
-@pytest.mark.parametrize("freeze", [True, False])
+@FREEZE
 def test_pseudo_labels_leave_annotated_and_void_pixels_alone(completed: list[Tensor], freeze: bool) -> None:
     images, target = batch(SSUL)
     given = target.clone()
@@ -373,7 +346,7 @@ def test_the_learning_heads_are_the_first_two_and_the_newest_or_without_unknown_
 # ---- the teacher ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "unfrozen"])
+@FREEZE
 def test_the_teacher_is_the_network_of_the_step_before_in_evaluation(completed: list[Tensor], freeze: bool) -> None:
     images, target = batch(SSUL)
     model = network(SSUL)
@@ -385,21 +358,21 @@ def test_the_teacher_is_the_network_of_the_step_before_in_evaluation(completed: 
 
 
 @pytest.mark.parametrize("freeze_norm", [True, False])
-@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "unfrozen"])
+@FREEZE
 def test_the_teacher_stays_what_it_was_while_the_student_learns(
     completed: list[Tensor], freeze: bool, freeze_norm: bool
 ) -> None:
     images, target = batch(SSUL)
     objective = prepared(SSUL, **{**ON, "freeze": freeze, "freeze_norm": freeze_norm})
     before = copy.deepcopy(objective.model).eval()(images)[:, :2]
-    learn(objective, images, target, iterations=4, lr=0.5)
+    train(objective.model, lambda: objective(images, target).total, iterations=4, lr=0.5)
     after = copy.deepcopy(objective.model).eval()(images)[:, :2]
     assert (after - before).abs().max() > 1  # the student's unknown and background moved
     assert len(completed) == 4
     assert all(torch.equal(later, completed[0]) for later in completed[1:])
 
 
-@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "unfrozen"])
+@FREEZE
 def test_the_student_drops_out_and_the_teacher_does_not(completed: list[Tensor], freeze: bool) -> None:
     images, target = batch(SSUL)
     model = network(SSUL)
@@ -410,7 +383,7 @@ def test_the_student_drops_out_and_the_teacher_does_not(completed: list[Tensor],
     assert torch.equal(completed[0], completed[1])
 
 
-@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "unfrozen"])
+@FREEZE
 def test_the_teacher_is_no_part_of_what_is_optimised_or_saved(freeze: bool) -> None:
     objective = prepared(SSUL, **{**ON, "freeze": freeze})
     assert isinstance(objective, FrozenIncrement if freeze else PseudoLabelIncrement)
@@ -418,7 +391,7 @@ def test_the_teacher_is_no_part_of_what_is_optimised_or_saved(freeze: bool) -> N
     assert {name.removeprefix("model.") for name in objective.state_dict()} == set(objective.model.state_dict())
 
 
-@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "unfrozen"])
+@FREEZE
 def test_in_v3_plus_the_student_drops_out_the_aspp_alone_and_the_teacher_nothing(
     completed: list[Tensor], monkeypatch: pytest.MonkeyPatch, freeze: bool
 ) -> None:
@@ -444,7 +417,7 @@ def test_in_v3_plus_the_student_drops_out_the_aspp_alone_and_the_teacher_nothing
         assert torch.equal(completed[0], add_pseudo_labels(SSUL, target, past(images), 0.7))
 
 
-@pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "unfrozen"])
+@FREEZE
 def test_focal_loss_is_taken_over_all_channels_of_the_completed_target(completed: list[Tensor], freeze: bool) -> None:
     images, target = batch(SOFTMAX, torch.float64)
     objective = prepared(SOFTMAX, network(SOFTMAX, torch.float64), **{**ON, "freeze": freeze, "loss": "focal"})
