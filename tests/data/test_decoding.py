@@ -88,10 +88,7 @@ def test_a_grey_jpeg_is_what_pillow_decodes_and_needs_no_pillow(
     assert torch.equal(decode_rgb(path), expected)
 
 
-KINDS = {
-    "jpg": ["RGB", "L", "1", "CMYK", "YCbCr"],
-    "png": ["RGB", "RGBA", "L", "LA", "P", "1"],
-}
+KINDS = {"jpg": ["RGB", "L", "1", "CMYK", "YCbCr"], "png": ["RGB", "RGBA", "L", "LA", "P", "1"]}
 
 
 @pytest.mark.parametrize(("kind", "mode"), [(kind, mode) for kind, modes in KINDS.items() for mode in modes])
