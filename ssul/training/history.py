@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ssul.training.loop import Progress
+from ssul.training.loop import TrainingProgress
 
 _POINTS = 100  # at most, whatever the number of iterations
 
@@ -35,7 +35,7 @@ class TrainingHistory:
     points: list[dict[str, float]] = field(default_factory=list)
     window: list[dict[str, float]] = field(default_factory=list, repr=False)
 
-    def add(self, progress: Progress) -> dict[str, float] | None:
+    def add(self, progress: TrainingProgress) -> dict[str, float] | None:
         """Takes an iteration; returns the point that it completes, if it completes one."""
         self.window.append({"loss": progress.loss} | progress.parts)
         length = math.ceil(self.iterations / _POINTS)

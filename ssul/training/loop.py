@@ -21,7 +21,7 @@ from ssul.training.state import TrainingState, capture, restore
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """Where a step's training is after an iteration.
 
     Attributes:
@@ -78,8 +78,8 @@ def learn_step(
     weight_decay: float,
     schedule: ScheduleName,
     seeds: Callable[[int], Sequence[int]] | None = None,
-    begin: TrainingState | None = None,
-) -> Iterator[Progress]:
+    resume_from: TrainingState | None = None,
+) -> Iterator[TrainingProgress]:
     """Makes all ready at once, then learns one step by SGD with Nesterov momentum and yields after each iteration.
 
     Whoever iterates may judge the network between two iterations, and leaves it in training mode. Where the fabric has
@@ -95,7 +95,7 @@ def learn_step(
         schedule: how the rates fall.
         seeds: of the dropout, one for each sample of this process, by iteration from 0; None draws from torch's random
             state.
-        begin: the state of the same training to go on from; None begins it.
+        resume_from: the state of the same training to go on from; None begins it.
 
     Raises:
         StateMismatchError: if the state is another training's.
@@ -112,12 +112,12 @@ def learn_step(
     wrapped, optimizer = fabric.setup(objective, sgd)
     wrapped.train()
     dropouts = [module for module in objective.modules() if isinstance(module, SampleDropout)]
-    if begin is not None:
-        restore(begin, objective, sgd)
-    done = 0 if begin is None else begin.iteration
+    if resume_from is not None:
+        restore(resume_from, objective, sgd)
+    done = 0 if resume_from is None else resume_from.iteration
     rate_at = SCHEDULES[schedule]
 
-    def learn() -> Iterator[Progress]:
+    def learn() -> Iterator[TrainingProgress]:
         seen, started = 0, time.perf_counter()
         for iteration, (images, target) in zip(range(done, iterations), batches, strict=False):
             for group, rate in zip(optimizer.param_groups, initial, strict=True):
@@ -133,7 +133,7 @@ def learn_step(
             fabric.backward(loss.total)
             optimizer.step()
             seen += len(images) * fabric.world_size
-            yield Progress(
+            yield TrainingProgress(
                 iteration=iteration + 1,
                 iterations=iterations,
                 loss=value,

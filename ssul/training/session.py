@@ -14,7 +14,7 @@ from ssul.inference.device import hardware
 from ssul.training.distributed import same_on_all_ranks
 from ssul.training.history import TrainingHistory
 from ssul.training.job import TrainingJob
-from ssul.training.loop import DivergedError, Progress, iteration_count, learn_step
+from ssul.training.loop import DivergedError, TrainingProgress, iteration_count, learn_step
 from ssul.training.objective import Batch
 from ssul.training.resume import StateFile, TrainerState
 from ssul.training.selection import BestWeights, LastFiniteWeights
@@ -70,7 +70,7 @@ class TrainingSession:
         # every process looks at all of them
         return objective.calibrate(_OnDevice(self._loader(order, iterations=one_pass), self.fabric))
 
-    def start(self) -> Iterator[tuple[Progress, dict[str, float] | None]]:
+    def start(self) -> Iterator[tuple[TrainingProgress, dict[str, float] | None]]:
         """Resumes from the saved state, if there is one, and returns the iterations that are left.
 
         Raises:
@@ -93,7 +93,7 @@ class TrainingSession:
                 weight_decay=job.optimisation.weight_decay,
                 schedule=job.optimisation.schedule,
                 seeds=partial(job.order.dropout_seeds, **ranks),
-                begin=state,
+                resume_from=state,
             )
         except StateMismatchError as error:
             path = self.state_file.path("safetensors")
@@ -137,12 +137,12 @@ class TrainingSession:
         )
         return state
 
-    def save_due(self, progress: Progress) -> bool:
+    def save_due(self, progress: TrainingProgress) -> bool:
         """Whether to save now: the interval has passed, or a training ends that was saved before or is waited for."""
         ends = progress.iteration == progress.iterations
         return self.state_file.save_due() or (ends and (self.state_file.exists() or self.state_file.is_wanted()))
 
-    def save(self, progress: Progress) -> bool:
+    def save(self, progress: TrainingProgress) -> bool:
         """Saves the state; a full disk is logged and does not end the training.
 
         Returns:
@@ -180,7 +180,9 @@ class TrainingSession:
         """The ids of the batch at which the loss was not finite."""
         return [self.job.order.item(error.iteration, slot).id for slot in range(self.job.order.batch)]
 
-    def _watched(self, progress: Iterator[Progress]) -> Iterator[tuple[Progress, dict[str, float] | None]]:
+    def _watched(
+        self, progress: Iterator[TrainingProgress]
+    ) -> Iterator[tuple[TrainingProgress, dict[str, float] | None]]:
         for one in progress:
             point = self.history.add(one)
             self._last_finite.take(one.iteration)

@@ -10,16 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssul.training.history import TrainingHistory
-from ssul.training.loop import Progress
+from ssul.training.loop import TrainingProgress
 
 Loss = Callable[[int], float]
 
 
-def training(iterations: int, loss: Loss = float, speed: float = 10.0) -> Iterator[Progress]:
+def training(iterations: int, loss: Loss = float, speed: float = 10.0) -> Iterator[TrainingProgress]:
     """A training whose loss and share are functions of the iteration."""
     for at in range(1, iterations + 1):
         parts = {"share": at / 100}
-        yield Progress(at, iterations, loss(at), 1 - at / 1000, speed, parts, capture=lambda: pytest.fail("not asked"))
+        yield TrainingProgress(
+            at, iterations, loss(at), 1 - at / 1000, speed, parts, capture=lambda: pytest.fail("not asked")
+        )
 
 
 def drawn(iterations: int, loss: Loss = float, speed: float = 10.0) -> TrainingHistory:

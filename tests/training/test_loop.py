@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 from ssul.errors import UserError
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
-from ssul.training.loop import DivergedError, Progress, iteration_count, learn_step
+from ssul.training.loop import DivergedError, TrainingProgress, iteration_count, learn_step
 from ssul.training.losses import cross_entropy
 from ssul.training.objective import Loss, Supervised
 from ssul.training.selection import LastFiniteWeights
@@ -66,7 +66,7 @@ def batches(count: int, *, size: int = 2, side: int = 8) -> Iterator[tuple[Tenso
         yield 180 * target[:, None] + noise, target
 
 
-def run(objective: nn.Module, groups: list[dict[str, Any]], iterations: int, **settings: Any) -> list[Progress]:
+def run(objective: nn.Module, groups: list[dict[str, Any]], iterations: int, **settings: Any) -> list[TrainingProgress]:
     settings = {"momentum": 0.0, "weight_decay": 0.0, "schedule": "poly", "batches": batches(iterations), **settings}
     fabric = Fabric(accelerator="cpu", devices=1)
     return list(learn_step(objective, groups=groups, fabric=fabric, iterations=iterations, **settings))

@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from ssul.errors import UserError
-from ssul.training.loop import Progress
+from ssul.training.loop import TrainingProgress
 from ssul.training.resume import StateFile, TrainerState
 from ssul.training.selection import BestWeights
 from ssul.training.session import TrainingSession
@@ -39,8 +39,10 @@ def session(
     return made
 
 
-def after(iteration: int) -> Progress:
-    return Progress(iteration, 300, 1 / iteration, 0.1, 9.0, {"share": 0.5}, lambda: TrainingState(iteration, STATE))
+def after(iteration: int) -> TrainingProgress:
+    return TrainingProgress(
+        iteration, 300, 1 / iteration, 0.1, 9.0, {"share": 0.5}, lambda: TrainingState(iteration, STATE)
+    )
 
 
 def judged(*scores: float) -> BestWeights:

@@ -8,13 +8,15 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from ssul.training.loop import Progress, learn_step
+from ssul.training.loop import TrainingProgress, learn_step
 from ssul.training.objective import Objective
 from ssul.training.state import StateMismatchError, TrainingState, capture, restore
 from tests.training.sharing import CASES, ITERATIONS, ORDER, batches, objective_of
 
 
-def go_on(case: str, begin: TrainingState | None, *, until: int = ITERATIONS) -> tuple[Objective, list[Progress]]:
+def go_on(
+    case: str, begin: TrainingState | None, *, until: int = ITERATIONS
+) -> tuple[Objective, list[TrainingProgress]]:
     """Trains a case from its beginning or from a state, with an objective of its own."""
     objective, channels = objective_of(case)
     learned = []
@@ -28,7 +30,7 @@ def go_on(case: str, begin: TrainingState | None, *, until: int = ITERATIONS) ->
         weight_decay=1e-4,
         schedule="poly",
         seeds=ORDER.dropout_seeds,
-        begin=begin,
+        resume_from=begin,
     )
     for state in progress:
         learned.append(state)
@@ -37,7 +39,7 @@ def go_on(case: str, begin: TrainingState | None, *, until: int = ITERATIONS) ->
     return objective, learned
 
 
-def told(learned: list[Progress]) -> list[tuple[int, float, float, Mapping[str, float]]]:
+def told(learned: list[TrainingProgress]) -> list[tuple[int, float, float, Mapping[str, float]]]:
     return [(state.iteration, state.loss, state.lr, state.parts) for state in learned]
 
 
