@@ -36,7 +36,7 @@ def choose_device(precision: str, processes: Mapping[str, Any] | None = None) ->
     return fabric
 
 
-def hardware(fabric: Fabric) -> str:
+def device_name(fabric: Fabric) -> str:
     """The name of the GPU, or the CPU and its number of threads (on which rounding depends)."""
     several = f"{fabric.world_size} x " if fabric.world_size > 1 else ""
     if fabric.device.type == "cuda":

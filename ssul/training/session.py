@@ -10,7 +10,7 @@ from ssul.data.loader import TrainingLoader, loader_workers, training_loader
 from ssul.data.sampling import SampleOrder
 from ssul.data.transforms import normalise
 from ssul.errors import UserError
-from ssul.inference.device import hardware
+from ssul.inference.device import device_name
 from ssul.training.distributed import same_on_all_ranks
 from ssul.training.history import TrainingHistory
 from ssul.training.job import TrainingJob
@@ -54,7 +54,7 @@ class TrainingSession:
         self.history = TrainingHistory(
             job.step,
             job.class_names,
-            hardware(fabric),
+            device_name(fabric),
             images=len(order.new),
             exemplars=len(order.memory),
             iterations=job.iterations,

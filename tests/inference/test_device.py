@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 
 from ssul.data.loader import loader_workers
 from ssul.errors import UserError
-from ssul.inference.device import choose_device, hardware, peak_memory_gib
+from ssul.inference.device import choose_device, device_name, peak_memory_gib
 
 STATUS = Path("/proc/self/status")
 
@@ -76,12 +76,12 @@ def cpu(monkeypatch: pytest.MonkeyPatch) -> Fabric:
 @pytest.mark.parametrize(("threads", "name"), [(1, "CPU, 1 thread"), (3, "CPU, 3 threads")])
 def test_a_cpu_is_named_with_its_threads(cpu: Fabric, monkeypatch: pytest.MonkeyPatch, threads: int, name: str) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    assert hardware(cpu) == name
+    assert device_name(cpu) == name
 
 
 @pytest.mark.gpu
 def test_a_gpu_is_named() -> None:
-    assert hardware(choose_device("32")) == torch.cuda.get_device_name(0)
+    assert device_name(choose_device("32")) == torch.cuda.get_device_name(0)
 
 
 @pytest.mark.skipif(not STATUS.is_file(), reason="only Linux tells")

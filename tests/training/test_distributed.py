@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from ssul.errors import UserError
-from ssul.inference.device import choose_device, hardware
+from ssul.inference.device import choose_device, device_name
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.training.distributed import convert_to_sync_batchnorm, fabric_settings, launch
 from tests.training.sharing import CASES, told_by
@@ -100,7 +100,7 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused(monkeypatch: pytest.Mon
 def test_several_processes_are_told_as_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSUL_DEVICES", "2")
     monkeypatch.setenv("SSUL_ACCELERATOR", "cpu")
-    assert hardware(choose_device("32", fabric_settings())).startswith("2 x CPU")
+    assert device_name(choose_device("32", fabric_settings())).startswith("2 x CPU")
 
 
 # ---- norms ----------------------------------------------------------------------------------------------------------
