@@ -8,7 +8,7 @@ from ssul.config.paths import LAYOUT, given_checkpoint
 from ssul.data.initial_checkpoint import InitialCheckpoint
 from ssul.datasets.prepare import Preparation
 from ssul.io.atomic import replace_dir
-from ssul.pipeline.progress import show_transfers, shown
+from ssul.pipeline.progress import show_transfers, with_progress
 from ssul.pipeline.run import run
 
 
@@ -18,10 +18,10 @@ def main() -> None:
     checkpoint = InitialCheckpoint.of(given_checkpoint(params.recipe.base.checkpoint))
     preparation = Preparation.of(params.data, LAYOUT)
     with replace_dir(LAYOUT.drawn) as folder:  # empty where data.root names another place: DVC wants it all the same
-        preparation.draw(folder, shown)
+        preparation.draw(folder, with_progress)
     with closing(preparation.complete()) as transfers:  # an interrupt must find half-unpacked files removed
         show_transfers(transfers)
-    rows, problems = preparation.scan(shown, partial(print, flush=True))
+    rows, problems = preparation.scan(with_progress, partial(print, flush=True))
     preparation.write(rows, problems, LAYOUT)
     checkpoint.write(LAYOUT.initial_checkpoint)
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 
-def shown(items: Iterable[T], *, total: int | None, title: str, unit: str, silent: bool = False) -> Iterator[T]:
+def with_progress(items: Iterable[T], *, total: int | None, title: str, unit: str, silent: bool = False) -> Iterator[T]:
     """Passes items on under a progress bar."""
     with progress_bar(total=total, title=title, unit=unit, silent=silent) as bar:
         for item in items:

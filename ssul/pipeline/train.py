@@ -13,7 +13,7 @@ from ssul.environment import project_root
 from ssul.errors import UserError
 from ssul.inference.device import choose_device, peak_memory_gib
 from ssul.inference.trained_model import TrainedModel
-from ssul.pipeline.progress import progress_bar, shown
+from ssul.pipeline.progress import progress_bar, with_progress
 from ssul.pipeline.provenance import Provenance
 from ssul.pipeline.run import stage_lock
 from ssul.scenario.splits import Split
@@ -76,7 +76,7 @@ def run_session(session: TrainingSession, split: Split) -> None:
     leads, step = session.fabric.is_global_zero, session.job.step
     batches = session.calibrate()
     if next(batches, None) is not None:  # most methods do not calibrate: no bar for them
-        for _ in shown(batches, total=None, title=f"calibrate step {step}", unit="batch", silent=not leads):
+        for _ in with_progress(batches, total=None, title=f"calibrate step {step}", unit="batch", silent=not leads):
             pass
     iterations = session.start()
     try:
@@ -108,10 +108,10 @@ def watch(session: TrainingSession, iterations: Iterator[tuple[Any, dict[str, fl
             )
             if point is not None and live is not None:
                 live.show(point | {"images_per_second": speed, "memory_gib": peak_memory_gib(fabric)})
-            stopped = any_rank(fabric, request.by is not None)
+            stopped = any_rank(fabric, request.signal is not None)
             saved = leads and (stopped or session.save_due(progress)) and session.save(progress)
             if stopped:
-                number = request.by or signal.SIGTERM  # another rank got the signal
+                number = request.signal or signal.SIGTERM  # another rank got the signal
                 way_on = "the same command goes on" if saved else "nothing later than the previous state is kept"
                 session.log(f"{number.name} after iteration {progress.iteration} of {end}: {way_on}")
                 fabric.barrier()  # a process that leaves earlier ends the others

@@ -58,7 +58,7 @@ class BestWeights:
         self.score = -1.0
         self.state = _copied(model) if include_initial else None
 
-    def offer(self, iteration: int) -> None:
+    def update(self, iteration: int) -> None:
         """Judges the network where it is due, after an iteration (from 1)."""
         if iteration % self.every == 0:
             self._judge()

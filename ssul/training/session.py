@@ -187,7 +187,7 @@ class TrainingSession:
             point = self.history.add(one)
             self._last_finite.take(one.iteration)
             if self.best is not None:
-                self.best.offer(one.iteration)
+                self.best.update(one.iteration)
             yield one, point
 
     def _loader(

@@ -15,7 +15,7 @@ def learned(best: BestWeights, model: nn.Linear, iterations: int) -> float:
     for iteration in range(1, iterations + 1):
         with torch.no_grad():
             model.weight.fill_(iteration)
-        best.offer(iteration)
+        best.update(iteration)
     best.restore()
     return model.weight.item()
 
@@ -71,10 +71,10 @@ def test_statistics_are_kept_with_the_weights() -> None:
     model = nn.BatchNorm1d(1)
     best = BestWeights(model, scripted(0.5, 0.1), every=1, include_initial=True)
     model(torch.tensor([[1.0], [3.0]]))
-    best.offer(1)
+    best.update(1)
     mean = model.running_mean.clone()  # type: ignore[union-attr]
     model(torch.tensor([[5.0], [9.0]]))
-    best.offer(2)
+    best.update(2)
     best.restore()
     assert torch.equal(model.running_mean, mean)  # type: ignore[arg-type]
 

@@ -74,11 +74,11 @@ def test_a_curve_goes_on_in_the_middle_of_a_stretch(tmp_path: Path, capsys: pyte
 
 def test_the_best_weights_on_the_way_go_on(tmp_path: Path) -> None:
     first = judged(0.5)
-    first.offer(1)
+    first.update(1)
     session(tmp_path, best=first).save(after(1))
     second = judged(0.4, 0.4)
     session(tmp_path, best=second).resume()
-    second.offer(2)  # worse than the best before the cut
+    second.update(2)  # worse than the best before the cut
     second.restore()
     assert second.score == 0.5
     assert all(

@@ -1,4 +1,4 @@
-"""A training hears the wish to end, and ends when it can."""
+"""A training hears the request to end, and ends when it can."""
 
 import os
 import signal
@@ -23,24 +23,24 @@ def in_the_foreground() -> Iterator[None]:
 
 @BOTH
 def test_a_signal_is_a_wish_that_interrupts_nothing(number: signal.Signals) -> None:
-    with stop_on_signal() as wish:
-        assert wish.by is None
+    with stop_on_signal() as request:
+        assert request.signal is None
         os.kill(os.getpid(), number)
-        assert wish.by is number
+        assert request.signal is number
 
 
 @BOTH
 def test_who_asks_twice_is_not_kept_waiting(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    with stop_on_signal() as wish:
+    with stop_on_signal() as request:
         os.kill(os.getpid(), number)
         now += 0.5
-        os.kill(os.getpid(), signal.SIGTERM)  # the same wish, passed on by whoever was asked too
+        os.kill(os.getpid(), signal.SIGTERM)  # the same request, passed on by whoever was asked too
         now += 1
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-        assert wish.by is number
+        assert request.signal is number
 
 
 @BOTH
@@ -55,8 +55,8 @@ def test_afterwards_signals_do_what_they_did_before(number: signal.Signals) -> N
 def test_what_was_to_be_ignored_stays_ignored(number: signal.Signals) -> None:
     before = signal.signal(number, signal.SIG_IGN)  # as a shell does for what runs in its background
     try:
-        with stop_on_signal() as wish:
+        with stop_on_signal() as request:
             os.kill(os.getpid(), number)
-            assert wish.by is None
+            assert request.signal is None
     finally:
         signal.signal(number, before)
