@@ -47,7 +47,6 @@ def train(job: TrainingJob, split: Split, provenance: Provenance) -> None:
         if leads:
             provenance.require_unchanged()
             trained_model(job, split).save(LAYOUT.checkpoint(job.step), training=session.history.describe())
-            state_file.finish()
 
 
 @contextmanager
@@ -62,7 +61,7 @@ def lock_training(job: TrainingJob, provenance: Provenance) -> Iterator[StateFil
         yield StateFile(*place)
         return
     waiting = partial(print, f"step {job.step}:", flush=True)
-    with StateFile.held(*place, waiting) as state_file, stage_lock(f"the training of step {job.step}"):
+    with StateFile.locked(*place, waiting) as state_file, stage_lock(f"the training of step {job.step}"):
         yield state_file
 
 
