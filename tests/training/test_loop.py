@@ -13,7 +13,6 @@ from torchvision.transforms import v2
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.training.loop import DivergedError, TrainingProgress, iteration_count, learn_step
-from ssul.training.losses import cross_entropy
 from ssul.training.objective import Loss, Supervised
 from ssul.training.selection import LastFiniteWeights
 
@@ -42,17 +41,6 @@ class Scripted(nn.Module):
             {"name": "backbone", "params": [self.backbone], "lr": backbone_lr},
             {"name": "heads", "params": [self.head], "lr": head_lr},
         ]
-
-
-class Pixelwise(nn.Module):
-    """The simplest objective that learns: each pixel's colour, linearly."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.score = nn.Conv2d(3, 2, 1)
-
-    def forward(self, images: Tensor, target: Tensor) -> Loss:
-        return Loss(cross_entropy(self.score(images), target), {})
 
 
 def batches(count: int, *, size: int = 2, side: int = 8) -> Iterator[tuple[Tensor, Tensor]]:
@@ -171,14 +159,6 @@ def test_the_objective_is_in_training_mode_and_gets_images_normalised_as_torchvi
     )
     assert objective.modes == [True]
     torch.testing.assert_close(objective.inputs[0], to_float(image), check_stride=False)
-
-
-def test_a_pixelwise_objective_learns() -> None:
-    torch.manual_seed(0)
-    objective = Pixelwise()
-    groups = [{"name": "heads", "params": list(objective.parameters()), "lr": 0.5}]
-    states = run(objective, groups, 20, momentum=0.9)
-    assert states[-1].loss < 0.1 * states[0].loss
 
 
 def network() -> Supervised:
