@@ -31,9 +31,6 @@ def png(width: int, height: int, rows: bytes = bytes(64), *, depth: int = 8, col
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
-# --- photographs ------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"])
 def test_photographs_of_8_bits_become_rgb(mode: str) -> None:
     white = Image.new("RGB", (16, 8), (255, 255, 255)).convert(mode)
@@ -56,9 +53,6 @@ def test_16_bits_of_grey_are_refused_because_pillow_clips_them() -> None:
     assert np.array(bright.convert("RGB"))[0, :, 0].tolist() == [0, 255, 255, 255]
     with pytest.raises(UnreadableImageError, match="mode I;16: 8 bits a channel"):
         image_files.rgb(file_of(bright))
-
-
-# --- masks and saliency maps ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options", [{"bits": 1}, {"bits": 2}, {"bits": 4}, {"bits": 8}, {"transparency": 1}])
@@ -86,9 +80,6 @@ def test_values_of_other_modes_are_refused(what: str, mode: str) -> None:
 def test_a_jpeg_mask_is_refused_because_its_values_are_blurred() -> None:
     with pytest.raises(UnreadableImageError, match="a mask must be a PNG, this one is a JPEG"):
         image_files.values(file_of(Image.new("L", (8, 8)), "JPEG"), "mask")
-
-
-# --- refused by the header --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

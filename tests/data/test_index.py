@@ -50,9 +50,6 @@ def test_the_background_is_not_among_the_classes_of_an_image() -> None:
     assert [INDEX.class_name(class_id) for class_id in (0, 1, 3)] == ["background", "ball", "hat"]
 
 
-# --- the file ---------------------------------------------------------------------------------------------------------
-
-
 def test_an_index_is_json_with_a_line_for_each_image(tmp_path: Path) -> None:
     path = tmp_path / "index" / "train.json"
     INDEX.write(path)
@@ -91,9 +88,6 @@ def test_any_index_is_read_as_written_and_written_to_the_same_bytes(
 def test_a_missing_index_is_refused_with_the_stage_that_writes_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"train\.json is missing: run `dvc repro prepare`"):
         ImageIndex.read(tmp_path / "train.json")
-
-
-# --- files that change ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["image", "mask", "saliency"])

@@ -25,9 +25,6 @@ def with_masks(root: Path, template: str, *names: str) -> ImagePaths:
     return ImagePaths(root, SplitFiles("photos/{id}.jpg", template))
 
 
-# --- places -----------------------------------------------------------------------------------------------------------
-
-
 def test_the_published_datasets_have_their_own_places() -> None:
     voc, ade = ImagePaths(Path("/voc"), VOC.train), ImagePaths(Path("/ade"), ADE.val)
     assert voc.image("2007_000032") == Path("/voc/JPEGImages/2007_000032.jpg")
@@ -79,9 +76,6 @@ def test_every_mask_is_found_by_its_id(tmp_path_factory: pytest.TempPathFactory,
     assert with_masks(root, template, *(template.replace("{id}", one) for one in ids)).list_masks() == sorted(ids)
 
 
-# --- ids --------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("image_id", ["", " ", "/etc/passwd", "../a", "a/../../b", "a\x00b", "\ud800"])
 def test_invalid_image_ids(image_id: str) -> None:
     assert invalid_id_reason(image_id) is not None
@@ -98,9 +92,6 @@ def test_a_mask_with_an_invalid_id_is_refused_in_printable_text(name: str) -> No
     with pytest.raises(UserError, match="cannot be used, because its name") as refused:
         masks_by_id(["m/a.png", f"m/{name}.png"], "m/{id}.png")
     assert str(refused.value).isprintable()
-
-
-# --- lists ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_list_is_read_in_its_order(book: "HandmadeDataset") -> None:

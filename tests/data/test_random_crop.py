@@ -91,9 +91,6 @@ def assert_is_crop_of_the_whole(image: Tensor, target: Tensor, seed: int, **how:
     return (ours[0] == whole[0]).float().mean().item()
 
 
-# --- against the whole image ------------------------------------------------------------------------------------------
-
-
 @example(2, 2, 1, (0.5, 0.6), 0, False)
 @given(lengths, lengths, st.integers(1, 600), scales, st.integers(0, 10**6), st.booleans())
 def test_a_crop_is_that_of_the_whole_resized_image(
@@ -149,9 +146,6 @@ def test_encoding_before_and_after_sampling_are_the_same_and_the_smaller_one_is_
     assert encoded[0] <= min(height * width, crop * crop)
 
 
-# --- sizes ------------------------------------------------------------------------------------------------------------
-
-
 def test_random_sizes_differ_and_keep_the_proportions() -> None:
     sizes = [window_of(100, 200, seed, crop=33, scale=(0.5, 2.0)).resized for seed in range(20)]
     assert len(set(sizes)) > 15
@@ -167,9 +161,6 @@ def test_a_scale_of_one_changes_no_pixel() -> None:
         same_image, same_target = cropped(image, target, seed, crop=16, scale=(1.0, 1.0))
         assert torch.equal(same_image, image.flip(2) if flipped else image)
         assert torch.equal(same_target, target.flip(1) if flipped else target)
-
-
-# --- image and target together ----------------------------------------------------------------------------------------
 
 
 def stripes(height: int, width: int, along: int) -> Tensor:

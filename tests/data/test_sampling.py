@@ -35,7 +35,8 @@ LABELS = LabelSpace(((1,), (2,)), unknown=True, activation="sigmoid")
 
 
 def items(prefix: str, count: int) -> tuple[TrainingItem, ...]:
-    return tuple(TrainingItem(f"{prefix}{number}", (1,)) for number in range(count))
+    annotated = {"new": (1, 2), "memory": (1,)}
+    return tuple(TrainingItem(f"{prefix}{number}", annotated[prefix]) for number in range(count))
 
 
 def order_of(new: int, memory: int = 0, *, batch: int, seed: int = 0, step: int = 1) -> SampleOrder:
@@ -57,9 +58,6 @@ def drawn(order: SampleOrder, prefix: str, count: int) -> list[str]:
     """The first `count` images of a source."""
     iterations = range(2 * count)
     return [name for i in iterations for name in batch(order, i) if name.startswith(prefix)][:count]
-
-
-# --- which item where -------------------------------------------------------------------------------------------------
 
 
 @given(orders(), st.data())
@@ -123,9 +121,6 @@ def test_a_memory_does_not_change_the_order_of_new_images() -> None:
     assert drawn(order_of(20, batch=4, seed=3), "new", 60) == drawn(order_of(20, 5, batch=4, seed=3), "new", 60)
 
 
-# --- seeds and ranks --------------------------------------------------------------------------------------------------
-
-
 @given(st.lists(st.one_of(st.integers(), st.text()), max_size=4))
 def test_a_seed_fits_torch(parts: list[object]) -> None:
     assert 0 <= derive_seed(*parts) < 2**63
@@ -165,8 +160,6 @@ def test_a_rank_out_of_range_is_refused(rank: int, world_size: int) -> None:
     with pytest.raises(ValueError, match=f"rank {rank} is outside"):
         rank_slots(8, rank, world_size)
 
-
-# --- samples ----------------------------------------------------------------------------------------------------------
 
 MASK = np.kron([[0, 1, 2], [2, 0, 255]], np.ones((12, 12)))
 SALIENCY = np.kron([[255, 255, 255], [0, 0, 0]], np.ones((12, 12)))
@@ -220,26 +213,13 @@ def test_a_sample_is_the_crop_of_its_image_and_of_its_encoded_mask(dataset: Segm
         assert torch.equal(target, window.target(lambda mask: mask, encoded, fill=VOID))
 
 
-@pytest.mark.parametrize("annotated", [(1,), (2,), (1, 2), ()])
-def test_a_target_is_encoded_with_the_annotated_classes(
-    dataset: SegmentationDataset, annotated: tuple[int, ...]
-) -> None:
-    order = SampleOrder((TrainingItem("new0", annotated),), (), batch=2, seed=0, step=1)
-    labeled = dataset.read("new0")
-    expected = LABELS.encode(labeled.mask, labeled.saliency, annotated)
-    _, target = samples(dataset, order, UNSCALED)[0]
-    rows = (target != VOID).any(dim=1)  # the others are padding
-    assert int(rows.sum()) == 24
-    assert torch.equal(target[rows], expected) or torch.equal(target[rows], expected.flip(1))
-
-
 def test_batches_are_the_samples_in_order(dataset: SegmentationDataset) -> None:
     batches, made = loaded(dataset), samples(dataset)
     assert (len(batches), len(made)) == (3, 27)
     for iteration, (images, targets) in enumerate(batches):
         assert (images.shape, images.dtype) == ((3, 3, 36, 36), torch.uint8)
         assert (targets.shape, targets.dtype) == ((3, 36, 36), torch.uint8)
-        assert set(targets.unique().tolist()) <= {0, 1, LABELS.channel_of(1), VOID}
+        assert set(targets.unique().tolist()) <= {0, 1, LABELS.channel_of(1), LABELS.channel_of(2), VOID}
         assert_same(list(zip(images, targets, strict=True)), [made[3 * iteration + slot] for slot in range(3)])
 
 
@@ -268,9 +248,6 @@ def test_each_repetition_seed_and_step_crops_an_image_differently(dataset: Segme
     assert not any(torch.equal(one, other) for i, one in enumerate(seen) for other in seen[:i])
 
 
-# --- the random state -------------------------------------------------------------------------------------------------
-
-
 @IN_A_WORKER_TOO
 def test_loading_neither_reads_nor_changes_torchs_random_state(
     dataset: SegmentationDataset, workers: int, monkeypatch: pytest.MonkeyPatch
@@ -283,9 +260,6 @@ def test_loading_neither_reads_nor_changes_torchs_random_state(
     torch.manual_seed(2)
     assert_same(loaded(dataset, workers=workers), one)
     assert reseeded == [1, 2]
-
-
-# --- errors while loading ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -335,9 +309,6 @@ def test_a_process_that_ends_does_not_wait_for_its_workers() -> None:
     assert (done.returncode, done.stdout) == (0, "tensor([0])\n"), done.stderr
 
 
-# --- the cache --------------------------------------------------------------------------------------------------------
-
-
 def test_cached_images_are_read_once_and_change_no_sample(dataset: SegmentationDataset) -> None:
     cached, fresh = samples(dataset, cache=ImageCache(10**6)), samples(dataset)
     for position in [*range(27), *range(27)]:
@@ -355,8 +326,6 @@ def test_exemplars_stay_in_the_cache_rather_than_new_images(dataset: Segmentatio
         dataset.folders.image(f"memory{number}").unlink()
     _ = [cached[3 * iteration + 2] for iteration in range(9)]  # the last slot of each batch
 
-
-# --- bugs of the published code, as switches --------------------------------------------------------------------------
 
 PLAIN = LabelSpace(((1,), (2,)), unknown=False, activation="softmax")
 

@@ -36,9 +36,6 @@ def assert_nearest(ours: Tensor, pillows: NDArray[np.uint8], *decided: NDArray[n
     np.testing.assert_array_equal(ours.numpy()[known], pillows[known])
 
 
-# --- resizing a target ------------------------------------------------------------------------------------------------
-
-
 @example(np.random.default_rng(0).integers(0, 21, (366, 500), dtype=np.uint8), 250, 333)
 @example(np.random.default_rng(0).integers(0, 21, (366, 500), dtype=np.uint8), 731, 999)
 @given(labels, lengths, lengths)
@@ -54,9 +51,6 @@ def test_a_target_is_resized_as_by_pil(target: Labels, height: int, width: int) 
 def test_enlarging_by_two_doubles_every_pixel() -> None:
     doubled = resize_target(torch.tensor([[1, 2], [3, VOID]], dtype=torch.uint8), [4, 4])
     assert doubled.tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, VOID, VOID], [3, 3, VOID, VOID]]
-
-
-# --- the centre crop --------------------------------------------------------------------------------------------------
 
 
 def published_crop(image: Image.Image, side: int, resampling: Image.Resampling) -> NDArray[np.uint8]:
@@ -99,9 +93,6 @@ def test_the_centre_crop_contains_the_whole_short_side() -> None:
     image, target = centre_crop(columns.expand(3, -1, -1), columns, 4)
     assert target.tolist() == [[4, 5, 6, 7]] * 4
     assert torch.equal(image[0], target)
-
-
-# --- normalising ------------------------------------------------------------------------------------------------------
 
 
 def test_images_are_normalised_as_by_torchvision() -> None:

@@ -62,9 +62,6 @@ def test_torchrun_starts_the_processes_too(tmp_path: Path, cpu: Fabric) -> None:
     assert [state["loss"] for state in found] == pytest.approx([state["loss"] for state in alone], rel=1e-4)
 
 
-# ---- how many -------------------------------------------------------------------------------------------------------
-
-
 def test_the_default_is_one_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSUL_DEVICES", raising=False)
     assert fabric_settings() == {"devices": 1}
@@ -91,9 +88,6 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused(two_cpus: Fabric) -> No
 
 def test_the_device_name_counts_the_processes(two_cpus: Fabric) -> None:
     assert device_name(two_cpus).startswith("2 x CPU")
-
-
-# ---- BatchNorm ------------------------------------------------------------------------------------------------------
 
 
 def norms(processes: int, device: str, *, frozen: bool = False) -> set[str]:

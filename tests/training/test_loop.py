@@ -65,9 +65,6 @@ def run(objective: nn.Module, *settings: Any, **more: Any) -> list[TrainingProgr
     return list(iterate(objective, *settings, **more))
 
 
-# ---- how long -------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("images", "epochs", "batch", "iterations"),
     [
@@ -91,9 +88,6 @@ def test_it_draws_no_more_batches_than_it_needs() -> None:
     assert len(list(source)) == 2
 
 
-# ---- what it yields -------------------------------------------------------------------------------------------------
-
-
 def test_it_yields_each_iteration_with_its_loss_and_parts_before_the_next_begins() -> None:
     objective = Scripted(3.0, 2.0, 1.0)
     states = []
@@ -107,9 +101,6 @@ def test_it_yields_each_iteration_with_its_loss_and_parts_before_the_next_begins
     ]
     assert all(state.parts == {"share": 0.25, "pixels": 128.0} for state in states)
     assert all(state.images_per_second > 0 for state in states)
-
-
-# ---- how it learns --------------------------------------------------------------------------------------------------
 
 
 def test_each_group_moves_at_its_own_falling_rate() -> None:
@@ -180,9 +171,6 @@ def test_a_network_learns_the_same_from_the_same_seed() -> None:
     assert all(torch.equal(weights[1][name], tensor) for name, tensor in weights[0].items())
 
 
-# ---- refused --------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_loss_that_is_not_finite_is_refused_and_leaves_the_weights_before_it(value: float) -> None:
     objective, undisturbed = Scripted(1.0, 1.0, value, 1.0, 1.0), Scripted(1.0, 1.0)
@@ -195,9 +183,6 @@ def test_a_loss_that_is_not_finite_is_refused_and_leaves_the_weights_before_it(v
     run(undisturbed, undisturbed.groups(backbone_lr=0.1, head_lr=0.5), 2, schedule="step")
     assert objective.head.item() == undisturbed.head.item()
     assert objective.backbone.item() == undisturbed.backbone.item()
-
-
-# ---- the last finite weights ----------------------------------------------------------------------------------------
 
 
 def test_a_snapshot_restores_weights_and_statistics() -> None:

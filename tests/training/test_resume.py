@@ -55,9 +55,6 @@ def states(folder: Path) -> set[str]:
     return {path.stem for path in folder.glob("*.safetensors")}
 
 
-# --- what is saved ----------------------------------------------------------------------------------------------------
-
-
 def test_the_last_saved_state_is_read(tmp_path: Path) -> None:
     with StateFile.locked(tmp_path, "one", never) as state_file:
         assert state_file.read() is None
@@ -125,9 +122,6 @@ def test_a_process_that_is_killed_while_it_saves_leaves_a_whole_state(tmp_path: 
     assert 0 < torn <= 8  # not every kill comes in time
 
 
-# --- when -------------------------------------------------------------------------------------------------------------
-
-
 def test_a_save_is_due_when_the_interval_has_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
@@ -139,9 +133,6 @@ def test_a_save_is_due_when_the_interval_has_passed(tmp_path: Path, monkeypatch:
         now += 1
         assert state_file.save_due()
         state_file.save(STATE)
-
-
-# --- by which process -------------------------------------------------------------------------------------------------
 
 
 def test_the_second_process_waits_names_the_first_and_takes_over_its_state(tmp_path: Path) -> None:
@@ -171,9 +162,6 @@ def test_neither_another_training_nor_a_killed_process_is_waited_for(tmp_path: P
         process.wait()
     with StateFile.locked(tmp_path, "one", never):
         pass
-
-
-# --- how long it is kept ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("days", "kept"), [([at / 3.01 for at in range(25)], 22), ([8 + at for at in range(25)], 20)])
@@ -214,9 +202,6 @@ def test_files_of_another_user_are_left(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(FileLock, "acquire", forbidden)
     prune(tmp_path)
     assert states(tmp_path) == {"old"}
-
-
-# --- which training it is ---------------------------------------------------------------------------------------------
 
 
 def test_a_fingerprint_differs_if_anything_differs() -> None:

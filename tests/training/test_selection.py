@@ -78,8 +78,6 @@ def test_the_published_interval_is_a_hundredth_of_the_iterations_but_at_least_10
     assert published_interval(iterations) == every
 
 
-# ---- the score ------------------------------------------------------------------------------------------------------
-
 LABELS = LabelSpace(((3,), (1, 2)), unknown=True, activation="sigmoid")  # channels [unknown][background][3][1][2]
 CHANNELS = {0: 1, 3: 2, 1: 3, 2: 4}
 
