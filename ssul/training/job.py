@@ -1,4 +1,4 @@
-"""What decides the weights that a step leaves, from the parameters and the artifacts of earlier stages."""
+"""The training of a step, made from the parameters and the artifacts of earlier stages."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from ssul.data.index import ImageIndex, require_unchanged
 from ssul.data.sampling import SampleOrder, TrainingItem
 from ssul.data.training_set import Augmentation
 from ssul.errors import UserError
+from ssul.inference.trained_model import TrainedModel
 from ssul.scenario.scenario import Step, belongs
 from ssul.scenario.splits import Split
 from ssul.training.loop import iteration_count
@@ -26,24 +27,26 @@ from ssul.training.selection import BestWeights, published_interval, step_miou
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What decides the weights that a step leaves.
+    """Everything that decides the weights after a step.
 
     Attributes:
         step: index.
         class_names: of the step's new classes.
+        known_names: of all classes after the step.
         objective: what is minimised; holds the network.
-        method_params: what decides the objective beside its weights and labels; its `repr` holds all of it.
-        order: which image when.
-        dataset: where the images are.
-        augmentation: how images are varied.
+        method_params: what else decides the objective; its `repr` holds all of it.
+        order: the order of the samples.
+        dataset: reads the images.
+        augmentation: of the images.
         optimisation: the step's part of the recipe.
         precision: 32 or bf16.
-        selection: chooses among the weights on the way; None keeps the last.
+        selection: makes what selects the best weights, for a number of iterations; None keeps the last.
         selection_name: `method.selection`.
     """
 
     step: int
     class_names: tuple[str, ...]
+    known_names: tuple[str, ...]
     objective: Objective
     method_params: object
     order: SampleOrder
@@ -56,7 +59,7 @@ class TrainingJob:
 
     @property
     def iterations(self) -> int:
-        """How many there are."""
+        """The number of iterations."""
         return iteration_count(len(self.order.new), epochs=self.optimisation.epochs, batch=self.optimisation.batch)
 
     @property
@@ -65,8 +68,13 @@ class TrainingJob:
         ratio = self.optimisation.backbone_lr_ratio
         return self.objective.parameter_groups(self.optimisation.lr, backbone_ratio=ratio)
 
+    @property
+    def trained_model(self) -> TrainedModel:
+        """The network with the meaning of its channels."""
+        return TrainedModel(self.objective.model, self.objective.labels, self.known_names)
+
     def fingerprint(self, files: Mapping[str, str]) -> str:
-        """64 hexadecimal digits; two trainings with the same ones leave the same weights.
+        """64 hexadecimal digits: equal fingerprints mean equal weights after the training.
 
         Args:
             files: digests of data and code by name.
@@ -79,7 +87,7 @@ class TrainingJob:
             [(group["name"], group["lr"]) for group in self.groups],
             self.objective.model.architecture,
             self.objective.labels,
-            {module.__name__: module.__version__ for module in (torch, torchvision, PIL)},  # others round otherwise
+            {module.__name__: module.__version__ for module in (torch, torchvision, PIL)},  # others round differently
             self.precision,
             self.selection_name,
             self.dataset.saliency,
@@ -101,7 +109,7 @@ def training_job(
         memory: the exemplars.
 
     Raises:
-        UserError: if an image is not as it was indexed, or there is none to choose weights on.
+        UserError: if an image is not as it was indexed, or there is none to select weights on.
     """
     index = ImageIndex.read(layout.index("train"))
     root = data_root(params.data.root, layout)
@@ -113,6 +121,7 @@ def training_job(
     return TrainingJob(
         step=split.step,
         class_names=split.new_names,
+        known_names=split.class_names,
         objective=objective,
         method_params=params.method if split.step else params.method.loss,
         order=SampleOrder(new, tuple(memory), optimisation.batch, params.seed, split.step),
@@ -133,7 +142,7 @@ def _selection(
     dataset: SegmentationDataset,
     index: ImageIndex,
 ) -> Callable[[int], BestWeights] | None:
-    """Makes what chooses among the weights for a number of iterations; None where the last ones are kept."""
+    """See `TrainingJob.selection`."""
     how = params.method.selection
     if how == "last":
         return None
