@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import PIL
@@ -15,14 +14,12 @@ from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex, require_unchanged
 from ssul.data.sampling import SampleOrder, TrainingItem
 from ssul.data.training_set import Augmentation
-from ssul.errors import UserError
 from ssul.inference.trained_model import TrainedModel
-from ssul.scenario.scenario import Step, belongs
 from ssul.scenario.splits import Split
 from ssul.training.loop import iteration_count
 from ssul.training.objective import Objective
 from ssul.training.resume import fingerprint
-from ssul.training.selection import BestWeights, published_interval, step_miou
+from ssul.training.selection import BestWeights, select_weights
 
 
 @dataclass(frozen=True)
@@ -129,41 +126,6 @@ def training_job(
         augmentation=Augmentation(params.recipe.crop, params.recipe.scale, params.method.published_bugs.padding),
         optimisation=optimisation,
         precision=params.recipe.precision,
-        selection=_selection(params, split, objective, layout, dataset, index),
+        selection=select_weights(params, split, objective.model, objective.labels, layout=layout),
         selection_name=params.method.selection,
     )
-
-
-def _selection(
-    params: Params,
-    split: Split,
-    objective: Objective,
-    layout: Layout,
-    dataset: SegmentationDataset,
-    index: ImageIndex,
-) -> Callable[[int], BestWeights] | None:
-    """See `TrainingJob.selection`."""
-    how = params.method.selection
-    if how == "last":
-        return None
-    step = Step(split.step, split.new, split.old)
-    if how == "published":
-        index = ImageIndex.read(layout.index("val"))
-        dataset = SegmentationDataset.of(index, data_root(params.data.root, layout), saliency=False)
-    candidates = [row.id for row in index.rows] if how == "published" else list(split.holdout)
-    present = index.present
-    ids = [image_id for image_id in candidates if belongs(present[image_id], step, "overlapped")]
-    if not ids:
-        raise UserError(
-            f"method.selection is {how}, but step {split.step} has no image to choose on: "
-            "hold some out with -S data.holdout=0.1, or keep the last weights with -S method.selection=last"
-        )
-    score = partial(
-        step_miou, objective.model, objective.labels, dataset, ids, new=split.new, with_background=split.step == 0
-    )
-
-    def select(iterations: int) -> BestWeights:
-        every = published_interval(iterations) if how == "published" else max(1, iterations // 10)
-        return BestWeights(objective.model, score, every=every, include_initial=how == "published")
-
-    return select

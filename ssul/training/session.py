@@ -7,7 +7,6 @@ from functools import partial
 from lightning_fabric import Fabric
 
 from ssul.data.loader import TrainingLoader, loader_workers, training_loader
-from ssul.data.sampling import SampleOrder
 from ssul.data.transforms import normalise
 from ssul.errors import UserError
 from ssul.inference.device import device_name
@@ -17,8 +16,8 @@ from ssul.training.job import TrainingJob
 from ssul.training.loop import DivergedError, TrainingProgress, iteration_count, learn_step
 from ssul.training.objective import Batch
 from ssul.training.resume import StateFile, TrainerState
-from ssul.training.selection import BestWeights, LastFiniteWeights
-from ssul.training.state import StateMismatchError, TrainingState
+from ssul.training.selection import BestWeights
+from ssul.training.state import LastFiniteWeights, StateMismatchError, TrainingState
 
 _BEST = "best."
 _THEN = ", then "
@@ -59,6 +58,13 @@ class TrainingSession:
             exemplars=len(order.memory),
             iterations=job.iterations,
         )
+        self._load = partial(
+            training_loader,
+            dataset=job.dataset,
+            labels=job.objective.labels,
+            augmentation=job.augmentation,
+            workers=loader_workers(fabric.world_size),
+        )
         self.best: BestWeights | None = None
         self.first = 0
 
@@ -68,7 +74,7 @@ class TrainingSession:
         one_pass = iteration_count(len(order.new), epochs=1, batch=order.batch)
         objective.to(self.fabric.device)
         # every process looks at all of them
-        return objective.calibrate(_OnDevice(self._loader(order, iterations=one_pass), self.fabric))
+        return objective.calibrate(_OnDevice(self._load(order, iterations=one_pass), self.fabric))
 
     def start(self) -> Iterator[tuple[TrainingProgress, dict[str, float] | None]]:
         """Resumes from the saved state, if there is one, and returns the iterations that are left.
@@ -80,8 +86,10 @@ class TrainingSession:
         self.best = None if job.selection is None else job.selection(job.iterations)
         state = self.resume()
         self.first = same_on_all_ranks(fabric, 0 if state is None else state.iteration, "a state to go on from")
-        ranks = {"rank": self.rank, "world_size": self.world_size}
-        batches = self._loader(job.order, iterations=job.iterations, **ranks, start_iteration=self.first)
+        rank, world_size = self.rank, self.world_size
+        batches = self._load(
+            job.order, iterations=job.iterations, rank=rank, world_size=world_size, start_iteration=self.first
+        )
         try:
             progress = learn_step(
                 job.objective,
@@ -92,7 +100,7 @@ class TrainingSession:
                 momentum=job.optimisation.momentum,
                 weight_decay=job.optimisation.weight_decay,
                 schedule=job.optimisation.schedule,
-                seeds=partial(job.order.dropout_seeds, **ranks),
+                seeds=partial(job.order.dropout_seeds, rank=rank, world_size=world_size),
                 resume_from=state,
             )
         except StateMismatchError as error:
@@ -189,27 +197,6 @@ class TrainingSession:
             if self.best is not None:
                 self.best.update(one.iteration)
             yield one, point
-
-    def _loader(
-        self,
-        order: SampleOrder,
-        *,
-        iterations: int,
-        rank: int = 0,
-        world_size: int = 1,
-        start_iteration: int = 0,
-    ) -> TrainingLoader:
-        return training_loader(
-            order,
-            self.job.dataset,
-            self.job.objective.labels,
-            self.job.augmentation,
-            iterations=iterations,
-            workers=loader_workers(self.fabric.world_size),
-            rank=rank,
-            world_size=world_size,
-            start_iteration=start_iteration,
-        )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.training.loop import DivergedError, TrainingProgress, iteration_count, learn_step
 from ssul.training.objective import Loss, Supervised
-from ssul.training.selection import LastFiniteWeights
+from ssul.training.state import LastFiniteWeights
 
 BRIGHT_OR_DARK = LabelSpace(((1,),), unknown=False, activation="softmax")
 
