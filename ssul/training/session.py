@@ -43,7 +43,7 @@ class TrainingSession:
         Args:
             job: what is trained.
             fabric: devices and precision.
-            rank, world_size: which of how many processes this is.
+            rank, world_size: of this process.
             state_file: where the state is saved.
             log: takes one line about this step.
         """
@@ -73,14 +73,14 @@ class TrainingSession:
         order, objective = replace(self.job.order, memory=()), self.job.objective
         one_pass = iteration_count(len(order.new), epochs=1, batch=order.batch)
         objective.to(self.fabric.device)
-        # every process looks at all of them
+        # every rank looks at all images
         return objective.calibrate(_OnDevice(self._load(order, iterations=one_pass), self.fabric))
 
     def start(self) -> Iterator[tuple[TrainingProgress, dict[str, float] | None]]:
-        """Resumes from the saved state, if there is one, and returns the iterations that are left.
+        """Resumes from the saved state, if there is one; returns the remaining iterations.
 
         Raises:
-            UserError: if the state is damaged or of another training, or the ranks do not see the same state.
+            UserError: if the state is damaged or of another training, or if the ranks see different states.
         """
         job, fabric = self.job, self.fabric
         self.best = None if job.selection is None else job.selection(job.iterations)
@@ -107,15 +107,15 @@ class TrainingSession:
             path = self.state_file.path("safetensors")
             raise UserError(f"{path} is the state of another training ({error}): delete it") from None
         self._last_finite = LastFiniteWeights(job.objective.model, self.first)
-        return self._watched(progress)
+        return self._recorded(progress)
 
     def finish(self) -> None:
-        """Brings back the best weights, where they are chosen."""
+        """Restores the best weights, if `method.selection` selects them."""
         if self.best is not None:
             self.best.restore()
 
     def resume(self) -> TrainingState | None:
-        """Brings history and best weights to where they were when they were saved; returns the state of the loop.
+        """Restores history and best weights from the saved state; returns the state of the loop.
 
         Raises:
             UserError: if the saved state is damaged.
@@ -131,13 +131,13 @@ class TrainingSession:
             history.points[:], history.window[:] = saved.notes["points"], saved.notes["window"]
             if self.best is not None:
                 self.best.score, self.best.state = saved.notes["score"], best or None
-            begun_on = saved.notes["hardware"]
+            started_on = saved.notes["hardware"]
         except (KeyError, TypeError) as error:
             raise UserError(f"the state {path} is damaged ({error}): delete it") from None
         end = history.iterations
-        elsewhere = begun_on.rpartition(_THEN)[2] != history.hardware and state.iteration < end
-        history.hardware = f"{begun_on}{_THEN}{history.hardware}" if elsewhere else begun_on
-        remarks = [f"begun on {begun_on}: rounding may differ"] if elsewhere else []
+        elsewhere = started_on.rpartition(_THEN)[2] != history.hardware and state.iteration < end
+        history.hardware = f"{started_on}{_THEN}{history.hardware}" if elsewhere else started_on
+        remarks = [f"started on {started_on}: rounding may differ"] if elsewhere else []
         if state.iteration == end:
             remarks.append(f"all iterations are done; to train them again, delete {path}")
         self.log(
@@ -175,10 +175,10 @@ class TrainingSession:
         return True
 
     def restore_last_finite(self) -> int | None:
-        """Gives the network its last finite weights, after a divergence.
+        """Restores the last finite weights, after a divergence.
 
         Returns:
-            after how many iterations they were taken; None if the weights were never finite, then nothing is restored.
+            the iterations before they were taken; None if the weights were never finite, so that nothing is restored.
         """
         if self._last_finite.iteration is not None:
             self._last_finite.restore()
@@ -188,7 +188,7 @@ class TrainingSession:
         """The ids of the batch at which the loss was not finite."""
         return [self.job.order.item(error.iteration, slot).id for slot in range(self.job.order.batch)]
 
-    def _watched(
+    def _recorded(
         self, progress: Iterator[TrainingProgress]
     ) -> Iterator[tuple[TrainingProgress, dict[str, float] | None]]:
         for one in progress:
@@ -201,7 +201,7 @@ class TrainingSession:
 
 @dataclass(frozen=True)
 class _OnDevice:
-    """Loaded batches, normalised, on the device; may be iterated over several times."""
+    """Loaded batches, normalised, on the device; may be iterated several times."""
 
     batches: TrainingLoader
     fabric: Fabric
