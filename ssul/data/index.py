@@ -1,8 +1,8 @@
 """The index of a dataset: the pixel counts of every mask, so that no later stage scans masks.
 
 Splits depend on the index alone. Its content hashes represent the images for DVC: stages depend on the index, not on
-the raw files, which stay in their place. It also holds the places of the files below the data root and the meaning of
-mask values, so that a stage needs only the index and the root. Colours and the reasons of skipped images are in
+the raw files, which stay in their place. It also holds the templates of the files and the encoding of the masks, so
+that a stage needs only the index and the data root. Colours and the reasons of skipped images are in
 `ssul.data.dataset_info`, because no training may depend on them.
 """
 

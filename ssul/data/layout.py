@@ -1,4 +1,4 @@
-"""The places of an image's files below a data root, and the meaning of mask values."""
+"""The places of an image's files below a data root, and the encoding of masks."""
 
 import re
 import unicodedata
@@ -134,7 +134,7 @@ def masks_by_id(names: Iterable[str], template: str, *, above: str = "") -> dict
 
 
 def invalid_id_reason(image_id: str) -> str | None:
-    """Why a text is not an image id; None if it is one.
+    """The reason why a text is not an image id; None if it is one.
 
     An id is a line of an image list, a part of a path below the data root, and UTF-8 in JSON.
     """
