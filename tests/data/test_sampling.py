@@ -281,19 +281,18 @@ def test_a_missing_image_is_one_line(dataset: SegmentationDataset, workers: int)
 
 
 @IN_A_WORKER_TOO
-def test_an_error_of_the_machine_keeps_its_number(dataset: SegmentationDataset, workers: int) -> None:
-    with pytest.raises(OSError, match="the reason") as raised:
-        loaded(Failing(dataset.folders, error=OSError(errno.EMFILE, "the reason")), workers=workers)
-    assert raised.value.errno == errno.EMFILE
-    assert "ulimit" in str(explain(raised.value))
-
-
-@IN_A_WORKER_TOO
-def test_any_other_error_keeps_its_traceback(dataset: SegmentationDataset, workers: int) -> None:
-    with pytest.raises(ValueError, match="the reason") as raised:
-        loaded(Failing(dataset.folders, error=ValueError("the reason")), workers=workers)
-    assert explain(raised.value) is None
-    assert workers == 0 or "in read" in str(raised.value)
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "the reason"), ValueError("the reason")])
+def test_an_error_of_the_machine_keeps_its_number_and_any_other_its_traceback(
+    dataset: SegmentationDataset, workers: int, error: Exception
+) -> None:
+    with pytest.raises(type(error), match="the reason") as raised:
+        loaded(Failing(dataset.folders, error=error), workers=workers)
+    if isinstance(raised.value, OSError):
+        assert raised.value.errno == errno.EMFILE
+        assert "ulimit" in str(explain(raised.value))
+    else:
+        assert explain(raised.value) is None
+        assert workers == 0 or "in read" in str(raised.value)
 
 
 ENDS = """

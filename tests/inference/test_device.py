@@ -73,19 +73,6 @@ def test_a_gpu_is_named_and_its_own_memory_counts() -> None:
     assert 1 <= peak_memory_gib(fabric) == pytest.approx(before + 1, abs=1)
 
 
-@pytest.mark.parametrize(("given", "workers"), [("0", 0), ("3", 3), (" 2 ", 2), ("-1", 0)])
-def test_the_variable_sets_the_number_of_workers(monkeypatch: pytest.MonkeyPatch, given: str, workers: int) -> None:
-    monkeypatch.setenv("SSUL_WORKERS", given)
-    assert loader_workers() == workers
-
-
-@pytest.mark.parametrize("given", ["many", "1.5"])
-def test_an_invalid_number_of_workers_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
-    monkeypatch.setenv("SSUL_WORKERS", given)
-    with pytest.raises(UserError, match=f"SSUL_WORKERS={given} "):
-        loader_workers()
-
-
 @pytest.mark.parametrize(
     ("gpu", "cores", "workers"), [(True, 1, 0), (True, 2, 1), (True, 6, 5), (True, 64, 8), (False, 64, 0)]
 )
