@@ -47,7 +47,7 @@ class Provenance:
         params = load_params(LAYOUT.params)
         stage = _stage(step)
         files = _code(stage, params) | _data(step)
-        return cls(step, params, _listed(stage), files, _digests(files))
+        return cls(step, params, _listed_params(stage), files, _digests(files))
 
     def require_unchanged(self) -> None:
         """Checks that no input has changed since `read`.
@@ -56,7 +56,7 @@ class Provenance:
             UserError: naming what has changed.
         """
         try:
-            listed = _listed(_stage(self.step))
+            listed = _listed_params(_stage(self.step))
         except (OSError, yaml.YAMLError):  # missing, or being written
             listed = {}
         before, now = {**self.listed, **self.digests}, {**listed, **_digests(self.files)}
@@ -78,7 +78,7 @@ def _stage(step: int) -> Mapping[str, Any]:
     return stage
 
 
-def _listed(stage: Mapping[str, Any]) -> dict[str, Any]:
+def _listed_params(stage: Mapping[str, Any]) -> dict[str, Any]:
     """The values of the parameters that a stage lists."""
     if not stage["params"]:
         return {}

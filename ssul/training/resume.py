@@ -1,4 +1,4 @@
-"""The state of a training on disk: whoever runs the same training again resumes from it.
+"""The state of a training on disk: a process that runs the same training again resumes from it.
 
 A folder holds, for each training, under its fingerprint:
 

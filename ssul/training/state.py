@@ -33,7 +33,7 @@ class TrainingState:
 
 
 def capture(objective: nn.Module, optimizer: torch.optim.Optimizer, iteration: int) -> TrainingState:
-    """The state of a training after an iteration, without frozen weights, because every start makes them alike."""
+    """The state of a training after an iteration, without frozen weights, because they are the same at every start."""
     tensors = {_LEARNED + name: tensor for name, tensor in _changing(objective).items()}
     for name, parameter in _optimised(objective, optimizer).items():
         momentum = optimizer.state.get(parameter, {}).get(_BUFFER)
@@ -46,7 +46,7 @@ def capture(objective: nn.Module, optimizer: torch.optim.Optimizer, iteration: i
 
 
 def restore(state: TrainingState, objective: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Restores a state in a training that was made anew and moved to its device.
+    """Restores a state in a training that was just made and moved to its device.
 
     Raises:
         StateMismatchError: if it is the state of another training; nothing is changed.

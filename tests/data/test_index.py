@@ -1,6 +1,7 @@
 """The index: the pixel counts of a split's images and the description of the dataset, in one file."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,14 @@ def test_any_index_is_read_as_written_and_written_to_the_same_bytes(
     assert ImageIndex.read(one) == index
     ImageIndex.read(one).write(two)
     assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize(("pixels", "void"), [({0: 1, 1: 1}, 0), ({0: 3, 1: 0}, 0), ({0: 4}, -1), ({9: 3}, 0)])
+def test_inconsistent_pixel_counts_are_refused(tmp_path: Path, pixels: dict[int, int], void: int) -> None:
+    index = replace(INDEX, rows=(IndexRow("a", 1, 3, pixels, void, 1, "0a" * 32),))
+    index.write(tmp_path / "train.json")
+    with pytest.raises(UserError, match=r"train\.json is damaged"):
+        ImageIndex.read(tmp_path / "train.json")
 
 
 def test_a_missing_index_is_refused_with_the_stage_that_writes_it(tmp_path: Path) -> None:
