@@ -5,6 +5,7 @@ SSUL_DEVICES=2 python -m tests.training.sharing FILE
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from ssul.methods.plop import increment as plop
 from ssul.methods.ssul.increment import prepare_increment
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.training.distributed import fabric_settings, launch
-from ssul.training.loop import learn_step
+from ssul.training.loop import TrainingProgress, learn_step
 from ssul.training.objective import Objective, Supervised
+from ssul.training.state import TrainingState
 
 SMALL = Architecture("small", "deeplabv3", 8, 16)
 SIGMOID = LabelSpace(((1, 2), (3,)), unknown=True, activation="sigmoid")
@@ -73,20 +75,29 @@ def batches(channels: int, slots: range) -> list[tuple[Tensor, Tensor]]:
     return made
 
 
-def train(case: str, fabric: Fabric, rank: int, world_size: int) -> dict[str, Any]:
-    """Trains a case; returns the numbers of every iteration, and the final weights."""
+def learn(
+    case: str, fabric: Fabric, rank: int = 0, world_size: int = 1, start: TrainingState | None = None
+) -> tuple[Objective, Iterator[TrainingProgress]]:
+    """A new objective of a case, and the iterations of its training, from a state if one is given."""
     objective, channels = objective_of(case)
     progress = learn_step(
         objective,
-        batches(channels, rank_slots(BATCH, rank, world_size)),
-        objective.model.parameter_groups(0.02, backbone_ratio=1.0, low_lr_head=None, low_lr_ratio=1.0),
+        batches(channels, rank_slots(BATCH, rank, world_size))[0 if start is None else start.iteration :],
+        objective.model.parameter_groups(0.02, backbone_ratio=0.5, low_lr_head=1, low_lr_ratio=0.1),
         fabric=fabric,
         iterations=ITERATIONS,
         momentum=0.9,
         weight_decay=1e-4,
         schedule="poly",
         seeds=lambda iteration: ORDER.dropout_seeds(iteration, rank, world_size),
+        resume_from=start,
     )
+    return objective, progress
+
+
+def train(case: str, fabric: Fabric, rank: int = 0, world_size: int = 1) -> dict[str, Any]:
+    """Trains a case; returns the numbers of every iteration, and the final weights."""
+    objective, progress = learn(case, fabric, rank, world_size)
     numbers = [{"loss": state.loss, **state.parts} for state in progress]
     weights = {name: tensor.flatten().tolist() for name, tensor in objective.model.state_dict().items()}
     return {"numbers": numbers, "weights": weights}

@@ -45,7 +45,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_two_processes_train_as_one(shared: dict[str, Any], cpu: Fabric, case: str) -> None:
-    alone = train(case, cpu, 0, 1)
+    alone = train(case, cpu)
     for one, two in zip(alone["numbers"], shared[case]["numbers"], strict=True):
         assert two == pytest.approx(one, rel=1e-4, abs=1e-6)
     for name, values in alone["weights"].items():
@@ -58,7 +58,7 @@ def test_two_processes_train_as_one(shared: dict[str, Any], cpu: Fabric, case: s
 def test_torchrun_starts_the_processes_too(tmp_path: Path, cpu: Fabric) -> None:
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     found = run_sharing(tmp_path / "progress.json", *launcher)["base"]["numbers"]
-    alone = train("base", cpu, 0, 1)["numbers"]
+    alone = train("base", cpu)["numbers"]
     assert [state["loss"] for state in found] == pytest.approx([state["loss"] for state in alone], rel=1e-4)
 
 

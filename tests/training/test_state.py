@@ -9,29 +9,17 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from ssul.training.loop import TrainingProgress, learn_step
+from ssul.training.loop import TrainingProgress
 from ssul.training.objective import Objective
 from ssul.training.state import StateMismatchError, TrainingState, capture, restore
-from tests.training.sharing import CASES, ITERATIONS, ORDER, batches, objective_of
+from tests.training.sharing import CASES, ITERATIONS, learn
 
 
 def train(
     case: str, start: TrainingState | None = None, *, until: int = ITERATIONS
 ) -> tuple[Objective, list[TrainingProgress]]:
-    """Trains a case from its beginning or from a state, with a new objective."""
-    objective, channels = objective_of(case)
-    progress = learn_step(
-        objective,
-        batches(channels, range(4))[0 if start is None else start.iteration :],
-        objective.model.parameter_groups(0.02, backbone_ratio=0.5, low_lr_head=1, low_lr_ratio=0.1),
-        fabric=Fabric(accelerator="cpu", devices=1),
-        iterations=ITERATIONS,
-        momentum=0.9,
-        weight_decay=1e-4,
-        schedule="poly",
-        seeds=ORDER.dropout_seeds,
-        resume_from=start,
-    )
+    """Trains a case from its beginning or from a state."""
+    objective, progress = learn(case, Fabric(accelerator="cpu", devices=1), start=start)
     return objective, list(islice(progress, until - (0 if start is None else start.iteration)))
 
 
