@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ssul.data.layout import ImagePaths, SplitFiles, invalid_id_reason, masks_by_id, read_image_list
 from ssul.datasets.catalog import data_set
@@ -62,18 +60,6 @@ def test_an_id_may_contain_folders_and_stand_anywhere_in_a_name() -> None:
 )
 def test_the_ids_are_those_of_the_masks(tmp_path: Path, template: str, files: list[str], ids: list[str]) -> None:
     assert with_masks(tmp_path, template, *files).list_masks() == ids
-
-
-id_parts = st.text("abcXYZ019_-. é", min_size=1, max_size=6).filter(
-    lambda part: part.strip(". ") and part == part.strip() and not part.startswith("._")
-)
-ids_with_folders = st.sets(st.lists(id_parts, min_size=1, max_size=3).map("/".join), min_size=1, max_size=6)
-
-
-@given(ids_with_folders, st.sampled_from(["masks/{id}.png", "masks/deep/er/{id}_gt.png", "masks/{id}.jpg"]))
-def test_every_mask_is_found_by_its_id(tmp_path_factory: pytest.TempPathFactory, ids: set[str], template: str) -> None:
-    root = tmp_path_factory.mktemp("masks")
-    assert with_masks(root, template, *(template.replace("{id}", one) for one in ids)).list_masks() == sorted(ids)
 
 
 @pytest.mark.parametrize("image_id", ["", " ", "/etc/passwd", "../a", "a/../../b", "a\x00b", "\ud800"])

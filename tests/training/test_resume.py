@@ -72,12 +72,12 @@ def test_the_last_saved_state_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.99])
 def test_a_truncated_state_is_refused_by_name(tmp_path: Path, share: float) -> None:
-    state_file = StateFile(tmp_path, "one")
-    state_file.save(STATE)
-    content = state_file.path("safetensors").read_bytes()
-    state_file.path("safetensors").write_bytes(content[: int(share * len(content))])
+    saved(tmp_path, "one", age=0)
+    path = tmp_path / "one.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(UserError, match=r"one\.safetensors of a training is damaged .*: delete it"):
-        state_file.read()
+        StateFile(tmp_path, "one").read()
 
 
 @pytest.mark.parametrize("metadata", [None, {"notes": "{"}, {"notes": "[]"}, {"notes": '{"iteration": NaN}'}])
