@@ -1,12 +1,14 @@
 """The training of a step, made from the parameters and the artifacts of earlier stages."""
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import PIL
 import torch
 import torchvision
+from torch import Tensor
 
 from ssul.config.paths import Layout, data_root
 from ssul.config.schema import Optimisation, Params
@@ -18,7 +20,6 @@ from ssul.inference.trained_model import TrainedModel
 from ssul.scenario.splits import Split
 from ssul.training.loop import iteration_count
 from ssul.training.objective import Objective
-from ssul.training.resume import fingerprint
 from ssul.training.selection import BestWeights, select_weights
 
 
@@ -129,3 +130,19 @@ def training_job(
         selection=select_weights(params, split, objective.model, objective.labels, layout=layout),
         selection_name=params.method.selection,
     )
+
+
+def fingerprint(parts: Iterable[object], weights: Mapping[str, Tensor]) -> str:
+    """The identity of a training: 64 hexadecimal digits that differ if anything differs that it depends on.
+
+    Args:
+        parts: everything but the weights, in a fixed order; their `repr` counts.
+        weights: the initial weights, by name.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(f"{part!r}\n".encode())
+    for name, tensor in sorted(weights.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -11,11 +11,10 @@ Two processes that train the same, such as an orphan and its successor or two wo
 other, and the second one takes over the state of the first.
 """
 
-import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,22 +33,6 @@ from ssul.model.checkpoint import save_tensors
 
 _KEPT = 20
 _A_WEEK, _A_MONTH = 7 * 24 * 60 * 60.0, 30 * 24 * 60 * 60.0  # seconds
-
-
-def fingerprint(parts: Iterable[object], weights: Mapping[str, Tensor]) -> str:
-    """The identity of a training: 64 hexadecimal digits that differ if anything differs that it depends on.
-
-    Args:
-        parts: everything but the weights, in a fixed order; their `repr` counts.
-        weights: the initial weights, by name.
-    """
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(f"{part!r}\n".encode())
-    for name, tensor in sorted(weights.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -152,20 +135,18 @@ def prune(folder: Path) -> None:
 
     The state of a finished training stays too: if DVC was killed before it committed the checkpoint, nothing is lost.
     """
-    states = sorted(folder.glob("*.safetensors"), key=_age)
-    for path in states[_KEPT:]:
-        if _age(path) > _A_WEEK:
-            _remove(path.with_suffix(".lock"), path)
+    surplus = sorted(folder.glob("*.safetensors"), key=_age)[_KEPT:]
     for path in folder.iterdir():
-        if _age(path) > _A_MONTH:
-            _remove(path if path.suffix == ".tmp" else path.with_suffix(".lock"), path)
+        if _age(path) > (_A_WEEK if path in surplus else _A_MONTH):
+            _remove(path)
 
 
-def _remove(lock: Path, *paths: Path) -> None:
-    """Removes files and their lock, unless a process holds the lock or the files belong to another user."""
-    with suppress(OSError), FileLock(lock).acquire(timeout=0):  # a lock that is held is an OSError too
-        for path in (*paths, lock):
-            path.unlink(missing_ok=True)
+def _remove(path: Path) -> None:
+    """Removes a file and its lock, unless a process holds the lock or the file belongs to another user."""
+    lock = path if path.suffix == ".tmp" else path.with_suffix(".lock")
+    with suppress(OSError), FileLock(lock).acquire(timeout=0):  # a held lock is an OSError too
+        path.unlink(missing_ok=True)
+        lock.unlink(missing_ok=True)
 
 
 def _age(path: Path) -> float:
