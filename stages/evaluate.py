@@ -12,7 +12,7 @@ from ssul.data.index import ImageIndex
 from ssul.evaluation.step import ImageSet, Protocol, evaluate_step, score_lines
 from ssul.inference.device import choose_device
 from ssul.io.atomic import replace_dir
-from ssul.pipeline.progress import shown
+from ssul.pipeline.progress import with_progress
 from ssul.pipeline.run import run
 from ssul.scenario.splits import Split
 
@@ -39,7 +39,7 @@ def main(step: str) -> None:
             examples=asked.examples,
             palette=DatasetInfo.read(LAYOUT.dataset_info).palette,
             protocol=Protocol(fabric, asked.future, crop if asked.protocol == "crop" else None),
-            watch=lambda evaluated, count, title: shown(evaluated, total=count, title=title, unit="image"),
+            watch=lambda evaluated, count, title: with_progress(evaluated, total=count, title=title, unit="image"),
         )
     print(score_lines(scores))
 

@@ -9,7 +9,7 @@ from ssul.data.initial_checkpoint import InitialCheckpoint
 from ssul.datasets.indexing import scan_splits, write_indexes
 from ssul.datasets.prepare import Preparation
 from ssul.io.atomic import replace_dir
-from ssul.pipeline.progress import show_transfers, shown
+from ssul.pipeline.progress import show_transfers, with_progress
 from ssul.pipeline.run import run
 
 
@@ -19,10 +19,10 @@ def main() -> None:
     checkpoint = InitialCheckpoint.of(given_checkpoint(params.recipe.base.checkpoint))
     preparation = Preparation.of(params.data, LAYOUT)
     with replace_dir(LAYOUT.drawn) as folder:  # DVC needs the folder even if data.root names another place
-        preparation.draw(folder, shown)
+        preparation.draw(folder, with_progress)
     with closing(preparation.complete()) as transfers:  # an interrupt must find half-unpacked files removed
         show_transfers(transfers)
-    rows, problems = scan_splits(preparation, shown, partial(print, flush=True))
+    rows, problems = scan_splits(preparation, with_progress, partial(print, flush=True))
     write_indexes(preparation.spec, rows, problems, LAYOUT)
     checkpoint.write(LAYOUT.initial_checkpoint)
 

@@ -5,7 +5,7 @@ import sys
 from ssul.config.load import load_params
 from ssul.config.paths import LAYOUT
 from ssul.memory.exemplars import write_exemplars
-from ssul.pipeline.progress import shown
+from ssul.pipeline.progress import with_progress
 from ssul.pipeline.run import run
 
 
@@ -16,7 +16,7 @@ def main(step: str) -> None:
     if params.memory.capacity:
         from ssul.memory.step import select_exemplars  # late: without a memory no stage waits for torch
 
-        exemplars = select_exemplars(params, k, LAYOUT, shown)
+        exemplars = select_exemplars(params, k, LAYOUT, with_progress)
     if len(exemplars) < params.memory.capacity:
         print(f"memory.capacity is {params.memory.capacity}, but only {len(exemplars)} images show an old class")
     write_exemplars(LAYOUT.memory(k), exemplars)

@@ -30,7 +30,7 @@ def main() -> None:
     seed_everything(params.seed, "base")
     model = IncrementalDeepLab(architecture, labels.head_sizes, weights_file(params.model.weights))
     objective = Supervised(model, labels, params.method.loss)
-    train(training_job(params, split, objective, layout=LAYOUT), split, provenance)
+    train(training_job(params, split, objective, layout=LAYOUT), provenance)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def main(step: str) -> None:
     memory = rehearsed(read_exemplars(LAYOUT.memory(k)), split, params.memory, params.method.published_bugs)
     seed_everything(params.seed, "step", k)
     objective = build_objective(params.method, previous.model, previous.labels, split.new)
-    train(training_job(params, split, objective, layout=LAYOUT, memory=memory), split, provenance)
+    train(training_job(params, split, objective, layout=LAYOUT, memory=memory), provenance)
 
 
 if __name__ == "__main__":

@@ -36,8 +36,8 @@ class SegmentationDataset:
     """The images of a split.
 
     Attributes:
-        folders: where the files lie.
-        table: uint8 (256,), the dataset id of each mask value; None where the values are the ids.
+        folders: the places of the files.
+        table: uint8 (256,), the dataset id of each mask value; None if the values are the ids.
         saliency: whether `read` also reads saliency maps.
     """
 
@@ -75,7 +75,7 @@ class SegmentationDataset:
 
 
 def mask_lookup_table(values: MaskEncoding, classes: int) -> Tensor | None:
-    """The dataset id of each mask value, uint8 (256,); None where the values are the ids."""
+    """The dataset id of each mask value, uint8 (256,); None if the values are the ids."""
     if values == MaskEncoding():
         return None
     table = torch.full((256,), VOID, dtype=torch.uint8)

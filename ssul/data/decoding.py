@@ -2,7 +2,7 @@
 
 torchvision's decoders need about half of Pillow's time and give the same pixels for JPEG photographs and for 8-bit grey
 or palette PNGs of values. Pillow decodes everything else: other formats and depths, and files that torchvision refuses,
-so that Pillow decides what an odd file shows and what is wrong with a broken one.
+so that Pillow decides what such a file shows and explains what is wrong with it.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg, decode_png
 
-from ssul.data import image_files as pixels
+from ssul.data import image_files
 
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
@@ -32,14 +32,14 @@ def decode_rgb(path: Path) -> Tensor:
         OSError: if the file does not exist.
         UnreadableImageError: if it cannot be decoded, or must not be (see `ssul.data.image_files`).
     """
-    pixels.open_image(path, "image").close()  # checks the header
+    image_files.open_image(path, "image").close()  # checks the header
     content = path.read_bytes()
     if content.startswith(_JPEG) and _jpeg_colours(content) in (1, 3):
         try:
             return decode_jpeg(_bytes(content), mode=ImageReadMode.RGB)  # type: ignore[no-any-return]
         except RuntimeError:
             pass  # Pillow's error explains what is wrong
-    return torch.from_numpy(pixels.rgb(content)).permute(2, 0, 1)
+    return torch.from_numpy(image_files.rgb(content)).permute(2, 0, 1)
 
 
 def decode_values(path: Path, what: str) -> Tensor:
@@ -55,7 +55,7 @@ def decode_values(path: Path, what: str) -> Tensor:
     Raises:
         OSError, UnreadableImageError: see `decode_rgb`.
     """
-    pixels.open_image(path, what).close()
+    image_files.open_image(path, what).close()
     content = path.read_bytes()
     if content.startswith(_PNG) and content[_DEPTH] == 8 and content[_COLOURS] in (_GREY, _PALETTE):
         try:
@@ -64,7 +64,7 @@ def decode_values(path: Path, what: str) -> Tensor:
             channels = ()
         if len(channels) == 1:  # a palette with transparency comes as colours
             return channels[0]  # type: ignore[no-any-return]
-    return torch.from_numpy(pixels.values(content, what))
+    return torch.from_numpy(image_files.values(content, what))
 
 
 def _bytes(content: bytes) -> Tensor:

@@ -1,4 +1,4 @@
-"""Decoded images that are kept in memory, because training reads them again and again.
+"""A cache of decoded images, because training reads them repeatedly.
 
 The cache size does not affect results, so it is an environment variable, not a parameter: SSUL_CACHE_MIB, in MiB for
 each training process, shared evenly by its loader workers; 0 keeps nothing.
@@ -41,33 +41,33 @@ class ImageCache:
         return len(self._pinned) + len(self._unpinned)
 
     def get(self, image_id: str, read: Callable[[str], LabeledImage], *, pinned: bool) -> LabeledImage:
-        """The image, from memory or else from `read`. Its pixels must not be changed.
+        """The image, from the cache, or else from `read`. Its pixels must not be changed.
 
         Args:
             image_id: the image's id.
             read: reads an image; always returns the same one for the same id.
             pinned: whether it is used more often than others.
         """
-        labeled = self._taken_out(image_id) or read(image_id)
+        labeled = self._pop(image_id) or read(image_id)
         size = _size(labeled)
         while self.used + size > self.limit:
             if self._unpinned:
-                self._drop(self._unpinned)
+                self._evict(self._unpinned)
             elif pinned and self._pinned:
-                self._drop(self._pinned)
+                self._evict(self._pinned)
             else:
                 return labeled
         (self._pinned if pinned else self._unpinned)[image_id] = labeled
         self.used += size
         return labeled
 
-    def _taken_out(self, image_id: str) -> LabeledImage | None:
+    def _pop(self, image_id: str) -> LabeledImage | None:
         labeled = self._pinned.pop(image_id, None) or self._unpinned.pop(image_id, None)
         if labeled is not None:
             self.used -= _size(labeled)
         return labeled
 
-    def _drop(self, images: OrderedDict[str, LabeledImage]) -> None:
+    def _evict(self, images: OrderedDict[str, LabeledImage]) -> None:
         _, oldest = images.popitem(last=False)
         self.used -= _size(oldest)
 

@@ -1,8 +1,8 @@
-"""Opening image files: what a file may hold is decided by its header, before a pixel is decoded.
+"""Opening image files: the header decides whether a file is read, before a pixel is decoded.
 
 - Only JPEG and PNG. Pillow reads dozens of other formats and looks at the content, not at the name: an EPS file called
   `photo.jpg` would be handed to Ghostscript, which runs the program in it.
-- At most `MAX_PIXELS` pixels and `MAX_BYTES` bytes, because a file of some kilobytes may claim gigabytes.
+- At most `MAX_PIXELS` pixels and `MAX_BYTES` bytes, because a file of some kilobytes may decode to gigabytes.
 - A photograph is grey, RGB, CMYK or has a palette, with 8 bits a channel. Of PNG's 16-bit colours Pillow keeps the
   upper 8 bits, which is right. 16-bit grey is refused, because Pillow clips all values above 255. Transparency is
   ignored, as by every published loader.
@@ -22,7 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 MAX_PIXELS = 1 << 26
-"""8192 x 8192: fewer than those from which Pillow warns, and more than a network can process at once."""
+"""8192 x 8192: below the size at which Pillow warns, and more than a network can process."""
 MAX_BYTES = 1 << 28
 """Of one file: `MAX_PIXELS` in uncompressed RGB, and room for metadata."""
 _PHOTOGRAPHS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
@@ -46,7 +46,7 @@ def open_image(source: Path | bytes, what: str) -> ImageFile:
         OSError: if the file cannot be read.
     """
     if isinstance(source, Path) and not source.is_file() and source.exists():
-        raise UnreadableImageError(f"unreadable {what} (not a regular file)")  # a pipe would block for ever
+        raise UnreadableImageError(f"unreadable {what} (not a regular file)")  # reading a pipe would block
     size = len(source) if isinstance(source, bytes) else source.stat().st_size
     if size > MAX_BYTES:
         raise UnreadableImageError(f"its {what} is a file of {size} bytes, at most {MAX_BYTES} are read")
@@ -57,7 +57,7 @@ def open_image(source: Path | bytes, what: str) -> ImageFile:
     except UnidentifiedImageError:  # its message contains an address in memory
         raise UnreadableImageError(f"unreadable {what} (not a JPEG or PNG image)") from None
     except _BROKEN as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of the disk, because Pillow sets no number
+        if isinstance(error, OSError) and error.errno is not None:  # an error of the disk; Pillow sets no number
             raise
         raise UnreadableImageError(f"unreadable {what} ({error})") from None
     _check_header(image, what)
@@ -86,22 +86,14 @@ def _check_header(image: ImageFile, what: str) -> None:
 
 
 def decoded(image: Image.Image, what: str) -> Image.Image:
-    """Decodes an opened image completely, because one that is cut off still has a valid header.
+    """Decodes an opened image completely, because a truncated image still has a valid header.
 
     Raises:
-        UnreadableImageError: if it is cut off or damaged.
+        UnreadableImageError: if it is truncated or damaged.
     """
     try:
         image.load()
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        OverflowError,
-        TypeError,
-        LookupError,
-        Image.DecompressionBombError,
-    ) as error:
+    except (*_BROKEN, Image.DecompressionBombError) as error:
         raise UnreadableImageError(f"unreadable {what} ({error})") from None
     return image
 

@@ -1,8 +1,8 @@
 """The index of a dataset: the pixel counts of every mask, so that no later stage scans masks.
 
 Splits depend on the index alone. Its content hashes represent the images for DVC: stages depend on the index, not on
-the raw files, which stay in their place. It also holds the places of the files below the data root and the meaning of
-mask values, so that a stage needs only the index and the root. Colours and the reasons of skipped images are in
+the raw files, which stay in their place. It also holds the templates of the files and the encoding of the masks, so
+that a stage needs only the index and the data root. Colours and the reasons of skipped images are in
 `ssul.data.dataset_info`, because no training may depend on them.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ssul.data.layout import ImagePaths, MaskEncoding, SplitFiles, invalid_id_reason, is_inside
+from ssul.data.layout import ImagePaths, MaskEncoding, SplitFiles
 from ssul.errors import UserError
 from ssul.io.atomic import write_text
 from ssul.io.strict_json import check_consistent, read_json
@@ -96,13 +96,7 @@ class ImageIndex:
         wording = {"what": "the index", "way_out": "run `dvc repro prepare`"}
         stored = read_json(path, _Stored, **wording)
         rows = tuple(IndexRow(*row) for row in stored.rows)
-        classes = len(stored.class_names)
-        faults = {
-            "an image is there twice": len({row.id for row in rows}) < len(rows),
-            "the values of the masks do not fit the classes": not _fit(stored.values, classes),
-            "its files do not lie below the data root by their ids": not _lie_below(stored.files),
-        }
-        faults |= {fault: True for row in rows if (fault := _fault(row, classes)) is not None}
+        faults = {fault: True for row in rows if (fault := _inconsistency(row, len(stored.class_names))) is not None}
         check_consistent(path, faults, **wording)
         return cls(stored.data_set, stored.class_names, stored.files, stored.values, rows)
 
@@ -118,28 +112,12 @@ class _Stored:
     rows: tuple[tuple[str, int, int, dict[int, int], int, int, str], ...]
 
 
-def _fit(values: MaskEncoding, classes: int) -> bool:
-    """Whether the classes, the background and void have distinct values in 0..255."""
-    known = values.ids(classes)
-    return len(known) == classes + values.background + (values.void is not None) and all(
-        0 <= one <= 255 for one in known
-    )
-
-
-def _lie_below(files: SplitFiles) -> bool:
-    templates = (files.image, files.mask, *([] if files.saliency is None else [files.saliency]))
-    return all(template.count("{id}") == 1 and is_inside(template) for template in templates)
-
-
-def _fault(row: IndexRow, classes: int) -> str | None:
-    """An inconsistency of a row; wrong pixel counts would silently select other images."""
-    if (odd := invalid_id_reason(row.id)) is not None:
-        return f"an image is named {row.id!r}, which {odd}"
+def _inconsistency(row: IndexRow, classes: int) -> str | None:
+    """What is wrong with the pixel counts of a row, because they would silently select other images."""
     if not row.pixels.keys() <= set(range(classes + 1)):
         return f"{row.id} shows a class that is not in 0..{classes}"
-    if row.void < 0 or min(row.pixels.values(), default=1) < 1:
-        return f"{row.id} shows less than no pixel"
-    if row.height < 1 or row.width < 1 or row.height * row.width != row.void + sum(row.pixels.values()):
+    counted = row.void >= 0 and min(row.pixels.values(), default=1) >= 1
+    if not counted or row.height * row.width != row.void + sum(row.pixels.values()):
         return f"{row.id} is {row.width}x{row.height}, which is not the number of its pixels"
     return None
 

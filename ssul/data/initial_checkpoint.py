@@ -1,7 +1,7 @@
-"""The checkpoint that a scenario starts from, in place of training the base step.
+"""The checkpoint that a scenario starts from instead of training the base step (`recipe.base.checkpoint`).
 
-It lies wherever the user has it, and its path must not decide what DVC runs. So `prepare` records the digest of its
-content, and the base step depends on this record.
+Its path must not decide what DVC runs. So `prepare` records the digest of its content, and the base step depends on
+this record.
 """
 
 import hashlib
@@ -18,28 +18,28 @@ _WAY_OUT = "run `dvc repro prepare`"
 
 @dataclass(frozen=True)
 class InitialCheckpoint:
-    """What a scenario starts from.
+    """The record of the checkpoint.
 
     Attributes:
-        digest: of the checkpoint, see `checkpoint_digest`; None where the base step is trained.
+        digest: of the checkpoint, see `checkpoint_digest`; None if the base step is trained.
     """
 
     digest: str | None
 
     @classmethod
     def of(cls, checkpoint: Path | None) -> "InitialCheckpoint":
-        """What stands in a checkpoint folder now.
+        """The record of a checkpoint folder as it is now.
 
         Raises:
-            UserError: if there is none.
+            UserError: if it is not a checkpoint folder.
         """
         return cls(None if checkpoint is None else checkpoint_digest(checkpoint))
 
     def require_unchanged(self, checkpoint: Path | None) -> Path:
-        """The checkpoint folder, whose content is as it was recorded.
+        """The checkpoint folder, if its content is as recorded.
 
         Raises:
-            UserError: if it is another one.
+            UserError: if it has changed.
         """
         if checkpoint is None or InitialCheckpoint.of(checkpoint) != self:
             raise UserError(
@@ -48,7 +48,7 @@ class InitialCheckpoint:
         return checkpoint
 
     def write(self, path: Path) -> None:
-        """Writes the note as JSON."""
+        """Writes the record as JSON."""
         write_text(path, json.dumps(asdict(self)) + "\n")
 
     @classmethod
@@ -62,7 +62,7 @@ class InitialCheckpoint:
 
 
 def checkpoint_digest(folder: Path) -> str:
-    """SHA-256 over the names and contents of a checkpoint folder's files, how it was learned left out.
+    """SHA-256 over the names and contents of a checkpoint folder's files, without the record of its training.
 
     Raises:
         UserError: if there are none.

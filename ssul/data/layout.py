@@ -1,4 +1,4 @@
-"""The places of an image's files below a data root, and the meaning of mask values."""
+"""The places of an image's files below a data root, and the encoding of masks."""
 
 import re
 import unicodedata
@@ -54,7 +54,7 @@ class MaskEncoding:
         return known
 
 
-_PLACE = "{id}"
+_ID = "{id}"
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,13 @@ class ImagePaths:
 
     def list_masks(self) -> list[str]:
         """The ids of all masks that match the template, sorted; ids may contain folders (`town/street_7`)."""
-        before, after = self.files.mask.split(_PLACE)
+        before, after = self.files.mask.split(_ID)
         top = self.root / PurePosixPath(before).parent if not before.endswith("/") else self.root / before
         paths = (path.relative_to(self.root).as_posix() for path in top.rglob(f"*{Path(after).suffix}"))
         return sorted(masks_by_id(paths, self.files.mask))
 
     def _file(self, template: str, image_id: str) -> Path:
-        return self.root / template.replace(_PLACE, image_id)
+        return self.root / template.replace(_ID, image_id)
 
 
 def masks_by_id(names: Iterable[str], template: str, *, above: str = "") -> dict[str, str]:
@@ -121,20 +121,20 @@ def masks_by_id(names: Iterable[str], template: str, *, above: str = "") -> dict
     Raises:
         UserError: if a mask's name gives an invalid image id, see `invalid_id_reason`.
     """
-    before, after = PurePosixPath(template).as_posix().split(_PLACE)
+    before, after = PurePosixPath(template).as_posix().split(_ID)
     pattern = re.compile(f"{above}{re.escape(before)}(.+){re.escape(after)}", re.DOTALL)
     own = (name for name in names if not _is_macos_metadata(PurePosixPath(name).name))
     found = {match[1]: name for name in own if (match := pattern.fullmatch(name))}
     for image_id, name in found.items():
-        if (odd := invalid_id_reason(image_id)) is not None:
+        if (reason := invalid_id_reason(image_id)) is not None:
             raise UserError(
-                f"the mask {name!r} cannot be used, because its name {odd}: give it and its image another name"
+                f"the mask {name!r} cannot be used, because its name {reason}: give it and its image another name"
             )
     return found
 
 
 def invalid_id_reason(image_id: str) -> str | None:
-    """Why a text is not an image id; None if it is one.
+    """The reason why a text is not an image id; None if it is one.
 
     An id is a line of an image list, a part of a path below the data root, and UTF-8 in JSON.
     """
@@ -177,7 +177,7 @@ def read_image_list(path: Path) -> list[str]:
     outside = [one for one in ids if not is_inside(one)]
     if outside:
         raise UserError(f"the image list {path} names files outside data.root: {', '.join(outside[:8])}")
-    odd = [repr(one) for one in ids if invalid_id_reason(one) is not None]
-    if odd:
-        raise UserError(f"the image list {path} names images with control characters: {', '.join(odd[:8])}")
+    invalid = [repr(one) for one in ids if invalid_id_reason(one) is not None]
+    if invalid:
+        raise UserError(f"the image list {path} names images with control characters: {', '.join(invalid[:8])}")
     return ids

@@ -23,7 +23,7 @@ from ssul.labels.space import LabelSpace
 class TrainingLoader(DataLoader[Any]):
     """Batches of samples; errors of a loader worker are raised here with their own type."""
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:  # type: ignore[override]  # one is made for each iteration
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:  # type: ignore[override]  # torch annotates another type
         loaded = super().__iter__()
         try:
             for batch in loaded:
@@ -77,7 +77,7 @@ def training_loader(
         iterations: number of batches of the whole step.
         workers: number of loader processes; does not affect the batches.
         rank, world_size: the slots of each batch to load, see `rank_slots`.
-        start_iteration: the iteration (from 0) to begin with; a resumed training has done those before it.
+        start_iteration: the first iteration to load (from 0); a resumed training has done those before it.
 
     Raises:
         UserError: if there are more processes than slots in a batch.
@@ -117,7 +117,7 @@ def loader_workers(processes: int = 1) -> int:
     """Number of loader workers: SSUL_WORKERS, else one for each free core (none if the CPU trains).
 
     Args:
-        processes: training processes of this host, each with so many workers.
+        processes: training processes of this host; each has this number of workers.
     """
     given = environment.workers()
     if given is not None:

@@ -26,7 +26,7 @@ class CropWindow:
         resized: height and width after resizing.
         top, left: the square's corner in the resized image; negative where padding lies above or to the left.
         side: of the square, in pixels; along each axis it lies within the resized image or contains it.
-        flipped: whether the square is mirrored at last, left to right.
+        flipped: whether the square is mirrored left to right, after cropping.
     """
 
     source: tuple[int, int]
@@ -37,13 +37,13 @@ class CropWindow:
     flipped: bool
 
     def image(self, image: Tensor) -> Tensor:
-        """What the square shows of an image, resized bilinearly with antialiasing; padding is the mean colour.
+        """The crop of an image, resized bilinearly with antialiasing; padding is the mean colour.
 
         Only the part below and to the right of the square is left out before resizing, because torch's 8-bit kernel
         accepts a factor but no offset. It is still faster than Pillow's `resize` with a box, which accepts both.
 
         Args:
-            image: uint8 (3, H, W) of the source's size; fastest with the channels last in memory, as decoded.
+            image: uint8 (3, H, W) of the source's size; fastest with channels last in memory, as decoded.
 
         Returns:
             uint8 (3, side, side).
@@ -59,7 +59,7 @@ class CropWindow:
         return self._square(shown, MEAN_COLOUR[:, None, None])
 
     def target(self, encode: Callable[..., Tensor], *maps: Tensor, fill: int) -> Tensor:
-        """What the square shows of a target, by the nearest pixel centre.
+        """The crop of a target, sampled at the nearest pixel centre.
 
         Args:
             encode: point-wise encoder of maps; applied before or after sampling, whichever has fewer pixels.
@@ -74,8 +74,8 @@ class CropWindow:
             for old, new, shown in zip(self.source, self.resized, (self._rows, self._columns), strict=True)
         )
         top, left = rows[0], columns[0]
-        looked_at = slice(top, rows[-1] + 1), slice(left, columns[-1] + 1)
-        parts = [part[looked_at] for part in maps]
+        needed = slice(top, rows[-1] + 1), slice(left, columns[-1] + 1)
+        parts = [part[needed] for part in maps]
         if parts[0].numel() < len(rows) * len(columns):
             shown = _sampled(encode(*parts), rows - top, columns - left)
         else:
@@ -105,16 +105,16 @@ class CropWindow:
 def sample_crop_window(
     height: int, width: int, *, crop: int, scale: tuple[float, float], generator: torch.Generator
 ) -> CropWindow:
-    """Draws a factor, a place and whether to flip.
+    """Draws the factor, the place and whether to flip.
 
     The draws are those of torchvision's RandomCrop(pad_if_needed=True) and RandomHorizontalFlip after one factor. An
-    axis that is shorter than the crop is padded on both sides by what it lacks, so that the crop lies anywhere around.
+    axis that is shorter than the crop is padded on both sides by the difference, so that the image may lie anywhere.
 
     Args:
         height, width: of the image.
         crop: side of the square in pixels.
         scale: the range of the resizing factor, uniform.
-        generator: what is drawn from; on the CPU.
+        generator: on the CPU.
     """
     factor = scale[0] + (scale[1] - scale[0]) * torch.rand((), generator=generator).item()
     resized = (max(1, round(height * factor)), max(1, round(width * factor)))
@@ -129,31 +129,31 @@ def _corner(length: int, crop: int, generator: torch.Generator) -> int:
 
 
 def _needed(end: int, old: int, new: int) -> int:
-    """How many of `old` pixels decide the first `end` of `new`: up to the kernel's reach beyond the last, and one."""
+    """How many of `old` pixels decide the first `end` of `new` pixels: up to the kernel's reach, and one more."""
     step = old / new
     return min(old, math.ceil(end * step + max(1.0, step)) + 1)
 
 
 def _resize(pixels: Tensor, source: tuple[int, int], resized: tuple[int, int]) -> Tensor:
     """Resizes the upper left part of an image, uint8 (h, w, 3), equal to that part of the resized whole image."""
-    # The part is made contiguous with its channels together before a batch's axis is added: else torch does not see
-    # that they are, and takes several times as long.
+    # Contiguous before the batch axis is added, because otherwise torch does not recognise channels last, and takes
+    # several times as long.
     batch = pixels.contiguous()[None].permute(0, 3, 1, 2)
     if tuple(pixels.shape[:2]) == source:
         larger = interpolate(batch, size=resized, mode="bilinear", antialias=True)
     else:
-        # the next number up: torch rounds length * factor down, and an axis that is whole must become the whole size
+        # the next greater number, because torch rounds length * factor down, and a whole axis must get the whole size
         factors = tuple(math.nextafter(new / old, math.inf) for old, new in zip(source, resized, strict=True))
         larger = interpolate(batch, scale_factor=factors, mode="bilinear", antialias=True, recompute_scale_factor=False)
     return larger[0].permute(1, 2, 0)
 
 
 def _nearest(old: int, new: int) -> NDArray[np.int64]:
-    """Which of `old` pixels is nearest to each of `new`: torch's own choice, and so its own rounding."""
+    """The nearest of `old` pixels to each of `new` pixels, int64 (new,), with torch's rounding."""
     places = torch.arange(old, dtype=torch.float32)[None, None]
     return interpolate(places, size=new, mode="nearest-exact")[0, 0].long().numpy()
 
 
 def _sampled(labels: Tensor, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Tensor:
-    """Some rows and columns; by numpy, which is several times as quick as torch's indexing of bytes."""
+    """Some rows and columns; numpy is several times as fast as torch's indexing of bytes."""
     return torch.from_numpy(labels.numpy().take(rows, axis=0).take(columns, axis=1))

@@ -58,7 +58,7 @@ class TrainingDataset(Dataset[tuple[Tensor, Tensor]]):
         self.order, self.dataset, self.labels, self.augmentation = order, dataset, labels, augmentation
         self.iterations, self.slots = iterations, rank_slots(order.batch, rank, world_size)
         self.cache = ImageCache(0) if cache is None else cache
-        self._remembered = frozenset(item.id for item in order.memory)
+        self._exemplar_ids = frozenset(item.id for item in order.memory)
 
     def __len__(self) -> int:
         return self.iterations * len(self.slots)
@@ -67,7 +67,7 @@ class TrainingDataset(Dataset[tuple[Tensor, Tensor]]):
         iteration, place = divmod(position, len(self.slots))
         slot = self.slots[place]
         item = self.order.item(iteration, slot)
-        labeled = self.cache.get(item.id, self.dataset.read, pinned=item.id in self._remembered)
+        labeled = self.cache.get(item.id, self.dataset.read, pinned=item.id in self._exemplar_ids)
         window = sample_crop_window(
             *labeled.mask.shape,
             crop=self.augmentation.crop,

@@ -1,4 +1,4 @@
-"""The confusion matrix: integer, additive, saved; every score comes from it."""
+"""The confusion matrix: integer and additive; every score is computed from it."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ from ssul.labels.ids import VOID
 
 @dataclass(frozen=True)
 class ConfusionMatrix:
-    """Pixel counts int64 (K, K): rows are the truth, columns the prediction."""
+    """Pixel counts int64 (K, K): rows are the ground truth, columns the prediction."""
 
     counts: Tensor
 
     @classmethod
     def empty(cls, classes: int) -> "ConfusionMatrix":
-        """No pixel counted yet, for `classes` classes (background included)."""
+        """Zero counts for `classes` classes, background included."""
         return cls(torch.zeros(classes, classes, dtype=torch.int64))
 
     @classmethod
@@ -24,13 +24,13 @@ class ConfusionMatrix:
         """Counts the pixels of one or more images, on their device.
 
         Args:
-            truth: uint8, any shape, 0..classes-1, VOID where left out.
+            truth: uint8, any shape, 0..classes-1, or VOID.
             prediction: uint8, same shape and device, 0..classes-1.
             classes: K.
         """
         pairs = (truth.int() * classes + prediction).flatten()
         counts = torch.bincount(pairs, minlength=(VOID + 1) * classes).reshape(-1, classes)
-        return cls(counts[:classes])  # void has a row too: it is cheaper to drop that than to pick the other pixels
+        return cls(counts[:classes])  # dropping the row of void is cheaper than selecting the other pixels
 
     def __add__(self, other: "ConfusionMatrix") -> "ConfusionMatrix":
         return ConfusionMatrix(self.counts + other.counts.to(self.counts.device))
@@ -40,17 +40,17 @@ class ConfusionMatrix:
         return ConfusionMatrix(self.counts.cpu())
 
     def iou(self) -> list[float | None]:
-        """Intersection over union of each class; None where it is neither in the truth nor predicted."""
+        """Intersection over union of each class; None if it is neither in the ground truth nor predicted."""
         hit = self.counts.diag()
         union = self.counts.sum(0) + self.counts.sum(1) - hit
         return _ratios(hit, union)
 
     def accuracy(self) -> list[float | None]:
-        """Share of each class's pixels that are found; None where it is not in the truth."""
+        """Share of each class's pixels that are predicted right; None if it is not in the ground truth."""
         return _ratios(self.counts.diag(), self.counts.sum(1))
 
     def pixel_accuracy(self) -> float | None:
-        """Share of all pixels that are right; None if there are none."""
+        """Share of all pixels that are predicted right; None if there are none."""
         return _ratios(self.counts.diag().sum()[None], self.counts.sum()[None])[0]
 
 

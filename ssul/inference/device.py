@@ -1,4 +1,4 @@
-"""The device that computes. The environment chooses it, because an experiment is the same on every device."""
+"""The device. The environment chooses it, because an experiment is the same on every device."""
 
 import resource
 import sys
@@ -15,14 +15,14 @@ _PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 
 
 def choose_device(precision: str, processes: Mapping[str, Any] | None = None) -> Fabric:
-    """The best device there is, or the one that SSUL_ACCELERATOR names (cpu, cuda, mps, auto).
+    """The best device, or the one that SSUL_ACCELERATOR names (cpu, cuda, mps, auto).
 
     Args:
         precision: 32 or bf16; it changes results, so it is a parameter.
         processes: see `ssul.training.distributed.fabric_settings`; None for one device.
 
     Raises:
-        UserError: if there is no such device, or it does not compute in this precision.
+        UserError: if the device does not exist, or does not compute in this precision.
     """
     accelerator = environment.accelerator()
     try:
@@ -36,7 +36,7 @@ def choose_device(precision: str, processes: Mapping[str, Any] | None = None) ->
     return fabric
 
 
-def hardware(fabric: Fabric) -> str:
+def device_name(fabric: Fabric) -> str:
     """The name of the GPU, or the CPU and its number of threads (on which rounding depends)."""
     several = f"{fabric.world_size} x " if fabric.world_size > 1 else ""
     if fabric.device.type == "cuda":

@@ -1,4 +1,4 @@
-"""Predictions at image resolution from low-resolution logits, without all scores at that size in memory."""
+"""Predictions at image resolution from low-resolution logits, without holding all scores at that size."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from ssul.model.deeplab import IncrementalDeepLab, upsample
 _AT_ONCE_ON_CPU, _AT_ONCE = 8, 32
 """The number of classes that are upsampled together: on a CPU to fit its caches, elsewhere to keep the device busy."""
 _ROUNDING = 16
-"""Units in the last place by which an interpolated value may lie outside the four that it is made of; some to spare."""
+"""Units in the last place by which an interpolated value may lie outside the four around it; generous."""
 
 
 class LowResLogits(NamedTuple):
@@ -34,7 +34,7 @@ class LowResLogits(NamedTuple):
 
 
 def setup_for_inference(model: IncrementalDeepLab, fabric: Fabric) -> Any:
-    """Moves a network to a device, in evaluation mode and in the memory layout that makes convolutions quick.
+    """Moves a network to a device, in evaluation mode and in the memory layout of fast convolutions.
 
     Returns:
         The network in Fabric's wrapper, which computes in the precision of `fabric`.
@@ -65,34 +65,34 @@ def predict(labels: LabelSpace, low_res: Tensor, images: Tensor) -> Tensor:
     Args:
         labels: the meaning of the channels.
         low_res: float (B, K, h, w), logits at any resolution, K = labels.num_channels.
-        images: (B, 3, H, W), of the wanted size.
+        images: (B, 3, H, W); only their size counts.
 
     Returns:
         uint8 (B, H, W): class indices.
     """
     first = labels.first_class_channel
-    low_res = low_res.float().contiguous()  # not channels last, because channels are read one by one
+    low_res = low_res.float().contiguous()  # not channels last, because single channels are read
     front = upsample(low_res[:, :first], images)
     best = torch.full_like(front[:, 0], -torch.inf)
-    rank = torch.zeros_like(best, dtype=torch.uint8)  # of the class that is best so far, among those that can win
+    rank = torch.zeros_like(best, dtype=torch.uint8)  # of the best class so far, among the possible winners
     channels = possible_winners(low_res)
     channels = channels[channels >= first]
     chunk = _AT_ONCE_ON_CPU if low_res.device.type == "cpu" else _AT_ONCE
     for start in range(0, len(channels), chunk):
         highest, which = upsample(low_res[:, channels[start : start + chunk]], images).max(dim=1)
-        better = highest > best  # strictly: of equals the first is taken, as by arg-max
+        better = highest > best  # strictly, because arg-max takes the first of equals
         rank = torch.where(better, which.to(torch.uint8) + start, rank)
         best = torch.maximum(best, highest)
-    positions = torch.zeros(256, dtype=torch.uint8, device=low_res.device)
-    positions[: len(channels)] = (channels + (1 - first)).to(torch.uint8)
-    return argmax_with_background(labels, front, best, positions[rank.int()])
+    class_indices = torch.zeros(256, dtype=torch.uint8, device=low_res.device)
+    class_indices[: len(channels)] = (channels + (1 - first)).to(torch.uint8)
+    return argmax_with_background(labels, front, best, class_indices[rank.int()])
 
 
 def possible_winners(low_res: Tensor) -> Tensor:
     """The channels whose upsampled logit can be the greatest of all somewhere; the others need no upsampling.
 
-    A bilinear value lies between the least and the greatest of the four values around it. So a channel that stays
-    everywhere below the least value of some other channel can win nowhere. On photographs a few of many classes are
+    A bilinear value lies between the least and the greatest of the four values around it. So a channel cannot win in a
+    cell where its greatest value is below the least value of another channel. On photographs few of many classes are
     left, at the cost of one pass over the low-resolution logits.
 
     Args:

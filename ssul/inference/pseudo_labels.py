@@ -9,15 +9,15 @@ from ssul.model.deeplab import upsample
 
 
 def add_pseudo_labels_low_res(old: LabelSpace, target: Tensor, old_logits: Tensor, threshold: float) -> Tensor:
-    """`add_pseudo_labels` of the logits at the target's resolution, without all of them in memory at once.
+    """`add_pseudo_labels` of the logits at the target's resolution, without holding all of them.
 
     An upsampled value lies between the values that it is interpolated from. So with sigmoids a channel that does not
     reach the threshold at low resolution does not reach it after upsampling either, and needs no upsampling. Few
     channels are left, however many classes were learned. A softmax couples all channels.
 
     Args:
-        old: the label space of the step before.
-        target: uint8 (B, H, W), as `LabelSpace.encode` makes it, of the later step's label space.
+        old: the label space of the previous step.
+        target: uint8 (B, H, W), from `LabelSpace.encode` of the later step.
         old_logits: float (B, K, h, w), K = old.num_channels, at the resolution of the features.
         threshold: see `ssul.labels.scores.pseudo_labels`.
 

@@ -1,4 +1,4 @@
-"""A checkpoint with its meaning: the network, what its channels score, and the class names."""
+"""A network with the meaning of its channels and the class names, as a checkpoint holds them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class TrainedModel:
         model: the network, on the CPU in evaluation mode.
         labels: the meaning of its channels.
         class_names: of `labels.classes`, in the same order.
-        folder: where it was loaded from.
+        folder: of the checkpoint, if it was loaded.
     """
 
     model: IncrementalDeepLab
@@ -32,8 +32,7 @@ class TrainedModel:
         """Opens a checkpoint folder.
 
         Raises:
-            UserError: as `load_checkpoint`; or if the stored meaning does not fit the channels, because their scores
-            would count for other classes.
+            UserError: as `load_checkpoint`; or if the stored label space or class names do not fit the channels.
         """
         model, meaning = load_checkpoint(folder)
         labels = LabelSpace.from_dict(meaning.get("labels"))
@@ -53,21 +52,21 @@ class TrainedModel:
         return cls(model, labels, tuple(names), folder)
 
     def save(self, folder: Path, *, training: Mapping[str, Any] | Path | None = None) -> None:
-        """Writes a checkpoint folder, whole or not at all.
+        """Writes a checkpoint folder, as a whole or not at all.
 
         Args:
-            folder: its place.
-            training: how the network was trained, as JSON, or a checkpoint folder that holds it.
+            folder: of the checkpoint.
+            training: the record of the training, as JSON, or a checkpoint folder that holds it.
         """
         how = read_training(training) if isinstance(training, Path) else training
         meaning = {"labels": self.labels.to_dict(), "class_names": list(self.class_names)}
         save_checkpoint(folder, self.model, meaning, how)
 
     def require_groups(self, groups: tuple[tuple[int, ...], ...]) -> "TrainedModel":
-        """Itself, if it learned these classes in this order.
+        """This model, if it learned these classes in this order.
 
         Raises:
-            UserError: if it learned others.
+            UserError: if it learned other classes.
         """
         if self.labels.groups != groups:
             raise UserError(
@@ -77,7 +76,7 @@ class TrainedModel:
         return self
 
     def require(self, architecture: Architecture, labels: LabelSpace, names: tuple[str, ...]) -> "TrainedModel":
-        """Itself, if it is the network that the parameters describe.
+        """This model, if it is the one that the parameters describe.
 
         Raises:
             UserError: naming the difference.

@@ -10,8 +10,8 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 
-def shown(items: Iterable[T], *, total: int | None, title: str, unit: str, silent: bool = False) -> Iterator[T]:
-    """Passes items on under a progress bar."""
+def with_progress(items: Iterable[T], *, total: int | None, title: str, unit: str, silent: bool = False) -> Iterator[T]:
+    """The same items, under a progress bar."""
     with progress_bar(total=total, title=title, unit=unit, silent=silent) as bar:
         for item in items:
             yield item
@@ -19,7 +19,7 @@ def shown(items: Iterable[T], *, total: int | None, title: str, unit: str, silen
 
 
 def progress_bar(*, total: int | None, title: str, unit: str, silent: bool = False, done: int = 0) -> "tqdm[Any]":
-    """A progress bar with the time left; where nobody watches a terminal it speaks up rarely, a silent one never."""
+    """A tqdm bar; without a terminal it prints every 20 s, with `silent` never."""
     interval = 0.5 if sys.stderr.isatty() else 20.0
     return tqdm(
         total=total,
@@ -34,7 +34,7 @@ def progress_bar(*, total: int | None, title: str, unit: str, silent: bool = Fal
 
 
 def show_transfers(progress: Iterable[Any]) -> None:
-    """Shows downloads and unpacking, a bar for each; an item has `what`, `done`, `total` and `unit`."""
+    """Shows downloads and unpacking, a bar for each; each item has `what`, `done`, `total` and `unit`."""
     for _, group in groupby(progress, key=lambda one: one.what):
         first = next(group)
         with progress_bar(total=first.total, title=first.what, unit=first.unit) as bar:

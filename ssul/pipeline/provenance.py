@@ -1,7 +1,7 @@
-"""What a training reads, as it was when the training began.
+"""The inputs of a training, as they were when it started.
 
-DVC hashes what a stage depends on when the stage has ended. If a parameter or code is edited meanwhile, a checkpoint
-would be recorded under contents that it was not made from, and the run cache would restore it.
+DVC hashes the dependencies of a stage when the stage has ended. If parameters or code are edited meanwhile, a
+checkpoint would be recorded under contents that it was not made from, and the run cache would restore it.
 """
 
 import hashlib
@@ -26,8 +26,8 @@ class Provenance:
     Attributes:
         step: index.
         params: all parameters.
-        listed: the parameters that dvc.yaml lists for the stage, by dotted name: those that DVC records.
-        files: the data that it reads and the code that dvc.yaml lists for it, by place in the project.
+        listed: the parameters that dvc.yaml lists for the stage, by dotted name.
+        files: the data that it reads and the code that dvc.yaml lists for it, by path in the project.
         digests: of the files.
     """
 
@@ -39,7 +39,7 @@ class Provenance:
 
     @classmethod
     def read(cls, step: int) -> "Provenance":
-        """What is there now; the first thing that a training does, so that everything it reads is recorded here.
+        """Records the present inputs; a training does this first, before it reads anything.
 
         Raises:
             UserError: if the parameters are wrong.
@@ -47,30 +47,30 @@ class Provenance:
         params = load_params(LAYOUT.params)
         stage = _stage(step)
         files = _code(stage, params) | _data(step)
-        return cls(step, params, _listed(stage), files, _digests(files))
+        return cls(step, params, _listed_params(stage), files, _digests(files))
 
     def require_unchanged(self) -> None:
-        """Refuses to record anything under contents that it was not made from.
+        """Checks that no input has changed since `read`.
 
         Raises:
-            UserError: naming what is not any more as it was read.
+            UserError: naming what has changed.
         """
         try:
-            listed = _listed(_stage(self.step))
-        except (OSError, yaml.YAMLError):  # gone, or somebody is writing it
+            listed = _listed_params(_stage(self.step))
+        except (OSError, yaml.YAMLError):  # missing, or being written
             listed = {}
         before, now = {**self.listed, **self.digests}, {**listed, **_digests(self.files)}
         changed = sorted(name for name, one in before.items() if name not in now or now[name] != one)
         if changed:
             raise UserError(
                 f"step {self.step}: {', '.join(changed)[:300]} changed while this trained; its checkpoint is not "
-                "written, for dvc would take it for one of the new contents. The same command learns with these; with "
-                "the former ones put back it goes on from the last saved state"
+                "written, because dvc would record it under the new contents. The same command trains with these; if "
+                "the former ones are restored, it goes on from the last saved state"
             )
 
 
 def _stage(step: int) -> Mapping[str, Any]:
-    """The stage in dvc.yaml; empty where a stage is run without DVC, because then nobody records it."""
+    """The stage in dvc.yaml; empty without dvc.yaml, because then nothing is recorded."""
     if not LAYOUT.pipeline.is_file():
         return {"deps": [], "params": []}
     stages = yaml.safe_load(LAYOUT.pipeline.read_text(encoding="utf-8"))["stages"]
@@ -78,7 +78,7 @@ def _stage(step: int) -> Mapping[str, Any]:
     return stage
 
 
-def _listed(stage: Mapping[str, Any]) -> dict[str, Any]:
+def _listed_params(stage: Mapping[str, Any]) -> dict[str, Any]:
     """The values of the parameters that a stage lists."""
     if not stage["params"]:
         return {}
@@ -93,7 +93,7 @@ def _at(parameters: Any, name: str) -> Any:
 
 
 def _digests(files: Mapping[str, Path]) -> dict[str, str]:
-    """Of each file, or an empty text where it is missing."""
+    """The SHA-256 of each file; empty if it is missing."""
     return {
         name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "" for name, path in files.items()
     }
@@ -101,7 +101,7 @@ def _digests(files: Mapping[str, Path]) -> dict[str, str]:
 
 def _data(step: int) -> dict[str, Path]:
     found = [LAYOUT.index("train"), LAYOUT.index("val"), LAYOUT.split(step)]
-    # of the network before, model.json alone: it holds a digest of each part
+    # of the previous network only model.json, because it holds a digest of each part
     found += (
         [LAYOUT.initial_checkpoint] if step == 0 else [LAYOUT.memory(step), LAYOUT.checkpoint(step - 1) / "model.json"]
     )
@@ -109,7 +109,7 @@ def _data(step: int) -> dict[str, Path]:
 
 
 def _code(stage: Mapping[str, Any], params: Params) -> dict[str, Path]:
-    """The Python files that the stage lists: those that decide its result, by their place in the project."""
+    """The Python files that the stage lists, by their path in the project."""
     root = Path(ssul.__file__).parents[1]
     listed = [dep for dep in stage["deps"] if not dep.startswith("data/")]
     listed = [dep.replace("${method.name}", params.method.name) if "${" in dep else dep for dep in listed]

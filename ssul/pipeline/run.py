@@ -15,16 +15,16 @@ def run(stage: Callable[..., None], *arguments: str, alone: bool = True) -> None
     """Runs a stage's main with its command-line arguments; a UserError ends it with one line on stderr and code 1.
 
     Args:
-        stage: its main.
-        arguments: for it.
-        alone: whether to be `stage_lock` it; trainings see to that themselves.
+        stage: its main function.
+        arguments: of the command line.
+        alone: whether to take the `stage_lock`; trainings take it themselves.
     """
     name = "_".join([Path(stage.__code__.co_filename).stem, *arguments])
     try:
         with stage_lock(name) if alone else nullcontext():
             stage(*arguments)
     except UserError as error:
-        if str(error):  # of several processes that fail alike the first one tells
+        if str(error):  # empty on all ranks but the first, which prints
             print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
@@ -39,13 +39,13 @@ def run(stage: Callable[..., None], *arguments: str, alone: bool = True) -> None
 
 
 def stage_lock(stage: str) -> AbstractContextManager[None]:
-    """Waits for a process at the same stage in this folder, left over from a command that was killed.
+    """Waits for a process of the same stage in this folder, left over from a killed command.
 
     It would write to the same place, perhaps the results of other parameters.
     """
 
     def busy(holder: str) -> None:
-        told = f"{stage} runs already in this folder ({holder}), left from an earlier command: waiting for it to end"
-        print(f"{told}; to end it, kill that process", file=sys.stderr, flush=True)
+        message = f"{stage} runs already in this folder ({holder}), left from an earlier command: waiting for it to end"
+        print(f"{message}; to end it, kill that process", file=sys.stderr, flush=True)
 
     return file_lock(LAYOUT.stage_lock(stage), busy)

@@ -1,6 +1,6 @@
-"""Several processes that share every batch: by lightning-fabric, on one host or, started by torchrun, on several.
+"""Several processes that share every batch, by lightning-fabric on one host or, with torchrun, on several hosts.
 
-The environment decides how many, never a parameter: the same experiment on more devices is the same experiment.
+Their number is an environment variable, not a parameter: an experiment on more devices is the same experiment.
 """
 
 import logging
@@ -14,16 +14,16 @@ from torch import nn
 from ssul import environment
 from ssul.errors import UserError
 
-# where fabric says, in a log that nobody reads, that a process has died and that it therefore ends all, this one too
+# the logger in which fabric says that a process has died, before it ends all other processes, this one too
 _LAUNCHER = "lightning_fabric.strategies.launchers.subprocess_script"
 _LAST_WORDS = (
-    "error: a process of this training has died (%(message)s): its reason is above, if it could tell one; if not, "
+    "error: a process of this training has died (%(message)s): its reason is above, if it could print one; if not, "
     "memory may have run out: lower recipe.*.batch or recipe.crop. Then run the same command again"
 )
 
 
 def fabric_settings() -> dict[str, Any]:
-    """Fabric's settings for the processes of this training: SSUL_DEVICES on this host, or those that torchrun started.
+    """Fabric's settings for the processes of this training: SSUL_DEVICES on this host, or those of torchrun.
 
     Raises:
         UserError: if SSUL_DEVICES is not a number of devices.
@@ -35,27 +35,27 @@ def fabric_settings() -> dict[str, Any]:
         devices, hosts = environment.devices(), 1
     if devices * hosts == 1:
         return {"devices": 1}
-    # what is not trained has no buffers that could differ, and norms that learn are shared: nothing to broadcast
+    # frozen buffers are equal and trainable BatchNorm is synchronised, so there is nothing to broadcast
     strategy = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
     return {"devices": devices, "num_nodes": hosts, "strategy": strategy}
 
 
 def is_rank_zero() -> bool:
-    """Whether this is the training's first process, or the one that is going to start the others."""
+    """Whether this is rank 0, or the process that will start the other ranks."""
     return environment.rank() == 0
 
 
 def launch(fabric: Fabric, batch: int) -> tuple[int, int]:
-    """Starts the other processes, or takes the place among them that this one was started for.
+    """Starts the other ranks, or joins them if this process was started by rank 0 or torchrun.
 
-    The others run the same command from its beginning, so that nothing may have been written yet.
+    The other ranks run the same command from its beginning, so nothing may have been written yet.
 
     Args:
         fabric: made with `fabric_settings`.
-        batch: samples of a batch, of all processes together.
+        batch: samples of a batch, over all ranks.
 
     Returns:
-        which samples of every batch are this process's: (rank, processes).
+        (rank, world_size)
 
     Raises:
         UserError: if a batch cannot be divided evenly.
@@ -76,7 +76,7 @@ def launch(fabric: Fabric, batch: int) -> tuple[int, int]:
 
 
 def any_rank(fabric: Fabric, flag: bool) -> bool:
-    """Whether a flag is set in any process; all call it together."""
+    """Whether a flag is set on any rank. Collective: every rank must call it."""
     if fabric.world_size == 1:
         return flag
     count = fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum")
@@ -84,15 +84,15 @@ def any_rank(fabric: Fabric, flag: bool) -> bool:
 
 
 def same_on_all_ranks(fabric: Fabric, value: int, what: str) -> int:
-    """A number on which all processes agree; all call it together.
+    """The value, if all ranks have the same one. Collective: every rank must call it.
 
     Args:
         fabric: devices.
-        value: this process's.
-        what: it is, for the message.
+        value: of this rank.
+        what: the value's name, for the message.
 
     Raises:
-        UserError: if they do not.
+        UserError: if the ranks have different values.
     """
     if any_rank(fabric, value != fabric.broadcast(value)):
         raise UserError(
@@ -103,14 +103,14 @@ def same_on_all_ranks(fabric: Fabric, value: int, what: str) -> int:
 
 
 def convert_to_sync_batchnorm(objective: nn.Module, fabric: Fabric) -> None:
-    """Lets norms that learn see the samples of all processes, in place (SyncBatchNorm); frozen ones need not.
+    """Replaces trainable BatchNorm by SyncBatchNorm, in place; frozen BatchNorm stays.
 
     Args:
-        objective: in training mode; what is frozen in it is in evaluation mode.
+        objective: in training mode; its frozen parts are in evaluation mode.
         fabric: devices.
 
     Raises:
-        UserError: on devices whose norms cannot see each other's samples.
+        UserError: on devices without SyncBatchNorm.
     """
     if fabric.world_size == 1:
         return

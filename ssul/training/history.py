@@ -5,25 +5,25 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ssul.training.loop import Progress
+from ssul.training.loop import TrainingProgress
 
-_POINTS = 100  # at most, whatever the number of iterations
+_POINTS = 100  # at most
 
 
 @dataclass
 class TrainingHistory:
     """The curve of one step; each point is the mean over a window of iterations of the same length.
 
-    The same training draws the same curve: what depends on the machine's speed is no part of it.
+    Nothing in it depends on the machine's speed.
 
     Attributes:
         step: index.
-        learned: names of the classes.
-        hardware: what trained it.
-        images, exemplars: how many there were.
-        iterations: how many there will be.
-        points: `iteration` (the last of the window), `loss`, `lr` and what else the method tells.
-        window: loss and what else the method tells of each iteration since the last point.
+        learned: names of the new classes.
+        hardware: see `ssul.inference.device.device_name`.
+        images, exemplars: their numbers.
+        iterations: in total.
+        points: `iteration` (the last of the window), `loss`, `lr` and the further numbers of the method.
+        window: loss and further numbers of each iteration since the last point.
     """
 
     step: int
@@ -35,8 +35,8 @@ class TrainingHistory:
     points: list[dict[str, float]] = field(default_factory=list)
     window: list[dict[str, float]] = field(default_factory=list, repr=False)
 
-    def add(self, progress: Progress) -> dict[str, float] | None:
-        """Takes an iteration; returns the point that it completes, if it completes one."""
+    def add(self, progress: TrainingProgress) -> dict[str, float] | None:
+        """Adds an iteration; returns the point that it completes, if any."""
         self.window.append({"loss": progress.loss} | progress.parts)
         length = math.ceil(self.iterations / _POINTS)
         if len(self.window) < length and progress.iteration < self.iterations:

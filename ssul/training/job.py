@@ -1,13 +1,14 @@
-"""What decides the weights that a step leaves, from the parameters and the artifacts of earlier stages."""
+"""The training of a step, made from the parameters and the artifacts of earlier stages."""
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import PIL
 import torch
 import torchvision
+from torch import Tensor
 
 from ssul.config.paths import Layout, data_root
 from ssul.config.schema import Optimisation, Params
@@ -15,35 +16,35 @@ from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex, require_unchanged
 from ssul.data.sampling import SampleOrder, TrainingItem
 from ssul.data.training_set import Augmentation
-from ssul.errors import UserError
-from ssul.scenario.scenario import Step, belongs
+from ssul.inference.trained_model import TrainedModel
 from ssul.scenario.splits import Split
 from ssul.training.loop import iteration_count
 from ssul.training.objective import Objective
-from ssul.training.resume import fingerprint
-from ssul.training.selection import BestWeights, published_interval, step_miou
+from ssul.training.selection import BestWeights, select_weights
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What decides the weights that a step leaves.
+    """Everything that decides the weights after a step.
 
     Attributes:
         step: index.
         class_names: of the step's new classes.
+        known_names: of all classes after the step.
         objective: what is minimised; holds the network.
-        method_params: what decides the objective beside its weights and labels; its `repr` holds all of it.
-        order: which image when.
-        dataset: where the images are.
-        augmentation: how images are varied.
+        method_params: what else decides the objective; its `repr` holds all of it.
+        order: the order of the samples.
+        dataset: reads the images.
+        augmentation: of the images.
         optimisation: the step's part of the recipe.
         precision: 32 or bf16.
-        selection: chooses among the weights on the way; None keeps the last.
+        selection: makes what selects the best weights, for a number of iterations; None keeps the last.
         selection_name: `method.selection`.
     """
 
     step: int
     class_names: tuple[str, ...]
+    known_names: tuple[str, ...]
     objective: Objective
     method_params: object
     order: SampleOrder
@@ -56,7 +57,7 @@ class TrainingJob:
 
     @property
     def iterations(self) -> int:
-        """How many there are."""
+        """The number of iterations."""
         return iteration_count(len(self.order.new), epochs=self.optimisation.epochs, batch=self.optimisation.batch)
 
     @property
@@ -65,8 +66,13 @@ class TrainingJob:
         ratio = self.optimisation.backbone_lr_ratio
         return self.objective.parameter_groups(self.optimisation.lr, backbone_ratio=ratio)
 
+    @property
+    def trained_model(self) -> TrainedModel:
+        """The network with the meaning of its channels."""
+        return TrainedModel(self.objective.model, self.objective.labels, self.known_names)
+
     def fingerprint(self, files: Mapping[str, str]) -> str:
-        """64 hexadecimal digits; two trainings with the same ones leave the same weights.
+        """64 hexadecimal digits: equal fingerprints mean equal weights after the training.
 
         Args:
             files: digests of data and code by name.
@@ -79,7 +85,7 @@ class TrainingJob:
             [(group["name"], group["lr"]) for group in self.groups],
             self.objective.model.architecture,
             self.objective.labels,
-            {module.__name__: module.__version__ for module in (torch, torchvision, PIL)},  # others round otherwise
+            {module.__name__: module.__version__ for module in (torch, torchvision, PIL)},  # others round differently
             self.precision,
             self.selection_name,
             self.dataset.saliency,
@@ -101,7 +107,7 @@ def training_job(
         memory: the exemplars.
 
     Raises:
-        UserError: if an image is not as it was indexed, or there is none to choose weights on.
+        UserError: if an image is not as it was indexed, or there is none to select weights on.
     """
     index = ImageIndex.read(layout.index("train"))
     root = data_root(params.data.root, layout)
@@ -113,6 +119,7 @@ def training_job(
     return TrainingJob(
         step=split.step,
         class_names=split.new_names,
+        known_names=split.class_names,
         objective=objective,
         method_params=params.method if split.step else params.method.loss,
         order=SampleOrder(new, tuple(memory), optimisation.batch, params.seed, split.step),
@@ -120,41 +127,22 @@ def training_job(
         augmentation=Augmentation(params.recipe.crop, params.recipe.scale, params.method.published_bugs.padding),
         optimisation=optimisation,
         precision=params.recipe.precision,
-        selection=_selection(params, split, objective, layout, dataset, index),
+        selection=select_weights(params, split, objective.model, objective.labels, layout=layout),
         selection_name=params.method.selection,
     )
 
 
-def _selection(
-    params: Params,
-    split: Split,
-    objective: Objective,
-    layout: Layout,
-    dataset: SegmentationDataset,
-    index: ImageIndex,
-) -> Callable[[int], BestWeights] | None:
-    """Makes what chooses among the weights for a number of iterations; None where the last ones are kept."""
-    how = params.method.selection
-    if how == "last":
-        return None
-    step = Step(split.step, split.new, split.old)
-    if how == "published":
-        index = ImageIndex.read(layout.index("val"))
-        dataset = SegmentationDataset.of(index, data_root(params.data.root, layout), saliency=False)
-    candidates = [row.id for row in index.rows] if how == "published" else list(split.holdout)
-    present = index.present
-    ids = [image_id for image_id in candidates if belongs(present[image_id], step, "overlapped")]
-    if not ids:
-        raise UserError(
-            f"method.selection is {how}, but step {split.step} has no image to choose on: "
-            "hold some out with -S data.holdout=0.1, or keep the last weights with -S method.selection=last"
-        )
-    score = partial(
-        step_miou, objective.model, objective.labels, dataset, ids, new=split.new, with_background=split.step == 0
-    )
+def fingerprint(parts: Iterable[object], weights: Mapping[str, Tensor]) -> str:
+    """The identity of a training: 64 hexadecimal digits that differ if anything differs that it depends on.
 
-    def select(iterations: int) -> BestWeights:
-        every = published_interval(iterations) if how == "published" else max(1, iterations // 10)
-        return BestWeights(objective.model, score, every=every, include_initial=how == "published")
-
-    return select
+    Args:
+        parts: everything but the weights, in a fixed order; their `repr` counts.
+        weights: the initial weights, by name.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(f"{part!r}\n".encode())
+    for name, tensor in sorted(weights.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

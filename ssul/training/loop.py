@@ -1,4 +1,4 @@
-"""The loop that learns one step; it tells its progress to whoever iterates over it, and knows nobody who listens."""
+"""The training loop of one step: a generator of progress."""
 
 import math
 import time
@@ -21,17 +21,17 @@ from ssul.training.state import TrainingState, capture, restore
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where a step's training is after an iteration.
+class TrainingProgress:
+    """The progress of a step's training after an iteration.
 
     Attributes:
         iteration: iterations done, from 1.
-        iterations: how many there will be.
+        iterations: in total.
         loss: the batch's loss.
-        lr: the heads' rate that was used.
-        images_per_second: since the loop began.
-        parts: what else the method tells, by name.
-        capture: the training's state, for another loop to go on from; ask before the next iteration.
+        lr: the learning rate of the heads in this iteration.
+        images_per_second: since the loop started.
+        parts: further numbers of the method, by name.
+        capture: returns the state, from which another loop can resume; call it before the next iteration.
     """
 
     iteration: int
@@ -47,11 +47,11 @@ class DivergedError(UserError):
     """A loss is not finite.
 
     Attributes:
-        iteration: at which, from 0.
+        iteration: where, from 0.
     """
 
     def __init__(self, iteration: int, iterations: int, loss: float, rates: list[float]) -> None:
-        """Takes where and with which loss and rates."""
+        """Takes the iteration (from 0) of how many, the loss, and the learning rates."""
         super().__init__(
             f"the loss is {loss} at iteration {iteration + 1} of {iterations} with rates "
             f"{', '.join(f'{rate:.3g}' for rate in rates)}: lower recipe.*.lr, or use recipe.precision=32"
@@ -60,9 +60,9 @@ class DivergedError(UserError):
 
 
 def iteration_count(images: int, *, epochs: int, batch: int) -> int:
-    """Iterations of a step: an epoch is ceil(images / batch) batches, whatever share of a batch memory takes.
+    """Iterations of a step: an epoch is ceil(images / batch) batches, whatever part of a batch comes from memory.
 
-    So every method trains equally long on the same step, and a step with fewer images than a batch trains too.
+    So every method trains equally long on a step, and a step with fewer images than a batch trains too.
     """
     return epochs * max(1, math.ceil(images / batch))
 
@@ -78,46 +78,45 @@ def learn_step(
     weight_decay: float,
     schedule: ScheduleName,
     seeds: Callable[[int], Sequence[int]] | None = None,
-    begin: TrainingState | None = None,
-) -> Iterator[Progress]:
-    """Makes all ready at once, then learns one step by SGD with Nesterov momentum and yields after each iteration.
+    resume_from: TrainingState | None = None,
+) -> Iterator[TrainingProgress]:
+    """Prepares everything at once; then learns one step by SGD with Nesterov momentum and yields after each iteration.
 
-    Whoever iterates may judge the network between two iterations, and leaves it in training mode. Where the fabric has
-    several processes each of them calls this with its share of every batch, and is told of the whole.
+    The caller may evaluate the network between two iterations, and leaves it in training mode. With several processes,
+    each of them calls this with its part of every batch; the progress is of the whole batch.
 
     Args:
-        objective: a module (images, target) -> Loss, which holds the network.
-        batches: uint8 images (B, 3, H, W) and uint8 targets (B, H, W), for each iteration that is left.
-        groups: optimiser groups with their initial rates.
+        objective: a module (images, target) -> Loss; holds the network.
+        batches: uint8 images (B, 3, H, W) and uint8 targets (B, H, W), for each remaining iteration.
+        groups: the optimiser's groups with their initial learning rates.
         fabric: devices and precision.
-        iterations: how many.
+        iterations: of the whole step.
         momentum, weight_decay: of SGD.
-        schedule: how the rates fall.
-        seeds: of the dropout, one for each sample of this process, by iteration from 0; None draws from torch's random
-            state.
-        begin: the state of the same training to go on from; None begins it.
+        schedule: of the learning rates.
+        seeds: iteration (from 0) -> dropout seeds of this process's samples; None draws from torch's random state.
+        resume_from: a state of the same training; None starts from the beginning.
 
     Raises:
-        StateMismatchError: if the state is another training's.
-        UserError: if the norms cannot learn from so few samples, or from other processes'.
-        DivergedError: if the loss is not finite; the weights are as they were before this iteration, though the norms'
-            statistics have seen its batch.
+        StateMismatchError: if the state is of another training.
+        UserError: if BatchNorm cannot learn on these devices.
+        DivergedError: if the loss is not finite; the weights are those before this iteration, but the statistics of
+            BatchNorm include its batch.
     """
     sgd = torch.optim.SGD(
         groups, lr=groups[0]["lr"], momentum=momentum, nesterov=momentum > 0, weight_decay=weight_decay
     )
     initial = [group["lr"] for group in sgd.param_groups]
-    objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the convolutions' quicker layout
+    objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the faster layout of convolutions
     convert_to_sync_batchnorm(objective.train(), fabric)
     wrapped, optimizer = fabric.setup(objective, sgd)
     wrapped.train()
     dropouts = [module for module in objective.modules() if isinstance(module, SampleDropout)]
-    if begin is not None:
-        restore(begin, objective, sgd)
-    done = 0 if begin is None else begin.iteration
+    if resume_from is not None:
+        restore(resume_from, objective, sgd)
+    done = 0 if resume_from is None else resume_from.iteration
     rate_at = SCHEDULES[schedule]
 
-    def learn() -> Iterator[Progress]:
+    def learn() -> Iterator[TrainingProgress]:
         seen, started = 0, time.perf_counter()
         for iteration, (images, target) in zip(range(done, iterations), batches, strict=False):
             for group, rate in zip(optimizer.param_groups, initial, strict=True):
@@ -127,13 +126,13 @@ def learn_step(
             for dropout in dropouts:
                 dropout.seeds = None if seeds is None else seeds(iteration)
             loss = wrapped(inputs, fabric.to_device(target))
-            value, parts = _told(loss, fabric)
+            value, parts = _reduce_metrics(loss, fabric)
             if not math.isfinite(value):
                 raise DivergedError(iteration, iterations, value, [group["lr"] for group in optimizer.param_groups])
             fabric.backward(loss.total)
             optimizer.step()
             seen += len(images) * fabric.world_size
-            yield Progress(
+            yield TrainingProgress(
                 iteration=iteration + 1,
                 iterations=iterations,
                 loss=value,
@@ -146,8 +145,8 @@ def learn_step(
     return learn()
 
 
-def _told(loss: Loss, fabric: Fabric) -> tuple[float, dict[str, float]]:
-    """A batch's loss and what the method tells of it, of all processes; the device is waited for once."""
+def _reduce_metrics(loss: Loss, fabric: Fabric) -> tuple[float, dict[str, float]]:
+    """The loss and the parts of a batch, as means over all processes; synchronises with the device once."""
     values = torch.stack([loss.total.detach(), *loss.parts.values()]).float()
     total, *parts = fabric.all_reduce(values, reduce_op="mean").tolist()  # type: ignore[union-attr]
     return total, dict(zip(loss.parts, parts, strict=True))

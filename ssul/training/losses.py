@@ -1,7 +1,7 @@
-"""Pixel losses over integer targets; void pixels are in none of them.
+"""Pixel losses over integer targets, without void pixels.
 
-Where several processes share a batch each loss is one process's part: the parts' mean is the loss of the whole batch,
-and the mean of their gradients, which is what the engine takes, is its gradient.
+If several processes share a batch, each computes its part of the loss: the mean of the parts is the loss of the batch,
+and the mean of their gradients, which the engine computes, is its gradient.
 """
 
 import torch
@@ -12,9 +12,9 @@ from ssul.labels.ids import VOID
 
 
 def valid_count(valid: Tensor) -> Tensor:
-    """How many pixels are valid, at least one; where several processes share a batch, a process's mean over all.
+    """The number of valid pixels, at least one; the mean over all processes if several share a batch.
 
-    A process that divided by its own count would let its pixels weigh more or less than another's.
+    If each process divided by its own count, pixels would have different weights.
 
     Args:
         valid: bool, any shape.
@@ -35,11 +35,11 @@ def binary_cross_entropy(logits: Tensor, target: Tensor, channels: Tensor | None
     Args:
         logits: float (B, K, H, W).
         target: uint8 (B, H, W), channels or VOID.
-        channels: int64 (K,): the channel that each logit stands for, if `logits` holds only some of them (the others
-            do not learn: they would add a constant). None if it holds all.
+        channels: int64 (K,): the channel of each logit, if `logits` holds only some channels (the others do not learn
+            and would add a constant). None if it holds all.
 
     Returns:
-        A scalar; 0 where no pixel is valid.
+        A scalar; 0 if no pixel is valid.
     """
     valid = target != VOID
     count = valid_count(valid)
@@ -63,7 +63,7 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
         target: uint8 (B, H, W), channels or VOID.
 
     Returns:
-        A scalar; 0 where no pixel is valid.
+        A scalar; 0 if no pixel is valid.
     """
     total = functional.cross_entropy(logits, target.long(), ignore_index=VOID, reduction="sum")
     return total / valid_count(target != VOID)
@@ -80,9 +80,9 @@ def focal(logits: Tensor, target: Tensor, *, gamma: float = 2.0) -> Tensor:
         gamma: 0 gives cross-entropy.
 
     Returns:
-        A scalar; 0 where no pixel is valid.
+        A scalar; 0 if no pixel is valid.
     """
     pixels = functional.cross_entropy(logits, target.long(), ignore_index=VOID, reduction="none")
-    # where a pixel is certain, the power's gradient is not defined for gamma below 1
+    # for gamma below 1 the gradient of the power is undefined where a pixel is certain
     doubt = (1.0 - torch.exp(-pixels)).clamp(min=torch.finfo(pixels.dtype).eps)
     return (doubt**gamma * pixels).sum() / valid_count(target != VOID)

@@ -21,7 +21,7 @@ class Loss(NamedTuple):
 
     Attributes:
         total: the scalar to minimise.
-        parts: detached scalars worth showing, by name.
+        parts: further detached scalars to show, by name.
     """
 
     total: Tensor
@@ -32,22 +32,22 @@ class Objective(nn.Module):
     """What one step of a method minimises; holds the network that learns and the meaning of its channels."""
 
     def __init__(self, model: IncrementalDeepLab, labels: LabelSpace) -> None:
-        """Takes the network as it enters the step, already with_step."""
+        """Takes the network with the heads of this step, and the meaning of its channels."""
         super().__init__()
         self.model = model
         self.labels = labels
 
     def calibrate(self, batches: Iterable[Batch]) -> Iterator[int]:
-        """Looks at the step's images before the training, where a method wants to; yields after each batch.
+        """Looks at the step's images before the training, if the method needs that; yields after each batch.
 
         Args:
-            batches: one pass over the step's images; may be iterated over several times, alike.
+            batches: one pass over the step's images; may be iterated several times, with the same content.
         """
         del batches
         return iter(())
 
     def parameter_groups(self, lr: float, *, backbone_ratio: float) -> list[dict[str, Any]]:
-        """The optimiser's groups; a method may give parts of the network rates of their own.
+        """The optimiser's groups; a method may give parts of the network their own rates.
 
         Args:
             lr: rate of ASPP and heads.
@@ -79,7 +79,7 @@ class Supervised(Objective):
 
 
 class TeacherStudentObjective(Objective):
-    """A step in which the network after the step before teaches.
+    """A step in which the network after the previous step is the teacher.
 
     Attributes:
         old: the meaning of the teacher's channels.
@@ -88,7 +88,7 @@ class TeacherStudentObjective(Objective):
     def __init__(
         self, model: IncrementalDeepLab, labels: LabelSpace, teacher: IncrementalDeepLab, old: LabelSpace
     ) -> None:
-        """Takes student and teacher and the meaning of their channels; the teacher never learns, adapts or drops."""
+        """Takes student and teacher and the meaning of their channels; the teacher stays frozen."""
         super().__init__(model, labels)
         self.old = old
         self._teacher = (teacher.requires_grad_(False).eval(),)  # in a tuple: `train()` must not reach it
@@ -100,7 +100,7 @@ class TeacherStudentObjective(Objective):
 
 
 def label_statistics(target: Tensor, completed: Tensor, labels: LabelSpace) -> dict[str, Tensor]:
-    """Shares of a batch's pixels, void ones left out, that are worth watching.
+    """Shares of a batch's valid pixels, to watch a training.
 
     Args:
         target: uint8 (B, H, W), channels or VOID, as annotated.
@@ -108,7 +108,7 @@ def label_statistics(target: Tensor, completed: Tensor, labels: LabelSpace) -> d
         labels: the meaning of the channels.
 
     Returns:
-        `pseudo_share` where the two are not the same tensor, `unknown_share` where there is an unknown class; in 0..1.
+        `pseudo_share` if the two are not the same tensor, `unknown_share` if there is an unknown class; in 0..1.
     """
     valid = valid_count(target != VOID)
     shares = {} if completed is target else {"pseudo_share": (completed != target).sum() / valid}

@@ -1,22 +1,20 @@
-"""The state of a training on disk, so that whoever runs the same training again goes on where it ended.
+"""The state of a training on disk: a process that runs the same training again resumes from it.
 
 A folder holds, for each training, under its fingerprint:
 
     F.safetensors   the last state, replaced as a whole
-    F.lock          held while a process trains; the kernel lets it go however the process dies
-    F.holder        which process that is, for the message to whoever waits
-    F.wanted        somebody waits: the process then leaves its last weights too
-    F.done          the training ended well; kept for the case that nobody was left to take its checkpoint
+    F.lock          held while a process trains; the kernel releases it however the process dies
+    F.holder        the process that holds it, for the message of a process that waits
+    F.wanted        a process waits: the holder then saves its final state too
 
-Two that train the same, as an orphan and its successor or two workers of a queue, so do it one after the other, and
-the second one takes over what the first one has.
+Two processes that train the same, such as an orphan and its successor or two workers of a queue, do so one after the
+other, and the second one takes over the state of the first.
 """
 
-import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,31 +31,13 @@ from ssul.io.locks import file_lock
 from ssul.io.strict_json import parse_json
 from ssul.model.checkpoint import save_tensors
 
-_DONE_KEPT = 3  # that ended well, of all trainings: their checkpoints are where they belong, most often
-_ENDED_KEPT = 20  # that did not, or that run; more if they are younger than a week
-_A_DAY = 24 * 60 * 60.0  # seconds
-_A_WEEK, _A_MONTH = 7 * _A_DAY, 30 * _A_DAY
-
-
-def fingerprint(told: Iterable[object], weights: Mapping[str, Tensor]) -> str:
-    """What a training is: 64 hexadecimal digits that differ when anything does that it depends on.
-
-    Args:
-        told: what is worth its `repr`, in a fixed order.
-        weights: those that it begins with, by name.
-    """
-    digest = hashlib.sha256()
-    for part in told:
-        digest.update(f"{part!r}\n".encode())
-    for name, tensor in sorted(weights.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+_KEPT = 20
+_A_WEEK, _A_MONTH = 7 * 24 * 60 * 60.0, 30 * 24 * 60 * 60.0  # seconds
 
 
 @dataclass(frozen=True)
 class TrainerState:
-    """A state as it was saved.
+    """A saved state.
 
     Attributes:
         tensors: by name, on the CPU.
@@ -69,46 +49,46 @@ class TrainerState:
 
 
 class StateFile:
-    """The file of one training's state. Make it with `held`, where the training may save; to read, at any time."""
+    """The file of one training's state. To save, get it from `locked`; to read, it may be made at any time."""
 
     def __init__(self, folder: Path, fingerprint: str, *, every: float | None = None) -> None:
-        """Takes the place, the training, and the seconds between two savings; None looks into the environment."""
+        """Takes the folder, the training, and the seconds between two saves; None reads SSUL_SAVE_MINUTES."""
         self.folder, self._fingerprint = folder, fingerprint
         self._every = 60.0 * environment.save_minutes() if every is None else every
         self._saved_at = time.monotonic()
 
     @classmethod
     @contextmanager
-    def held(cls, folder: Path, fingerprint: str, tell: Callable[[str], None]) -> Iterator["StateFile"]:
-        """Holds a training for this process, and waits as long as another one holds it.
+    def locked(cls, folder: Path, fingerprint: str, log: Callable[[str], None]) -> Iterator["StateFile"]:
+        """Locks a training for this process; waits while another process holds it.
 
         Args:
-            folder: of all states; states that nobody needs any more are removed from it.
+            folder: of all states; old ones are removed from it, see `prune`.
             fingerprint: of everything that the training depends on.
-            tell: takes one line if this waits.
+            log: takes one line if this waits.
 
         Raises:
-            UserError: if the environment's number of minutes is none.
+            UserError: if the environment's number of minutes is invalid.
         """
-        kept = cls(folder, fingerprint)
+        state_file = cls(folder, fingerprint)
 
         def busy(holder: str) -> None:
-            kept.path("wanted").touch()
-            tell(f"the same training runs already ({holder}): waiting for it, to take over what it has learned")
+            state_file.path("wanted").touch()
+            log(f"the same training runs already ({holder}): waiting for it, to take over what it has learned")
 
-        with file_lock(kept.path("lock"), busy):
+        with file_lock(state_file.path("lock"), busy):
             prune(folder)
             try:
-                yield kept
+                yield state_file
             finally:
-                kept.path("wanted").unlink(missing_ok=True)
+                state_file.path("wanted").unlink(missing_ok=True)
 
     def path(self, suffix: str) -> Path:
         """The file of this training with a suffix."""
         return self.folder / f"{self._fingerprint}.{suffix}"
 
     def read(self) -> TrainerState | None:
-        """What was saved last; None where nothing was.
+        """The last saved state; None if there is none.
 
         Raises:
             UserError: if it is damaged.
@@ -124,59 +104,53 @@ class StateFile:
             raise UserError(f"the state {path} of a training is damaged ({error}): delete it") from None
 
     def exists(self) -> bool:
-        """Whether anything was saved."""
+        """Whether a state was saved."""
         return self.path("safetensors").exists()
 
     def save_due(self) -> bool:
-        """Whether the time to save has come."""
+        """Whether the interval between two saves has passed."""
         return time.monotonic() - self._saved_at >= self._every
 
     def save(self, state: TrainerState) -> None:
-        """Replaces what was saved, at once or not at all; what the disk holds survives a loss of power.
+        """Replaces the saved state, as a whole or not at all; it survives a power failure.
 
         Raises:
-            OSError: if it cannot be written; the state before is still there.
+            OSError: if it cannot be written; the previous state stays.
         """
         try:
-            self.path("done").unlink(missing_ok=True)
             with replace_file(self.path("safetensors")) as temporary:
                 save_tensors(temporary, state.tensors, json.dumps(state.notes))
                 with temporary.open("rb") as written:
                     os.fsync(written.fileno())
-        finally:  # a full disk is not asked again at once
+        finally:  # a full disk is not tried again at once
             self._saved_at = time.monotonic()
 
     def is_wanted(self) -> bool:
         """Whether another process waits for this training's end."""
         return self.path("wanted").exists()
 
-    def finish(self) -> None:
-        """Notes that the training ended well and that its checkpoint is written."""
-        if self.exists():
-            self.path("done").touch()
-
 
 def prune(folder: Path) -> None:
-    """Removes states that nobody is going to go on with, and whatever nobody has touched for a month."""
-    states = sorted(folder.glob("*.safetensors"), key=_age)
-    done = [path for path in states if path.with_suffix(".done").exists()]
-    ended = [path for path in states if path not in done]
-    for path in (*done[_DONE_KEPT:], *(path for path in ended[_ENDED_KEPT:] if _age(path) > _A_WEEK)):
-        _remove(path.with_suffix(".lock"), path, path.with_suffix(".done"))
+    """Removes states that are neither among the newest 20 nor younger than a week, and files untouched for a month.
+
+    The state of a finished training stays too: if DVC was killed before it committed the checkpoint, nothing is lost.
+    """
+    surplus = sorted(folder.glob("*.safetensors"), key=_age)[_KEPT:]
     for path in folder.iterdir():
-        if _age(path) > _A_MONTH:
-            _remove(path if path.suffix == ".tmp" else path.with_suffix(".lock"), path)
+        if _age(path) > (_A_WEEK if path in surplus else _A_MONTH):
+            _remove(path)
 
 
-def _remove(lock: Path, *paths: Path) -> None:
-    """Removes files and their lock, unless a process holds it or they are somebody else's."""
-    with suppress(OSError), FileLock(lock).acquire(timeout=0):  # a lock that is held is an OSError too
-        for path in (*paths, lock):
-            path.unlink(missing_ok=True)
+def _remove(path: Path) -> None:
+    """Removes a file and its lock, unless a process holds the lock or the file belongs to another user."""
+    lock = path if path.suffix == ".tmp" else path.with_suffix(".lock")
+    with suppress(OSError), FileLock(lock).acquire(timeout=0):  # a held lock is an OSError too
+        path.unlink(missing_ok=True)
+        lock.unlink(missing_ok=True)
 
 
 def _age(path: Path) -> float:
-    """Seconds since a file was written; endless for one that is gone."""
+    """Seconds since a file was written; infinity if it does not exist."""
     try:
         return time.time() - path.stat().st_mtime
     except OSError:

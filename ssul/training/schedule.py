@@ -1,4 +1,4 @@
-"""How rates fall over a step."""
+"""Learning-rate schedules of a step."""
 
 import math
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def poly(initial: float, iteration: int, iterations: int) -> float:
 def warm_poly(initial: float, iteration: int, iterations: int) -> float:
     """Poly without a floor, times a linear warm-up from 0.001 to 1 over the first tenth (SSUL on ADE20K).
 
-    Arguments as of `poly`.
+    Arguments as in `poly`.
     """
     warm = max(1.0, WARM_SHARE * iterations)
     factor = min(1.0, WARM_START + (1.0 - WARM_START) * iteration / warm)
@@ -38,7 +38,7 @@ def warm_poly(initial: float, iteration: int, iterations: int) -> float:
 
 
 def step(initial: float, iteration: int, iterations: int) -> float:
-    """A tenth of the rate after every 10,000 iterations. Arguments as of `poly`."""
+    """A tenth of the rate after every 10,000 iterations. Arguments as in `poly`."""
     del iterations
     return initial * STEP_FACTOR ** (iteration // STEP_LENGTH)
 

@@ -1,88 +1,106 @@
-"""Which weights of a step are kept: the last, or the best on some images."""
+"""Which weights of a step are kept: the last, or the best on some images (`method.selection`)."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
+from ssul.config.paths import Layout, data_root
+from ssul.config.schema import Params
 from ssul.data.dataset import SegmentationDataset
+from ssul.data.index import ImageIndex
+from ssul.errors import UserError
 from ssul.inference.confusion import ConfusionMatrix
 from ssul.inference.predict import predict, predict_images
 from ssul.labels.ids import BACKGROUND_ID
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
-
-
-class LastFiniteWeights:
-    """The weights of a while ago, from when all was well.
-
-    Attributes:
-        iteration: after how many iterations it was taken; None if all was never well.
-    """
-
-    def __init__(self, model: nn.Module, iteration: int = 0, *, every: int = 100) -> None:
-        """Takes the network, after how many iterations it is as it is, and how many lie between two snapshots."""
-        self.model, self.every = model, every
-        self.iteration: int | None = None
-        self._take(iteration)
-
-    def take(self, iteration: int) -> None:
-        """Takes a snapshot after an iteration where it is due, unless the weights are no longer finite."""
-        if iteration % self.every == 0:
-            self._take(iteration)
-
-    def _take(self, iteration: int) -> None:
-        state = self.model.state_dict()
-        if all(bool(tensor.isfinite().all()) for tensor in state.values()):
-            self.iteration = iteration
-            self._state = {name: tensor.detach().clone() for name, tensor in state.items()}
-
-    def restore(self) -> None:
-        """Gives the network the weights of the snapshot."""
-        self.model.load_state_dict(self._state)
+from ssul.scenario.scenario import Step, belongs
+from ssul.scenario.splits import Split
 
 
 class BestWeights:
-    """Remembers the weights of the best score, and brings them back.
+    """Remembers the weights of the best score.
 
     Args:
         model: the network that learns.
-        judge: its score now.
-        every: iterations between two judgements.
-        include_initial: whether the weights before the first judgement count, with a score below all others: so a
-            training that is never judged leaves the network as it was (the published code's way). Without, the last
-            weights are judged too.
+        compute_score: its present score.
+        every: iterations between two scores.
+        include_initial: whether the weights before the first score count, below all others. Then a training without a
+            score leaves the network as it was (as in the published code). Otherwise the last weights get a score too.
     """
 
-    def __init__(self, model: nn.Module, judge: Callable[[], float], *, every: int, include_initial: bool) -> None:
-        self.model, self.judge, self.every, self.include_initial = model, judge, every, include_initial
+    def __init__(
+        self, model: nn.Module, compute_score: Callable[[], float], *, every: int, include_initial: bool
+    ) -> None:
+        self.model, self.compute_score, self.every, self.include_initial = model, compute_score, every, include_initial
         self.score = -1.0
-        self.state = _copied(model) if include_initial else None
+        self.state = _copy_of(model) if include_initial else None
 
-    def offer(self, iteration: int) -> None:
-        """Judges the network where it is due, after an iteration (from 1)."""
+    def update(self, iteration: int) -> None:
+        """Computes the score where it is due, after an iteration (from 1)."""
         if iteration % self.every == 0:
-            self._judge()
+            self._compare()
 
     def restore(self) -> None:
         """Gives the network the best weights, at the end of the training."""
         if not self.include_initial:
-            self._judge()
+            self._compare()
         assert self.state is not None
         self.model.load_state_dict(self.state)
 
     def __str__(self) -> str:
         if self.score < 0:
-            return f"none were judged in fewer than {self.every} iterations: the include_initial weights are kept"
+            return f"no score was computed in fewer than {self.every} iterations: the initial weights are kept"
         return f"the weights with the best score, {100 * self.score:.1f}, are kept"
 
-    def _judge(self) -> None:
-        score = self.judge()
+    def _compare(self) -> None:
+        score = self.compute_score()
         if score > self.score:
-            self.score, self.state = score, _copied(self.model)
+            self.score, self.state = score, _copy_of(self.model)
+
+
+def select_weights(
+    params: Params, split: Split, model: IncrementalDeepLab, labels: LabelSpace, *, layout: Layout
+) -> Callable[[int], BestWeights] | None:
+    """Makes what selects the best weights, for a number of iterations; None if the last ones are kept.
+
+    Args:
+        params: all parameters.
+        split: the step.
+        model: the network that learns.
+        labels: the meaning of its channels.
+        layout: where indexes and images are.
+
+    Raises:
+        UserError: if there is no image to select on.
+    """
+    how = params.method.selection
+    if how == "last":
+        return None
+    published = how == "published"
+    index = ImageIndex.read(layout.index("val" if published else "train"))
+    saliency = not published and params.data.saliency == "maps"
+    dataset = SegmentationDataset.of(index, data_root(params.data.root, layout), saliency=saliency)
+    step, present = Step(split.step, split.new, split.old), index.present
+    candidates = present if published else split.holdout
+    ids = [image_id for image_id in candidates if belongs(present[image_id], step, "overlapped")]
+    if not ids:
+        raise UserError(
+            f"method.selection is {how}, but step {split.step} has no image to choose on: "
+            "hold some out with -S data.holdout=0.1, or keep the last weights with -S method.selection=last"
+        )
+    score = partial(step_miou, model, labels, dataset, ids, new=split.new, with_background=split.step == 0)
+
+    def select(iterations: int) -> BestWeights:
+        every = published_interval(iterations) if published else max(1, iterations // 10)
+        return BestWeights(model, score, every=every, include_initial=published)
+
+    return select
 
 
 def published_interval(iterations: int) -> int:
-    """Iterations between two judgements in the published code."""
+    """Iterations between two scores in the published code."""
     return max(100, iterations // 100)
 
 
@@ -121,5 +139,5 @@ def step_miou(
     return sum(iou[index] or 0.0 for index in wanted) / len(wanted)
 
 
-def _copied(model: nn.Module) -> dict[str, Tensor]:
+def _copy_of(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

@@ -7,18 +7,17 @@ from functools import partial
 from lightning_fabric import Fabric
 
 from ssul.data.loader import TrainingLoader, loader_workers, training_loader
-from ssul.data.sampling import SampleOrder
 from ssul.data.transforms import normalise
 from ssul.errors import UserError
-from ssul.inference.device import hardware
+from ssul.inference.device import device_name
 from ssul.training.distributed import same_on_all_ranks
 from ssul.training.history import TrainingHistory
 from ssul.training.job import TrainingJob
-from ssul.training.loop import DivergedError, Progress, iteration_count, learn_step
+from ssul.training.loop import DivergedError, TrainingProgress, iteration_count, learn_step
 from ssul.training.objective import Batch
 from ssul.training.resume import StateFile, TrainerState
-from ssul.training.selection import BestWeights, LastFiniteWeights
-from ssul.training.state import StateMismatchError, TrainingState
+from ssul.training.selection import BestWeights
+from ssul.training.state import LastFiniteWeights, StateMismatchError, TrainingState
 
 _BEST = "best."
 _THEN = ", then "
@@ -44,7 +43,7 @@ class TrainingSession:
         Args:
             job: what is trained.
             fabric: devices and precision.
-            rank, world_size: which of how many processes this is.
+            rank, world_size: of this process.
             state_file: where the state is saved.
             log: takes one line about this step.
         """
@@ -54,10 +53,17 @@ class TrainingSession:
         self.history = TrainingHistory(
             job.step,
             job.class_names,
-            hardware(fabric),
+            device_name(fabric),
             images=len(order.new),
             exemplars=len(order.memory),
             iterations=job.iterations,
+        )
+        self._load = partial(
+            training_loader,
+            dataset=job.dataset,
+            labels=job.objective.labels,
+            augmentation=job.augmentation,
+            workers=loader_workers(fabric.world_size),
         )
         self.best: BestWeights | None = None
         self.first = 0
@@ -67,21 +73,23 @@ class TrainingSession:
         order, objective = replace(self.job.order, memory=()), self.job.objective
         one_pass = iteration_count(len(order.new), epochs=1, batch=order.batch)
         objective.to(self.fabric.device)
-        # every process looks at all of them
-        return objective.calibrate(_OnDevice(self._loader(order, iterations=one_pass), self.fabric))
+        # every rank looks at all images
+        return objective.calibrate(_OnDevice(self._load(order, iterations=one_pass), self.fabric))
 
-    def start(self) -> Iterator[tuple[Progress, dict[str, float] | None]]:
-        """Resumes from the saved state, if there is one, and returns the iterations that are left.
+    def start(self) -> Iterator[tuple[TrainingProgress, dict[str, float] | None]]:
+        """Resumes from the saved state, if there is one; returns the remaining iterations.
 
         Raises:
-            UserError: if the state is damaged or of another training, or the ranks do not see the same state.
+            UserError: if the state is damaged or of another training, or if the ranks see different states.
         """
         job, fabric = self.job, self.fabric
         self.best = None if job.selection is None else job.selection(job.iterations)
         state = self.resume()
         self.first = same_on_all_ranks(fabric, 0 if state is None else state.iteration, "a state to go on from")
-        ranks = {"rank": self.rank, "world_size": self.world_size}
-        batches = self._loader(job.order, iterations=job.iterations, **ranks, start_iteration=self.first)
+        rank, world_size = self.rank, self.world_size
+        batches = self._load(
+            job.order, iterations=job.iterations, rank=rank, world_size=world_size, start_iteration=self.first
+        )
         try:
             progress = learn_step(
                 job.objective,
@@ -92,22 +100,22 @@ class TrainingSession:
                 momentum=job.optimisation.momentum,
                 weight_decay=job.optimisation.weight_decay,
                 schedule=job.optimisation.schedule,
-                seeds=partial(job.order.dropout_seeds, **ranks),
-                begin=state,
+                seeds=partial(job.order.dropout_seeds, rank=rank, world_size=world_size),
+                resume_from=state,
             )
         except StateMismatchError as error:
             path = self.state_file.path("safetensors")
             raise UserError(f"{path} is the state of another training ({error}): delete it") from None
         self._last_finite = LastFiniteWeights(job.objective.model, self.first)
-        return self._watched(progress)
+        return self._recorded(progress)
 
     def finish(self) -> None:
-        """Brings back the best weights, where they are chosen."""
+        """Restores the best weights, if `method.selection` selects them."""
         if self.best is not None:
             self.best.restore()
 
     def resume(self) -> TrainingState | None:
-        """Brings history and best weights to where they were when they were saved; returns the state of the loop.
+        """Restores history and best weights from the saved state; returns the state of the loop.
 
         Raises:
             UserError: if the saved state is damaged.
@@ -123,13 +131,13 @@ class TrainingSession:
             history.points[:], history.window[:] = saved.notes["points"], saved.notes["window"]
             if self.best is not None:
                 self.best.score, self.best.state = saved.notes["score"], best or None
-            begun_on = saved.notes["hardware"]
+            started_on = saved.notes["hardware"]
         except (KeyError, TypeError) as error:
             raise UserError(f"the state {path} is damaged ({error}): delete it") from None
         end = history.iterations
-        elsewhere = begun_on.rpartition(_THEN)[2] != history.hardware and state.iteration < end
-        history.hardware = f"{begun_on}{_THEN}{history.hardware}" if elsewhere else begun_on
-        remarks = [f"begun on {begun_on}: rounding may differ"] if elsewhere else []
+        elsewhere = started_on.rpartition(_THEN)[2] != history.hardware and state.iteration < end
+        history.hardware = f"{started_on}{_THEN}{history.hardware}" if elsewhere else started_on
+        remarks = [f"started on {started_on}: rounding may differ"] if elsewhere else []
         if state.iteration == end:
             remarks.append(f"all iterations are done; to train them again, delete {path}")
         self.log(
@@ -137,12 +145,12 @@ class TrainingSession:
         )
         return state
 
-    def save_due(self, progress: Progress) -> bool:
+    def save_due(self, progress: TrainingProgress) -> bool:
         """Whether to save now: the interval has passed, or a training ends that was saved before or is waited for."""
         ends = progress.iteration == progress.iterations
         return self.state_file.save_due() or (ends and (self.state_file.exists() or self.state_file.is_wanted()))
 
-    def save(self, progress: Progress) -> bool:
+    def save(self, progress: TrainingProgress) -> bool:
         """Saves the state; a full disk is logged and does not end the training.
 
         Returns:
@@ -167,10 +175,10 @@ class TrainingSession:
         return True
 
     def restore_last_finite(self) -> int | None:
-        """Gives the network its last finite weights, after a divergence.
+        """Restores the last finite weights, after a divergence.
 
         Returns:
-            after how many iterations they were taken; None if the weights were never finite, then nothing is restored.
+            the iterations before they were taken; None if the weights were never finite, so that nothing is restored.
         """
         if self._last_finite.iteration is not None:
             self._last_finite.restore()
@@ -180,39 +188,20 @@ class TrainingSession:
         """The ids of the batch at which the loss was not finite."""
         return [self.job.order.item(error.iteration, slot).id for slot in range(self.job.order.batch)]
 
-    def _watched(self, progress: Iterator[Progress]) -> Iterator[tuple[Progress, dict[str, float] | None]]:
+    def _recorded(
+        self, progress: Iterator[TrainingProgress]
+    ) -> Iterator[tuple[TrainingProgress, dict[str, float] | None]]:
         for one in progress:
             point = self.history.add(one)
             self._last_finite.take(one.iteration)
             if self.best is not None:
-                self.best.offer(one.iteration)
+                self.best.update(one.iteration)
             yield one, point
-
-    def _loader(
-        self,
-        order: SampleOrder,
-        *,
-        iterations: int,
-        rank: int = 0,
-        world_size: int = 1,
-        start_iteration: int = 0,
-    ) -> TrainingLoader:
-        return training_loader(
-            order,
-            self.job.dataset,
-            self.job.objective.labels,
-            self.job.augmentation,
-            iterations=iterations,
-            workers=loader_workers(self.fabric.world_size),
-            rank=rank,
-            world_size=world_size,
-            start_iteration=start_iteration,
-        )
 
 
 @dataclass(frozen=True)
 class _OnDevice:
-    """Loaded batches, normalised, on the device; may be iterated over several times."""
+    """Loaded batches, normalised, on the device; may be iterated several times."""
 
     batches: TrainingLoader
     fabric: Fabric

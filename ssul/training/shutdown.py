@@ -1,47 +1,48 @@
 """Stopping a training in good order at SIGINT or SIGTERM."""
 
-import signal
+import signal as signals
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from signal import Signals
 from types import FrameType
 
-DEBOUNCE_SECONDS = 1.0  # seconds: SLURM tells every process, and torchrun those that it has started once more
+DEBOUNCE_SECONDS = 1.0
+"""SLURM and torchrun may both deliver the signal; repeats within this time count once."""
 
 
 class StopRequest:
-    """What a training was asked.
+    """Whether a training was asked to stop.
 
     Attributes:
-        by: the signal that asked it to end; None as long as none did.
+        signal: the signal that asked; None before.
     """
 
-    by: signal.Signals | None = None
+    signal: Signals | None = None
     _since = 0.0
 
     def ask(self, number: int, frame: FrameType | None = None) -> None:
-        """Asks it to end after the iteration; asked again it ends at once."""
+        """Asks the training to stop after the iteration; a second request stops it at once."""
         del frame
-        if self.by is None:
-            self.by, self._since = signal.Signals(number), time.monotonic()
+        if self.signal is None:
+            self.signal, self._since = Signals(number), time.monotonic()
         elif time.monotonic() - self._since > DEBOUNCE_SECONDS:
             raise KeyboardInterrupt
 
 
 @contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
-    """Takes SIGINT and SIGTERM as wishes while the block runs; call it from the main thread.
+    """Takes SIGINT and SIGTERM as requests while the block runs; call it from the main thread.
 
-    Whoever started this process so that it ignores one of them, as a shell does for what runs in its background, is
-    obeyed.
+    A signal that this process was started to ignore, as a shell does for background jobs, stays ignored.
     """
-    asked = StopRequest()
-    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
-    heard = [one for one, handler in before.items() if handler is not signal.SIG_IGN]
-    for one in heard:
-        signal.signal(one, asked.ask)
+    request = StopRequest()
+    before = {one: signals.getsignal(one) for one in (Signals.SIGINT, Signals.SIGTERM)}
+    handled = [one for one, handler in before.items() if handler is not signals.SIG_IGN]
+    for one in handled:
+        signals.signal(one, request.ask)
     try:
-        yield asked
+        yield request
     finally:
-        for one in heard:
-            signal.signal(one, before[one])
+        for one in handled:
+            signals.signal(one, before[one])

@@ -1,8 +1,8 @@
-"""Where a training stands between two iterations, so that another process can go on from there to the bit.
+"""The state of a training between two iterations, from which another process resumes to the bit.
 
-What a sample, its augmentation, its dropout and the rates are is a function of the iteration and of nothing that went
-before. So little is left: the weights that learn, the norms' statistics, the momentum, and, for methods to come that
-draw from it, torch's random state.
+A sample, its augmentation, its dropout and the learning rates are functions of the iteration alone. So the state is
+small: the weights that learn, the statistics of BatchNorm, the momentum, and torch's random state, for future methods
+that draw from it.
 """
 
 from collections.abc import Mapping
@@ -16,15 +16,15 @@ _RANDOM, _CUDA_RANDOM = "random.cpu", "random.cuda"
 
 
 class StateMismatchError(Exception):
-    """A state does not belong to this training; says why in one line."""
+    """A state does not belong to this training; the message is one line."""
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where a training stands.
+    """The state of a training.
 
     Attributes:
-        iteration: how many are done.
+        iteration: the number of iterations done.
         tensors: copies on the CPU, by name: `learned.*`, `momentum.*`, `random.*`.
     """
 
@@ -33,7 +33,7 @@ class TrainingState:
 
 
 def capture(objective: nn.Module, optimizer: torch.optim.Optimizer, iteration: int) -> TrainingState:
-    """The state of a training after so many iterations. What is frozen is left out: every start makes it alike."""
+    """The state of a training after an iteration, without frozen weights, because they are the same at every start."""
     tensors = {_LEARNED + name: tensor for name, tensor in _changing(objective).items()}
     for name, parameter in _optimised(objective, optimizer).items():
         momentum = optimizer.state.get(parameter, {}).get(_BUFFER)
@@ -46,10 +46,10 @@ def capture(objective: nn.Module, optimizer: torch.optim.Optimizer, iteration: i
 
 
 def restore(state: TrainingState, objective: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Brings a training, made as it was before its first iteration and moved to its device, to a state of it.
+    """Restores a state in a training that was just made and moved to its device.
 
     Raises:
-        StateMismatchError: if it is the state of another training; nothing has changed then.
+        StateMismatchError: if it is the state of another training; nothing is changed.
     """
     changing, optimised, tensors = _changing(objective), _optimised(objective, optimizer), state.tensors
     needed = {_LEARNED + name: tensor for name, tensor in changing.items()} | {_RANDOM: torch.get_rng_state()}
@@ -65,7 +65,7 @@ def restore(state: TrainingState, objective: nn.Module, optimizer: torch.optim.O
         tensor.detach().copy_(tensors[_LEARNED + name])
     for name, parameter in optimised.items():
         if _MOMENTUM + name in tensors:
-            # laid out as the weight is: the same sum over another layout may be rounded otherwise
+            # in the layout of the weight, because the same sum over another layout may round differently
             momentum = torch.empty_like(parameter, requires_grad=False).copy_(tensors[_MOMENTUM + name])
             optimizer.state[parameter][_BUFFER] = momentum
     torch.set_rng_state(tensors[_RANDOM])
@@ -73,14 +73,43 @@ def restore(state: TrainingState, objective: nn.Module, optimizer: torch.optim.O
         torch.cuda.set_rng_state(tensors[_CUDA_RANDOM])
 
 
+class LastFiniteWeights:
+    """A recent snapshot of finite weights.
+
+    Attributes:
+        iteration: after how many iterations it was taken; None if the weights were never finite.
+    """
+
+    def __init__(self, model: nn.Module, iteration: int = 0, *, every: int = 100) -> None:
+        """Takes the network, the number of its iterations so far, and the iterations between two snapshots."""
+        self.model, self.every = model, every
+        self.iteration: int | None = None
+        self._take(iteration)
+
+    def take(self, iteration: int) -> None:
+        """Takes a snapshot after an iteration where it is due, unless the weights are no longer finite."""
+        if iteration % self.every == 0:
+            self._take(iteration)
+
+    def _take(self, iteration: int) -> None:
+        state = self.model.state_dict()
+        if all(bool(tensor.isfinite().all()) for tensor in state.values()):
+            self.iteration = iteration
+            self._state = {name: tensor.detach().clone() for name, tensor in state.items()}
+
+    def restore(self) -> None:
+        """Gives the network the weights of the snapshot."""
+        self.model.load_state_dict(self._state)
+
+
 def _changing(objective: nn.Module) -> dict[str, Tensor]:
-    """The weights that learn and all statistics, by name, in place."""
+    """The weights that learn and all statistics, by name; not copied."""
     frozen = {name for name, parameter in objective.named_parameters() if not parameter.requires_grad}
     return {name: tensor for name, tensor in objective.state_dict().items() if name not in frozen}
 
 
 def _optimised(objective: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, nn.Parameter]:
-    """What the optimiser moves, by name."""
+    """The weights that the optimiser moves, by name."""
     moved = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     return {name: parameter for name, parameter in objective.named_parameters() if id(parameter) in moved}
 

@@ -1,4 +1,4 @@
-"""Opening the images of indexed images."""
+"""Reading indexed images."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MASK = [[0, 1, 255], [2, 0, 1]]
 SALIENCY = [[0, 255, 0], [255, 0, 255]]
-KINDS = ["image", "mask", "saliency"]
+KINDS = pytest.mark.parametrize("kind", ["image", "mask", "saliency"])
 
 
 @pytest.fixture
@@ -30,67 +30,46 @@ def dataset(book: "HandmadeDataset") -> SegmentationDataset:
     return SegmentationDataset(book.folders, saliency=True)
 
 
-def test_an_image_is_what_pillow_decodes(dataset: SegmentationDataset) -> None:
-    labeled = dataset.read("a")
-    with Image.open(dataset.folders.image("a")) as photograph:
-        expected = torch.from_numpy(np.array(photograph)).permute(2, 0, 1)
-    assert labeled.id == "a"
-    assert torch.equal(labeled.image, expected)
-    assert (labeled.image.shape, labeled.image.dtype) == ((3, 2, 3), torch.uint8)
-
-
-def test_palette_masks_are_read_as_ids_and_not_as_colours(dataset: SegmentationDataset) -> None:
-    labeled = dataset.read("a")
-    assert labeled.saliency is not None
-    assert labeled.mask.tolist() == MASK
-    assert labeled.saliency.tolist() == SALIENCY
-    assert labeled.mask.dtype == labeled.saliency.dtype == torch.uint8
-
-
-def test_saliency_is_read_only_when_asked_for(dataset: SegmentationDataset) -> None:
-    dataset.folders.saliency("a").unlink()
-    plain = SegmentationDataset(dataset.folders)
-    assert plain.read("a").saliency is None
-
-
-@pytest.mark.parametrize("mode", ["L", "CMYK"])
-def test_a_photograph_in_other_colours_becomes_rgb(dataset: SegmentationDataset, mode: str) -> None:
-    grey = Image.fromarray(np.full((2, 3), 77, dtype=np.uint8)).convert(mode)
-    grey.save(dataset.folders.image("a"))
-    image = dataset.read("a").image
-    assert image.shape == (3, 2, 3)
-    assert (image[0] == image[1]).all()
-    assert (image[0].int() - 77).abs().max() <= 2
-
-
-def of(root: Path, values: MaskEncoding, files: SplitFiles, *, saliency: bool = False) -> SegmentationDataset:
+def indexed(root: Path, values: MaskEncoding, files: SplitFiles, *, saliency: bool = False) -> SegmentationDataset:
     index = ImageIndex("toy", ("ball", "star"), files, values, ())
     return SegmentationDataset.of(index, root, saliency=saliency)
 
 
-def test_the_index_says_where_the_files_lie(book: "HandmadeDataset") -> None:
+def test_image_mask_and_saliency_map_are_read(dataset: SegmentationDataset) -> None:
+    labeled = dataset.read("a")
+    assert labeled.id == "a"
+    assert labeled.saliency is not None
+    with Image.open(dataset.folders.image("a")) as photograph:
+        assert torch.equal(labeled.image, torch.from_numpy(np.array(photograph)).permute(2, 0, 1))
+    assert (labeled.mask.tolist(), labeled.saliency.tolist()) == (MASK, SALIENCY)
+    assert labeled.image.dtype == labeled.mask.dtype == labeled.saliency.dtype == torch.uint8
+
+
+def test_saliency_is_read_only_if_requested(dataset: SegmentationDataset) -> None:
+    dataset.folders.saliency("a").unlink()
+    assert SegmentationDataset(dataset.folders).read("a").saliency is None
+
+
+def test_the_index_names_the_places_of_the_files(book: "HandmadeDataset") -> None:
     files = SplitFiles("photos/{id}.png", "masks/{id}_gt.png", "salient/{id}.png")
     type(book)(ImagePaths(book.root, files)).add("town/a", MASK, saliency=SALIENCY)
-    labeled = of(book.root, MaskEncoding(), files, saliency=True).read("town/a")
-    assert labeled.mask.tolist() == MASK
+    labeled = indexed(book.root, MaskEncoding(), files, saliency=True).read("town/a")
     assert labeled.saliency is not None
-    assert labeled.saliency.tolist() == SALIENCY
+    assert (labeled.mask.tolist(), labeled.saliency.tolist()) == (MASK, SALIENCY)
 
 
 @pytest.mark.parametrize(
     ("values", "ids"),
     [
         (MaskEncoding(), MASK),
-        (MaskEncoding(background=False, void=0), [[VOID, 1, VOID], [2, VOID, 1]]),  # 255 is foreign: void too
+        (MaskEncoding(background=False, void=0), [[VOID, 1, VOID], [2, VOID, 1]]),  # 255 is unknown: void too
         (MaskEncoding(background=False, first=0), [[1, 2, VOID], [VOID, 1, 2]]),
         (MaskEncoding(first=2, void=1), [[0, VOID, VOID], [1, 0, VOID]]),
     ],
 )
-def test_values_are_read_as_the_ids_that_they_mean(
-    book: "HandmadeDataset", values: MaskEncoding, ids: list[list[int]]
-) -> None:
+def test_mask_values_are_read_as_ids(book: "HandmadeDataset", values: MaskEncoding, ids: list[list[int]]) -> None:
     book.add("a", MASK)
-    mask = of(book.root, values, book.folders.files).read("a").mask
+    mask = indexed(book.root, values, book.folders.files).read("a").mask
     assert mask.tolist() == ids
     assert mask.dtype == torch.uint8
 
@@ -105,21 +84,18 @@ def test_values_are_read_as_the_ids_that_they_mean(
         MaskEncoding(background=False, first=0),
     ],
 )
-def test_a_mask_is_read_with_the_meaning_that_it_was_indexed_with(
-    book: "HandmadeDataset", values: MaskEncoding
-) -> None:
-    raw = np.random.default_rng(0).choice(list(values.ids(2)), (9, 11))
-    book.add("a", raw)
+def test_a_mask_is_read_with_the_pixel_counts_of_its_scan(book: "HandmadeDataset", values: MaskEncoding) -> None:
+    book.add("a", np.random.default_rng(0).choice(list(values.ids(2)), (9, 11)))
     content = book.folders.mask("a").read_bytes()
-    ((_, shown),) = scan_masks([("a", content)], classes=2, values=values, cache=ScanCache(None))
-    assert isinstance(shown, MaskStatistics)
-    mask = of(book.root, values, book.folders.files).read("a").mask
-    read = {class_id: int((mask == class_id).sum()) for class_id in (0, 1, 2) if (mask == class_id).any()}
-    assert (read, int((mask == VOID).sum())) == (shown.pixels, shown.void)
+    ((_, found),) = scan_masks([("a", content)], classes=2, values=values, cache=ScanCache(None))
+    assert isinstance(found, MaskStatistics)
+    mask = indexed(book.root, values, book.folders.files).read("a").mask
+    counts = {class_id: int((mask == class_id).sum()) for class_id in (0, 1, 2) if (mask == class_id).any()}
+    assert (counts, int((mask == VOID).sum())) == (found.pixels, found.void)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_file_that_is_gone_is_told_in_words(dataset: SegmentationDataset, kind: str) -> None:
+@KINDS
+def test_a_missing_file_is_named_with_the_way_out(dataset: SegmentationDataset, kind: str) -> None:
     path = getattr(dataset.folders, kind)("a")
     path.unlink()
     with pytest.raises(UserError) as refused:
@@ -128,7 +104,15 @@ def test_a_file_that_is_gone_is_told_in_words(dataset: SegmentationDataset, kind
     assert "`dvc repro --force prepare`" in str(refused.value)
 
 
-def test_a_truncated_photograph_is_told_in_words(dataset: SegmentationDataset) -> None:
+@KINDS
+def test_a_file_of_another_size_is_refused(dataset: SegmentationDataset, kind: str) -> None:
+    path = getattr(dataset.folders, kind)("a")
+    Image.open(path).resize((5, 3)).save(path)
+    with pytest.raises(UserError, match="not of one size"):
+        dataset.read("a")
+
+
+def test_an_unreadable_file_is_named_by_its_image(dataset: SegmentationDataset) -> None:
     path = dataset.folders.image("a")
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(UserError, match=r"a below .* cannot be read"):

@@ -1,6 +1,7 @@
-"""The index: what is known of a split's images and of the dataset, in one file."""
+"""The index: the pixel counts of a split's images and the description of the dataset, in one file."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssul.data.image_files import MAX_BYTES
 from ssul.data.index import ImageIndex, IndexRow, require_unchanged
 from ssul.data.layout import MaskEncoding, SplitFiles, invalid_id_reason
-from ssul.datasets.scan import scan_images
+from ssul.datasets.scan import ImageProblem, scan_images
 from ssul.datasets.scan_cache import ScanCache
 from ssul.errors import UserError
 
@@ -22,7 +24,7 @@ MASK = [[0, 0, 1, 3], [255, 3, 3, 255], [0, 1, 3, 255]]
 SALIENCY = np.zeros((3, 4))
 ROWS = (
     IndexRow("b", 1, 1, {2: 1}, 0, 700, "0b" * 32),
-    IndexRow("town/a", 3, 4, {0: 3, 1: 2, 3: 4}, 3, 900, "0a" * 32),
+    IndexRow("town/a", 3, 4, {3: 4, 0: 3, 1: 2}, 3, 900, "0a" * 32),
     IndexRow("c", 1, 2, {0: 1}, 1, 800, "0c" * 32),
 )
 INDEX = ImageIndex(
@@ -39,34 +41,28 @@ def index_of(*rows: IndexRow) -> ImageIndex:
     return ImageIndex("toy", classes, SplitFiles("photos/{id}.jpg", "masks/{id}.png"), MaskEncoding(), rows)
 
 
-def indexed(book: "HandmadeDataset", *ids: str, saliency: bool = False) -> list[IndexRow]:
+def scanned(book: "HandmadeDataset", *ids: str, saliency: bool = False) -> list[IndexRow]:
     found = scan_images(book.folders, ids, classes=3, values=MaskEncoding(), saliency=saliency, cache=ScanCache(None))
     return [row for row in found if isinstance(row, IndexRow)]
 
 
-# --- its content ------------------------------------------------------------------------------------------------------
-
-
-def test_an_image_shows_the_classes_that_have_pixels_and_the_background_is_none() -> None:
+def test_the_background_is_not_among_the_classes_of_an_image() -> None:
     assert INDEX.present == {"b": (2,), "town/a": (1, 3), "c": ()}
-    assert IndexRow("a", 1, 3, {9: 1, 0: 1, 2: 1}, 0, 1, "").present == (2, 9)
-
-
-def test_classes_are_named_by_id() -> None:
     assert [INDEX.class_name(class_id) for class_id in (0, 1, 3)] == ["background", "ball", "hat"]
 
 
-# --- the file ---------------------------------------------------------------------------------------------------------
-
-
-def test_an_index_is_read_as_it_was_written_with_all_that_describes_its_data_set(tmp_path: Path) -> None:
-    INDEX.write(tmp_path / "index" / "train.json")
-    assert ImageIndex.read(tmp_path / "index" / "train.json") == INDEX
+def test_an_index_is_json_with_a_line_for_each_image(tmp_path: Path) -> None:
+    path = tmp_path / "index" / "train.json"
+    INDEX.write(path)
+    assert ImageIndex.read(path) == INDEX
+    text = path.read_text(encoding="utf-8")
+    assert json.loads(text)["class_names"] == ["ball", "star", "hat"]
+    assert [line[:5] for line in text.splitlines() if line.startswith('["')] == ['["b",', '["tow', '["c",']
 
 
 @st.composite
 def rows(draw: st.DrawFn) -> IndexRow:
-    """An image that shows anything, as many pixels as it has."""
+    """A row with any pixel counts, which fit the image's size."""
     pixels = draw(st.dictionaries(st.integers(0, 253), st.integers(1, 10**7)))
     void = draw(st.integers(0 if pixels else 1, 10**7))
     name = draw(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1).filter(is_id))
@@ -79,7 +75,9 @@ def is_id(name: str) -> bool:
 
 
 @given(st.lists(rows(), max_size=5, unique_by=lambda row: row.id))
-def test_any_index_survives_its_file(tmp_path_factory: pytest.TempPathFactory, known: list[IndexRow]) -> None:
+def test_any_index_is_read_as_written_and_written_to_the_same_bytes(
+    tmp_path_factory: pytest.TempPathFactory, known: list[IndexRow]
+) -> None:
     index = index_of(*known)
     one, two = (tmp_path_factory.getbasetemp() / "index" / name for name in ("one.json", "two.json"))
     index.write(one)
@@ -88,31 +86,24 @@ def test_any_index_survives_its_file(tmp_path_factory: pytest.TempPathFactory, k
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_an_index_is_json_with_a_line_for_each_image(tmp_path: Path) -> None:
-    INDEX.write(tmp_path / "train.json")
-    text = (tmp_path / "train.json").read_text(encoding="utf-8")
-    assert json.loads(text)["class_names"] == ["ball", "star", "hat"]
-    assert [line[:5] for line in text.splitlines() if line.startswith('["')] == ['["b",', '["tow', '["c",']
+@pytest.mark.parametrize(("pixels", "void"), [({0: 1, 1: 1}, 0), ({0: 3, 1: 0}, 0), ({0: 4}, -1), ({9: 3}, 0)])
+def test_inconsistent_pixel_counts_are_refused(tmp_path: Path, pixels: dict[int, int], void: int) -> None:
+    index = replace(INDEX, rows=(IndexRow("a", 1, 3, pixels, void, 1, "0a" * 32),))
+    index.write(tmp_path / "train.json")
+    with pytest.raises(UserError, match=r"train\.json is damaged"):
+        ImageIndex.read(tmp_path / "train.json")
 
 
-def test_an_index_without_images_is_still_json(tmp_path: Path) -> None:
-    index_of().write(tmp_path / "train.json")
-    assert ImageIndex.read(tmp_path / "train.json") == index_of()
-
-
-def test_a_missing_index_is_refused_with_the_stage_that_makes_it(tmp_path: Path) -> None:
+def test_a_missing_index_is_refused_with_the_stage_that_writes_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"train\.json is missing: run `dvc repro prepare`"):
         ImageIndex.read(tmp_path / "train.json")
 
 
-# --- files that change after they were indexed ----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("kind", ["image", "mask", "saliency"])
-def test_a_file_that_is_gone_is_found_before_training(book: "HandmadeDataset", kind: str) -> None:
+def test_a_missing_file_is_found_before_a_training(book: "HandmadeDataset", kind: str) -> None:
     book.add("a", MASK, saliency=SALIENCY)
     book.add("b", MASK, saliency=SALIENCY)
-    known = indexed(book, "a", "b", saliency=True)
+    known = scanned(book, "a", "b", saliency=True)
     require_unchanged(known, book.folders, saliency=True)
     path = getattr(book.folders, kind)("b")
     path.unlink()
@@ -121,16 +112,21 @@ def test_a_file_that_is_gone_is_found_before_training(book: "HandmadeDataset", k
         require_unchanged(known, book.folders, saliency=True)
 
 
-def test_a_saliency_map_that_is_not_used_need_not_be_there(book: "HandmadeDataset") -> None:
-    book.add("a", MASK, saliency=SALIENCY)
-    known = indexed(book, "a")
-    book.folders.saliency("a").unlink()
-    require_unchanged(known, book.folders, saliency=False)
-
-
-def test_a_file_that_changed_is_found_before_training(book: "HandmadeDataset") -> None:
+def test_an_unused_saliency_map_may_be_missing_and_a_changed_file_is_found(book: "HandmadeDataset") -> None:
     book.add("a", MASK)
-    known = indexed(book, "a")
+    known = scanned(book, "a")
+    require_unchanged(known, book.folders, saliency=False)
     book.add("a", [[0, 1, 2, 3] * 30] * 90)
     with pytest.raises(UserError, match=r"a\.jpg.*has changed since it was indexed"):
         require_unchanged(known, book.folders, saliency=False)
+
+
+def test_a_file_of_too_many_bytes_is_not_read(book: "HandmadeDataset", monkeypatch: pytest.MonkeyPatch) -> None:
+    book.add("a", MASK)
+    with (image := book.folders.image("a")).open("r+b") as file:
+        file.truncate(MAX_BYTES + 1)  # sparse
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("is read") if path == image else read(path))
+    (found,) = scan_images(book.folders, ["a"], classes=3, values=MaskEncoding(), saliency=False, cache=ScanCache(None))
+    assert isinstance(found, ImageProblem)
+    assert found.what == f"its image is a file of more than {MAX_BYTES} bytes, which is not read"

@@ -1,4 +1,4 @@
-"""A training crop is that of torchvision's transforms on the whole image, though only the crop is computed."""
+"""A training crop equals that of torchvision's transforms on the whole image, though only the crop is computed."""
 
 from typing import Any
 
@@ -44,25 +44,18 @@ class RandomScale(v2.Transform):  # type: ignore[misc]  # torchvision brings no 
 
 
 def of_the_whole(
-    image: Tensor, target: Tensor, seed: int, *, crop: int, scale: tuple[float, float], fill: int = VOID
-) -> tuple[Tensor, Tensor]:
-    """The crop as torchvision makes it: everything resized and padded first."""
-    transform = v2.Compose(
-        [
-            RandomScale(*scale),
-            v2.RandomCrop(
-                crop, pad_if_needed=True, fill={tv_tensors.Image: MEAN_COLOUR.tolist(), tv_tensors.Mask: fill}
-            ),
-            v2.RandomHorizontalFlip(),
-        ]
-    )
+    *parts: Tensor, seed: int, crop: int, scale: tuple[float, float], fill: int = VOID
+) -> tuple[Tensor, ...]:
+    """The crop of tv_tensors as torchvision makes it: everything is resized and padded first."""
+    padding = {tv_tensors.Image: MEAN_COLOUR.tolist(), tv_tensors.Mask: fill}
+    random_crop = v2.RandomCrop(crop, pad_if_needed=True, fill=padding)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        image, target = transform(tv_tensors.Image(image), tv_tensors.Mask(target))
-    return image.as_subclass(Tensor), target.as_subclass(Tensor)
+        made = v2.Compose([RandomScale(*scale), random_crop, v2.RandomHorizontalFlip()])(*parts)
+    return tuple(part.as_subclass(Tensor) for part in (made if len(parts) > 1 else [made]))
 
 
-def drawn(height: int, width: int, seed: int, *, crop: int, scale: tuple[float, float]) -> CropWindow:
+def window_of(height: int, width: int, seed: int, *, crop: int, scale: tuple[float, float]) -> CropWindow:
     return sample_crop_window(height, width, crop=crop, scale=scale, generator=torch.Generator().manual_seed(seed))
 
 
@@ -70,15 +63,13 @@ def sampled(window: CropWindow, target: Tensor, fill: int = VOID) -> Tensor:
     return window.target(lambda mask: mask, target, fill=fill)
 
 
-def cut(
-    image: Tensor, target: Tensor, seed: int, *, crop: int, scale: tuple[float, float], fill: int = VOID
-) -> tuple[Tensor, Tensor]:
-    window = drawn(*target.shape, seed, crop=crop, scale=scale)
+def cropped(image: Tensor, target: Tensor, seed: int, fill: int = VOID, **how: Any) -> tuple[Tensor, Tensor]:
+    window = window_of(*target.shape, seed, **how)
     return window.image(image), sampled(window, target, fill)
 
 
 def noise(height: int, width: int, seed: int, *, channels_last: bool = True) -> tuple[Tensor, Tensor]:
-    """The hardest image, whose every pixel differs from the next, and a target."""
+    """The hardest image, in which every pixel differs from the next, and a target."""
     chance = np.random.default_rng(seed)
     image = torch.from_numpy(chance.integers(0, 256, (height, width, 3), dtype=np.uint8)).permute(2, 0, 1)
     target = torch.from_numpy(chance.integers(0, 21, (height, width), dtype=np.uint8))
@@ -89,84 +80,60 @@ def levels_apart(one: Tensor, other: Tensor) -> int:
     return int((one.int() - other.int()).abs().max())
 
 
-# --- against the whole image ------------------------------------------------------------------------------------------
+def assert_is_crop_of_the_whole(image: Tensor, target: Tensor, seed: int, **how: Any) -> float:
+    """Equal targets, and images within rounding; returns the share of equal image values."""
+    ours = cropped(image, target, seed, fill=7, **how)
+    # channels last, because torch's kernel fails for channels first if the whole image becomes a single pixel
+    together = image.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+    whole = of_the_whole(tv_tensors.Image(together), tv_tensors.Mask(target), seed=seed, fill=7, **how)
+    assert torch.equal(ours[1], whole[1])
+    assert levels_apart(ours[0], whole[0]) <= 1
+    return (ours[0] == whole[0]).float().mean().item()
 
 
 @example(2, 2, 1, (0.5, 0.6), 0, False)
 @given(lengths, lengths, st.integers(1, 600), scales, st.integers(0, 10**6), st.booleans())
-def test_a_window_is_the_crop_of_the_whole_resized_image(
+def test_a_crop_is_that_of_the_whole_resized_image(
     height: int, width: int, crop: int, scale: tuple[float, float], seed: int, channels_last: bool
 ) -> None:
     image, target = noise(height, width, seed, channels_last=channels_last)
-    ours = cut(image, target, seed, crop=crop, scale=scale, fill=7)
-    # always channels last: torch's kernel fails for channels first if the whole image becomes a single pixel
-    channels_together = noise(height, width, seed, channels_last=True)[0]
-    whole = of_the_whole(channels_together, target, seed, crop=crop, scale=scale, fill=7)
-    assert torch.equal(ours[1], whole[1])
-    assert levels_apart(ours[0], whole[0]) <= 1
+    assert_is_crop_of_the_whole(image, target, seed, crop=crop, scale=scale)
 
 
 @pytest.mark.parametrize("size", [(375, 500), (366, 500), (500, 333), (281, 500)])
-def test_a_window_of_voc_size_is_the_crop_of_the_whole_resized_image(size: tuple[int, int]) -> None:
+def test_a_crop_of_voc_size_is_that_of_the_whole_resized_image(size: tuple[int, int]) -> None:
     image, target = noise(*size, 0)
-    equal = []
-    for seed in range(12):
-        ours = cut(image, target, seed, crop=513, scale=(0.5, 2.0))
-        whole = of_the_whole(image, target, seed, crop=513, scale=(0.5, 2.0))
-        assert torch.equal(ours[1], whole[1])
-        assert levels_apart(ours[0], whole[0]) <= 1
-        equal.append((ours[0] == whole[0]).float().mean().item())
-    assert min(equal) > 0.99
+    how: dict[str, Any] = {"crop": 513, "scale": (0.5, 2.0)}
+    assert min(assert_is_crop_of_the_whole(image, target, seed, **how) for seed in range(12)) > 0.99
 
 
 @given(st.integers(1, 600), st.integers(1, 600), st.integers(1, 600), scales, st.integers(0, 10**6))
-def test_a_window_is_that_which_torchvision_would_draw(
+def test_a_crop_is_that_which_torchvision_would_draw(
     height: int, width: int, crop: int, scale: tuple[float, float], seed: int
 ) -> None:
-    """Told from the labels alone, for torch cannot resize a colour image to 1 x 1."""
+    """For labels alone, because torch cannot resize a colour image to 1 x 1."""
     columns = torch.arange(height * width, dtype=torch.int64).remainder(251).to(torch.uint8).view(height, width)
-    window = drawn(height, width, seed, crop=crop, scale=scale)
+    window = window_of(height, width, seed, crop=crop, scale=scale)
     assert window.side == crop
-    ours = sampled(window, columns)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        whole = v2.Compose(
-            [
-                RandomScale(*scale),
-                v2.RandomCrop(crop, pad_if_needed=True, fill={tv_tensors.Mask: VOID}),
-                v2.RandomHorizontalFlip(),
-            ]
-        )(tv_tensors.Mask(columns))
-    assert torch.equal(ours, whole.as_subclass(Tensor))
+    (whole,) = of_the_whole(tv_tensors.Mask(columns), seed=seed, crop=crop, scale=scale)
+    assert torch.equal(sampled(window, columns), whole)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 7), (9, 1)])
-def test_the_smallest_images_can_be_cut(size: tuple[int, int]) -> None:
-    image, target = noise(*size, 0)
-    for seed in range(6):
-        new_image, new_target = cut(image, target, seed, crop=5, scale=(0.5, 2.0))
-        assert new_image.shape == (3, 5, 5)
-        assert new_target.shape == (5, 5)
-
-
-def test_what_a_window_shows_does_not_depend_on_where_the_rest_is_cut_off() -> None:
+def test_a_crop_does_not_depend_on_where_the_rest_is_cut_off() -> None:
     """The same place, once in the corner, so that nearly all is left out, and once in a crop of the whole."""
     image, target = noise(90, 120, 0)
-    resized = (151, 201)
-    corner = CropWindow((90, 120), resized, 0, 0, 40, flipped=False)
-    everything = CropWindow((90, 120), resized, 0, 0, 201, flipped=False)
+    corner, everything = (CropWindow((90, 120), (151, 201), 0, 0, side, flipped=False) for side in (40, 201))
     assert levels_apart(corner.image(image), everything.image(image)[:, :40, :40]) <= 1
     assert torch.equal(sampled(corner, target), sampled(everything, target)[:40, :40])
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 90), scales, st.integers(0, 10**6))
-def test_encoding_before_or_after_sampling_is_the_same(
+def test_encoding_before_and_after_sampling_are_the_same_and_the_smaller_one_is_chosen(
     height: int, width: int, crop: int, scale: tuple[float, float], seed: int
 ) -> None:
-    """And never more pixels are encoded than are on disk, or than the crop shows."""
     _, mask = noise(height, width, seed)
     _, other = noise(height, width, seed + 1)
-    window = drawn(height, width, seed, crop=crop, scale=scale)
+    window = window_of(height, width, seed, crop=crop, scale=scale)
     encoded: list[int] = []
 
     def encode(one: Tensor, two: Tensor) -> Tensor:
@@ -179,36 +146,6 @@ def test_encoding_before_or_after_sampling_is_the_same(
     assert encoded[0] <= min(height * width, crop * crop)
 
 
-# --- sizes ------------------------------------------------------------------------------------------------------------
-
-
-@given(st.integers(0, 1000), lengths, lengths)
-def test_a_random_size_lies_in_the_range(seed: int, height: int, width: int) -> None:
-    window = drawn(height, width, seed, crop=33, scale=(0.5, 2.0))
-    for new, old in zip(window.resized, (height, width), strict=True):
-        assert round(0.5 * old) <= new <= round(2.0 * old)
-
-
-def test_random_sizes_differ_and_keep_the_proportions() -> None:
-    sizes = [drawn(100, 200, seed, crop=33, scale=(0.5, 2.0)).resized for seed in range(20)]
-    assert len(set(sizes)) > 15
-    assert all(abs(width - 2 * height) <= 2 for height, width in sizes)
-    assert min(sizes)[0] < 75
-    assert max(sizes)[0] > 150
-
-
-def test_a_scale_of_one_changes_no_pixel() -> None:
-    image, target = noise(16, 16, 0)
-    for seed in range(4):
-        flipped = drawn(16, 16, seed, crop=16, scale=(1.0, 1.0)).flipped
-        same_image, same_target = cut(image, target, seed, crop=16, scale=(1.0, 1.0))
-        assert torch.equal(same_image, image.flip(2) if flipped else image)
-        assert torch.equal(same_target, target.flip(1) if flipped else target)
-
-
-# --- image and target together ----------------------------------------------------------------------------------------
-
-
 def stripes(height: int, width: int, along: int) -> Tensor:
     """A target of 0 and 1 in stripes of twelve pixels."""
     lines = (torch.arange(width if along else height) // 12 % 2).to(torch.uint8)
@@ -218,10 +155,9 @@ def stripes(height: int, width: int, along: int) -> Tensor:
 @pytest.mark.parametrize("along", [0, 1])
 @pytest.mark.parametrize("seed", range(8))
 def test_image_and_target_stay_aligned(seed: int, along: int) -> None:
-    """The target, drawn in white on black as an image too, is where the image's bright half is."""
     target = stripes(61, 83, along)
     image = (255 * target).expand(3, -1, -1)
-    image, target = cut(image, target, seed, crop=64, scale=(0.6, 1.7))
+    image, target = cropped(image, target, seed, crop=64, scale=(0.6, 1.7))
     brightness = image[0].int()
     assert {0, 1} <= set(target.unique().tolist())
     assert (brightness[target == 1] >= 126).all()
@@ -232,41 +168,35 @@ def test_image_and_target_stay_aligned(seed: int, along: int) -> None:
 def test_padding_is_void_in_the_target_and_the_mean_colour_in_the_image(seed: int) -> None:
     image = torch.full((3, 20, 50), 255, dtype=torch.uint8)
     target = torch.ones(20, 50, dtype=torch.uint8)
-    image, target = cut(image, target, seed, crop=64, scale=(1.0, 1.0))
+    image, target = cropped(image, target, seed, crop=64, scale=(1.0, 1.0))
     void = target == VOID
     assert (~void).sum() == 20 * 50  # an image smaller than the crop is wholly in it
     assert (image[:, void] == MEAN_COLOUR[:, None]).all()
     assert (image[:, ~void] == 255).all()
 
 
-def test_a_crop_lies_anywhere_and_is_flipped_half_the_time() -> None:
-    columns = torch.arange(48, dtype=torch.uint8).expand(40, 48).contiguous()
-    crops = [cut(columns.expand(3, -1, -1), columns, seed, crop=32, scale=(1.0, 1.0)) for seed in range(60)]
-    for image, target in crops:
-        assert torch.equal(image[0], target)
-    flipped = sum(int(target[0, 0]) > int(target[0, -1]) for _, target in crops)
-    assert 15 <= flipped <= 45
-    assert len({int(target.min()) for _, target in crops}) > 8
-
-
+@example(np.zeros((1, 1), np.uint8), 0, 5, (0.5, 2.0))
+@example(np.zeros((1, 7), np.uint8), 1, 5, (0.5, 2.0))
+@example(np.zeros((9, 1), np.uint8), 2, 5, (0.5, 2.0))
 @given(images, st.integers(0, 1000), st.sampled_from([8, 33]), scales)
-def test_crops_have_their_shape_and_no_foreign_label(
-    image: Labels, seed: int, crop: int, scale: tuple[float, float]
+def test_a_crop_has_its_shape_and_labels_and_a_size_in_the_range(
+    mask: Labels, seed: int, crop: int, scale: tuple[float, float]
 ) -> None:
-    target = torch.from_numpy(image)
+    target = torch.from_numpy(mask)
     image, _ = noise(*target.shape, seed)
-    new_image, new_target = cut(image, target, seed, crop=crop, scale=scale)
+    new_image, new_target = cropped(image, target, seed, crop=crop, scale=scale)
     assert (new_image.shape, new_image.dtype) == ((3, crop, crop), torch.uint8)
     assert (new_target.shape, new_target.dtype) == ((crop, crop), torch.uint8)
     assert set(new_target.unique().tolist()) <= {*target.unique().tolist(), VOID}
+    for new, old in zip(window_of(*target.shape, seed, crop=crop, scale=scale).resized, target.shape, strict=True):
+        assert max(1, round(scale[0] * old)) <= new <= round(scale[1] * old)
 
 
-def test_the_images_own_pixels_stay_as_they_are() -> None:
-    """They may be kept in memory for the next time; a crop is never a view of them."""
+def test_a_crop_is_never_a_view_of_its_image() -> None:
     image, target = noise(16, 16, 0)
     before = image.clone(), target.clone()
     for seed in range(4):
-        for made in cut(image, target, seed, crop=16, scale=(1.0, 1.0)):
+        for made in cropped(image, target, seed, crop=16, scale=(1.0, 1.0)):
             made.fill_(9)
     assert torch.equal(image, before[0])
     assert torch.equal(target, before[1])

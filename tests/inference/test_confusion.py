@@ -1,4 +1,4 @@
-"""The confusion matrix: scikit-learn's numbers, additive, and honest about absent classes."""
+"""The confusion matrix: scikit-learn's numbers, additive, and without scores of absent classes."""
 
 import numpy as np
 import pytest
@@ -12,12 +12,12 @@ from torch import Tensor
 from ssul.inference.confusion import ConfusionMatrix
 from ssul.labels.ids import VOID
 
-EvaluatedImage = tuple[int, Tensor, Tensor]
+Batch = tuple[int, Tensor, Tensor]
 
 
 @st.composite
-def judgements(draw: st.DrawFn) -> EvaluatedImage:
-    """A number of classes, a truth with void, and a prediction."""
+def batches(draw: st.DrawFn) -> Batch:
+    """A number of classes, a ground truth with void, and a prediction."""
     classes = draw(st.integers(1, 6))
     shape = draw(st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6)))
     known = st.integers(0, classes - 1)
@@ -27,9 +27,9 @@ def judgements(draw: st.DrawFn) -> EvaluatedImage:
 
 
 @pytest.mark.filterwarnings("ignore:A single label was found")
-@given(judgements())
-def test_counts_and_ious_are_scikit_learns(judged: EvaluatedImage) -> None:
-    classes, truth, prediction = judged
+@given(batches())
+def test_counts_and_scores_are_scikit_learns(batch: Batch) -> None:
+    classes, truth, prediction = batch
     valid = truth != VOID
     flat_truth, flat_prediction = truth[valid].numpy(), prediction[valid].numpy()
     ours = ConfusionMatrix.of(truth, prediction, classes)
@@ -52,9 +52,9 @@ def test_counts_and_ious_are_scikit_learns(judged: EvaluatedImage) -> None:
     assert ours.pixel_accuracy() == pytest.approx(metrics.accuracy_score(flat_truth, flat_prediction))
 
 
-@given(judgements())
-def test_images_counted_one_by_one_add_up_to_all_counted_at_once(judged: EvaluatedImage) -> None:
-    classes, truth, prediction = judged
+@given(batches())
+def test_the_counts_of_images_add_up(batch: Batch) -> None:
+    classes, truth, prediction = batch
     total = ConfusionMatrix.empty(classes)
     for one_truth, one_prediction in zip(truth, prediction, strict=True):
         total += ConfusionMatrix.of(one_truth, one_prediction, classes)
@@ -69,7 +69,7 @@ def test_rows_are_the_truth_and_columns_the_prediction() -> None:
     assert matrix.pixel_accuracy() == 2 / 3
 
 
-def test_the_most_classes_that_a_mask_can_hold_are_counted() -> None:
+def test_254_classes_are_counted() -> None:
     last = torch.tensor([253, 253, 0, VOID], dtype=torch.uint8)
     matrix = ConfusionMatrix.of(last, torch.tensor([253, 0, 253, 253], dtype=torch.uint8), 254)
     assert matrix.counts.shape == (254, 254)
@@ -89,19 +89,17 @@ def test_counts_are_exact_beyond_what_a_float_holds() -> None:
     assert total.counts[0, 0].item() == 2**53 + 1
 
 
-def test_a_class_that_is_neither_there_nor_predicted_has_no_score() -> None:
-    matrix = ConfusionMatrix(torch.tensor([[5, 0, 0], [0, 0, 0], [0, 0, 3]]))
-    assert matrix.iou() == [1.0, None, 1.0]
-    assert matrix.accuracy() == [1.0, None, 1.0]
-
-
-def test_a_class_that_is_only_predicted_has_an_iou_of_nought_and_no_accuracy() -> None:
-    matrix = ConfusionMatrix(torch.tensor([[5, 1], [0, 0]]))
-    assert matrix.iou() == [5 / 6, 0.0]
-    assert matrix.accuracy() == [5 / 6, None]
-
-
-def test_nothing_counted_has_no_score_at_all() -> None:
-    matrix = ConfusionMatrix.empty(2)
-    assert matrix.iou() == [None, None]
-    assert matrix.pixel_accuracy() is None
+@pytest.mark.parametrize(
+    ("counts", "iou", "accuracy"),
+    [
+        pytest.param([[5, 0, 0], [0, 0, 0], [0, 0, 3]], [1.0, None, 1.0], [1.0, None, 1.0], id="absent, not predicted"),
+        pytest.param([[5, 1], [0, 0]], [5 / 6, 0.0], [5 / 6, None], id="absent, but predicted"),
+        pytest.param([[0, 0], [0, 0]], [None, None], [None, None], id="nothing counted"),
+    ],
+)
+def test_scores_of_absent_classes(
+    counts: list[list[int]], iou: list[float | None], accuracy: list[float | None]
+) -> None:
+    matrix = ConfusionMatrix(torch.tensor(counts))
+    assert (matrix.iou(), matrix.accuracy()) == (iou, accuracy)
+    assert (matrix.pixel_accuracy() is None) == (matrix.counts.sum() == 0)

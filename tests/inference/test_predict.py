@@ -1,6 +1,4 @@
-"""Predictions from low-resolution logits: those of all logits at full size, whatever is left out on the way."""
-
-from collections.abc import Iterator
+"""Predictions from low-resolution logits equal those of all logits at full size."""
 
 import pytest
 import torch
@@ -21,7 +19,7 @@ PLAIN = LabelSpace(((3, 1),), unknown=False, activation="softmax")
 
 @st.composite
 def spaces_and_logits(draw: st.DrawFn) -> tuple[LabelSpace, Tensor, Tensor]:
-    """A label space of 2 to 160 channels, low-resolution logits for it, and images of some size, smaller ones too."""
+    """A label space of 2 to 160 channels, low-resolution logits for it, and larger or smaller images."""
     channels = draw(st.integers(2, 12) | st.integers(13, 160))
     unknown = channels > 2 and draw(st.booleans())
     activation: Activation = draw(st.sampled_from(["sigmoid", "softmax"]))
@@ -30,18 +28,18 @@ def spaces_and_logits(draw: st.DrawFn) -> tuple[LabelSpace, Tensor, Tensor]:
     groups = tuple(filter(None, (tuple(range(1, base + 1)), tuple(range(base + 1, classes + 1)))))
     sides = st.integers(1, 7)
     batch, height, width = draw(st.integers(1, 2)), draw(sides), draw(sides)
-    chance = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
-    levels = draw(st.sampled_from([0.0, 3.0])) * torch.randn(channels, 1, 1, generator=chance)
-    low_res = levels + draw(st.sampled_from([0.3, 3.0])) * torch.randn(batch, channels, height, width, generator=chance)
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
+    levels = draw(st.sampled_from([0.0, 3.0])) * torch.randn(channels, 1, 1, generator=generator)
+    low_res = levels + draw(st.sampled_from([0.3, 3.0])) * torch.randn(
+        batch, channels, height, width, generator=generator
+    )
     images = torch.zeros(batch, 3, draw(st.integers(1, 40)), draw(st.integers(1, 40)))
     return LabelSpace(groups, unknown, activation), low_res, images
 
 
 @pytest.fixture(params=[1, 5, 200])
-def at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """One class at a time, some, and all."""
+def at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prediction, "_AT_ONCE_ON_CPU", request.param)
-    return
 
 
 def full_size(low_res: Tensor, images: Tensor) -> Tensor:
@@ -60,28 +58,22 @@ def test_the_prediction_is_the_arg_max_of_all_scores_at_full_size(case: tuple[La
     assert torch.equal(found[decided].long(), scores.argmax(dim=1)[decided])
     taken = scores.gather(1, found[:, None].long())[:, 0]
     assert (taken >= best[:, 0] - 1e-6).all()
+    assert torch.equal(predict(labels, low_res.contiguous(memory_format=torch.channels_last), images), found)
 
 
 @given(spaces_and_logits())
-def test_it_does_not_matter_in_which_order_the_logits_lie_in_memory(case: tuple[LabelSpace, Tensor, Tensor]) -> None:
-    labels, low_res, images = case
-    turned = low_res.contiguous(memory_format=torch.channels_last)
-    assert torch.equal(predict(labels, turned, images), predict(labels, low_res, images))
-
-
-@given(spaces_and_logits())
-def test_a_channel_that_is_the_greatest_somewhere_is_a_contender(case: tuple[LabelSpace, Tensor, Tensor]) -> None:
+def test_a_channel_that_is_the_greatest_somewhere_is_a_possible_winner(case: tuple[LabelSpace, Tensor, Tensor]) -> None:
     _, low_res, images = case
     winners = full_size(low_res, images).argmax(dim=1).unique().tolist()
     assert set(winners) <= set(possible_winners(low_res).tolist())
 
 
 def columns(*pixels: list[float]) -> Tensor:
-    """Coarse logits (1, K, 1, w), one column per pixel."""
+    """Low-resolution logits (1, K, 1, w), one column for each pixel."""
     return torch.tensor(pixels).T[None, :, None, :]
 
 
-def test_a_channel_that_is_below_another_everywhere_is_no_contender() -> None:
+def test_a_channel_that_is_below_another_everywhere_is_not() -> None:
     # the second stays below the first; the third is above it in the middle only, the fourth at one end
     low_res = columns([2.0, 1.0, 0.0, 3.0], [2.0, 1.0, 2.5, 0.0], [2.0, 1.9, 0.0, 0.0])
     assert possible_winners(low_res).tolist() == [0, 2, 3]
@@ -93,7 +85,7 @@ def test_a_channel_may_win_between_two_pixels_of_which_it_wins_neither() -> None
     assert predict(PLAIN, low_res, torch.zeros(1, 3, 1, 6)).tolist() == [[[0, 0, 2, 2, 1, 1]]]
 
 
-def test_equal_channels_are_all_contenders_and_the_first_is_taken() -> None:
+def test_the_first_of_equal_channels_wins() -> None:
     low_res = columns([1.0, 1.0, 1.0])
     assert possible_winners(low_res).tolist() == [0, 1, 2]
     assert predict(PLAIN, low_res, torch.zeros(1, 3, 2, 2)).unique().tolist() == [0]
@@ -105,18 +97,18 @@ def test_background_and_unknown_together_can_beat_a_class() -> None:
     assert predict(FOLDING, low_res, torch.zeros(1, 3, 1, 2)).tolist() == [[[0, 1]]]
 
 
-def test_where_no_class_can_win_all_is_background() -> None:
+def test_without_a_winning_class_all_is_background() -> None:
     low_res = columns([5.0, 1.0, -9.0, -9.0], [1.0, 5.0, -9.0, -9.0])
     assert predict(FOLDING, low_res, torch.zeros(1, 3, 3, 4)).unique().tolist() == [0]
 
 
-def test_half_precision_logits_are_up_sampled_in_single_precision() -> None:
+def test_half_precision_logits_are_upsampled_in_single_precision() -> None:
     low_res = torch.randn(1, 4, 5, 6, generator=torch.Generator().manual_seed(0)).bfloat16()
     images = torch.zeros(1, 3, 40, 50)
     assert torch.equal(predict(FOLDING, low_res, images), predict(FOLDING, low_res.float(), images))
 
 
-def test_not_all_scores_are_held_at_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_most_8_channels_are_held_at_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
     labels, sizes = LabelSpace((tuple(range(1, 151)),), unknown=True, activation="sigmoid"), []
     upsample = prediction.upsample
 

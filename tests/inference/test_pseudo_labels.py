@@ -1,4 +1,4 @@
-"""Pseudo-labels from low-resolution logits are those of the logits at full resolution."""
+"""Pseudo-labels from low-resolution logits equal those of the logits at full resolution."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ from ssul.model.deeplab import upsample
     size=st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 7)),
     seed=st.integers(0, 1000),
 )
-def test_they_equal_those_of_all_logits_up_sampled(
+def test_they_equal_those_of_all_upsampled_logits(
     classes: list[int],
     activation: Activation,
     unknown: bool,
@@ -48,7 +48,7 @@ def test_they_equal_those_of_all_logits_up_sampled(
 
 @pytest.fixture
 def channels(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many channels are up-sampled for each image."""
+    """How many channels are upsampled for each image."""
     seen: list[int] = []
     original: Callable[[Tensor, Tensor], Tensor] = upsample
 
@@ -60,21 +60,21 @@ def channels(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
-def test_only_channels_that_are_sure_somewhere_in_an_image_are_up_sampled(channels: list[int]) -> None:
+def test_only_channels_above_the_threshold_are_upsampled(channels: list[int]) -> None:
     old = LabelSpace((tuple(range(1, 101)),), unknown=True, activation="sigmoid")
     logits = torch.full((3, 102, 4, 4), -5.0)
     logits[0, 7, 0, 3] = logits[0, 60, 3, 0] = 5.0
-    logits[1, 0] = 5.0  # the unknown alone is no reason to look
+    logits[1, 0] = 5.0  # the unknown alone needs no upsampling
     logits[2, 1, 0], logits[2, 101] = 5.0, 4.0
     target = torch.zeros(3, 32, 32, dtype=torch.uint8)
     completed = add_pseudo_labels_low_res(old, target, logits, 0.7)
     assert channels == [2, 2]
     assert set(completed[0].unique().tolist()) == {0, 7, 60}
     assert (completed[1] == 0).all()
-    assert set(completed[2].unique().tolist()) == {0, 101}  # the background wins above, no class is sure there
+    assert set(completed[2].unique().tolist()) == {0, 101}  # the background wins above
 
 
-def test_nothing_is_labelled_where_the_target_is_annotated() -> None:
+def test_annotated_pixels_get_no_pseudo_label() -> None:
     old = LabelSpace(((1, 2),), unknown=True, activation="sigmoid")
     logits = torch.full((1, 4, 2, 2), -5.0)
     logits[:, 3] = 5.0

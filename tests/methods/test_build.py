@@ -25,7 +25,7 @@ from ssul.methods.mib.increment import MibIncrement
 from ssul.methods.plop.increment import PlopIncrement
 from ssul.methods.ssul.increment import FrozenIncrement, PseudoLabelIncrement
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
-from ssul.training.loop import Progress, learn_step
+from ssul.training.loop import TrainingProgress, learn_step
 from ssul.training.objective import Objective, Supervised
 from tests.methods.builders import NEW, OLD, drawn, trained
 from tests.model.learning import tensors_changed_by_training
@@ -194,7 +194,9 @@ def test_ssul_with_everything_off_is_fine_tuning_step_for_step() -> None:
     assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
 
 
-def run(objective: Objective, batches: list[tuple[Tensor, Tensor]], groups: list[dict[str, Any]]) -> list[Progress]:
+def run(
+    objective: Objective, batches: list[tuple[Tensor, Tensor]], groups: list[dict[str, Any]]
+) -> list[TrainingProgress]:
     progress = learn_step(
         objective,
         batches,

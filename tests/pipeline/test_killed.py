@@ -244,7 +244,7 @@ def test_when_one_of_two_processes_is_killed_the_other_ends_and_one_process_goes
     again = training.clone.stage(*training.words)
     assert again.code == 0, again.text
     assert re.search(
-        r"goes on after iteration \d+ of \d+ \(begun on 2 x CPU, 1 thread: rounding may differ\)", again.text
+        r"goes on after iteration \d+ of \d+ \(started on 2 x CPU, 1 thread: rounding may differ\)", again.text
     )
 
 

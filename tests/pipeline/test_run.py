@@ -35,7 +35,7 @@ def failing(error: BaseException) -> Callable[..., None]:
         (KeyboardInterrupt(), 130, "error: interrupted\n"),
         (OSError(28, "No space left on device", "a.json"), 1, "error: the disk is full (a.json): make room"),
         (MemoryError(), 1, "error: the machine's memory does not suffice: lower recipe.base.batch"),
-        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), 1, "error: a process that loads pic"),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), 1, "error: a process that loads ima"),
     ],
 )
 def test_what_people_and_machines_do_is_reported_in_one_line(

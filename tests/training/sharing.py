@@ -1,10 +1,11 @@
-"""A training that several processes share, as a script: writes what the first one was told.
+"""A training shared by several processes, as a script: writes the progress of rank 0.
 
 SSUL_DEVICES=2 python -m tests.training.sharing FILE
 """
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from ssul.methods.plop import increment as plop
 from ssul.methods.ssul.increment import prepare_increment
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.training.distributed import fabric_settings, launch
-from ssul.training.loop import learn_step
+from ssul.training.loop import TrainingProgress, learn_step
 from ssul.training.objective import Objective, Supervised
+from ssul.training.state import TrainingState
 
 SMALL = Architecture("small", "deeplabv3", 8, 16)
 SIGMOID = LabelSpace(((1, 2), (3,)), unknown=True, activation="sigmoid")
@@ -34,7 +36,7 @@ ORDER = SampleOrder((TrainingItem("a", ()),), (), BATCH, seed=3, step=2)
 
 
 def objective_of(case: str) -> tuple[Objective, int]:
-    """The objective of a case, and how many channels its targets have."""
+    """The objective of a case, and the number of channels in its targets."""
     torch.manual_seed(0)
     labels = SOFTMAX if case in ("mib", "plop", "base, softmax") else SIGMOID
     model = IncrementalDeepLab(SMALL, labels.head_sizes)
@@ -42,7 +44,7 @@ def objective_of(case: str) -> tuple[Objective, int]:
     with torch.no_grad():
         for head in model.heads:
             head.classifier.weight.mul_(30)  # type: ignore[union-attr, operator]
-        model.heads[-1].classifier.bias.fill_(0.5)  # type: ignore[union-attr, operator]  # sure of its class here and there
+        model.heads[-1].classifier.bias.fill_(0.5)  # type: ignore[union-attr, operator]  # certain here and there
     channels = labels.num_channels + 2
     if case.startswith("base"):
         model.freeze_norms()
@@ -61,7 +63,7 @@ def objective_of(case: str) -> tuple[Objective, int]:
 
 
 def batches(channels: int, slots: range) -> list[tuple[Tensor, Tensor]]:
-    """Pictures whose share of void pixels differs much from one to the next, so that local means would tell."""
+    """Images with very different shares of void pixels, so that a mean over one rank would differ."""
     made = []
     for iteration in range(ITERATIONS):
         generator = torch.Generator().manual_seed(iteration)
@@ -73,30 +75,39 @@ def batches(channels: int, slots: range) -> list[tuple[Tensor, Tensor]]:
     return made
 
 
-def told_by(case: str, fabric: Fabric, share: tuple[int, int]) -> dict[str, Any]:
-    """Trains a case; what every iteration told, and the weights at the end."""
+def learn(
+    case: str, fabric: Fabric, rank: int = 0, world_size: int = 1, start: TrainingState | None = None
+) -> tuple[Objective, Iterator[TrainingProgress]]:
+    """A new objective of a case, and the iterations of its training, from a state if one is given."""
     objective, channels = objective_of(case)
     progress = learn_step(
         objective,
-        batches(channels, rank_slots(BATCH, *share)),
-        objective.model.parameter_groups(0.02, backbone_ratio=1.0, low_lr_head=None, low_lr_ratio=1.0),
+        batches(channels, rank_slots(BATCH, rank, world_size))[0 if start is None else start.iteration :],
+        objective.model.parameter_groups(0.02, backbone_ratio=0.5, low_lr_head=1, low_lr_ratio=0.1),
         fabric=fabric,
         iterations=ITERATIONS,
         momentum=0.9,
         weight_decay=1e-4,
         schedule="poly",
-        seeds=lambda iteration: ORDER.dropout_seeds(iteration, *share),
+        seeds=lambda iteration: ORDER.dropout_seeds(iteration, rank, world_size),
+        resume_from=start,
     )
-    told = [{"loss": state.loss, **state.parts} for state in progress]
+    return objective, progress
+
+
+def train(case: str, fabric: Fabric, rank: int = 0, world_size: int = 1) -> dict[str, Any]:
+    """Trains a case; returns the numbers of every iteration, and the final weights."""
+    objective, progress = learn(case, fabric, rank, world_size)
+    numbers = [{"loss": state.loss, **state.parts} for state in progress]
     weights = {name: tensor.flatten().tolist() for name, tensor in objective.model.state_dict().items()}
-    return {"told": told, "weights": weights}
+    return {"numbers": numbers, "weights": weights}
 
 
 def main(file: str) -> None:
-    """Trains every case, and writes what the first process was told."""
+    """Trains every case; rank 0 writes its progress."""
     fabric = choose_device("32", fabric_settings())
-    share = launch(fabric, BATCH)
-    found = {case: told_by(case, fabric, share) for case in CASES}
+    ranks = launch(fabric, BATCH)
+    found = {case: train(case, fabric, *ranks) for case in CASES}
     if fabric.is_global_zero:
         Path(file).write_text(json.dumps(found), encoding="utf-8")
 

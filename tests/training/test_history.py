@@ -1,4 +1,4 @@
-"""A training curve: few points, each the mean of its window, and nothing that depends on the machine's speed."""
+"""The loss curve: few points, each the mean of its window, and independent of the machine's speed."""
 
 import json
 import math
@@ -10,34 +10,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssul.training.history import TrainingHistory
-from ssul.training.loop import Progress
+from ssul.training.loop import TrainingProgress
 
 Loss = Callable[[int], float]
 
 
-def training(iterations: int, loss: Loss = float, speed: float = 10.0) -> Iterator[Progress]:
+def training(iterations: int, loss: Loss = float, speed: float = 10.0) -> Iterator[TrainingProgress]:
     """A training whose loss and share are functions of the iteration."""
     for at in range(1, iterations + 1):
         parts = {"share": at / 100}
-        yield Progress(at, iterations, loss(at), 1 - at / 1000, speed, parts, capture=lambda: pytest.fail("not asked"))
+        yield TrainingProgress(at, iterations, loss(at), 1 - at / 1000, speed, parts, capture=pytest.fail)
 
 
-def drawn(iterations: int, loss: Loss = float, speed: float = 10.0) -> TrainingHistory:
-    curve = TrainingHistory(1, ("cat", "sheep"), "CPU, 1 thread", images=9, exemplars=2, iterations=iterations)
+def empty(iterations: int) -> TrainingHistory:
+    return TrainingHistory(1, ("cat", "sheep"), "CPU, 1 thread", images=9, exemplars=2, iterations=iterations)
+
+
+def history(iterations: int, loss: Loss = float, speed: float = 10.0) -> TrainingHistory:
+    made = empty(iterations)
     for progress in training(iterations, loss, speed):
-        curve.add(progress)
-    return curve
+        made.add(progress)
+    return made
 
 
-def test_a_short_training_has_a_point_for_each_iteration() -> None:
-    points = drawn(3).points
-    assert [point["iteration"] for point in points] == [1, 2, 3]
-    assert [point["loss"] for point in points] == [1.0, 2.0, 3.0]
-    assert points[1] == {"iteration": 2, "loss": 2.0, "lr": 0.998, "share": 0.02}
+def window_lengths(iterations: int) -> list[int]:
+    ends = [0, *(int(point["iteration"]) for point in history(iterations).points)]
+    assert ends[-1] == iterations
+    return [after - before for before, after in pairwise(ends)]
 
 
-def test_a_point_is_the_mean_of_its_stretch_and_the_rate_at_its_end() -> None:
-    points = drawn(250).points  # stretches of three, the last one is one iteration
+def test_a_point_is_the_mean_of_its_window_and_the_rate_at_its_end() -> None:
+    points = history(250).points  # windows of three, the last is one iteration
     assert len(points) == 84
     assert points[0] == {"iteration": 3, "loss": 2.0, "lr": 0.997, "share": pytest.approx(0.02)}
     assert points[1]["loss"] == 5.0
@@ -45,38 +48,35 @@ def test_a_point_is_the_mean_of_its_stretch_and_the_rate_at_its_end() -> None:
 
 
 @given(st.integers(1, 3000))
-def test_however_long_a_training_is_it_has_at_most_100_points_and_the_last_is_its_end(iterations: int) -> None:
-    at = [0, *(point["iteration"] for point in drawn(iterations).points)]
-    assert min(iterations, 50) <= len(at) - 1 <= 100
-    assert at[-1] == iterations
-    *lengths, last = (after - before for before, after in pairwise(at))
-    assert len(set(lengths)) <= 1
-    assert last <= max(lengths, default=last)
+def test_there_are_at_most_100_points_in_windows_of_one_length(iterations: int) -> None:
+    lengths = window_lengths(iterations)
+    *full, last = lengths
+    assert min(iterations, 50) <= len(lengths) <= 100
+    assert len(set(full)) <= 1
+    assert last <= max(full, default=last)
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=400))
-def test_no_iteration_is_left_out_and_none_counts_twice(losses: list[float]) -> None:
-    at = [0, *(point["iteration"] for point in drawn(len(losses)).points)]
-    points = drawn(len(losses), lambda iteration: losses[iteration - 1]).points
-    lengths = [after - before for before, after in pairwise(at)]
+def test_each_iteration_counts_once(losses: list[float]) -> None:
+    points = history(len(losses), lambda iteration: losses[iteration - 1]).points
+    lengths = window_lengths(len(losses))
     total = math.fsum(point["loss"] * length for point, length in zip(points, lengths, strict=True))
     assert total == pytest.approx(math.fsum(losses))
 
 
-def test_whoever_adds_an_iteration_is_told_the_point_that_it_completes() -> None:
-    curve = TrainingHistory(0, ("cat",), "CPU", images=1, exemplars=0, iterations=250)
-    told = [curve.add(progress) for progress in training(250)]
-    assert [at for at, point in enumerate(told, start=1) if point is not None] == [*range(3, 250, 3), 250]
-    assert [point for point in told if point is not None] == curve.points
+def test_adding_an_iteration_returns_the_point_that_it_completes() -> None:
+    curve = empty(250)
+    returned = [curve.add(progress) for progress in training(250)]
+    assert [at for at, point in enumerate(returned, start=1) if point is not None] == [*range(3, 250, 3), 250]
+    assert [point for point in returned if point is not None] == curve.points
 
 
-def test_the_same_training_at_another_speed_draws_the_same_curve() -> None:
-    assert drawn(120, math.sin, speed=1.0).describe() == drawn(120, math.sin, speed=99.0).describe()
+def test_the_speed_of_the_machine_changes_nothing() -> None:
+    assert history(120, math.sin, speed=1.0).describe() == history(120, math.sin, speed=99.0).describe()
 
 
-def test_the_description_is_json_that_says_what_was_learned_from_what() -> None:
-    content = drawn(2).describe()
-    assert json.loads(json.dumps(content)) == {
+def test_the_description_is_json() -> None:
+    assert json.loads(json.dumps(history(2).describe())) == {
         "step": 1,
         "learned": ["cat", "sheep"],
         "hardware": "CPU, 1 thread",
@@ -90,25 +90,13 @@ def test_the_description_is_json_that_says_what_was_learned_from_what() -> None:
     }
 
 
-def test_a_training_that_ends_early_keeps_the_points_that_it_completed() -> None:
-    curve = TrainingHistory(0, ("cat",), "CPU", images=1, exemplars=0, iterations=300)
-    for _, progress in zip(range(7), training(300), strict=False):
-        curve.add(progress)
-    assert [point["iteration"] for point in curve.describe()["points"]] == [3, 6]
-
-
 @given(st.integers(1, 400), st.data())
-def test_a_curve_that_is_stored_on_the_way_is_drawn_on_as_if_it_had_not_been(
-    iterations: int, data: st.DataObject
-) -> None:
+def test_a_stored_history_resumes_as_if_it_had_not_been_stored(iterations: int, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, iterations))
-    first, second = (TrainingHistory(1, (), "CPU", images=1, exemplars=0, iterations=iterations) for _ in range(2))
+    first, second = empty(iterations), empty(iterations)
     for progress in training(iterations, math.sqrt):
         if progress.iteration == cut + 1:
             second.points, second.window = json.loads(json.dumps([first.points, first.window]))
-        if progress.iteration <= cut:
-            first.add(progress)
-        else:
-            second.add(progress)
+        (first if progress.iteration <= cut else second).add(progress)
     if cut < iterations:
-        assert second.points == drawn(iterations, math.sqrt).points
+        assert second.points == history(iterations, math.sqrt).points

@@ -1,6 +1,7 @@
-"""A training that is cut anywhere and gone on with by another process is, to the bit, the one that was never cut."""
+"""A training that is cut anywhere and resumed by another process equals the uncut one to the bit."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -8,73 +9,62 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from ssul.training.loop import Progress, learn_step
+from ssul.training.loop import TrainingProgress
 from ssul.training.objective import Objective
 from ssul.training.state import StateMismatchError, TrainingState, capture, restore
-from tests.training.sharing import CASES, ITERATIONS, ORDER, batches, objective_of
+from tests.training.sharing import CASES, ITERATIONS, learn
 
 
-def go_on(case: str, begin: TrainingState | None, *, until: int = ITERATIONS) -> tuple[Objective, list[Progress]]:
-    """Trains a case from its beginning or from a state, with an objective of its own."""
-    objective, channels = objective_of(case)
-    learned = []
-    progress = learn_step(
-        objective,
-        batches(channels, range(4))[0 if begin is None else begin.iteration :],
-        objective.model.parameter_groups(0.02, backbone_ratio=0.5, low_lr_head=1, low_lr_ratio=0.1),
-        fabric=Fabric(accelerator="cpu", devices=1),
-        iterations=ITERATIONS,
-        momentum=0.9,
-        weight_decay=1e-4,
-        schedule="poly",
-        seeds=ORDER.dropout_seeds,
-        begin=begin,
-    )
-    for state in progress:
-        learned.append(state)
-        if state.iteration == until:
-            break
-    return objective, learned
+def train(
+    case: str, start: TrainingState | None = None, *, until: int = ITERATIONS
+) -> tuple[Objective, list[TrainingProgress]]:
+    """Trains a case from its beginning or from a state."""
+    objective, progress = learn(case, Fabric(accelerator="cpu", devices=1), start=start)
+    return objective, list(islice(progress, until - (0 if start is None else start.iteration)))
 
 
-def told(learned: list[Progress]) -> list[tuple[int, float, float, Mapping[str, float]]]:
-    return [(state.iteration, state.loss, state.lr, state.parts) for state in learned]
+def numbers(states: list[TrainingProgress]) -> list[tuple[int, float, float, Mapping[str, float]]]:
+    return [(state.iteration, state.loss, state.lr, state.parts) for state in states]
+
+
+def assert_equal_weights(one: nn.Module, other: nn.Module) -> None:
+    for name, tensor in one.state_dict().items():
+        assert torch.equal(other.state_dict()[name], tensor), name
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_training_that_is_cut_and_gone_on_with_is_the_uncut_one_to_the_bit(case: str) -> None:
-    uncut, whole = go_on(case, None)
+def test_a_resumed_training_equals_the_uncut_one_to_the_bit(case: str) -> None:
+    uncut, whole = train(case)
     for cut in (1, ITERATIONS - 1, ITERATIONS):
-        _, before = go_on(case, None, until=cut)
-        torch.manual_seed(cut)  # another process draws other numbers
-        gone_on, after = go_on(case, before[-1].capture())
-        assert told(before) + told(after) == told(whole)
-        for name, tensor in uncut.state_dict().items():
-            assert torch.equal(gone_on.state_dict()[name], tensor), name
+        _, before = train(case, until=cut)
+        torch.manual_seed(cut)  # another process has another random state
+        resumed, after = train(case, before[-1].capture())
+        assert numbers(before) + numbers(after) == numbers(whole)
+        assert_equal_weights(uncut, resumed)
 
 
-def test_a_training_may_be_cut_many_times() -> None:
-    uncut, _ = go_on("base", None)
+def test_a_training_may_be_cut_after_every_iteration() -> None:
+    uncut, _ = train("base")
     state = None
     for until in range(1, ITERATIONS + 1):
-        objective, learned = go_on("base", state, until=until)
-        assert len(learned) == 1
-        state = learned[-1].capture()
-    assert all(torch.equal(objective.state_dict()[name], tensor) for name, tensor in uncut.state_dict().items())
+        objective, progress = train("base", state, until=until)
+        assert len(progress) == 1
+        state = progress[0].capture()
+    assert_equal_weights(uncut, objective)
 
 
-def test_what_is_frozen_is_no_part_of_a_state() -> None:
-    objective, learned = go_on("increment", None, until=1)
+def test_a_state_holds_no_frozen_weights() -> None:
+    objective, progress = train("increment", until=1)
     frozen = {name for name, parameter in objective.named_parameters() if not parameter.requires_grad}
     assert any("backbone" in name for name in frozen)
-    tensors = learned[-1].capture().tensors
+    tensors = progress[-1].capture().tensors
     assert not {f"learned.{name}" for name in frozen} & set(tensors)
     assert {name for name in tensors if name.startswith("momentum.")} == {
         f"momentum.{name}" for name, parameter in objective.named_parameters() if parameter.requires_grad
     }
 
 
-def test_a_state_stays_as_it_was_when_the_training_goes_on() -> None:
+def test_a_state_does_not_change_when_the_training_continues() -> None:
     model = nn.Linear(2, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     state = capture(model, stepped(model, optimizer), 1)
@@ -85,8 +75,8 @@ def test_a_state_stays_as_it_was_when_the_training_goes_on() -> None:
     assert not torch.equal(model.weight, kept["learned.weight"])
 
 
-def test_momentum_is_laid_out_as_its_weight_is() -> None:
-    """The same sum over another layout may be rounded otherwise."""
+def test_momentum_has_the_memory_layout_of_its_weight() -> None:
+    """The same sum over another layout may round differently."""
     model = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     model(torch.randn(1, 3, 5, 5)).sum().backward()
@@ -102,7 +92,7 @@ def test_momentum_is_laid_out_as_its_weight_is() -> None:
         assert not buffer.requires_grad
 
 
-def test_torchs_random_state_is_part_of_it() -> None:
+def test_a_state_holds_torchs_random_state() -> None:
     model = nn.Linear(2, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     torch.manual_seed(3)
@@ -124,9 +114,7 @@ def test_torchs_random_state_is_part_of_it() -> None:
         ("momentum.bias", torch.zeros(1, dtype=torch.float64), "momentum.bias has another shape or type"),
     ],
 )
-def test_the_state_of_another_training_is_refused_and_changes_nothing(
-    name: str, tensor: Tensor | None, reason: str
-) -> None:
+def test_a_mismatched_state_is_refused_and_changes_nothing(name: str, tensor: Tensor | None, reason: str) -> None:
     model = nn.Linear(2, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     tensors: dict[str, Any] = {
@@ -141,7 +129,6 @@ def test_the_state_of_another_training_is_refused_and_changes_nothing(
 
 
 def stepped(model: nn.Module, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """Takes a step."""
     optimizer.zero_grad()
     model(torch.randn(4, 2)).square().sum().backward()
     optimizer.step()

@@ -1,0 +1,91 @@
+"""Runs a training session under progress bar and live curve; saves its state, and stops it at a signal."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from signal import SIGTERM
+
+from ssul.config.paths import Layout
+from ssul.environment import project_root
+from ssul.errors import UserError
+from ssul.inference.device import peak_memory_gib
+from ssul.pipeline.progress import progress_bar, with_progress
+from ssul.tracking.live import live_logger
+from ssul.training.distributed import any_rank
+from ssul.training.loop import DivergedError, TrainingProgress
+from ssul.training.session import TrainingSession
+from ssul.training.shutdown import stop_on_signal
+
+
+def run_session(session: TrainingSession) -> None:
+    """Calibrates, trains and selects the weights.
+
+    Raises:
+        UserError: if the loss is not finite; the last finite weights are saved.
+        SystemExit: if a signal stopped the training; its state is saved.
+    """
+    leads, step = session.fabric.is_global_zero, session.job.step
+    batches = session.calibrate()
+    if next(batches, None) is not None:  # most methods do not calibrate and need no bar
+        for _ in with_progress(batches, total=None, title=f"calibrate step {step}", unit="batch", silent=not leads):
+            pass
+    iterations = session.start()
+    try:
+        watch(session, iterations)
+    except DivergedError as error:
+        message = save_last_finite(session, error) if leads else ""
+        session.fabric.barrier()  # a process that leaves earlier ends the others
+        raise UserError(message) from None
+    session.finish()
+    if session.best is not None and leads:
+        print(f"step {step}: {session.best}")
+
+
+def watch(session: TrainingSession, iterations: Iterator[tuple[TrainingProgress, dict[str, float] | None]]) -> None:
+    """Iterates under a progress bar and the live curve, saves the state when it is due, and stops at a signal."""
+    fabric, step, end = session.fabric, session.job.step, session.job.iterations
+    leads = fabric.is_global_zero
+    with (
+        progress_bar(total=end, title=f"train step {step}", unit="it", silent=not leads, done=session.first) as bar,
+        live_logger(step) if leads else nullcontext() as live,
+        stop_on_signal() as request,
+    ):
+        for progress, point in iterations:
+            speed = progress.images_per_second
+            parts = "".join(f" {name} {value:.2f}" for name, value in progress.parts.items())
+            bar.update()
+            bar.set_postfix_str(
+                f"loss {progress.loss:.3f} lr {progress.lr:.1e} {speed:.0f} images/s{parts}", refresh=False
+            )
+            if point is not None and live is not None:
+                live.show(point | {"images_per_second": speed, "memory_gib": peak_memory_gib(fabric)})
+            stopped = any_rank(fabric, request.signal is not None)
+            saved = leads and (stopped or session.save_due(progress)) and session.save(progress)
+            if stopped:
+                number = request.signal or SIGTERM  # another rank got the signal
+                way_on = "the same command goes on" if saved else "nothing later than the previous state is kept"
+                session.log(f"{number.name} after iteration {progress.iteration} of {end}: {way_on}")
+                fabric.barrier()  # a process that leaves earlier ends the others
+                raise SystemExit(128 + number if leads else 0)  # else rank 0 would report that a process has died
+
+
+def save_last_finite(session: TrainingSession, error: DivergedError) -> str:
+    """Saves the last finite weights; returns the error message."""
+    job = session.job
+    message = f"step {job.step}: {error}. The batch was {', '.join(session.images_of(error))}"
+    iteration = session.restore_last_finite()
+    if iteration is None:  # resumed with weights that were not finite
+        return message
+    place = Layout(project_root()).last_good(job.step)
+    job.trained_model.save(place)
+    return f"{message}; the weights after iteration {iteration} are in {place}"
+
+
+def log(step: int, line: str) -> None:
+    """Prints a line about a step, above a progress bar."""
+    print(f"\nstep {step}: {line}", file=sys.stderr, flush=True)
+
+
+def silent(line: str) -> None:
+    """Prints nothing: the `log` of the other ranks."""
+    del line
