@@ -224,7 +224,7 @@ def test_the_published_calibration_divides_by_all_classes_and_bins() -> None:
 def test_without_calibration_it_refuses_to_learn() -> None:
     """All would be void, and nothing but the distillation learned."""
     objective = increment(trained(OLD))
-    with pytest.raises(RuntimeError, match="calibration"):
+    with pytest.raises(RuntimeError, match="calibrate"):
         objective(*drawn(0, 4))
 
 
