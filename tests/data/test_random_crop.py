@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -97,7 +97,19 @@ def test_a_crop_is_that_of_the_whole_resized_image(
     height: int, width: int, crop: int, scale: tuple[float, float], seed: int, channels_last: bool
 ) -> None:
     image, target = noise(height, width, seed, channels_last=channels_last)
+    assume(not hardly_resized(window_of(height, width, seed, crop=crop, scale=scale)))
     assert_is_crop_of_the_whole(image, target, seed, crop=crop, scale=scale)
+
+
+def hardly_resized(window: CropWindow) -> bool:
+    """Whether an axis grows or shrinks by less than a pixel over the part that decides the crop."""
+    axes = zip(window.source, window.resized, (window.top, window.left), strict=True)
+    return any(old != new and abs(old - new) * (start + window.side + 2) < 2 * new for old, new, start in axes)
+
+
+@pytest.mark.xfail(strict=True, reason="torch copies a part whose size stays the same, whatever the factor")
+def test_a_crop_of_an_image_that_is_hardly_resized_is_that_of_the_whole() -> None:
+    assert_is_crop_of_the_whole(*noise(7, 2, 620155), seed=620155, crop=1, scale=(0.5, 2.0))
 
 
 @pytest.mark.parametrize("size", [(375, 500), (366, 500), (500, 333), (281, 500)])
