@@ -73,7 +73,7 @@ def made_up(increments: int) -> list[str]:
         ]
         names += [f"checkpoints/step_{step}/{file}" for file in files]
         pictures = ["image.jpg", "truth.png", *(f"step_{k}.png" for k in range(step + 1))]
-        names += [f"evaluation/step_{step}/pictures/{n}/{picture}" for n in range(PICTURES) for picture in pictures]
+        names += [f"evaluation/step_{step}/examples/{n}/{picture}" for n in range(PICTURES) for picture in pictures]
     return names
 
 

@@ -57,7 +57,7 @@ def cpu() -> Fabric:
 
 
 @pytest.fixture
-def pictures() -> type[Pictures]:
+def dataset_of() -> type[Pictures]:
     return Pictures
 
 

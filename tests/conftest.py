@@ -26,7 +26,7 @@ settings.load_profile("same-examples")
 
 @dataclass(frozen=True)
 class HandmadeDataset:
-    """A data root whose pictures a test draws by hand, in VOC's layout unless the folders say another one."""
+    """A data root whose images a test draws by hand, in VOC's layout unless the folders say another one."""
 
     folders: ImagePaths
 

@@ -71,7 +71,7 @@ def results() -> Results:
 
 @pytest.fixture
 def summary() -> dict[str, object]:
-    """What the stage `splits` told."""
+    """What the stage `splits` wrote."""
     steps = [
         {"step": 0, "images": 7, "classes": [{"name": NAMES[1]}]},
         {"step": 1, "images": 2, "classes": [{"name": NAMES[2]}, {"name": NAMES[3]}]},

@@ -1,7 +1,7 @@
 """What an evaluation writes: scores of all steps so far, the confusion matrix, and some predicted images.
 
     results.json    dataset, class names, one row of scores a step, the confusion matrix
-    pictures/       see `ssul.evaluation.examples`
+    examples/       see `ssul.evaluation.examples`
 
 Every step's folder carries the rows and images of the steps before it. A reader never searches for the files of other
 steps, because a longer scenario may have left some there.

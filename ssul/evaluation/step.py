@@ -121,7 +121,7 @@ def evaluate_step(
 
     chosen = set(choose_examples(index, examples))
     saved = save_examples(
-        evaluated(images, f"evaluate step {step}"), chosen, folder / "pictures", step=step, palette=palette
+        evaluated(images, f"evaluate step {step}"), chosen, folder / "examples", step=step, palette=palette
     )
     confusion = sum_confusion(saved, len(names))
     scores = score(confusion, group_sizes, names, history, has_background=index.values.background)
@@ -153,11 +153,11 @@ def copy_previous(previous: Path | None, folder: Path) -> tuple[Rows, Rows]:
     Returns:
         The scores and the training curves of all steps before.
     """
-    (folder / "pictures").mkdir()
+    (folder / "examples").mkdir()
     if previous is None:
         return (), ()
     # copyfile: what DVC links from its cache is read-only, and the copies must be writable
-    shutil.copytree(previous / "pictures", folder / "pictures", copy_function=shutil.copyfile, dirs_exist_ok=True)
+    shutil.copytree(previous / "examples", folder / "examples", copy_function=shutil.copyfile, dirs_exist_ok=True)
     results = Results.read(previous)
     return results.rows, results.training
 

@@ -38,7 +38,7 @@ def draw_all(
     draw_confusion(folder / "confusion.png", results.confusion, list(rows[-1]["iou"]), results.group_sizes)
     places = sorted(place for place in examples.iterdir() if place.is_dir()) if examples.is_dir() else []
     if places:
-        draw_examples(folder / "pictures.png", places, learned, index, palette)
+        draw_examples(folder / "examples.png", places, learned, index, palette)
     if results.training:
         draw_training(folder / "training.png", results.training)
     if exemplars:

@@ -155,8 +155,8 @@ def _learned_from(figures: Collection[str]) -> str:
 
 
 def _examples(data_set: str, figures: Collection[str]) -> str:
-    if "pictures.png" not in figures:
+    if "examples.png" not in figures:
         return ""
-    drawn = "The pictures of this dataset are drawn by the pipeline. " if data_set == "shapes" else ""
-    text = f"{drawn}The truth shows all classes, also those that a step has not learned yet."
-    return paragraphs("## Pictures", text, figure("pictures.png", "images, truth and predictions", figures))
+    drawn = "The images of this dataset are drawn by the pipeline. " if data_set == "shapes" else ""
+    text = f"{drawn}The ground truth shows all classes, also those that a step has not learned yet."
+    return paragraphs("## Examples", text, figure("examples.png", "images, ground truth and predictions", figures))

@@ -41,7 +41,7 @@ def write_report(layout: Layout, settings: Params, results: Results, summary: Ma
         figures = draw_all(
             folder,
             results,
-            examples=layout.evaluation(step) / "pictures",
+            examples=layout.evaluation(step) / "examples",
             exemplars=exemplars,
             index=ImageIndex.read(layout.index("val")),
             palette=info.palette,

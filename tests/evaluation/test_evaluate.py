@@ -17,7 +17,7 @@ FUTURE_ID = 3
 
 
 @pytest.fixture
-def evaluate(cpu: Fabric, pictures: Any, sees_red: Any) -> Any:
+def evaluate(cpu: Fabric, dataset_of: Any, sees_red: Any) -> Any:
     """Evaluates a network that sees channels where an image shows ids."""
 
     def evaluated(
@@ -28,7 +28,7 @@ def evaluate(cpu: Fabric, pictures: Any, sees_red: Any) -> Any:
     ) -> list[EvaluatedImage]:
         network = sees_red(sees, LABELS.num_channels)
         return list(
-            evaluate_images(network, LABELS, pictures(content), list(content), fabric=cpu, future=future, crop=crop)
+            evaluate_images(network, LABELS, dataset_of(content), list(content), fabric=cpu, future=future, crop=crop)
         )
 
     return evaluated

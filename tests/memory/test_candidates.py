@@ -15,14 +15,14 @@ SEES = {0: 1, 9: 0, 4: 2, 1: 3, 6: 4}  # 9 looks unknown
 
 
 @pytest.fixture
-def classes_found(cpu: Fabric, pictures: Any, sees_red: Any) -> Any:
+def classes_found(cpu: Fabric, dataset_of: Any, sees_red: Any) -> Any:
     """The classes of one candidate after looking at an image that shows `seen` and has the mask."""
 
     def found(
         seen: Any, mask: Any, classes: tuple[int, ...] = (), *, logit: float = 5.0, salient: bool = False
     ) -> tuple[int, ...]:
         candidate, network = Exemplar("a", (1,), classes), sees_red(SEES, LABELS.num_channels, logit)
-        dataset = pictures({"a": (seen, mask)}, salient)
+        dataset = dataset_of({"a": (seen, mask)}, salient)
         (row,) = with_pseudo_classes([candidate], network, LABELS, dataset, fabric=cpu, threshold=0.7)
         assert (row.id, row.annotated_steps) == ("a", (1,))
         return row.classes
@@ -62,8 +62,8 @@ def test_only_what_the_network_is_sure_of_is_added(classes_found: Any, logit: fl
     assert classes_found([[4]], [[0]], logit=logit) == classes
 
 
-def test_each_candidate_is_looked_at_with_its_own_annotation(cpu: Fabric, pictures: Any, sees_red: Any) -> None:
-    dataset = pictures({"a": ([[4, 6]], [[4, 6]]), "b": ([[4, 6]], [[4, 6]])})
+def test_each_candidate_is_looked_at_with_its_own_annotation(cpu: Fabric, dataset_of: Any, sees_red: Any) -> None:
+    dataset = dataset_of({"a": ([[4, 6]], [[4, 6]]), "b": ([[4, 6]], [[4, 6]])})
     candidates = [Exemplar("a", (0,), (4,)), Exemplar("b", (0, 1), (4, 6))]
     network = sees_red({4: 3, 6: 3}, LABELS.num_channels)  # takes everything for class 1
     rows = with_pseudo_classes(candidates, network, LABELS, dataset, fabric=cpu, threshold=0.7)

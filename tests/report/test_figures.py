@@ -92,7 +92,7 @@ def test_every_figure_has_the_same_bytes_twice_and_no_metadata(tmp_path: Path, s
     before = dict(matplotlib.rcParams)
     for name in ("one", "two"):
         names = draw(tmp_path / name, saved)
-    drawn = ["class_iou", "confusion", "memory", "miou_per_step", "pictures", "training"]
+    drawn = ["class_iou", "confusion", "examples", "memory", "miou_per_step", "training"]
     assert names == [f"{name}.png" for name in drawn]
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
@@ -139,7 +139,7 @@ def legend(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_the_examples_show_the_colours_of_truth_and_prediction_and_name_them(
     tmp_path: Path, saved: Path, legend: list[str]
 ) -> None:
-    path = tmp_path / "pictures.png"
+    path = tmp_path / "examples.png"
     draw_examples(path, sorted(saved.iterdir()), LEARNED, INDEX, SHAPES.palette)
     colours = {tuple(colour) for colour in np.unique(pixels_of(path), axis=0).tolist()}
     assert {SHAPES.palette[0], SHAPES.palette[1], SHAPES.palette[3]} <= colours
@@ -155,7 +155,7 @@ def test_the_legend_names_void_and_both_of_two_long_names_that_start_alike(
     Image.fromarray(ids).save(saved / "wide" / "truth.png")
     names = ("a name that is longer than any column", "a name that is longer than any other", "house")
     index = replace(INDEX, class_names=names)
-    draw_examples(tmp_path / "pictures.png", sorted(saved.iterdir()), [names], index, SHAPES.palette)
+    draw_examples(tmp_path / "examples.png", sorted(saved.iterdir()), [names], index, SHAPES.palette)
     cut = "a name that is longer..."
     assert legend == ["background", cut, cut, "house", "void (not judged)"]
 

@@ -11,7 +11,7 @@ from ssul.report.page import run_description, write_page
 from ssul.report.rows import SCORES
 
 RUN_NAME = RunName(scenario="voc_15-1", setting="overlapped", method="ssul-m", model="mobilenet_v2")
-FIGURES = ["class_iou.png", "confusion.png", "miou_per_step.png", "pictures.png"]
+FIGURES = ["class_iou.png", "confusion.png", "examples.png", "miou_per_step.png"]
 
 
 def row(step: int, iou: dict[str, float | None], **scores: float) -> dict[str, Any]:

@@ -82,15 +82,17 @@ LABELS = LabelSpace(((3,), (1, 2)), unknown=True, activation="sigmoid")  # chann
 CHANNELS = {0: 1, 3: 2, 1: 3, 2: 4}
 
 
-def score(pictures: type, sees_red: type, content: dict[str, Any], new: tuple[int, ...], *, background: bool) -> float:
+def score(
+    dataset_of: type, sees_red: type, content: dict[str, Any], new: tuple[int, ...], *, background: bool
+) -> float:
     model = sees_red(CHANNELS, 5).train()
     model.device = nn.Parameter(torch.zeros(()))  # a parameter, as a network has
-    found = step_miou(model, LABELS, pictures(content), list(content), new=new, with_background=background)
+    found = step_miou(model, LABELS, dataset_of(content), list(content), new=new, with_background=background)
     assert model.training
     return found
 
 
-def test_the_score_of_a_step_by_hand(pictures: type, sees_red: type) -> None:
+def test_the_score_of_a_step_by_hand(dataset_of: type, sees_red: type) -> None:
     content = {
         # predicted, and the mask: an old class (3) and a future one (7) count as background; void does not count
         "a": ([[1, 1, 0, 0, 2, 2]], [[1, 3, 0, 7, 2, 255]]),
@@ -98,15 +100,15 @@ def test_the_score_of_a_step_by_hand(pictures: type, sees_red: type) -> None:
     }
     of_1, of_2 = 2 / 4, 1 / 1  # 1: two hits, one on an old class, one missed
     of_0 = 2 / 4  # two hits, one predicted as class 1, one of class 1 predicted as background
-    assert score(pictures, sees_red, content, (1, 2), background=False) == pytest.approx((of_1 + of_2) / 2)
-    assert score(pictures, sees_red, content, (1, 2), background=True) == pytest.approx((of_0 + of_1 + of_2) / 3)
+    assert score(dataset_of, sees_red, content, (1, 2), background=False) == pytest.approx((of_1 + of_2) / 2)
+    assert score(dataset_of, sees_red, content, (1, 2), background=True) == pytest.approx((of_0 + of_1 + of_2) / 3)
 
 
-def test_a_predicted_old_class_takes_pixels_from_the_background(pictures: type, sees_red: type) -> None:
+def test_a_predicted_old_class_takes_pixels_from_the_background(dataset_of: type, sees_red: type) -> None:
     content = {"a": ([[3, 0, 1]], [[3, 0, 1]])}
-    assert score(pictures, sees_red, content, (1,), background=True) == pytest.approx((1 / 2 + 1) / 2)
+    assert score(dataset_of, sees_red, content, (1,), background=True) == pytest.approx((1 / 2 + 1) / 2)
 
 
-def test_an_absent_class_counts_as_0(pictures: type, sees_red: type) -> None:
+def test_an_absent_class_counts_as_0(dataset_of: type, sees_red: type) -> None:
     content = {"a": ([[1, 0]], [[1, 0]])}
-    assert score(pictures, sees_red, content, (1, 2), background=False) == pytest.approx(1 / 2)
+    assert score(dataset_of, sees_red, content, (1, 2), background=False) == pytest.approx(1 / 2)
