@@ -322,9 +322,7 @@ def test_whatever_a_training_lists_as_a_parameter_makes_it_another_training(
     stage = importlib.import_module(f"stages.{name}")
     monkeypatch.chdir(finished.root)
     found: list[str] = []
-    monkeypatch.setattr(
-        stage, "train", lambda job, split, provenance: found.append(job.fingerprint(provenance.digests))
-    )
+    monkeypatch.setattr(stage, "train", lambda job, provenance: found.append(job.fingerprint(provenance.digests)))
 
     def fingerprint(settings: Params) -> str | None:
         """None where the stage refuses them."""
