@@ -1,5 +1,6 @@
 """A training crop equals that of torchvision's transforms on the whole image, though only the crop is computed."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
 
-from ssul.data.random_crop import CropWindow, sample_crop_window
+from ssul.data.random_crop import CropWindow, _needed, sample_crop_window
 from ssul.data.transforms import MEAN_COLOUR, resize_target
 from ssul.labels.ids import VOID
 
@@ -97,14 +98,18 @@ def test_a_crop_is_that_of_the_whole_resized_image(
     height: int, width: int, crop: int, scale: tuple[float, float], seed: int, channels_last: bool
 ) -> None:
     image, target = noise(height, width, seed, channels_last=channels_last)
-    assume(not hardly_resized(window_of(height, width, seed, crop=crop, scale=scale)))
+    assume(not copied_unresized(window_of(height, width, seed, crop=crop, scale=scale)))
     assert_is_crop_of_the_whole(image, target, seed, crop=crop, scale=scale)
 
 
-def hardly_resized(window: CropWindow) -> bool:
-    """Whether an axis grows or shrinks by less than a pixel over the part that decides the crop."""
-    axes = zip(window.source, window.resized, (window.top, window.left), strict=True)
-    return any(old != new and abs(old - new) * (start + window.side + 2) < 2 * new for old, new, start in axes)
+def copied_unresized(window: CropWindow) -> bool:
+    """Whether torch leaves the size of the part that decides the crop as it is along an axis that is resized."""
+    ends = (
+        min(size, start + window.side) for size, start in zip(window.resized, (window.top, window.left), strict=True)
+    )
+    parts = [_needed(end, old, new) for end, old, new in zip(ends, window.source, window.resized, strict=True)]
+    axes = zip(parts, window.source, window.resized, strict=True)
+    return any(part < old != new and int(part * math.nextafter(new / old, math.inf)) == part for part, old, new in axes)
 
 
 @pytest.mark.xfail(strict=True, reason="torch copies a part whose size stays the same, whatever the factor")
@@ -174,6 +179,38 @@ def test_image_and_target_stay_aligned(seed: int, along: int) -> None:
     assert {0, 1} <= set(target.unique().tolist())
     assert (brightness[target == 1] >= 126).all()
     assert (brightness[target == 0] <= 129).all()
+
+
+@given(st.integers(0, 1000), lengths, lengths)
+def test_a_random_size_lies_in_the_range(seed: int, height: int, width: int) -> None:
+    window = window_of(height, width, seed, crop=33, scale=(0.5, 2.0))
+    for new, old in zip(window.resized, (height, width), strict=True):
+        assert round(0.5 * old) <= new <= round(2.0 * old)
+
+
+def test_random_sizes_differ_and_keep_the_proportions() -> None:
+    sizes = [window_of(100, 200, seed, crop=33, scale=(0.5, 2.0)).resized for seed in range(20)]
+    assert len(set(sizes)) > 15
+    assert all(abs(width - 2 * height) <= 2 for height, width in sizes)
+    assert min(sizes)[0] < 75
+    assert max(sizes)[0] > 150
+
+
+def test_a_scale_of_one_changes_no_pixel() -> None:
+    image, target = noise(16, 16, 0)
+    for seed in range(4):
+        flipped = window_of(16, 16, seed, crop=16, scale=(1.0, 1.0)).flipped
+        same_image, same_target = cropped(image, target, seed, crop=16, scale=(1.0, 1.0))
+        assert torch.equal(same_image, image.flip(2) if flipped else image)
+        assert torch.equal(same_target, target.flip(1) if flipped else target)
+
+
+def test_a_crop_lies_anywhere_and_is_flipped_half_the_time() -> None:
+    columns = torch.arange(48, dtype=torch.uint8).expand(40, 48).contiguous()
+    crops = [cropped(columns.expand(3, -1, -1), columns, seed, crop=32, scale=(1.0, 1.0)) for seed in range(60)]
+    assert all(torch.equal(image[0], target) for image, target in crops)
+    assert 15 <= sum(int(target[0, 0]) > int(target[0, -1]) for _, target in crops) <= 45
+    assert len({int(target.min()) for _, target in crops}) > 8
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -20,6 +20,7 @@ labels = arrays.arrays(np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, max
 # No image shrinks to a single pixel here: torch cannot resize a colour image to 1 x 1.
 images = arrays.arrays(np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, min_side=4, max_side=24), elements=values)
 lengths = st.integers(1, 60)
+VOC_SIZE = np.random.default_rng(0).integers(0, 21, (366, 500), dtype=np.uint8)
 
 
 def between_two_pixels(old: int, new: int) -> NDArray[np.bool_]:
@@ -31,13 +32,14 @@ def assert_nearest(ours: Tensor, pillows: NDArray[np.uint8], *decided: NDArray[n
     """Equality, except where two old pixels are equally near."""
     rows, columns = decided
     known = ~rows[:, None] & ~columns[None, :]
-    assert known.mean() > 0.2 or known.size < 10_000
     assert ours.dtype == torch.uint8
     np.testing.assert_array_equal(ours.numpy()[known], pillows[known])
 
 
-@example(np.random.default_rng(0).integers(0, 21, (366, 500), dtype=np.uint8), 250, 333)
-@example(np.random.default_rng(0).integers(0, 21, (366, 500), dtype=np.uint8), 731, 999)
+@example(VOC_SIZE, 366, 500)
+@example(VOC_SIZE, 250, 333)
+@example(VOC_SIZE, 183, 251)
+@example(VOC_SIZE, 731, 999)
 @given(labels, lengths, lengths)
 def test_a_target_is_resized_as_by_pil(target: Labels, height: int, width: int) -> None:
     expected = np.asarray(Image.fromarray(target).resize((width, height), Image.Resampling.NEAREST))
@@ -85,6 +87,7 @@ def test_the_centre_crop_of_a_target_is_the_published_codes(shape: tuple[int, in
     rows, columns = (
         between_two_pixels(old, new)[round((new - side) / 2) :][:side] for old, new in zip(shape, resized, strict=True)
     )
+    assert (~rows[:, None] & ~columns[None, :]).mean() > 0.2
     assert_nearest(target, expected, rows, columns)
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from ssul.config.custom_dataset import CustomDataset
 from ssul.config.load import parse_custom_dataset, parse_params
@@ -22,6 +21,7 @@ from ssul.errors import UserError
 from ssul.labels.colours import voc_colours
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
+from tests.project import composed
 
 if TYPE_CHECKING:
     from tests.conftest import HandmadeDataset
@@ -42,7 +42,7 @@ def described(**changes: Any) -> CustomDataset:
 
 
 def data(name: str, saliency: str) -> DataParams:
-    params = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
+    params = composed()
     params["data"] |= {"name": name, "saliency": saliency}
     return parse_params(params).data
 

@@ -39,6 +39,20 @@ def window_lengths(iterations: int) -> list[int]:
     return [after - before for before, after in pairwise(ends)]
 
 
+def test_a_short_training_has_a_point_for_each_iteration() -> None:
+    points = history(3).points
+    assert [point["iteration"] for point in points] == [1, 2, 3]
+    assert [point["loss"] for point in points] == [1.0, 2.0, 3.0]
+    assert points[1] == {"iteration": 2, "loss": 2.0, "lr": 0.998, "share": 0.02}
+
+
+def test_a_training_that_ends_early_keeps_the_points_that_it_completed() -> None:
+    curve = empty(300)
+    for _, progress in zip(range(7), training(300), strict=False):
+        curve.add(progress)
+    assert [point["iteration"] for point in curve.describe()["points"]] == [3, 6]
+
+
 def test_a_point_is_the_mean_of_its_window_and_the_rate_at_its_end() -> None:
     points = history(250).points  # windows of three, the last is one iteration
     assert len(points) == 84
