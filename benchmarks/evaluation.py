@@ -50,7 +50,7 @@ class Setting(NamedTuple):
 
 
 class Case(NamedTuple):
-    """What is judged, on the device: coarse logits, an image, and its truth uint8 (H, W) with some void."""
+    """What is evaluated, on the device: coarse logits, an image, and its ground truth uint8 (H, W) with some void."""
 
     labels: LabelSpace
     coarse: Tensor
@@ -66,7 +66,7 @@ SMALL = Setting("small", 20, 120, 160)
 
 
 def textbook(case: Case, logits: Tensor) -> Judgement:
-    """Judges full-size logits (1, K, H, W) as is usual."""
+    """Evaluates full-size logits (1, K, H, W) as is usual."""
     scores = logits.sigmoid()
     folded = torch.cat([scores[:, :1] + scores[:, 1:2], scores[:, 2:]], dim=1)
     prediction = folded.argmax(dim=1)[0]
@@ -86,7 +86,7 @@ def upsampled(case: Case) -> Tensor:
 
 
 def ours(case: Case, coarse: Tensor) -> Judgement:
-    """Judges coarse logits (1, K, h, w)."""
+    """Evaluates coarse logits (1, K, h, w)."""
     prediction = predict(case.labels, coarse, case.image)[0]
     return prediction, ConfusionMatrix.of(case.truth, prediction, case.labels.num_classes).cpu().counts.numpy()
 
@@ -244,15 +244,15 @@ def main() -> None:
             return
         device = _device()
         rounds = options.rounds or (1 if options.smoke else 3 if options.quick else 11)
-        judged: tuple[Setting, ...] = (VOC, ADE)
-        timed, weighed = judged, judged
+        evaluated: tuple[Setting, ...] = (VOC, ADE)
+        timed, weighed = evaluated, evaluated
         if options.quick:
-            judged, timed, weighed = (SMALL, VOC), (SMALL,), (VOC,)
+            evaluated, timed, weighed = (SMALL, VOC), (SMALL,), (VOC,)
         if options.smoke:
-            judged, timed, weighed = (SMALL,), (SMALL,), ()
+            evaluated, timed, weighed = (SMALL,), (SMALL,), ()
         rows = [
             after_the_network(setting, like_photograph=like_photograph, rounds=rounds, device=device)
-            for setting in judged
+            for setting in evaluated
             for like_photograph in (False, True)
         ]
         backbone = "mobilenet_v2" if options.quick or options.smoke else "resnet50"

@@ -43,7 +43,9 @@ def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder, such as data/checkpoints/step_1.")],
     data_root: Annotated[Path, typer.Option(help="Where the dataset lies.")],
     data_set: Annotated[str, typer.Option(help="Its name: voc, ade, shapes, or an own one of conf/data.")] = "voc",
-    crop: Annotated[int | None, typer.Option(help="Judge the papers' centre crop of this side, not all.")] = None,
+    crop: Annotated[
+        int | None, typer.Option(help="Evaluate the papers' centre crop of this side, not the whole image.")
+    ] = None,
     future: Annotated[
         Literal["ignore", "background"], typer.Option(help="What pixels of later classes count as.")
     ] = "ignore",

@@ -66,7 +66,7 @@ def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], names: Sequen
         labels = [truncate(names[position]) for position in shown]
         axes.set_yticks(np.arange(len(shown)) + 0.5, labels)
         axes.set_xticks(np.arange(len(shown)) + 0.5, labels, rotation=90)
-        axes.set_ylabel("truth")
+        axes.set_ylabel("ground truth")
         axes.set_xlabel("prediction")
         for position in np.searchsorted(shown, np.cumsum([1, *groups])[:-1]):
             axes.axhline(position, color=PALE, linewidth=1.0)

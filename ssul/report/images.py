@@ -30,7 +30,7 @@ def draw_examples(
         palette: RGB 0..255 of the background and of each class.
     """
     steps = evenly_spaced(len(learned), _MAX_STEPS)
-    heads = ["image", "truth", *(f"after step {step}" for step in steps)]
+    heads = ["image", "ground truth", *(f"after step {step}" for step in steps)]
     files = ["image.jpg", "truth.png", *(f"step_{step}.png" for step in steps)]
     table = [[_pixels(place / file) for file in files] for place in places]
     aspect = float(np.median([line[0].shape[0] / line[0].shape[1] for line in table]))
@@ -74,7 +74,7 @@ def _legend(figure: Figure, shown: Mapping[str, Colour], learned: Sequence[Seque
     ]
     colours = [shown[name] for name in names]
     if void:
-        labels.append("void (not judged)")
+        labels.append("void (not evaluated)")
         colours.append(VOID_COLOUR)
     legend = figure.legend(
         [Rectangle((0, 0), 1, 1, facecolor=_unit(colour), edgecolor=GREY, linewidth=0.5) for colour in colours],

@@ -81,7 +81,7 @@ def _introduction(results: Results, capacity: int) -> str:
     ]
     return (
         f"{count(classes, 'class', 'classes')} of the dataset {markdown(results.data_set)}, learned {how}{rehearsed}; "
-        f"judged on {count(results.images, 'validation image')}. Mean IoU after the last step: {', '.join(scores)}."
+        f"evaluated on {count(results.images, 'validation image')}. Mean IoU after the last step: {', '.join(scores)}."
     )
 
 
@@ -96,7 +96,7 @@ def _without_background(last: Mapping[str, Any]) -> str:
 def _how_to_read(future: str, crop: int | None, *, has_background: bool) -> str:
     background = ", and the background" if has_background else ""
     unseen = {
-        "ignore": "Pixels of classes that are learned only later are not judged.",
+        "ignore": "Pixels of classes that are learned only later are not evaluated.",
         "background": "Pixels of classes that are learned only later count as background.",
     }[future]
     return "\n".join(
@@ -119,8 +119,9 @@ def _unusual(crop: int | None, *, has_background: bool) -> list[str]:
         lines.append("- The dataset has no background: a pixel that is taken for it is a miss of its class.")
     if crop is not None:
         lines.append(
-            "- Not whole images are judged, but their central squares, as in the published `crop_val`: the short side "
-            f"of image and truth is resized to {crop} pixels, and the square of that side in the middle is cut out."
+            "- Only the central squares of images are evaluated, as in the published `crop_val`: the short side "
+            f"of image and ground truth is resized to {crop} pixels, and the square of that side in the middle is cut "
+            "out."
         )
     return lines
 
@@ -141,8 +142,8 @@ def _absent(results: Results) -> str:
     if not absent:
         return ""
     return (
-        f"Absent: {', '.join(map(markdown, absent))}. Neither the judged pixels nor the predictions of some step show "
-        "them, so their IoU is undefined there and the means leave them out."
+        f"Absent: {', '.join(map(markdown, absent))}. Neither the evaluated pixels nor the predictions of some step "
+        "show them, so their IoU is undefined there and the means leave them out."
     )
 
 

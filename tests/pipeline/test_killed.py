@@ -73,9 +73,9 @@ class Training:
     def states(self) -> Path:
         return self.clone.root / "data" / "cache" / "trainings"
 
-    def has_saved(self, *, judged: bool = False) -> "Training":
-        """Waits for a saved state; with `judged`, for one that holds the best weights so far."""
-        while not any(not judged or self._score(path) > 0 for path in self.states.glob("*.safetensors")):
+    def has_saved(self, *, scored: bool = False) -> "Training":
+        """Waits for a saved state; with `scored`, for one that holds the best weights so far."""
+        while not any(not scored or self._score(path) > 0 for path in self.states.glob("*.safetensors")):
             assert self.process.poll() is None
             time.sleep(0.02)
         return self
@@ -182,14 +182,14 @@ def test_what_was_edited_meanwhile_is_not_recorded_as_what_it_was_trained_with(a
 
 
 def test_the_best_weights_on_the_way_go_on_too(alone: Finished) -> None:
-    clone = alone[0].copy(alone[0].root.with_name("judged"))
+    clone = alone[0].copy(alone[0].root.with_name("scored"))
     params = yaml.safe_load((clone.root / "params.yaml").read_text())
     params["data"]["holdout"], params["method"]["selection"] = 0.3, "holdout"
     (clone.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     for stage in ("splits", "train_base"):
         assert clone.stage(stage).code == 0
     training = Training((clone, digests(clone.root)), "train_base")
-    training.has_saved(judged=True).process.send_signal(signal.SIGTERM)
+    training.has_saved(scored=True).process.send_signal(signal.SIGTERM)
     training.end()
     assert training.goes_on() > 0
 

@@ -157,7 +157,7 @@ def test_the_legend_names_void_and_both_of_two_long_names_that_start_alike(
     index = replace(INDEX, class_names=names)
     draw_examples(tmp_path / "examples.png", sorted(saved.iterdir()), [names], index, SHAPES.palette)
     cut = "a name that is longer..."
-    assert legend == ["background", cut, cut, "house", "void (not judged)"]
+    assert legend == ["background", cut, cut, "house", "void (not evaluated)"]
 
 
 def test_all_of_few_steps_are_shown_and_of_many_the_first_some_and_the_last() -> None:
