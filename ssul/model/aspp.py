@@ -50,6 +50,17 @@ def convolution(channels: int, out: int, *, kernel: int, dilation: int = 1, sepa
     return nn.Sequential(depthwise, nn.Conv2d(channels, out, 1, bias=False))
 
 
+def init_convolutions(module: nn.Module) -> None:
+    """Draws the weights of all convolutions from He's normal distribution (arXiv 1502.01852, equation 10).
+
+    The standard deviation is sqrt(2 / fan-in), as in SSUL's published code, for ASPP and heads, the 1x1 classifiers
+    included. It is sqrt(6) times torch's default. Biases and norms keep torch's default.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight)
+
+
 def _conv_norm_relu(
     channels: int, out: int, *, kernel: int, dilation: int = 1, separable: bool = False
 ) -> nn.Sequential:

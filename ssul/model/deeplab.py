@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ssul.model.aspp import ASPP, RATES
+from ssul.model.aspp import ASPP, RATES, init_convolutions
 from ssul.model.backbones import backbone_channels, build_backbone, forward_stages, low_level_channels
 from ssul.model.dropout import SampleDropout
 from ssul.model.heads import Head
@@ -96,6 +96,8 @@ class IncrementalDeepLab(nn.Module):
                 nn.BatchNorm2d(LOW_LEVEL_WIDTH),
                 nn.ReLU(inplace=True),
             )
+            init_convolutions(self.low_level)
+        init_convolutions(self.aspp)
         self.dropout = SampleDropout(DROPOUT)
         self.heads = nn.ModuleList(self._new_head(size) for size in head_sizes)
         self._frozen_modules: tuple[nn.Module, ...] = ()
@@ -213,7 +215,9 @@ class IncrementalDeepLab(nn.Module):
         network = self.architecture
         channels = network.width + (LOW_LEVEL_WIDTH if network.is_plus else 0)
         width = network.width if network.classifier == "conv3x3" else None
-        return Head(channels, classes, width=width, separable=network.separable)
+        head = Head(channels, classes, width=width, separable=network.separable)
+        init_convolutions(head)
+        return head
 
     def _freeze(self, modules: Sequence[nn.Module]) -> None:
         self._frozen_modules = (*self._frozen_modules, *modules)  # a tuple, so that it registers nothing

@@ -304,3 +304,22 @@ def test_each_choice_changes_the_number_of_weights_by_what_it_names() -> None:
     saved += heads * (width * width * 9 - width * 9 - width * width)
     assert weights(V3) - weights(replace(V3, separable=True)) == saved
     assert weights(V3) == weights(replace(V3, output_stride=16))
+
+
+@pytest.mark.parametrize("separable", [False, True])
+def test_convolutions_of_aspp_and_heads_start_as_in_the_published_code(separable: bool) -> None:
+    """Normal with standard deviation sqrt(2 / fan-in); a head that is added later too, the 1x1 classifier included."""
+    torch.manual_seed(0)
+    model = IncrementalDeepLab(replace(PLUS, width=128, separable=separable), [40, 40])
+    model.grow(60)
+    drawn = [
+        (name, part.weight.detach())
+        for room in ("aspp", "low_level", "heads")
+        for name, part in getattr(model, room).named_modules()
+        if isinstance(part, nn.Conv2d)
+    ]
+    assert sum("classifier" in name for name, _ in drawn) == 3
+    for name, weight in drawn:
+        fan_in = weight[0].numel()
+        assert weight.std() * (fan_in / 2) ** 0.5 == pytest.approx(1.0, abs=4 / weight.numel() ** 0.5), name
+        assert weight.abs().max() > (3 / fan_in) ** 0.5, name  # beyond torch's default, which is uniform
