@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from ssul.data.dataset import LabeledImage, SegmentationDataset
 from ssul.data.transforms import centre_crop
+from ssul.evaluation.image_counts import ImageCounts
 from ssul.inference.confusion import ConfusionMatrix
 from ssul.inference.predict import predict, predict_images, setup_for_inference
 from ssul.labels.space import Future, LabelSpace
@@ -55,6 +57,28 @@ def evaluate_images(
         truth = labels.encode_ground_truth(fabric.to_device(image.mask), future)
         confusion = ConfusionMatrix.of(truth, prediction, labels.num_classes)
         yield EvaluatedImage(image, labels.decode(prediction), confusion)
+
+
+class ImageCounter:
+    """Counts the pixels of each image that passes. On a GPU nothing is copied before `counts`."""
+
+    def __init__(self) -> None:
+        """Without any image yet."""
+        self._counts: dict[str, Tensor] = {}
+
+    def watch(self, evaluated: Iterable[EvaluatedImage]) -> Iterator[EvaluatedImage]:
+        """Passes images on."""
+        for one in evaluated:
+            matrix = one.confusion.counts
+            self._counts[one.image.id] = torch.stack((matrix.diag(), matrix.sum(1), matrix.sum(0)), dim=1)  # (K, 3)
+            yield one
+
+    def counts(self) -> ImageCounts:
+        """The counts of all images that have passed, in their order."""
+        return {
+            image_id: [(place, *one) for place, one in enumerate(counts.tolist()) if one[1] or one[2]]
+            for image_id, counts in self._counts.items()
+        }
 
 
 def sum_confusion(evaluated: Iterable[EvaluatedImage], classes: int) -> ConfusionMatrix:

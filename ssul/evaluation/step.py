@@ -10,8 +10,9 @@ from lightning_fabric import Fabric
 
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex, IndexRow, require_unchanged
-from ssul.evaluation.evaluate import EvaluatedImage, evaluate_images, sum_confusion
+from ssul.evaluation.evaluate import EvaluatedImage, ImageCounter, evaluate_images, sum_confusion
 from ssul.evaluation.examples import choose_examples, save_examples
+from ssul.evaluation.image_counts import write_counts
 from ssul.evaluation.results import Results
 from ssul.evaluation.scores import Holdout, Scores, score, score_holdout
 from ssul.inference.trained_model import TrainedModel
@@ -83,7 +84,7 @@ def evaluate_step(
     protocol: Protocol,
     watch: Watch,
 ) -> Scores:
-    """Evaluates the network after a step and writes `Results` and example images.
+    """Evaluates the network after a step and writes `Results`, the counts of each image, and example images.
 
     Args:
         folder: gets them; it exists and is empty.
@@ -123,7 +124,9 @@ def evaluate_step(
     saved = save_examples(
         evaluated(images, f"evaluate step {step}"), chosen, folder / "examples", step=step, palette=palette
     )
-    confusion = sum_confusion(saved, len(names))
+    counter = ImageCounter()
+    confusion = sum_confusion(counter.watch(saved), len(names))
+    write_counts(folder, counter.counts())
     scores = score(confusion, group_sizes, names, history, has_background=index.values.background)
     if held_out.ids:
         holdout = score_holdout(

@@ -77,7 +77,8 @@ def finished_run(
         tuple(curves),
         DatasetRecord(settings.data.name, digest, settings.data.root or "drawn by the pipeline", data_profile(summary)),
         {path.name: path for path in (LAYOUT.metrics, LAYOUT.miou_per_step, LAYOUT.class_iou, LAYOUT.page)}
-        | {"figures": LAYOUT.figures, "checkpoint": LAYOUT.checkpoint(last)},
+        | {"figures": LAYOUT.figures, "checkpoint": LAYOUT.checkpoint(last)}
+        | {"image_counts.json": LAYOUT.evaluation(last) / "image_counts.json"},
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from ssul.evaluation.evaluate import EvaluatedImage, evaluate_images, sum_confusion
+from ssul.evaluation.evaluate import EvaluatedImage, ImageCounter, evaluate_images, sum_confusion
 from ssul.inference.confusion import ConfusionMatrix
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
@@ -77,6 +77,19 @@ def test_classes_not_yet_learned_are_left_out_or_count_as_background(
 def test_void_pixels_are_in_no_count(evaluate: Any, future: str) -> None:
     (one,) = evaluate({"a": ([[0, 5]], [[VOID, 5]])}, RIGHT, future)
     assert one.confusion.counts.sum() == one.confusion.counts[1, 1] == 1
+
+
+def test_counts_of_single_images_hold_what_their_scores_are_made_of(evaluate: Any) -> None:
+    """By hand: class, right, of the ground truth, predicted; the sums are those of the confusion matrix."""
+    counter = ImageCounter()
+    evaluated = evaluate({"b": ([[5, 5, 0]], [[5, 2, VOID]]), "a": ([[0]], [[0]])}, RIGHT)
+    total = sum_confusion(counter.watch(evaluated), 4).counts
+    assert counter.counts() == {"b": [(1, 1, 1, 2), (2, 0, 1, 0)], "a": [(0, 1, 1, 1)]}
+    assert (total.diag().tolist(), total.sum(1).tolist(), total.sum(0).tolist()) == (
+        [1, 1, 0, 0],
+        [1, 1, 1, 0],
+        [1, 2, 0, 0],
+    )
 
 
 def test_no_image_counts_nothing() -> None:
