@@ -1,0 +1,37 @@
+"""Whether a pipeline runs in a folder."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from ssul.errors import UserError
+
+
+def require_idle(project: Path) -> None:
+    """Refuses to go on while a `dvc repro` or `dvc exp run` computes in this folder.
+
+    DVC reads params.yaml again when a stage has ended. Were it changed meanwhile, DVC would record results under
+    parameters that did not make them.
+
+    Args:
+        project: the folder of dvc.yaml.
+
+    Raises:
+        UserError: naming the process and the ways out.
+    """
+    for pid, command in _writers(project / ".dvc" / "tmp" / "rwlock"):
+        if psutil.pid_exists(pid):
+            raise UserError(
+                f"process {pid} (`{command}`) computes in this folder, and its results would be recorded under the new "
+                "parameters: wait for it, or run the experiment in a folder of its own with `dvc exp run --queue` or "
+                "`dvc exp run --temp`"
+            )
+
+
+def _writers(rwlock: Path) -> list[tuple[int, str]]:
+    """Process and command of each entry in DVC's list of who writes what; none if it cannot be read."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        return [(int(one["pid"]), str(one["cmd"])) for one in json.loads(rwlock.read_text())["write"].values()]
+    return []
