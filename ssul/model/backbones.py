@@ -5,7 +5,6 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torchvision import models
 
-from ssul.errors import UserError
 from ssul.model.weights import NO_WEIGHTS, load_weights
 
 NORM_MOMENTUM = 0.01
@@ -18,7 +17,7 @@ _RESNET_STAGE_ENDS = (4, 5, 6, 7)
 
 
 class SmallBackbone(nn.Sequential):
-    """A backbone for small drawn images: a stem and four residual stages, 128 channels, trained from scratch."""
+    """A backbone for small drawn images: a stem and four residual stages, 128 channels."""
 
     def __init__(self, output_stride: int) -> None:
         """Builds it for output stride 8 or 16."""
@@ -123,15 +122,14 @@ def build_backbone(name: str, output_stride: int, weights: str = NO_WEIGHTS) -> 
     Args:
         name: small, mobilenet_v2, resnet50 or resnet101.
         output_stride: 8 or 16; later stages dilate instead of striding further.
-        weights: `imagenet` (torchvision's), `none`, or the path of a torchvision state dict (.pth or .safetensors).
+        weights: see `load_weights`.
 
     Raises:
         UserError: if the weights cannot be read or downloaded, or do not fit.
     """
     if name == "small":
-        if weights != NO_WEIGHTS:
-            raise UserError(f"model.weights is '{weights}', but there are none for the backbone 'small': choose none")
         backbone: nn.Module = SmallBackbone(output_stride)
+        load_weights(backbone, name, weights)
     elif name == "mobilenet_v2":
         backbone = _mobilenet(output_stride, weights)
     else:

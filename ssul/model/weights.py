@@ -1,4 +1,4 @@
-"""Pretrained weights of a backbone: ImageNet, or a file."""
+"""Pretrained weights of a backbone: ImageNet, those shipped with the small backbone, or a file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,30 +10,42 @@ from torch import Tensor, nn
 from ssul.errors import UserError
 from ssul.model.torch_files import TorchFileError, all_finite, download_imagenet, is_state_dict, read_tensors
 
-IMAGENET, NO_WEIGHTS = "imagenet", "none"
+NO_WEIGHTS = "none"
+SMALL_BACKBONE = Path(__file__).with_name("small_backbone.safetensors")
+"""The shipped weights of the small backbone, in half precision; docs/pretraining.md says how they were made."""
+_NAMES = {"small": "pretrained"}  # of the published weights; torchvision's networks have `imagenet`
 
 
 def load_weights(net: nn.Module, name: str, weights: str) -> None:
-    """Loads pretrained weights into a network of torchvision.
+    """Loads pretrained weights into a network.
 
     Args:
-        net: the network; it is changed.
-        name: of the network, as torchvision has it.
-        weights: `imagenet`, `none`, or the path of a torchvision state dict (.pth or .safetensors).
+        net: a network of torchvision, or the small backbone; it is changed.
+        name: of the network.
+        weights: `imagenet` (torchvision's networks), `pretrained` (the small backbone), `none`, or the path of the
+            network's state dict (.pth or .safetensors).
 
     Raises:
         UserError: if the weights cannot be read or downloaded, or do not fit.
     """
     if weights == NO_WEIGHTS:
         return
-    state = _imagenet_weights(name) if weights == IMAGENET else _read_weights(Path(weights))
+    published = _NAMES.get(name, "imagenet")
+    if weights in ("imagenet", "pretrained") and weights != published:
+        raise UserError(
+            f"model.weights is '{weights}', but {name} has none of them: choose {published}, none, or a file"
+        )
+    if weights == published:
+        state = _imagenet_weights(name) if published == "imagenet" else _read_weights(SMALL_BACKBONE)
+    else:
+        state = _read_weights(Path(weights))
     try:
         net.load_state_dict(state)
     except RuntimeError as error:
         detail = " ".join(str(error).split())
+        source = "the small backbone" if name == "small" else f"torchvision.models.{name}"
         raise UserError(
-            f"model.weights '{weights}' does not fit torchvision's {name}: {detail[:300]}. "
-            f"It must be the state dict of torchvision.models.{name}"
+            f"model.weights '{weights}' does not fit {name}: {detail[:300]}. It must be the state dict of {source}"
         ) from None
 
 
