@@ -101,8 +101,13 @@ class FinetuneParams(StrictModel):
 
 
 class MibParams(StrictModel):
-    """MiB's settings. distillation: the weight of the unbiased distillation. freeze_norm: as for fine-tuning."""
+    """MiB's settings.
 
+    distillation: the weight of the unbiased distillation. void: whether an increment trains pixels that are not
+    annotated as background, as the published code does on VOC, or ignores them. freeze_norm: as for fine-tuning.
+    """
+
+    void: Literal["background", "ignore"]
     distillation: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
     freeze_norm: bool
 
@@ -120,18 +125,20 @@ class PublishedBugs(StrictModel):
     """Known bugs of SSUL's published code, to measure their cost.
 
     memory_labels: memory images are not shifted by the unknown channel. memory_annotation: they are annotated with all
-    classes up to the present step. padding: the padding of a crop is labelled background.
+    classes up to the present step. padding: the padding of a crop is black, centred and labelled background. drop_last:
+    an epoch leaves out the images that do not fill a batch.
     """
 
     memory_labels: bool
     memory_annotation: bool
     padding: bool
+    drop_last: bool
 
 
 class MethodParams(StrictModel):
     """The parameters of all methods. Each method also has a section of its own with the name of the method.
 
-    loss, unknown, selection and published_bugs.padding also decide the base step.
+    loss, unknown, selection, published_bugs.padding and published_bugs.drop_last also decide the base step.
     selection: which weights a step saves: the `last`, the best on held-out training images (`holdout`), or the best
     on validation images (`published`, a bug of SSUL's published code).
     """
@@ -226,13 +233,17 @@ AnyMethod = Annotated[
 class MemoryParams(StrictModel):
     """The exemplar memory; with capacity 0 there is none.
 
-    annotation: see `ssul.memory.exemplars.add_current_annotation`. (Never call a parameter `size`: DVC's run cache
-    ignores it.)
+    annotation: see `ssul.memory.exemplars.add_current_annotation`. batch_share: the share of each batch that exemplars
+    take. epoch: one pass over a step's new images (`images`), or as many iterations as without a memory (`iterations`,
+    as published), which show only 1 - batch_share of a pass. (Never call a parameter `size`: DVC's run cache ignores
+    it.)
     """
 
     capacity: Annotated[int, Field(ge=0)]
     strategy: Literal["class_balanced", "random"]
     annotation: Literal["present", "captured"]
+    batch_share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    epoch: Literal["images", "iterations"]
 
 
 class Optimisation(StrictModel):
@@ -257,9 +268,15 @@ class BaseOptimisation(Optimisation):
 
 
 class RecipeParams(StrictModel):
-    """Training. crop: pixels. scale: the range of random resizing. precision: of the arithmetic."""
+    """Training. crop: pixels. precision: of the arithmetic.
+
+    augmentation: `scale_pad`, random resizing by a factor of the range `scale`, then a crop that is padded where the
+    image is smaller; or `resized_crop`, a rectangle whose share of the image's area is of the range `scale`, resized to
+    the crop (MiB and PLOP).
+    """
 
     crop: Annotated[int, Field(ge=32, le=MAX_SIDE)]
+    augmentation: Literal["scale_pad", "resized_crop"]
     scale: tuple[Scale, Scale]
     precision: Annotated[Literal["32", "bf16"], BeforeValidator(str)]
     base: BaseOptimisation

@@ -46,16 +46,18 @@ def seed_everything(*parts: object) -> None:
 class SampleOrder:
     """The item of each place: endless shuffled passes over the new images and, separately, over the memory.
 
-    With a memory, the second half of each batch comes from it, and only as many new images are drawn as are used (the
+    With a memory, the last slots of each batch are exemplars, and only as many new images are drawn as are used (the
     published code draws a full new batch and overwrites half of it). A step with fewer images than a batch repeats
     them.
 
     Attributes:
         new: the new images.
         memory: the exemplars.
-        batch: slots of a batch.
+        batch: slots of a batch, at least 2.
         seed: the run's seed.
         step: the step's number, from 0.
+        memory_share: the share of a batch that exemplars take, if there are any; rounded down, but one slot at least is
+            an exemplar's and one a new image's.
     """
 
     new: tuple[TrainingItem, ...]
@@ -63,12 +65,18 @@ class SampleOrder:
     batch: int
     seed: int
     step: int
+    memory_share: float = 0.5
+
+    @property
+    def new_slots(self) -> int:
+        """How many slots of a batch show new images; the first ones."""
+        return (
+            self.batch - min(max(1, int(self.batch * self.memory_share)), self.batch - 1) if self.memory else self.batch
+        )
 
     def item(self, iteration: int, slot: int) -> TrainingItem:
         """The item in a slot (0..batch-1) of the batch of an iteration (from 0)."""
-        if not self.memory:
-            return self._draw("new", self.new, iteration * self.batch + slot)
-        new_slots = self.batch - self.batch // 2
+        new_slots = self.new_slots
         if slot < new_slots:
             return self._draw("new", self.new, iteration * new_slots + slot)
         return self._draw("memory", self.memory, iteration * (self.batch - new_slots) + slot - new_slots)

@@ -9,7 +9,8 @@ from torch.utils.data import Dataset
 
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.image_cache import ImageCache
-from ssul.data.random_crop import sample_crop_window
+from ssul.data.random_crop import CropWindow, sample_crop_window
+from ssul.data.resized_crop import ResizedCrop, sample_resized_crop
 from ssul.data.sampling import SampleOrder, TrainingItem, derive_seed, rank_slots
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
@@ -20,13 +21,30 @@ class Augmentation:
     """How images are augmented in training.
 
     Attributes:
-        crop, scale: see `sample_crop_window`.
-        pads_background: whether padding is labelled background (a bug of the published code) instead of void.
+        crop: side of the square in pixels.
+        scale: the range of the resizing factor, or of the share of the area, see `kind`.
+        kind: scale_pad (`sample_crop_window`) or resized_crop (`sample_resized_crop`).
+        published_padding: pad as SSUL's published code, see `sample_crop_window`, and label the padding background
+            instead of void.
     """
 
     crop: int
     scale: tuple[float, float]
-    pads_background: bool = False
+    kind: str = "scale_pad"
+    published_padding: bool = False
+
+    def sample(self, height: int, width: int, *, generator: torch.Generator) -> CropWindow | ResizedCrop:
+        """Draws the crop of an image."""
+        if self.kind == "resized_crop":
+            return sample_resized_crop(height, width, crop=self.crop, area=self.scale, generator=generator)
+        return sample_crop_window(
+            height,
+            width,
+            crop=self.crop,
+            scale=self.scale,
+            generator=generator,
+            published_padding=self.published_padding,
+        )
 
 
 class TrainingDataset(Dataset[tuple[Tensor, Tensor]]):
@@ -68,14 +86,8 @@ class TrainingDataset(Dataset[tuple[Tensor, Tensor]]):
         slot = self.slots[place]
         item = self.order.item(iteration, slot)
         labeled = self.cache.get(item.id, self.dataset.read, pinned=item.id in self._exemplar_ids)
-        window = sample_crop_window(
-            *labeled.mask.shape,
-            crop=self.augmentation.crop,
-            scale=self.augmentation.scale,
-            generator=torch.Generator().manual_seed(
-                derive_seed(self.order.seed, self.order.step, "augmentation", iteration, slot)
-            ),
-        )
+        seed = derive_seed(self.order.seed, self.order.step, "augmentation", iteration, slot)
+        window = self.augmentation.sample(*labeled.mask.shape, generator=torch.Generator().manual_seed(seed))
         maps = (
             [labeled.mask]
             if item.without_unknown_shift or labeled.saliency is None
@@ -90,6 +102,6 @@ class TrainingDataset(Dataset[tuple[Tensor, Tensor]]):
         return self.labels.encode(mask, saliency, item.annotated)
 
     def _padding(self, item: TrainingItem) -> int:
-        if not self.augmentation.pads_background:
+        if not self.augmentation.published_padding:
             return VOID
         return self.labels.padding(saliency=self.dataset.saliency, without_unknown_shift=item.without_unknown_shift)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import PIL
@@ -34,6 +34,7 @@ class TrainingJob:
         objective: what is minimised; holds the network.
         method_params: what else decides the objective; its `repr` holds all of it.
         order: the order of the samples.
+        iterations: their number.
         dataset: reads the images.
         augmentation: of the images.
         optimisation: the step's part of the recipe.
@@ -48,17 +49,13 @@ class TrainingJob:
     objective: Objective
     method_params: object
     order: SampleOrder
+    iterations: int
     dataset: SegmentationDataset
     augmentation: Augmentation
     optimisation: Optimisation
     precision: str
     selection: Callable[[int], BestWeights] | None
     selection_name: str
-
-    @property
-    def iterations(self) -> int:
-        """The number of iterations."""
-        return iteration_count(len(self.order.new), epochs=self.optimisation.epochs, batch=self.optimisation.batch)
 
     @property
     def groups(self) -> list[dict[str, Any]]:
@@ -80,6 +77,7 @@ class TrainingJob:
         parts = [
             self.method_params,
             self.order,
+            self.iterations,
             self.augmentation,
             self.optimisation,
             [(group["name"], group["lr"]) for group in self.groups],
@@ -116,15 +114,27 @@ def training_job(
     wanted = {item.id for item in (*new, *memory)} | set(split.holdout)
     require_unchanged([row for row in index.rows if row.id in wanted], dataset.folders, saliency=dataset.saliency)
     optimisation = params.recipe.increment if split.step else params.recipe.base
+    bugs = params.method.published_bugs
+    order = SampleOrder(new, tuple(memory), optimisation.batch, params.seed, split.step)
+    if memory:
+        order = replace(order, memory_share=params.memory.batch_share)
     return TrainingJob(
         step=split.step,
         class_names=split.new_names,
         known_names=split.class_names,
         objective=objective,
-        method_params=params.method if split.step else params.method.loss,
-        order=SampleOrder(new, tuple(memory), optimisation.batch, params.seed, split.step),
+        method_params=params.method if split.step else (params.method.loss, bugs.drop_last),
+        order=order,
+        iterations=iteration_count(
+            len(new),
+            epochs=optimisation.epochs,
+            batch=order.new_slots if memory and params.memory.epoch == "images" else order.batch,
+            drop_last=bugs.drop_last,
+        ),
         dataset=dataset,
-        augmentation=Augmentation(params.recipe.crop, params.recipe.scale, params.method.published_bugs.padding),
+        augmentation=Augmentation(
+            params.recipe.crop, params.recipe.scale, params.recipe.augmentation, published_padding=bugs.padding
+        ),
         optimisation=optimisation,
         precision=params.recipe.precision,
         selection=select_weights(params, split, objective.model, objective.labels, layout=layout),

@@ -59,12 +59,16 @@ class DivergedError(UserError):
         self.iteration = iteration
 
 
-def iteration_count(images: int, *, epochs: int, batch: int) -> int:
-    """Iterations of a step: an epoch is ceil(images / batch) batches, whatever part of a batch comes from memory.
+def iteration_count(images: int, *, epochs: int, batch: int, drop_last: bool = False) -> int:
+    """Iterations of a step: an epoch is ceil(images / batch) batches, and at least one.
 
-    So every method trains equally long on a step, and a step with fewer images than a batch trains too.
+    Args:
+        images: of the step, exemplars left out.
+        epochs: passes over them.
+        batch: how many of them a batch shows.
+        drop_last: floor(images / batch) batches, as in SSUL's published code.
     """
-    return epochs * max(1, math.ceil(images / batch))
+    return epochs * max(1, images // batch if drop_last else math.ceil(images / batch))
 
 
 def learn_step(

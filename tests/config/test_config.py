@@ -368,13 +368,24 @@ def test_a_choice_wins_over_what_the_scenario_brings() -> None:
     assert (params.recipe.crop, params.recipe.base.epochs, params.recipe.increment.epochs) == (96, 1, 12)
 
 
-def test_changed_arithmetic_changes_the_pipeline_and_is_refused_where_it_does_not_work_out() -> None:
+def test_changed_arithmetic_changes_the_pipeline() -> None:
     order = "scenario.order=[10,9,8,7,6,5,4,3,2,1]"
     scenario = params_of("scenario.base_classes=3", "scenario.increment=4", order).scenario
     assert scenario.order == [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]
     assert (list(scenario.steps), scenario.last) == (["1", "2"], 2)
-    with pytest.raises(Exception, match=r"scenario\.increment is 9, but 4 of 10 classes are left.*choose 1\.\.4"):
-        composed("scenario.increment=9")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("scenario.increment=9", r"scenario\.increment is 9, but 4 of 10 classes are left.*choose 1\.\.4"),
+        ("recipe.increment.lr=-1", r"parameter recipe\.increment\.lr is -1: input should be greater than 0"),
+        ("data.name=town", "data.name is 'town', which is not in the catalog: choose shapes"),
+    ],
+)
+def test_values_that_cannot_be_run_are_refused_in_one_line_while_composing(override: str, message: str) -> None:
+    with pytest.raises(SystemExit, match=f"^error: {message}"):
+        composed(override)
 
 
 @pytest.mark.parametrize("override", ["method.freeze=true", "method.ssul.freeze=true", "method.mib.distillation=1"])
@@ -391,7 +402,7 @@ def method_of(name: str) -> MethodParams:
     ("name", "own"),
     [
         ("finetune", {}),
-        ("mib", {"distillation": 10}),
+        ("mib", {"distillation": 10, "void": "background"}),
         ("plop", {"pod": 0.01, "pod_logits": 0.0005, "entropy": "exact"}),
     ],
 )

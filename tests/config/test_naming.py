@@ -33,7 +33,7 @@ def test_the_bugs_of_the_published_code_are_in_the_name() -> None:
     published = ("method=ssul_published", "memory=rehearsal")
     assert name_of(*published).startswith("ssul-m as published shapes")
     without = name_of(*published, "method.selection=last")
-    assert without.startswith("ssul-m with bugs memory_labels, memory_annotation, padding shapes")
+    assert without.startswith("ssul-m with bugs memory_labels, memory_annotation, padding, drop_last shapes")
     assert name_of("method.published_bugs.memory_annotation=true").startswith("ssul with bugs memory_annotation sh")
 
 

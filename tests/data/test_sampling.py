@@ -75,6 +75,19 @@ def test_half_of_a_batch_comes_from_memory_and_the_odd_one_is_new(order: SampleO
     assert sources == ["new"] * (order.batch - from_memory) + ["memory"] * from_memory
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "share", "exemplars"),
+    [(16, 0.5, 8), (16, 0.25, 4), (7, 0.5, 3), (8, 0.01, 1), (8, 0.99, 7), (2, 0.9, 1)],
+)
+def test_exemplars_take_their_share_of_a_batch_and_leave_a_slot_to_new_images(
+    batch_size: int, share: float, exemplars: int
+) -> None:
+    order = SampleOrder(items("new", 9), items("memory", 9), batch_size, seed=0, step=1, memory_share=share)
+    assert order.new_slots == batch_size - exemplars
+    for iteration in range(5):
+        assert sum(name.startswith("memory") for name in batch(order, iteration)) == exemplars
+
+
 @given(orders())
 def test_each_pass_shows_every_image_once(order: SampleOrder) -> None:
     for prefix, source in (("new", order.new), ("memory", order.memory)):
@@ -326,6 +339,14 @@ def test_exemplars_stay_in_the_cache_rather_than_new_images(dataset: Segmentatio
     _ = [cached[3 * iteration + 2] for iteration in range(9)]  # the last slot of each batch
 
 
+def padded(dataset: SegmentationDataset, labels: LabelSpace, item: TrainingItem, *, published_padding: bool) -> Tensor:
+    """The target of a 24 x 36 image in a crop of 36 x 36."""
+    order = SampleOrder((item,), (), batch=2, seed=0, step=1)
+    augmentation = Augmentation(36, (1.0, 1.0), published_padding=published_padding)
+    _, target = TrainingDataset(order, dataset, labels, augmentation, iterations=1)[0]
+    return target
+
+
 PLAIN = LabelSpace(((1,), (2,)), unknown=False, activation="softmax")
 
 
@@ -339,20 +360,17 @@ PLAIN = LabelSpace(((1,), (2,)), unknown=False, activation="softmax")
         pytest.param(PLAIN, True, True, 0, id="the background in memory without an unknown"),
     ],
 )
-def test_padding_may_be_labelled_background_and_nothing_else_changes(
+def test_published_padding_is_labelled_background_above_and_below_the_centred_image(
     dataset: SegmentationDataset, labels: LabelSpace, without_unknown_shift: bool, saliency: bool, channel: int
 ) -> None:
     dataset = SegmentationDataset(dataset.folders, saliency=saliency)
-    order = SampleOrder((TrainingItem("new0", (1,), without_unknown_shift),), (), batch=2, seed=0, step=1)
-    right, wrong = (
-        TrainingDataset(order, dataset, labels, Augmentation(36, (1.0, 1.0), pads_background), iterations=1)[0][1]
-        for pads_background in (False, True)
-    )
-    padding = (right == VOID).all(dim=1)  # whole rows
-    assert int(padding.sum()) == 12
-    assert (wrong[padding] == channel).all()
-    assert torch.equal(wrong[~padding], right[~padding])
-    assert (wrong[~padding] == VOID).any()  # void pixels of the mask stay void
+    item = TrainingItem("new0", (1,), without_unknown_shift=without_unknown_shift)
+    ours = padded(dataset, labels, item, published_padding=False)
+    published = padded(dataset, labels, item, published_padding=True)
+    assert int((ours == VOID).all(dim=1).sum()) == 12  # whole rows
+    assert (published[:6] == channel).all()
+    assert (published[30:] == channel).all()
+    assert (published[6:30] == VOID).any()  # what is void in the mask stays void
 
 
 def test_exemplars_may_be_encoded_without_the_shift_of_new_images(dataset: SegmentationDataset) -> None:

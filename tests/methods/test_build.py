@@ -94,10 +94,10 @@ def test_each_file_of_methods_gives_its_objective(name: str) -> None:
 
 
 def test_the_settings_of_mib_reach_it() -> None:
-    method = method_of("mib", distillation=100)
+    method = method_of("mib", distillation=100, void="ignore")
     objective = prepared(method, trained(labels_of(method)))
     assert isinstance(objective, MibIncrement)
-    assert objective.distillation == 100
+    assert (objective.distillation, objective.void_is_background) == (100, False)
 
 
 def test_the_settings_of_plop_reach_it_and_grow_with_the_classes() -> None:
@@ -238,7 +238,7 @@ def test_every_method_learns_with_memory(dataset: SegmentationDataset, name: str
         seed=0,
         step=2,
     )
-    augmentation = Augmentation(40, (0.8, 1.25), method.published_bugs.padding)
+    augmentation = Augmentation(40, (0.8, 1.25), published_padding=method.published_bugs.padding)
     batches = list(training_loader(order, dataset, objective.labels, augmentation, iterations=2, workers=0))
     seen = {int(channel) for _, target in batches for channel in target.unique()}
     assert {objective.labels.channel_of(class_id) for class_id in NEW} <= seen  # of new images

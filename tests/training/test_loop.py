@@ -81,6 +81,13 @@ def test_an_epoch_is_as_many_batches_as_hold_every_image(images: int, epochs: in
     assert iteration_count(images, epochs=epochs, batch=batch) == iterations
 
 
+@pytest.mark.parametrize(("images", "iterations"), [(32, 4), (33, 4), (47, 4), (3, 2)])
+def test_as_published_an_epoch_drops_the_images_that_fill_no_batch_but_a_step_still_trains(
+    images: int, iterations: int
+) -> None:
+    assert iteration_count(images, epochs=2, batch=16, drop_last=True) == iterations
+
+
 def test_it_draws_no_more_batches_than_it_needs() -> None:
     source = batches(5)
     objective = Scripted(1, 1, 1)

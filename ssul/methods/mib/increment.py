@@ -22,6 +22,7 @@ def prepare_increment(
     new: tuple[int, ...],
     *,
     distillation: float,
+    void: str = "background",
     freeze_norm: bool = False,
 ) -> "MibIncrement":
     """Grows a network by a step's classes and returns what this step minimises.
@@ -30,7 +31,9 @@ def prepare_increment(
         model: the network after the previous step; it is changed.
         old: the meaning of its channels; there must be no unknown channel.
         new: the dataset ids of the classes to learn.
-        distillation: weight of the unbiased distillation (VOC 15-1: 100, else 10).
+        distillation: weight of the unbiased distillation (10 in the published commands).
+        void: whether pixels that are not annotated are trained as "background", as in the published code on VOC (where
+            the masking value of old classes replaces void too), or "ignore".
         freeze_norm: no BatchNorm learns or adapts, against the paper.
     """
     teacher = copy.deepcopy(model)
@@ -38,7 +41,7 @@ def prepare_increment(
     model.init_head_from_background(parent=old.background_head, channel=old.background_in_head)
     if freeze_norm:
         model.freeze_norms()
-    return MibIncrement(model, teacher, old, old.with_step(new), distillation)
+    return MibIncrement(model, teacher, old, old.with_step(new), distillation, void_is_background=void == "background")
 
 
 class MibIncrement(TeacherStudentObjective):
@@ -51,16 +54,20 @@ class MibIncrement(TeacherStudentObjective):
         old: LabelSpace,
         labels: LabelSpace,
         distillation: float,
+        *,
+        void_is_background: bool,
     ) -> None:
-        """Takes student and teacher, the meaning of their channels, and the distillation's weight."""
+        """Takes student and teacher, the meaning of their channels, the distillation's weight, and what void is."""
         super().__init__(model, labels, teacher, old)
-        self.distillation = distillation
+        self.distillation, self.void_is_background = distillation, void_is_background
 
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """See `Objective.forward`."""
         with torch.no_grad():
             old_logits = self.teacher(images)(images)
         logits = self.model(images)
+        if self.void_is_background:
+            target = torch.where(target == VOID, 0, target)
         learned = unbiased_cross_entropy(logits, target, old_channels=old_logits.shape[1])
         kept = unbiased_distillation(logits, old_logits)
         parts = {"cross_entropy": learned.detach(), "distillation": kept.detach()}
@@ -76,7 +83,7 @@ def unbiased_cross_entropy(logits: Tensor, target: Tensor, *, old_channels: int)
         old_channels: how many channels the old network had, background included.
 
     Returns:
-        A scalar: the mean over all pixels of the batch; void pixels add 0 (as published).
+        A scalar: the mean over all pixels of the batch; void pixels add 0 (as in PLOP's published code).
     """
     total = logits.logsumexp(dim=1, keepdim=True)
     background = logits[:, :old_channels].logsumexp(dim=1, keepdim=True) - total

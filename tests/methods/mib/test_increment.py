@@ -198,12 +198,18 @@ def test_sharing_changes_no_other_channel_and_only_the_backgrounds_bias() -> Non
 
 
 @EVERY_ARCHITECTURE
-def test_a_step_is_cross_entropy_plus_weighed_distillation_of_the_network_before(architecture: Architecture) -> None:
+@pytest.mark.parametrize("void", ["background", "ignore"])
+def test_a_step_is_cross_entropy_plus_weighed_distillation_of_the_network_before(
+    architecture: Architecture, void: str
+) -> None:
     model, (images, target) = trained(OLD, architecture), drawn(0, 2, 4, 5)
     past = copy.deepcopy(model).eval()
-    objective = prepare_increment(model, OLD, NEW, distillation=7.0).train()
+    objective = prepare_increment(model, OLD, NEW, distillation=7.0, void=void).train()
     objective.model.dropout.p = 0.0
+    assert (target == VOID).any()
     loss = objective(images, target)
+    if void == "background":
+        target = torch.where(target == VOID, 0, target)
     with torch.no_grad():
         logits = copy.deepcopy(model).train()(images)
         learned = naive_cross_entropy(logits, target, OLD.num_channels)
