@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from ssul.errors import UserError
 from ssul.model.torch_files import TorchFileError, all_finite, download_imagenet, is_state_dict, read_tensors
 
-NO_WEIGHTS = "none"
+IMAGENET, PRETRAINED, NO_WEIGHTS = "imagenet", "pretrained", "none"
 SMALL_BACKBONE = Path(__file__).with_name("small_backbone.safetensors")
 """The shipped weights of the small backbone, in half precision; docs/pretraining.md says how they were made."""
-_NAMES = {"small": "pretrained"}  # of the published weights; torchvision's networks have `imagenet`
 
 
 def load_weights(net: nn.Module, name: str, weights: str) -> None:
@@ -30,15 +29,12 @@ def load_weights(net: nn.Module, name: str, weights: str) -> None:
     """
     if weights == NO_WEIGHTS:
         return
-    published = _NAMES.get(name, "imagenet")
-    if weights in ("imagenet", "pretrained") and weights != published:
+    own, other = (PRETRAINED, IMAGENET) if name == "small" else (IMAGENET, PRETRAINED)
+    if weights == other or not (weights == own or Path(weights).is_file()):
         raise UserError(
-            f"model.weights is '{weights}', but {name} has none of them: choose {published}, none, or a file"
+            f"model.weights is '{weights}', which {name} does not have: choose {own}, {NO_WEIGHTS}, or an existing file"
         )
-    if weights == published:
-        state = _imagenet_weights(name) if published == "imagenet" else _read_weights(SMALL_BACKBONE)
-    else:
-        state = _read_weights(Path(weights))
+    state = _imagenet_weights(name) if weights == IMAGENET else _read_weights(_file_of(weights))
     try:
         net.load_state_dict(state)
     except RuntimeError as error:
@@ -59,9 +55,11 @@ def _imagenet_weights(name: str) -> Mapping[str, Tensor]:
         ) from None
 
 
+def _file_of(weights: str) -> Path:
+    return SMALL_BACKBONE if weights == PRETRAINED else Path(weights)
+
+
 def _read_weights(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
-        raise UserError(f"model.weights is '{path}', which is not a file: choose imagenet, none, or an existing file")
     try:
         state = load_file(path) if path.suffix == ".safetensors" else read_tensors(path)
     except (TorchFileError, SafetensorError, OSError) as error:

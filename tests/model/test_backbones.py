@@ -232,9 +232,14 @@ def test_weights_that_are_not_a_file_are_refused_with_the_alternatives(tmp_path:
         build_backbone("mobilenet_v2", 16, str(tmp_path / place))
 
 
-def test_the_small_backbone_has_no_weights_to_load() -> None:
-    with pytest.raises(UserError, match="choose none"):
-        build_backbone("small", 8, "imagenet")
+@pytest.mark.parametrize(
+    ("name", "weights", "own"), [("small", "imagenet", "pretrained"), ("resnet50", "pretrained", "imagenet")]
+)
+def test_weights_of_the_other_kind_of_backbone_are_refused_with_the_right_ones(
+    name: str, weights: str, own: str
+) -> None:
+    with pytest.raises(UserError, match=f"'{weights}', which {name} does not have: choose {own}, none, or"):
+        build_backbone(name, 8, weights)
 
 
 @pytest.mark.parametrize("failure", [URLError("Name or service not known"), RuntimeError("invalid hash value")])

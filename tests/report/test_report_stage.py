@@ -37,7 +37,14 @@ def assert_complete() -> None:
     assert points(run.info.run_id, "miou_new") == [(1, 0.25)]
     assert list(children(run.info.run_id)) == ["step 0: cat", "step 1: sheep, cow"]
     assert child_losses(run.info.run_id) == [losses(curve) for curve in CURVES]
-    reports = {"metrics.json", "miou_per_step.json", "class_iou.json", "index.md", "figures/curve.png"}
+    reports = {
+        "metrics.json",
+        "miou_per_step.json",
+        "class_iou.json",
+        "index.md",
+        "figures/curve.png",
+        "image_counts.json",
+    }
     assert files(run.info.run_id) == {*reports, "checkpoint/model.json"}
     assert len(run.inputs.dataset_inputs) == 1
     assert len(runs()) == 3

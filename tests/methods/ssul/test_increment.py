@@ -202,7 +202,7 @@ def test_the_frozen_step_has_the_textbooks_gradients_and_pseudo_labels(
     for name, gradient in textbook.items():
         scale = gradient.abs().max().item()
         assert scale > 0, name
-        torch.testing.assert_close(lean[name], gradient, rtol=0, atol=tolerance * scale, msg=name)
+        torch.testing.assert_close(lean[name], gradient, rtol=0, atol=tolerance * max(scale, 1e-4), msg=name)
 
 
 def test_the_frozen_step_learns_as_the_textbook_over_several_iterations() -> None:
@@ -365,7 +365,7 @@ def test_the_teacher_stays_what_it_was_while_the_student_learns(
     images, target = batch(SSUL)
     objective = prepared(SSUL, **{**ON, "freeze": freeze, "freeze_norm": freeze_norm})
     before = copy.deepcopy(objective.model).eval()(images)[:, :2]
-    train(objective.model, lambda: objective(images, target).total, iterations=4, lr=0.5)
+    train(objective.model, lambda: objective(images, target).total, iterations=4, lr=0.05 if freeze else 1e-5)
     after = copy.deepcopy(objective.model).eval()(images)[:, :2]
     assert (after - before).abs().max() > 1  # the student's unknown and background moved
     assert len(completed) == 4
