@@ -16,7 +16,7 @@ PositiveInt = Annotated[int, Field(ge=1)]
 
 
 class ShapesParams(StrictModel):
-    """How the embedded dataset `shapes` is drawn."""
+    """How a drawn dataset (`shapes`, `silhouettes`) is drawn."""
 
     seed: int
     train: PositiveInt
@@ -50,8 +50,8 @@ class DataParams(StrictModel):
     def _consistent(self) -> "DataParams":
         if self.shapes is not None and self.custom is not None:
             raise ValueError(
-                "shapes and custom exclude each other, because only shapes is drawn: set shapes to null and root to "
-                "the folder of the described dataset"
+                "shapes and custom exclude each other, because a described dataset is not drawn: set shapes to null "
+                "and root to the folder of the described dataset"
             )
         return self
 
@@ -68,7 +68,10 @@ class ScenarioParams(StrictModel):
 
 
 class ModelParams(StrictModel):
-    """The network. `weights`: imagenet (torchvision's), none, or a file with the backbone's torchvision state dict."""
+    """The network.
+
+    weights: imagenet (torchvision's), pretrained (the small backbone's), none, or a file of the backbone's state dict.
+    """
 
     backbone: Literal["small", "mobilenet_v2", "resnet50", "resnet101"]
     head: Literal["deeplabv3", "deeplabv3plus"]

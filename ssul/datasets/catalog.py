@@ -119,6 +119,9 @@ _ADE20K_CLASSES = """
     monitor, bulletin board, shower, radiator, glass, clock, flag
 """
 
+SILHOUETTES = 48
+"""Classes of the dataset that the small backbone is pretrained on."""
+
 _VOC_LISTS = "VOCdevkit/VOC2012/ImageSets/Segmentation"
 _SSUL_RELEASE = "https://github.com/clovaai/SSUL/releases/download/preparation"
 
@@ -142,6 +145,13 @@ _DATASETS = (
         name="shapes",
         classes=("ball", "star", "house", "fish", "heart", "flower", "mushroom", "moon", "kite", "gem"),
         palette=_SHAPES_PALETTE,
+        train=_voc_files("train_aug"),
+        val=_voc_files("val"),
+    ),
+    DatasetSpec(
+        name="silhouettes",
+        classes=tuple(f"silhouette {number}" for number in range(1, SILHOUETTES + 1)),
+        palette=voc_colours(SILHOUETTES + 1),
         train=_voc_files("train_aug"),
         val=_voc_files("val"),
     ),

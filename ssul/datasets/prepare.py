@@ -10,7 +10,7 @@ from ssul.config.schema import DataParams
 from ssul.datasets.catalog import DatasetSpec
 from ssul.datasets.custom import resolve_dataset, uses_saliency
 from ssul.datasets.download import how_to_get, missing_archives, obtain
-from ssul.datasets.shapes.world import draw_world
+from ssul.datasets.shapes.world import draw_world, looks_of
 from ssul.environment import project_root
 from ssul.errors import UserError
 from ssul.io.urls import is_url
@@ -51,12 +51,13 @@ class Preparation:
         return cls(data, spec, data_root(data.root, layout), saliency, Layout(project_root()))
 
     def draw(self, folder: Path, show: Show) -> None:
-        """Draws the `shapes` dataset into an empty folder; leaves it empty if data.root names another place."""
+        """Draws a drawn dataset into an empty folder; leaves it empty if data.root names another place."""
         world = self.data.shapes
         if self.data.root is not None or world is None:
             return
-        images = draw_world(folder, **world.model_dump(), palette=self.spec.palette)
-        for _ in show(images, total=world.train + world.val, title="draw shapes", unit="image"):
+        looks = looks_of(self.spec.name, len(self.spec.classes))
+        images = draw_world(folder, **world.model_dump(), palette=self.spec.palette, looks=looks)
+        for _ in show(images, total=world.train + world.val, title=f"draw {self.spec.name}", unit="image"):
             pass
 
     def complete(self) -> Generator[Any, None, None]:

@@ -287,7 +287,7 @@ def test_every_published_scenario_has_a_file() -> None:
     ade = ("100-50", "100-10", "100-5", "50-50", "50-20", "offline")
     published = {*(f"voc_{sizes}" for sizes in voc), *(f"ade_{sizes}" for sizes in ade)}
     assert len(published) == 16
-    assert published | {"shapes_6-2", "shapes_offline"} == set(SCENARIOS)
+    assert published | {"shapes_6-2", "shapes_offline", "silhouettes_offline"} == set(SCENARIOS)
 
 
 @pytest.mark.parametrize(("name", "letters"), [("voc_15-1", "bcdefghijklmnopqrstuvw"), ("ade_100-50", "bc")])
@@ -308,6 +308,7 @@ def test_every_scenario_composes_with_its_dataset_network_recipe_and_steps(name:
     assert scenario == parsed.scenario(scenario.order)
     brought = {
         "shapes": ("small", 96, "maps", 24),
+        "silhouettes": ("small", 96, "maps", 48),
         "voc": ("resnet101", 513, "maps", 100),
         "ade": ("resnet101", 513, "none", 300),
     }

@@ -117,5 +117,7 @@ def test_voc_colours_are_those_of_its_annotations() -> None:
 
 
 def test_an_unknown_dataset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"data\.name is 'cityscapes'.*choose shapes, voc, ade, or describe"):
+    with pytest.raises(
+        UserError, match=r"data\.name is 'cityscapes'.*choose shapes, silhouettes, voc, ade, or describe"
+    ):
         find_dataset("cityscapes")

@@ -1,4 +1,6 @@
-"""Draws `shapes`, the embedded dataset, in Pascal VOC's layout: the same bytes for the same seed.
+"""Draws `shapes`, the embedded dataset, and `silhouettes`, on which its backbone is pretrained, in Pascal VOC's layout.
+
+The same seed gives the same bytes.
 
 Every image has its own random generator, so it does not depend on the number of images. Images are drawn `SUPERSAMPLE`
 times as large as requested and then reduced; masks are taken from the large drawing without blending.
@@ -17,6 +19,7 @@ from PIL import Image, ImageFilter
 
 from ssul.datasets.shapes.backdrops import NIGHT, Spot, draw_backdrop
 from ssul.datasets.shapes.objects import CLASS_LOOKS, DECOY_LOOKS, Colour, Look, Rng, draw_object, smooth_noise
+from ssul.datasets.shapes.silhouettes import silhouette
 from ssul.io.atomic import replace_file, write_text
 from ssul.labels.colours import id_colours
 from ssul.labels.ids import VOID
@@ -33,13 +36,26 @@ class Scene(NamedTuple):
 
     image: Image.Image
     owners: Image.Image  # 'L': 0 for background, k for the k-th object
-    classes: list[int]  # class 1..10 of each object, the first drawn first
+    classes: list[int]  # class, from 1, of each object, the first drawn first
     radii: list[float]  # of each object, as shares of the height
     clutter: list[Spot]  # salient, but of no class
 
 
+def looks_of(name: str, classes: int) -> Sequence[Look]:
+    """How the classes of a drawn dataset look, the first class first."""
+    return CLASS_LOOKS if name == "shapes" else [silhouette(number) for number in range(1, classes + 1)]
+
+
 def draw_world(
-    root: Path, *, seed: int, train: int, val: int, height: int, width: int, palette: Sequence[Colour]
+    root: Path,
+    *,
+    seed: int,
+    train: int,
+    val: int,
+    height: int,
+    width: int,
+    palette: Sequence[Colour],
+    looks: Sequence[Look] = CLASS_LOOKS,
 ) -> Iterator[str]:
     """Draws the world and yields each image's id when its files are written, so that a caller can show progress.
 
@@ -52,19 +68,23 @@ def draw_world(
         val: how many validation images, 0 or more.
         height: of an image, in pixels, 32 or more.
         width: of an image, in pixels, 32 or more.
-        palette: RGB 0..255 of the background and of the ten classes, for showing the masks.
+        palette: RGB 0..255 of the background and of each class, for showing the masks.
+        looks: how the classes look.
     """
-    if len(palette) != len(CLASS_LOOKS) + 1:
-        raise ValueError(
-            f"the palette has {len(palette)} colours, not {len(CLASS_LOOKS) + 1}: background and each class"
-        )
+    if len(palette) != len(looks) + 1:
+        raise ValueError(f"the palette has {len(palette)} colours, not {len(looks) + 1}: background and each class")
     if min(height, width) < 32:
         raise ValueError(f"images of {height} x {width} are too small to draw on: take 32 x 32 or more")
-    return _draw(root, seed, {"train": train, "val": val}, (height, width), palette)
+    return _draw(root, seed, {"train": train, "val": val}, (height, width), palette, looks)
 
 
 def _draw(
-    root: Path, seed: int, counts: dict[str, int], size: tuple[int, int], palette: Sequence[Colour]
+    root: Path,
+    seed: int,
+    counts: dict[str, int],
+    size: tuple[int, int],
+    palette: Sequence[Colour],
+    looks: Sequence[Look],
 ) -> Iterator[str]:
     lists = {split: root / "ImageSets" / "Segmentation" / f"{name}.txt" for split, name in SPLITS.items()}
     for path in lists.values():
@@ -73,16 +93,23 @@ def _draw(
     for number, split in enumerate(SPLITS):
         for index, image_id in enumerate(ids[split]):
             rng = np.random.default_rng(np.random.SeedSequence((seed, number, index)))
-            _draw_image(root, image_id, size, palette, rng, with_saliency=split == "train")
+            scene = _compose(looks, rng, *size)
+            _save_image(scene, root, image_id, size, palette, rng, with_saliency=split == "train")
             yield image_id
     for split, path in lists.items():
         write_text(path, "".join(f"{image_id}\n" for image_id in ids[split]))
 
 
-def _draw_image(
-    root: Path, image_id: str, size: tuple[int, int], palette: Sequence[Colour], rng: Rng, *, with_saliency: bool
+def _save_image(
+    scene: Scene,
+    root: Path,
+    image_id: str,
+    size: tuple[int, int],
+    palette: Sequence[Colour],
+    rng: Rng,
+    *,
+    with_saliency: bool,
 ) -> None:
-    scene = _compose(rng, *size)
     owners = _reduced_owners(scene.owners, *size)
     image = _photographed(scene.image.reduce(SUPERSAMPLE), rng)
     labels = np.array([0, *scene.classes, *[0] * (VOID - len(scene.classes) - 1), VOID], dtype=np.uint8)[owners]
@@ -103,7 +130,7 @@ def _save(image: Image.Image, path: Path, kind: str, **options: int) -> None:
 # --- a scene: backdrop, then objects from the back to the front ------------------------------------------------------
 
 
-def _compose(rng: Rng, height: int, width: int) -> Scene:
+def _compose(looks: Sequence[Look], rng: Rng, height: int, width: int) -> Scene:
     tall, wide = height * SUPERSAMPLE, width * SUPERSAMPLE
     image, clutter = draw_backdrop(rng, tall, wide)
     turn = rng.uniform(-2.4, -0.7)  # the light comes from above
@@ -112,10 +139,10 @@ def _compose(rng: Rng, height: int, width: int) -> Scene:
         _put(image, DECOY_LOOKS[rng.integers(len(DECOY_LOOKS))], spot, light, rng)
         clutter.append(spot)
     owners = Image.new("L", (wide, tall))
-    classes = _cast(rng)
+    classes = _cast(rng, len(looks))
     spots = _places(rng, len(classes), width / height, largest=0.25 if len(classes) > 2 else 0.3)
     for number, (class_id, spot) in enumerate(zip(classes, spots, strict=True), start=1):
-        mask, corner = _put(image, CLASS_LOOKS[class_id - 1], spot, light, rng)
+        mask, corner = _put(image, looks[class_id - 1], spot, light, rng)
         owners.paste(number, corner, mask)
     return Scene(image, owners, classes, [radius for _, _, radius in spots], clutter)
 
@@ -134,13 +161,13 @@ def _put(
     return mask, corner
 
 
-def _cast(rng: Rng) -> list[int]:
-    """Two to four classes of 1..10, mostly different ones; every class and every pair is equally likely."""
+def _cast(rng: Rng, classes: int) -> list[int]:
+    """Two to four of so many classes, mostly different ones; every class and every pair is equally likely."""
     count = int(rng.choice([2, 3, 4], p=[0.25, 0.45, 0.30]))
-    classes = [int(index) + 1 for index in rng.permutation(len(CLASS_LOOKS))[:count]]
+    chosen = [int(index) + 1 for index in rng.permutation(classes)[:count]]
     if rng.random() < 0.12:
-        classes[-1] = classes[0]
-    return classes
+        chosen[-1] = chosen[0]
+    return chosen
 
 
 def _places(rng: Rng, count: int, aspect: float, largest: float) -> list[Spot]:

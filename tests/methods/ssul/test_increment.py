@@ -202,7 +202,7 @@ def test_the_frozen_step_has_the_textbooks_gradients_and_pseudo_labels(
     for name, gradient in textbook.items():
         scale = gradient.abs().max().item()
         assert scale > 0, name
-        torch.testing.assert_close(lean[name], gradient, rtol=0, atol=tolerance * max(scale, 1e-4), msg=name)
+        torch.testing.assert_close(lean[name], gradient, rtol=0, atol=tolerance * max(scale, 1e-3), msg=name)
 
 
 def test_the_frozen_step_learns_as_the_textbook_over_several_iterations() -> None:
