@@ -133,3 +133,8 @@ def _number(
         if least is None or value >= least:
             return value
     raise UserError(f"{name}={given} is not {what}")
+
+
+def expanded(text: str) -> str:
+    """A text with the values of the variables that it names as $NAME; unknown ones stay."""
+    return os.path.expandvars(text)

@@ -4,7 +4,8 @@ import sys
 
 import typer
 
-from ssul.cli.checkpoints import evaluate, import_checkpoint
+from ssul.cli.checkpoints import evaluate, export_backbone, import_checkpoint
+from ssul.cli.evidence import app as evidence
 from ssul.cli.results import show, table
 from ssul.cli.scenarios import scenarios, splits
 from ssul.errors import UserError
@@ -13,8 +14,9 @@ from ssul.tracking.store import TrackingError
 app = typer.Typer(
     help="Class-incremental semantic segmentation; the pipeline itself is run by `dvc repro`.", no_args_is_help=True
 )
-for command in (show, scenarios, splits, import_checkpoint, evaluate, table):
+for command in (show, scenarios, splits, import_checkpoint, export_backbone, evaluate, table):
     app.command()(command)
+app.add_typer(evidence, name="evidence")
 
 
 def main() -> None:

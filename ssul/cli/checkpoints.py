@@ -1,4 +1,4 @@
-"""`ssul evaluate` and `ssul import-checkpoint`."""
+"""`ssul evaluate`, `ssul import-checkpoint` and `ssul export-backbone`."""
 
 import json
 from dataclasses import asdict
@@ -10,9 +10,13 @@ from tqdm import tqdm
 
 from ssul.cli.conf_files import known_dataset
 from ssul.cli.options import Root
+from ssul.config.load import load_params
+from ssul.config.paths import Layout
 from ssul.errors import UserError
+from ssul.evaluation.results import Results
 from ssul.report.tables import percent
 from ssul.scenario.order import ScenarioName, learning_order
+from ssul.tracking.experiment import affects_results, logged_params
 
 
 def import_checkpoint(
@@ -37,6 +41,24 @@ def import_checkpoint(
     groups = tuple(past.new for past in steps[: step + 1])
     model = import_file(file, groups, data_set.classes, output_stride=output_stride, out=out)
     print(f"{out}: {model.architecture.head} over {model.architecture.backbone}, heads {list(model.head_sizes)}")
+
+
+def export_backbone(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder, such as data/checkpoints/step_0.")],
+    out: Annotated[Path, typer.Option(help="The file to write, .safetensors; a .json beside it says how it was made.")],
+    root: Root = Path(),
+) -> None:
+    """Write a checkpoint's backbone in half precision, so that model.weights can name it."""
+    from ssul.cli.backbone_file import write_backbone  # late: it brings torch, which takes seconds
+
+    layout = Layout(root)
+    params = logged_params(load_params(layout.params))
+    scores = Results.read(layout.evaluation(0)).rows[0]
+    made = {
+        "parameters": {name: value for name, value in params.items() if affects_results(name)},
+        "all": scores["all"],
+    }
+    print(f"{write_backbone(checkpoint, out, made)}: {out.stat().st_size / 1e6:.2f} MB")
 
 
 def evaluate(

@@ -151,6 +151,21 @@ class Layout:
         return self.reports / "results.png"
 
     @property
+    def evidence_spec(self) -> Path:
+        """The experiments behind docs/evidence.md."""
+        return self.root / "docs" / "evidence.yaml"
+
+    @property
+    def evidence(self) -> Path:
+        """Their results."""
+        return self.root / "docs" / "evidence.json"
+
+    @property
+    def evidence_page(self) -> Path:
+        """The page with their tables."""
+        return self.root / "docs" / "evidence.md"
+
+    @property
     def page(self) -> Path:
         """The report."""
         return self.reports / "index.md"

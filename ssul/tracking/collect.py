@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from ssul.tracking.store import FINGERPRINT_TAG, open_store
 
@@ -50,3 +51,23 @@ def finished_runs() -> list[LoggedRun]:
             ]
             token = page.token or ""
     return found
+
+
+def step_scores(run_id: str, metric: str) -> dict[int, float]:
+    """A metric of a run after each step.
+
+    Raises:
+        TrackingError: if the store cannot be read.
+    """
+    with open_store() as store:
+        return {point.step: point.value for point in store.client.get_metric_history(run_id, metric)}
+
+
+def fetch_artifact(run_id: str, name: str, folder: Path) -> Path:
+    """Copies an artifact of a run below a folder that exists, and returns its path.
+
+    Raises:
+        TrackingError: if the run has no such artifact, or the store cannot be read.
+    """
+    with open_store() as store:
+        return Path(store.client.download_artifacts(run_id, name, str(folder)))

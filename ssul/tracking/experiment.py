@@ -47,8 +47,7 @@ def experiment_of(settings: Params) -> Experiment:
     Raises:
         UserError: if dvc.yaml cannot be read.
     """
-    # scenario.steps follows from the other parameters, and would add a parameter for each step
-    params = flatten(settings.model_dump(mode="json", exclude={"scenario": {"steps"}}))
+    params = logged_params(settings)
     index = [*(LAYOUT.index(split) for split in ("train", "val")), LAYOUT.initial_checkpoint]
     run_name = RunName.of(settings)
     return Experiment(
@@ -59,14 +58,20 @@ def experiment_of(settings: Params) -> Experiment:
     )
 
 
+def logged_params(settings: Params) -> dict[str, Scalar]:
+    """All parameters by dotted names, as a run holds them."""
+    # scenario.steps follows from the other parameters, and would add a parameter for each step
+    return flatten(settings.model_dump(mode="json", exclude={"scenario": {"steps"}}))
+
+
 def deciding_code(method: str) -> list[Path]:
-    """The Python files that decide a result: those that dvc.yaml lists for all stages but the report.
+    """The files of code that decide a result: those that dvc.yaml lists for all stages but the report.
 
     Args:
         method: `method.name`, for which dvc.yaml lists the method's own folder.
 
     Returns:
-        Paths relative to the working folder, sorted.
+        Paths relative to the working folder, sorted; weights that lie among the code are part of it.
 
     Raises:
         UserError: if dvc.yaml cannot be read.
@@ -84,7 +89,8 @@ def deciding_code(method: str) -> list[Path]:
         raise UserError(
             f"{LAYOUT.pipeline} cannot be read ({error}): restore it with `git checkout dvc.yaml`"
         ) from None
-    return sorted({path for entry in listed for path in ([entry] if entry.suffix == ".py" else entry.rglob("*.py"))})
+    files = (path for entry in listed for path in ([entry] if entry.suffix == ".py" else entry.rglob("*.*")))
+    return sorted({path for path in files if path.suffix in (".py", ".safetensors")})
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:

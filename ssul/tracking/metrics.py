@@ -17,6 +17,8 @@ _METRICS = {
     "forgetting": "forgetting",
     "average": "average",
 }
+DEAD_IOU = 0.01
+"""A class below is as good as forgotten, or was never learned: a mean over classes hides how many there are."""
 _LONGEST_NAME = 250  # MLflow's limit
 _DIGITS = 6  # far below any meaningful difference; keeps MLflow's columns narrow
 
@@ -26,6 +28,8 @@ MetricPoint = tuple[str, int, float]
 
 def metric_points(rows: Sequence[Mapping[str, Any]]) -> list[MetricPoint]:
     """All defined numbers of the rows as (metric, step, value in 0..1); per class they are named `iou/CLASS`.
+
+    `old_below_1_percent` is a count: how many classes of the base step, background included, have an IoU below 1 %.
 
     Args:
         rows: `Scores` as dicts, one a step.
@@ -37,6 +41,11 @@ def metric_points(rows: Sequence[Mapping[str, Any]]) -> list[MetricPoint]:
         if row["holdout"] is not None:
             values |= {f"holdout_miou_{key}": row["holdout"][key] for key in ("old", "new", "all")}
         values |= {classes[name]: value for name, value in row["iou"].items()}
+        values["old_below_1_percent"] = sum(
+            row["iou"][name] is not None and row["iou"][name] < DEAD_IOU
+            for name in rows[0]["iou"]
+            if name in row["iou"]
+        )
         points += [
             (key, row["step"], round(float(value), _DIGITS)) for key, value in values.items() if value is not None
         ]

@@ -10,10 +10,14 @@ def test_every_defined_score_is_one_point_with_six_digits() -> None:
     points = metric_points(ROWS)
     assert ("miou_new", 1, 0.25) in points
     assert ("iou/cat", 1, 0.0) in points
+    assert [one for one in points if one[0] == "old_below_1_percent"] == [
+        ("old_below_1_percent", 0, 0),
+        ("old_below_1_percent", 1, 1),
+    ]
     places = [(key, step) for key, step, _ in points]
     assert not {("miou_new", 0), ("iou/cat", 0)} & set(places)
     assert len(set(places)) == len(places)
-    assert len({key for key, _ in places}) == len(SCORES) + 2  # a class and the background
+    assert len({key for key, _ in places}) == len(SCORES) + 3  # a class, the background, the dead ones
     assert ("miou_all", 1, 0.333333) in metric_points([ROWS[1] | {"all": 1 / 3}])
 
 

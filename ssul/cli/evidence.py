@@ -1,0 +1,164 @@
+"""`ssul evidence`: the experiments of docs/evidence.yaml, and their tables in docs/evidence.md."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssul.cli.options import Root
+from ssul.config.load import load_params
+from ssul.config.paths import Layout
+from ssul.environment import expanded
+from ssul.errors import UserError
+from ssul.evaluation.image_counts import read_counts
+from ssul.report.evidence import (
+    Evidence,
+    EvidenceSpec,
+    PairedResult,
+    Planned,
+    Result,
+    pairs_to_compare,
+    planned,
+    read_spec,
+    update_page,
+)
+from ssul.report.paired import CountedRun, paired_differences
+from ssul.tracking.collect import LoggedRun, fetch_artifact, finished_runs, step_scores
+from ssul.tracking.experiment import Scalar, affects_results, logged_params
+
+app = typer.Typer(help="The experiments behind docs/evidence.md.", no_args_is_help=True)
+Tables = Annotated[list[str] | None, typer.Option("--table", help="Only these tables; repeat it.")]
+
+
+@app.command()
+def queue(table: Tables = None, root: Root = Path()) -> None:
+    """Queue the experiments of docs/evidence.yaml that MLflow lacks; `dvc queue start` runs them."""
+    layout = Layout(root)
+    spec = read_spec(layout.evidence_spec)
+    runs, waiting = finished_runs(), _dvc(root, "queue", "status")
+    for one in _wanted(spec, table):
+        if _is_complete(one) and one.name not in waiting and _find(one, runs, root) is None:
+            _dvc(
+                root, "exp", "remove", one.name, check=False
+            )  # an earlier one of this name has other parameters or code
+            _dvc(root, "exp", "run", "--queue", "-n", one.name, *_switches(one))
+            print(f"queued {one.name}", flush=True)
+
+
+@app.command()
+def tables(root: Root = Path()) -> None:
+    """Read the results from MLflow into docs/evidence.json and write the tables of docs/evidence.md."""
+    layout = Layout(root)
+    spec, known, runs = read_spec(layout.evidence_spec), Evidence.read(layout.evidence), finished_runs()
+    evidence = Evidence(_results(spec, known, runs, root), {})
+    for name, compared in _compared(spec, evidence, known, runs):
+        evidence.differences.setdefault(name, []).append(compared)
+    evidence.write(layout.evidence)
+    update_page(layout.evidence_page, spec, evidence)
+    print(f"{layout.evidence}, {layout.evidence_page}")
+
+
+def _results(
+    spec: EvidenceSpec, known: Evidence, runs: Sequence[LoggedRun], root: Path
+) -> dict[str, dict[str, list[Result]]]:
+    """Table -> row -> the results of its seeds; what this store lacks is taken from the earlier file."""
+    found: dict[str, dict[str, list[Result]]] = {
+        name: {row: [] for row in one.rows} for name, one in spec.tables.items()
+    }
+    for one in planned(spec):
+        run = _find(one, runs, root) if _is_complete(one) else None
+        earlier = [r for r in known.results.get(one.table, {}).get(one.row, []) if r.overrides == one.overrides]
+        if run is not None:
+            found[one.table][one.row].append(_result(one, run))
+        elif earlier:
+            found[one.table][one.row].append(earlier[0])
+        else:
+            print(f"not run: {one.name}", file=sys.stderr)
+    return found
+
+
+def _compared(
+    spec: EvidenceSpec, evidence: Evidence, known: Evidence, runs: Sequence[LoggedRun]
+) -> Iterator[tuple[str, PairedResult]]:
+    """Name of the comparison and its result; those whose runs this store lacks are taken from the earlier file."""
+    here = {run.id: run for run in runs}
+    counted: dict[str, CountedRun] = {}
+    for name, first, second, pairs in pairs_to_compare(spec, evidence):
+        ids = [result.run for pair in pairs for result in pair]
+        if here.keys() >= set(ids):
+            counted |= {one: _counted(here[one]) for one in ids if one not in counted}
+            found = paired_differences([(counted[one.run], counted[other.run]) for one, other in pairs])
+            yield name, PairedResult(first, second, {key: asdict(one) for key, one in found.items()})
+        else:
+            before = known.differences.get(name, [])
+            yield from ((name, one) for one in before if (one.first, one.second) == (first, second))
+
+
+def _wanted(spec: EvidenceSpec, names: Sequence[str] | None) -> list[Planned]:
+    unknown = set(names or ()) - spec.tables.keys()
+    if unknown:
+        raise UserError(f"there is no table {min(unknown)}: choose {', '.join(spec.tables)}")
+    wanted = [one for one in planned(spec) if not names or one.table in names]
+    variables = {word for one in wanted for word in map(expanded, one.overrides) if "$" in word}
+    for word in sorted(variables):
+        print(f"left out, because the environment lacks the variable: {word}", file=sys.stderr)
+    return wanted
+
+
+def _is_complete(one: Planned) -> bool:
+    """Whether the environment has all variables of an experiment."""
+    return not any("$" in expanded(word) for word in one.overrides)
+
+
+def _switches(one: Planned) -> list[str]:
+    return [word for override in one.overrides for word in ("-S", expanded(override))]
+
+
+def _find(one: Planned, runs: Sequence[LoggedRun], root: Path) -> LoggedRun | None:
+    """The latest run with the parameters of an experiment."""
+    wanted = {name: str(value) for name, value in _params(one, root).items() if affects_results(name)}
+    return next((run for run in runs if wanted.items() <= run.params.items()), None)
+
+
+def _params(one: Planned, root: Path) -> Mapping[str, Scalar]:
+    """The parameters that `dvc exp run` composes for an experiment."""
+    from dvc.utils.hydra import compose_and_dump
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "params.yaml"
+        overrides = [expanded(word) for word in one.overrides]
+        compose_and_dump(path, str((root / "conf").resolve()), None, "config", str(root.resolve()), overrides)
+        return logged_params(load_params(path))
+
+
+def _result(one: Planned, run: LoggedRun) -> Result:
+    names = ("old", "new", "all")
+    scores = {name: run.scores[f"miou_{name}"] for name in names if f"miou_{name}" in run.scores}
+    return Result(
+        seed=one.seed,
+        overrides=one.overrides,
+        run=run.id,
+        commit=run.tags.get("mlflow.source.git.commit", ""),
+        hardware=run.tags.get("hardware", ""),
+        base=step_scores(run.id, "miou_all")[0],
+        scores=scores | {"pixel_accuracy": run.scores["pixel_accuracy"]},
+        dead=int(run.scores["old_below_1_percent"]),
+    )
+
+
+def _counted(run: LoggedRun) -> CountedRun:
+    with tempfile.TemporaryDirectory() as folder:
+        counts = read_counts(fetch_artifact(run.id, "image_counts.json", Path(folder)).parent)
+    return CountedRun(counts, int(run.params["scenario.base_classes"]))
+
+
+def _dvc(root: Path, *words: str, check: bool = True) -> str:
+    done = subprocess.run([sys.executable, "-m", "dvc", *words], cwd=root, capture_output=True, text=True, check=False)
+    if check and done.returncode:
+        raise UserError(f"`dvc {' '.join(words[:2])}` failed: {' '.join(done.stderr.split())[-300:]}")
+    return done.stdout

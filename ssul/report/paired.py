@@ -1,0 +1,95 @@
+"""Paired differences between two methods, with a bootstrap interval over the validation images.
+
+Two runs of a pair share the seed and the validation images. An interval says how far a difference would move with other
+images; the differences of the single seeds stand beside it, because they say how far it moves with another training.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssul.errors import UserError
+from ssul.evaluation.image_counts import ImageCounts
+
+DRAWS = 2000
+LEVEL = 0.95
+_SEED = 0  # of the draws, so that the same runs give the same interval
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CountedRun:
+    """What a run's scores are made of.
+
+    Attributes:
+        counts: of each validation image after the last step.
+        base_classes: how many classes the base step learned; they stand behind the background.
+    """
+
+    counts: ImageCounts
+    base_classes: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much higher the second run of each pair scores, in points of mean IoU (0..1).
+
+    Attributes:
+        mean: over the pairs, on all images.
+        low, high: the ends of its 95 % interval over images.
+        pairs: of each pair.
+    """
+
+    mean: float
+    low: float
+    high: float
+    pairs: tuple[float, ...]
+
+
+def paired_differences(pairs: Sequence[tuple[CountedRun, CountedRun]], draws: int = DRAWS) -> dict[str, Difference]:
+    """The differences of `old`, `new` and `all` after the last step; `new` is missing if nothing was learned later.
+
+    Each draw takes as many images as there are, with replacement, and the same ones for all runs.
+
+    Args:
+        pairs: (first, second) run of each pair, at least one; all were evaluated on the same images.
+        draws: how many times images are drawn.
+
+    Raises:
+        UserError: if the runs were not evaluated on the same images.
+    """
+    ids = sorted(pairs[0][0].counts)
+    if any(sorted(run.counts) != ids for pair in pairs for run in pair):
+        raise UserError("these runs were not evaluated on the same images, so that their differences are not paired")
+    weights = np.random.default_rng(_SEED).multinomial(len(ids), [1 / len(ids)] * len(ids), size=draws)
+    weights = np.concatenate([np.ones((1, len(ids)), dtype=weights.dtype), weights])  # first all images, once
+    found = [[_means(run, ids, weights) for run in pair] for pair in pairs]
+    names = [name for name in ("old", "new", "all") if all(name in means for pair in found for means in pair)]
+    return {name: _difference(np.stack([second[name] - first[name] for first, second in found])) for name in names}
+
+
+def _difference(pairs: Floats) -> Difference:
+    """From the differences of all pairs, (pairs, 1 + draws)."""
+    mean = pairs.mean(axis=0)
+    low, high = np.quantile(mean[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Difference(float(mean[0]), float(low), float(high), tuple(pairs[:, 0].tolist()))
+
+
+def _means(run: CountedRun, ids: Sequence[str], weights: NDArray[np.int64]) -> Mapping[str, Floats]:
+    """old, new and all of each draw, (draws,)."""
+    classes = 1 + max((place for image in run.counts.values() for place, *_ in image), default=0)
+    counts = np.zeros((len(ids), classes, 3))
+    for row, image_id in enumerate(ids):
+        for place, *pixels in run.counts[image_id]:
+            counts[row, place] = pixels
+    right, true, predicted = np.moveaxis((weights @ counts.reshape(len(ids), -1)).reshape(-1, classes, 3), -1, 0)
+    union = true + predicted - right
+    iou = np.divide(right, union, out=np.full_like(right, np.nan), where=union > 0)
+    if not counts[:, 0, 1].any():
+        iou[:, 0] = np.nan  # without a background nothing can be right there
+    base = 1 + run.base_classes
+    means = {"old": np.nanmean(iou[:, :base], axis=1), "all": np.nanmean(iou, axis=1)}
+    return means | ({"new": np.nanmean(iou[:, base:], axis=1)} if classes > base else {})
