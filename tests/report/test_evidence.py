@@ -58,7 +58,7 @@ EVIDENCE = Evidence(
     {
         "toys": {
             "joint": [result(0, 0.8)],
-            "SSUL": [result(0, 0.60, new=0.40, dead=1), result(1, 0.64, new=0.44, run="fedcba9876543210")],
+            "SSUL": [result(0, 0.60, new=0.40, dead=1), result(1, 0.68, new=0.44, run="fedcba9876543210")],
             "MiB": [],
         },
         "more": {"SSUL": [result(0, 0.5)], "MiB": [result(0, 0.4)]},
@@ -103,7 +103,7 @@ def test_a_wrong_file_is_refused_in_one_line(path: Path, text: str, words: str) 
 def test_a_table_has_means_over_seeds_shares_of_joint_dead_classes_runs_and_what_is_missing(path: Path) -> None:
     table = markdown_evidence("toys", read_spec(path), EVIDENCE)
     assert "| joint (1) | 60.0 | 50.0 | 0 | \u2013 | 80.0 | 1.00 | 90.0 | `01234567` |" in table
-    spreads = "60.0 ± 0.0 | 50.0 ± 0.0 | 1, 0 | 42.0 ± 2.8 | 62.0 ± 2.8 | 0.78 | 90.0 ± 0.0"
+    spreads = "60.0 ± 0.0 | 50.0 ± 0.0 | 1, 0 | 42.0 ± 2.8 | 64.0 ± 5.7 | 0.80 | 90.0 ± 0.0"
     assert f"| SSUL (2) | {spreads} | `01234567` `fedcba98` |" in table
     assert "| MiB |  |  |  |  |  |  |  | not run |" in table
     assert "| SSUL minus MiB | +2.0 [-1.0, +5.0], 1 of 2 above 0 |" in table
