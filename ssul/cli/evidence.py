@@ -4,18 +4,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ssul.cli.counted_run import counted_run
 from ssul.cli.options import Root
 from ssul.config.load import load_params
 from ssul.config.paths import Layout
 from ssul.environment import expanded
 from ssul.errors import UserError
-from ssul.evaluation.image_counts import read_counts
 from ssul.report.evidence import (
     Evidence,
     EvidenceSpec,
@@ -28,7 +27,7 @@ from ssul.report.evidence import (
     update_page,
 )
 from ssul.report.paired import CountedRun, paired_differences
-from ssul.tracking.collect import LoggedRun, fetch_artifact, finished_runs, step_scores
+from ssul.tracking.collect import LoggedRun, finished_runs, step_scores
 from ssul.tracking.experiment import Scalar, affects_results, logged_params
 
 app = typer.Typer(help="The experiments behind docs/evidence.md.", no_args_is_help=True)
@@ -91,9 +90,9 @@ def _compared(
     for name, first, second, pairs in pairs_to_compare(spec, evidence):
         ids = [result.run for pair in pairs for result in pair]
         if here.keys() >= set(ids):
-            counted |= {one: _counted(here[one]) for one in ids if one not in counted}
+            counted |= {one: counted_run(here[one]) for one in ids if one not in counted}
             found = paired_differences([(counted[one.run], counted[other.run]) for one, other in pairs])
-            yield name, PairedResult(first, second, {key: asdict(one) for key, one in found.items()})
+            yield name, PairedResult(first, second, found)
         else:
             before = known.differences.get(name, [])
             yield from ((name, one) for one in before if (one.first, one.second) == (first, second))
@@ -149,12 +148,6 @@ def _result(one: Planned, run: LoggedRun) -> Result:
         scores=scores | {"pixel_accuracy": run.scores["pixel_accuracy"]},
         dead=int(run.scores["old_below_1_percent"]),
     )
-
-
-def _counted(run: LoggedRun) -> CountedRun:
-    with tempfile.TemporaryDirectory() as folder:
-        counts = read_counts(fetch_artifact(run.id, "image_counts.json", Path(folder)).parent)
-    return CountedRun(counts, int(run.params["scenario.base_classes"]))
 
 
 def _dvc(root: Path, *words: str, check: bool = True) -> str:

@@ -1,19 +1,23 @@
 """`ssul show` and `ssul table`."""
 
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ssul.cli.counted_run import counted_run
 from ssul.cli.options import Root
 from ssul.config.paths import Layout
 from ssul.errors import UserError
 from ssul.io.strict_json import check_consistent, read_json
 from ssul.report.literature import RunResult, collect
+from ssul.report.paired import row_differences
 from ssul.report.rows import SHOWN
 from ssul.report.tables import text_table
 from ssul.scenario.scenario import Setting
-from ssul.tracking.collect import finished_runs
+from ssul.tracking.collect import LoggedRun, finished_runs
 from ssul.tracking.experiment import affects_results
 from ssul.tracking.store import how_to_open
 
@@ -32,12 +36,19 @@ def show(root: Root = Path()) -> None:
 def table(
     scenario: Annotated[list[str] | None, typer.Option(help="Only these scenarios, like voc_15-1; repeat it.")] = None,
     setting: Annotated[Setting | None, typer.Option(help="Only this setting.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="Only runs with this parameter, NAME=VALUE, as MLflow shows it; repeat it.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Also the differences to this line, paired by seed; its name as in the table.")
+    ] = None,
     root: Root = Path(),
 ) -> None:
     """Put all runs in MLflow into one table of methods and scenarios: reports/results.md and results.png."""
     from ssul.report.literature_page import write_results  # late: it imports matplotlib
 
-    found = (RunResult.of(run.tags, run.params, run.scores) for run in finished_runs())
+    runs = {run.id: run for run in finished_runs() if _has(run, where or ())}
+    found = (RunResult.of(run.tags, run.params, run.scores, run.id) for run in runs.values())
     results = [
         result
         for result in found
@@ -48,5 +59,21 @@ def table(
     rows = collect(results, affects_results=affects_results)
     if not rows:
         raise UserError("MLflow holds no finished run of this kind: `dvc exp run` makes one, `make ui` shows them")
+    differences = row_differences(rows, against, lambda run: counted_run(runs[run])) if against else []
     layout = Layout(root)
-    print(f"{write_results(layout, rows)}\n\n{layout.results}, {layout.results_figure}")
+    print(f"{write_results(layout, rows, differences)}\n\n{layout.results}, {layout.results_figure}")
+
+
+def _has(run: LoggedRun, conditions: Sequence[str]) -> bool:
+    """Whether a run has all parameters of a list of NAME=VALUE."""
+    for condition in conditions:
+        name, sign, value = condition.partition("=")
+        if not sign:
+            raise UserError(f"--where is '{condition}': give NAME=VALUE, like recipe.crop=513")
+        if name not in run.params:
+            near = difflib.get_close_matches(name, run.params, n=1)
+            guess = f": did you mean {near[0]}?" if near else ""
+            raise UserError(f"--where names {name}, which run {run.id[:8]} does not have{guess}")
+        if run.params[name] != value:
+            return False
+    return True

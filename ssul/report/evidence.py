@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
 
 import yaml
 from pydantic import Field, ValidationError
@@ -20,6 +19,7 @@ from ssul.errors import UserError
 from ssul.io.atomic import write_json, write_text
 from ssul.io.strict_json import read_json
 from ssul.report.markdown import details, markdown, markdown_table, paragraphs
+from ssul.report.paired import Difference, interval_cells
 from ssul.report.tables import UNDEFINED
 
 MEANS = ("old", "new", "all")
@@ -110,12 +110,12 @@ class PairedResult:
 
     Attributes:
         first, second: the rows.
-        scores: old, new and all -> mean, low, high (the 95 % interval over images), and the difference of each pair.
+        scores: of old, new and all.
     """
 
     first: str
     second: str
-    scores: dict[str, dict[str, Any]]
+    scores: dict[str, Difference]
 
 
 @dataclass(frozen=True)
@@ -273,21 +273,8 @@ def _results(table: TableSpec, results: Mapping[str, Sequence[Result]]) -> str:
 def _differences(found: Sequence[PairedResult]) -> str:
     if not found:
         return ""
-    names = [name for name in MEANS if any(name in one.scores for one in found)]
-    body = [
-        [markdown(f"{one.second} minus {one.first}"), *(_interval(one.scores.get(name)) for name in names)]
-        for one in found
-    ]
-    return markdown_table(["difference", *names], body, align="l" + "r" * len(names))
-
-
-def _interval(score: Mapping[str, Any] | None) -> str:
-    """The mean, its 95 % interval over images, and how many pairs are above 0."""
-    if score is None:
-        return UNDEFINED
-    above = sum(pair > 0 for pair in score["pairs"])
-    mean_, low, high = (f"{100 * score[key]:+.1f}" for key in ("mean", "low", "high"))
-    return f"{mean_} [{low}, {high}], {above} of {len(score['pairs'])} above 0"
+    body = [[markdown(f"{one.second} minus {one.first}"), *interval_cells(one.scores)] for one in found]
+    return markdown_table(["difference", *MEANS], body, align="lrrr")
 
 
 def spread(values: Sequence[float]) -> str:

@@ -1,7 +1,7 @@
 """Many runs in groups: one line for each method, one cell for each scenario, over all seeds."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import mean, stdev
 from typing import NamedTuple
 
@@ -24,15 +24,21 @@ class RunResult:
         seed: its seed, as text.
         params: all parameters by dotted names, as text, and other differences between runs: the digest of the data.
         scores: `old`, `new` and `all` after the last step, in 0..1; undefined ones are missing.
+        dead: how many of the base step's classes have an IoU below 1 % after the last step; None if not recorded.
+        run: its id in MLflow.
     """
 
     run_name: RunName
     seed: str
     params: Mapping[str, str]
     scores: Mapping[str, float]
+    dead: int | None = None
+    run: str = ""
 
     @classmethod
-    def of(cls, tags: Mapping[str, str], params: Mapping[str, str], metrics: Mapping[str, float]) -> "RunResult | None":
+    def of(
+        cls, tags: Mapping[str, str], params: Mapping[str, str], metrics: Mapping[str, float], run: str = ""
+    ) -> "RunResult | None":
         """The result of a run as MLflow holds it; None if a tag of its name is missing."""
         keys = ("scenario", "setting", "method", "model")
         if not set(keys) <= tags.keys():
@@ -42,6 +48,8 @@ class RunResult:
             params.get("seed", "0"),
             {**params, "data.digest": tags.get("data.digest", "")},
             {name: metrics[f"miou_{name}"] for name in SCORES if f"miou_{name}" in metrics},
+            int(metrics["old_below_1_percent"]) if "old_below_1_percent" in metrics else None,
+            run,
         )
 
 
@@ -51,12 +59,19 @@ class Cell:
 
     Attributes:
         values: for each of old, new and all one value a seed; empty if the score is undefined.
+        dead: for each seed, see `RunResult`; empty if not recorded.
+        ids: seed -> the run's id in MLflow.
     """
 
     values: Mapping[str, Sequence[float]]
+    dead: Sequence[int] = ()
+    ids: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return " / ".join(_spread(self.values[name]) for name in SCORES)
+        """Old, new and all; in brackets how many old classes are below 1 %, because a mean hides them."""
+        old, new, everything = (_spread(self.values[name]) for name in SCORES)
+        dead = f" ({mean(self.dead):.3g} below 1 %)" if any(self.dead) else ""
+        return f"{old}{dead} / {new} / {everything}"
 
     @property
     def runs(self) -> int:
@@ -69,7 +84,7 @@ class Row:
     """A line of the table.
 
     Attributes:
-        method: its name, with the parameters that distinguish it from other lines of the same method.
+        method: its name, with the parameters in which it differs from other lines of its columns.
         setting, model: as in `RunName`.
         data_set: its name.
         cells: by scenario.
@@ -85,7 +100,8 @@ class Row:
 def collect(results: Iterable[RunResult], *, affects_results: Callable[[str], bool]) -> list[Row]:
     """Groups runs: one line for each dataset, setting, model, method and set of parameters.
 
-    Of two runs that differ only in the version of the code, the first counts.
+    Of two runs that differ only in the version of the code, the first counts. A line never shares a column unnamed with
+    one of another recipe: it names the parameters in which it differs, see `_distinguishing_params`.
 
     Args:
         results: finished runs, the latest first.
@@ -100,15 +116,15 @@ def collect(results: Iterable[RunResult], *, affects_results: Callable[[str], bo
         own = {
             key: value for key, value in result.params.items() if affects_results(key) and not _is_column(key, value)
         }
-        kind = (result.params.get("data.name", ""), run_name.setting, run_name.model, run_name.method)
+        kind = _Kind(result.params.get("data.name", ""), run_name.setting, run_name.model, run_name.method)
         line = lines.setdefault(_Line(kind, tuple(sorted(own.items()))), {})
         line.setdefault(run_name.scenario, {}).setdefault(result.seed, result)
     rows = [
         Row(
-            f"{line.kind[3]}{_distinguishing_params(line, [other for other in lines if other.kind == line.kind])}",
-            setting=line.kind[1],
-            model=line.kind[2],
-            data_set=line.kind[0],
+            f"{line.kind.method}{_distinguishing_params(line, _peers(line, lines))}",
+            setting=line.kind.setting,
+            model=line.kind.model,
+            data_set=line.kind.data_set,
             cells=_cells(cells),
         )
         for line, cells in lines.items()
@@ -116,10 +132,23 @@ def collect(results: Iterable[RunResult], *, affects_results: Callable[[str], bo
     return sorted(rows, key=lambda row: (row.data_set, row.setting, row.model, _mean_all(row), row.method))
 
 
-class _Line(NamedTuple):
-    """What the runs of a line share: (dataset, setting, model, method), and the parameters that decide a result."""
+class _Kind(NamedTuple):
+    """What the columns and the name of a line show anyway."""
 
-    kind: tuple[str, str, str, str]
+    data_set: str
+    setting: str
+    model: str
+    method: str
+
+    @property
+    def has_memory(self) -> bool:
+        return self.method.partition(" ")[0].endswith("-m")
+
+
+class _Line(NamedTuple):
+    """What the runs of a line share, and the parameters that decide a result."""
+
+    kind: _Kind
     params: tuple[tuple[str, str], ...]
 
 
@@ -128,18 +157,44 @@ def _is_column(key: str, value: str) -> bool:
     return key in _COLUMN_PARAMS or (key == "scenario.order" and not value.startswith("["))
 
 
+def _peers(line: _Line, lines: Mapping[_Line, Collection[str]]) -> list[_Line]:
+    """The lines of the same dataset with a scenario that this one has too."""
+    return [
+        other
+        for other, scenarios in lines.items()
+        if other.kind.data_set == line.kind.data_set and set(scenarios) & set(lines[line])
+    ]
+
+
 def _distinguishing_params(line: _Line, peers: Sequence[_Line]) -> str:
-    """The parameters in which a line differs from another of the same kind, in brackets; empty if none does."""
+    """The parameters in which a line differs from one of its peers, in brackets; empty if none does."""
     named = [
-        f"{key}={value}" for key, value in line.params if any(dict(peer.params).get(key) != value for peer in peers)
+        f"{key}={value}"
+        for key, value in line.params
+        if any(_comparable(key, line.kind, peer.kind) and dict(peer.params).get(key) != value for peer in peers)
     ]
     return f" ({', '.join(named)})" if named else ""
+
+
+def _comparable(key: str, one: _Kind, other: _Kind) -> bool:
+    """Whether a difference in a parameter says more than the different names or models of two lines."""
+    section = key.partition(".")[0]
+    if section == "method":
+        return one.method == other.method
+    if section == "memory":
+        return one.has_memory and other.has_memory
+    return section != "model" or one.model == other.model
 
 
 def _cells(line: Mapping[str, Mapping[str, RunResult]]) -> dict[str, Cell]:
     return {
         scenario: Cell(
-            {name: [100 * result.scores[name] for result in seeds.values() if name in result.scores] for name in SCORES}
+            {
+                name: [100 * result.scores[name] for result in seeds.values() if name in result.scores]
+                for name in SCORES
+            },
+            dead=[result.dead for result in seeds.values() if result.dead is not None],
+            ids={seed: result.run for seed, result in seeds.items()},
         )
         for scenario, seeds in line.items()
     }

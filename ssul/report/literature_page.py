@@ -7,7 +7,8 @@ from statistics import mean, stdev
 from ssul.config.paths import Layout
 from ssul.io.atomic import write_text
 from ssul.report.literature import Row
-from ssul.report.markdown import markdown, markdown_table
+from ssul.report.markdown import markdown, markdown_table, paragraphs
+from ssul.report.paired import RowDifference, interval_cells
 from ssul.report.published_results import Published, published
 from ssul.report.style import GREY, INK, PALE, annotate, new_figure
 from ssul.report.tables import UNDEFINED
@@ -15,15 +16,16 @@ from ssul.report.tables import UNDEFINED
 _COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6b7280"]  # Okabe and Ito's
 
 
-def write_results(layout: Layout, rows: Sequence[Row]) -> str:
+def write_results(layout: Layout, rows: Sequence[Row], differences: Sequence[RowDifference] = ()) -> str:
     """Writes reports/results.md and results.png, and returns the table as Markdown.
 
     Args:
         layout: gives the paths of both.
         rows: at least one.
+        differences: between lines.
     """
     draw_results(layout.results_figure, rows)
-    table = markdown_results(rows)
+    table = paragraphs(markdown_results(rows), markdown_row_differences(differences))
     runs = sum(cell.runs for row in rows for cell in row.cells.values())
     caption = (
         "Mean IoU in percent after the last step, old / new / all; mean ± standard deviation over seeds, "
@@ -49,6 +51,16 @@ def markdown_results(rows: Sequence[Row]) -> str:
     return markdown_table(
         ["method", "setting", "model", "seeds", *map(markdown, scenarios)], body, align="lllr" + "r" * len(scenarios)
     )
+
+
+def markdown_row_differences(differences: Sequence[RowDifference]) -> str:
+    """The differences as Markdown, in points, with their 95 % intervals over images; empty if there are none."""
+    if not differences:
+        return ""
+    body = [
+        [one.scenario, markdown(f"{one.second} minus {one.first}"), *interval_cells(one.scores)] for one in differences
+    ]
+    return markdown_table(["scenario", "difference", "old", "new", "all"], body, align="llrrr")
 
 
 def draw_results(path: Path, rows: Sequence[Row]) -> None:

@@ -4,7 +4,7 @@ Two runs of a pair share the seed and the validation images. An interval says ho
 images; the differences of the single seeds stand beside it, because they say how far it moves with another training.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from ssul.errors import UserError
 from ssul.evaluation.image_counts import ImageCounts
+from ssul.report.literature import Row
+from ssul.report.tables import UNDEFINED
 
 DRAWS = 2000
 LEVEL = 0.95
@@ -71,6 +73,48 @@ def paired_differences(pairs: Sequence[tuple[CountedRun, CountedRun]], draws: in
     return {name: _difference(np.stack([second[name] - first[name] for first, second in found])) for name in names}
 
 
+@dataclass(frozen=True)
+class RowDifference:
+    """The differences between two lines of the table of many runs in one scenario.
+
+    Attributes:
+        scenario: the column.
+        first, second: the lines' names.
+        scores: see `paired_differences`.
+    """
+
+    scenario: str
+    first: str
+    second: str
+    scores: Mapping[str, Difference]
+
+
+def row_differences(rows: Sequence[Row], against: str, counted: Callable[[str], CountedRun]) -> list[RowDifference]:
+    """How much higher each line scores than one of them, over the seeds that both have.
+
+    Args:
+        rows: of the table.
+        against: the line's name.
+        counted: the counts of a run, by its id.
+
+    Raises:
+        UserError: if there is no such line, or two runs were not evaluated on the same images.
+    """
+    firsts = [row for row in rows if row.method == against]
+    if not firsts:
+        raise UserError(f"no line is named '{against}': choose {', '.join(dict.fromkeys(row.method for row in rows))}")
+    found = []
+    for first in firsts:
+        for row in rows:
+            same = (row.data_set, row.setting, row.model) == (first.data_set, first.setting, first.model)
+            for scenario in row.cells.keys() & first.cells.keys() if same and row is not first else ():
+                ours, others = first.cells[scenario].ids, row.cells[scenario].ids
+                pairs = [(counted(ours[seed]), counted(others[seed])) for seed in ours if seed in others]
+                if pairs:
+                    found.append(RowDifference(scenario, first.method, row.method, paired_differences(pairs)))
+    return sorted(found, key=lambda one: (one.scenario, one.second))
+
+
 def _difference(pairs: Floats) -> Difference:
     """From the differences of all pairs, (pairs, 1 + draws)."""
     mean = pairs.mean(axis=0)
@@ -93,3 +137,14 @@ def _means(run: CountedRun, ids: Sequence[str], weights: NDArray[np.int64]) -> M
     base = 1 + run.base_classes
     means = {"old": np.nanmean(iou[:, :base], axis=1), "all": np.nanmean(iou, axis=1)}
     return means | ({"new": np.nanmean(iou[:, base:], axis=1)} if classes > base else {})
+
+
+def interval_cells(scores: Mapping[str, Difference]) -> list[str]:
+    """A cell for each of old, new and all: the mean, its interval, and how many pairs are above 0."""
+    return [_interval(scores[name]) if name in scores else UNDEFINED for name in ("old", "new", "all")]
+
+
+def _interval(difference: Difference) -> str:
+    above = sum(pair > 0 for pair in difference.pairs)
+    mean_, low, high = (f"{100 * value:+.1f}" for value in (difference.mean, difference.low, difference.high))
+    return f"{mean_} [{low}, {high}], {above} of {len(difference.pairs)} above 0"

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -16,6 +17,7 @@ from PIL import Image
 
 from ssul.cli import app as cli
 from ssul.datasets.catalog import find_dataset
+from ssul.evaluation.image_counts import write_counts
 from ssul.scenario.class_orders import published_orders
 from ssul.tracking.experiment import Experiment
 from ssul.tracking.finished import DatasetRecord, FinishedRun
@@ -248,7 +250,7 @@ def test_vocs_15_1_has_the_published_numbers_of_images(ssul: Command) -> None:
 @pytest.mark.parametrize(
     ("scenario", "words"),
     [
-        ("cityscapes_10-1", "'cityscapes', which is not in the catalog: choose shapes, voc, ade"),
+        ("cityscapes_10-1", "'cityscapes', which is not in the catalog: choose shapes, silhouettes, voc, ade"),
         ("voc_15_1", "'voc_15_1' is not the name of a scenario"),
         ("voc_15-1_z", "scenario.order is 'z', which the dataset does not have: choose natural, b, c, "),
         ("voc_21-1", "scenario.base_classes is 21, but the dataset has 20 classes"),
@@ -371,8 +373,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for method, score in (("finetune", 0.1), ("ssul", 0.6)):
             row = {"step": 0, "iou": {}, "holdout": None} | dict.fromkeys(SCORES, score)
             tags = {"scenario": "voc_15-1", "setting": "overlapped", "method": method, "model": "resnet101"}
-            experiment = Experiment(fingerprint=method, name=method, tags=tags, params={"seed": 0})
-            log_finished(FinishedRun(experiment, (row,), (), DatasetRecord("voc", "0123", "somewhere", {}), {}))
+            params = {"seed": 0, "scenario.base_classes": 1, "recipe.crop": 513}
+            experiment = Experiment(fingerprint=method, name=method, tags=tags, params=params)
+            folder = root / method
+            folder.mkdir()
+            right = round(10 * score)
+            write_counts(folder, {"a": [(0, right, 10, right), (1, right, 10, right), (2, right, 10, right)]})
+            artifacts = {"image_counts.json": folder / "image_counts.json"}
+            log_finished(FinishedRun(experiment, (row,), (), DatasetRecord("voc", "0123", "somewhere", {}), artifacts))
         yield root
 
 
@@ -388,5 +396,33 @@ def test_all_runs_of_the_store_become_one_table_and_a_figure(
     assert "*77.3 / 36.6 / 67.6*" in text
     assert "from 2 runs in MLflow" in text
     assert (tmp_path / "reports" / "results.png").is_file()
+    assert "minus" not in text
     error = ssul("table", "--scenario", "voc_2-1", "--root", tmp_path).error
     assert "MLflow holds no finished run of this kind: `dvc exp run` makes one" in error
+
+
+def test_lines_are_compared_over_the_counts_of_their_images(
+    ssul: Command, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(store))
+    row = "| voc_15-1 | ssul minus finetune |" + " +50.0 [+50.0, +50.0], 1 of 1 above 0 |" * 3
+    assert row in ssul("table", "--against", "finetune", "--root", tmp_path).out
+    assert (
+        "no line is named 'mib': choose finetune, ssul" in ssul("table", "--against", "mib", "--root", tmp_path).error
+    )
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ("recipe.crop", "give NAME=VALUE"),
+        ("recipe.crops=513", "names recipe.crops, which run .* does not have: did you mean recipe.crop?"),
+        ("recipe.crop=256", "MLflow holds no finished run of this kind"),
+    ],
+)
+def test_runs_are_chosen_by_their_parameters(
+    ssul: Command, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, condition: str, words: str
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(store))
+    assert ssul("table", "--where", "recipe.crop=513", "--root", tmp_path).code == 0
+    assert re.search(words, ssul("table", "--where", condition, "--root", tmp_path).error)

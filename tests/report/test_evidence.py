@@ -16,6 +16,7 @@ from ssul.report.evidence import (
     planned,
     read_spec,
 )
+from ssul.report.paired import Difference
 
 SPEC = """
 tables:
@@ -63,11 +64,7 @@ EVIDENCE = Evidence(
         },
         "more": {"SSUL": [result(0, 0.5)], "MiB": [result(0, 0.4)]},
     },
-    {
-        "toys": [
-            PairedResult("MiB", "SSUL", {"all": {"mean": 0.02, "low": -0.01, "high": 0.05, "pairs": [0.05, -0.01]}})
-        ]
-    },
+    {"toys": [PairedResult("MiB", "SSUL", {"all": Difference(0.02, -0.01, 0.05, (0.05, -0.01))})]},
 )
 
 
@@ -106,7 +103,7 @@ def test_a_table_has_means_over_seeds_shares_of_joint_dead_classes_runs_and_what
     spreads = "60.0 ± 0.0 | 50.0 ± 0.0 | 1, 0 | 42.0 ± 2.8 | 64.0 ± 5.7 | 0.80 | 90.0 ± 0.0"
     assert f"| SSUL (2) | {spreads} | `01234567` `fedcba98` |" in table
     assert "| MiB |  |  |  |  |  |  |  | not run |" in table
-    assert "| SSUL minus MiB | +2.0 [-1.0, +5.0], 1 of 2 above 0 |" in table
+    assert "| SSUL minus MiB | \u2013 | \u2013 | +2.0 [-1.0, +5.0], 1 of 2 above 0 |" in table
     assert "dvc exp run -S data.root=$TOYS -S 'recipe.scale=[0.5,1.0]' -S method=mib   # MiB; seeds 0, 1" in table
 
 

@@ -1,5 +1,6 @@
 """Many runs in one table, as papers print it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,39 @@ def test_of_the_same_experiment_with_newer_code_only_the_latest_run_counts() -> 
     assert row.cells["voc_15-1"].values["all"] == [pytest.approx(70)]
 
 
-def test_runs_with_other_parameters_have_their_own_lines_that_name_them() -> None:
-    rows = rows_of(result("ssul"), result("ssul", **{"recipe.crop": "256"}), result("mib", **{"recipe.crop": "256"}))
-    assert sorted(row.method for row in rows) == ["mib", "ssul (recipe.crop=256)", "ssul (recipe.crop=513)"]
+def names_of(*results: RunResult) -> list[str]:
+    return sorted(row.method for row in rows_of(*results))
+
+
+def test_a_line_names_the_parameters_in_which_it_differs_from_any_line_of_its_columns() -> None:
+    small = {"recipe.crop": "256"}
+    assert names_of(result("ssul"), result("ssul", **small)) == ["ssul (recipe.crop=256)", "ssul (recipe.crop=513)"]
+    assert names_of(result("ssul"), result("mib", **small)) == ["mib (recipe.crop=256)", "ssul (recipe.crop=513)"]
+    assert names_of(result("ssul"), result("mib", "voc_15-5", **small)) == ["mib", "ssul"]  # no column in common
+
+
+def test_what_a_lines_method_memory_or_backbone_imply_is_not_repeated() -> None:
+    assert names_of(
+        result("ssul", **{"method.ssul.freeze": "True"}), result("mib", **{"method.mib.void": "ignore"})
+    ) == [
+        "mib",
+        "ssul",
+    ]
+    memory = {"memory.capacity": "100", "memory.epoch": "images"}
+    without = {"memory.capacity": "0", "memory.epoch": "iterations"}
+    assert names_of(result("ssul", **without), result("ssul-m", **memory)) == ["ssul", "ssul-m"]
+    assert names_of(
+        result("ssul-m", **memory), result("ssul-m as published", **memory | {"memory.epoch": "iterations"})
+    ) == [
+        "ssul-m (memory.epoch=images)",
+        "ssul-m as published (memory.epoch=iterations)",
+    ]
+
+
+def test_old_classes_below_one_percent_stand_beside_old() -> None:
+    results = [replace(result("finetune", seed=seed), dead=dead) for seed, dead in ((0, 15), (1, 16))]
+    (row,) = rows_of(*results)
+    assert str(row.cells["voc_15-1"]).startswith("60.0 ± 0.0 (15.5 below 1 %) / 20.0")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,19 @@
+"""The pixel counts of a run in MLflow."""
+
+import tempfile
+from pathlib import Path
+
+from ssul.evaluation.image_counts import NAME, read_counts
+from ssul.report.paired import CountedRun
+from ssul.tracking.collect import LoggedRun, fetch_artifact
+
+
+def counted_run(run: LoggedRun) -> CountedRun:
+    """The counts of each validation image after the last step of a run.
+
+    Raises:
+        TrackingError: if the run has none, or the store cannot be read.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        counts = read_counts(fetch_artifact(run.id, NAME, Path(folder)).parent)
+    return CountedRun(counts, int(run.params["scenario.base_classes"]))
