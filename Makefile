@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup repro test test-slow check ui experiments
+# how many experiments `make evidence` runs at a time, each on one thread
+JOBS ?= 1
+
+.PHONY: setup repro test test-slow check ui experiments evidence
 .DEFAULT_GOAL := repro
 
 setup: $(READY)
@@ -35,6 +38,10 @@ ui: setup
 experiments: setup
 	. $(BIN)/activate && dvc exp show --only-changed --sort-by final.all --sort-order desc --drop \
 	    'per_class_iou|final.(step|previous|current|pixel|old_without|all_without)|evaluation.examples|(ssul|stages)($$|/)|(data|reports)/'
+
+# the experiments of docs/evidence.yaml that MLflow lacks, then the tables of docs/evidence.md; many hours
+evidence: setup
+	. $(BIN)/activate && ssul evidence queue && OMP_NUM_THREADS=1 dvc exp run --run-all --jobs $(JOBS) && ssul evidence tables
 
 check: setup
 	. $(BIN)/activate && ruff format --check . && ruff check . && mypy && lint-imports
