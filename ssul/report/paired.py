@@ -52,7 +52,7 @@ class Difference:
 
 
 def paired_differences(pairs: Sequence[tuple[CountedRun, CountedRun]], draws: int = DRAWS) -> dict[str, Difference]:
-    """The differences of `old`, `new` and `all` after the last step; `new` is missing if nothing was learned later.
+    """The differences of `old`, `new` and `all` after the last step; what no class decides is missing.
 
     Each draw takes as many images as there are, with replacement, and the same ones for all runs.
 
@@ -69,8 +69,10 @@ def paired_differences(pairs: Sequence[tuple[CountedRun, CountedRun]], draws: in
     weights = np.random.default_rng(_SEED).multinomial(len(ids), [1 / len(ids)] * len(ids), size=draws)
     weights = np.concatenate([np.ones((1, len(ids)), dtype=weights.dtype), weights])  # first all images, once
     found = [[_means(run, ids, weights) for run in pair] for pair in pairs]
-    names = [name for name in ("old", "new", "all") if all(name in means for pair in found for means in pair)]
-    return {name: _difference(np.stack([second[name] - first[name] for first, second in found])) for name in names}
+    differences = {
+        name: np.stack([second[name] - first[name] for first, second in found]) for name in ("old", "new", "all")
+    }
+    return {name: _difference(pairs) for name, pairs in differences.items() if not np.isnan(pairs[:, 0]).any()}
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,9 @@ def row_differences(rows: Sequence[Row], against: str, counted: Callable[[str], 
 
 
 def _difference(pairs: Floats) -> Difference:
-    """From the differences of all pairs, (pairs, 1 + draws)."""
+    """From the differences of all pairs, (pairs, 1 + draws); draws that show no class at all are left out."""
     mean = pairs.mean(axis=0)
-    low, high = np.quantile(mean[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.nanquantile(mean[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Difference(float(mean[0]), float(low), float(high), tuple(pairs[:, 0].tolist()))
 
 
@@ -135,8 +137,14 @@ def _means(run: CountedRun, ids: Sequence[str], weights: NDArray[np.int64]) -> M
     if not counts[:, 0, 1].any():
         iou[:, 0] = np.nan  # without a background nothing can be right there
     base = 1 + run.base_classes
-    means = {"old": np.nanmean(iou[:, :base], axis=1), "all": np.nanmean(iou, axis=1)}
-    return means | ({"new": np.nanmean(iou[:, base:], axis=1)} if classes > base else {})
+    return {"old": _mean(iou[:, :base]), "new": _mean(iou[:, base:]), "all": _mean(iou)}
+
+
+def _mean(iou: Floats) -> Floats:
+    """Of the classes that a draw shows, (draws,); NaN if there are none."""
+    shown = ~np.isnan(iou)
+    with np.errstate(invalid="ignore"):
+        return np.where(shown, iou, 0).sum(axis=1) / shown.sum(axis=1)
 
 
 def interval_cells(scores: Mapping[str, Difference]) -> list[str]:

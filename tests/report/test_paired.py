@@ -62,6 +62,13 @@ def test_equal_runs_differ_by_nothing_and_a_run_without_later_classes_has_no_new
     assert (found["all"].low, found["all"].mean, found["all"].high) == (0, 0, 0)
 
 
+def test_a_new_class_that_one_image_shows_has_an_interval_without_the_draws_that_lack_it() -> None:
+    first = CountedRun({"a": [(0, 9, 9, 9)], "b": [(0, 9, 9, 9), (1, 1, 2, 1)]}, base_classes=0)
+    second = CountedRun({"a": [(0, 9, 9, 9)], "b": [(0, 9, 9, 9), (1, 2, 2, 2)]}, base_classes=0)
+    new = paired_differences([(first, second)])["new"]
+    assert (new.mean, new.low, new.high) == (0.5, 0.5, 0.5)
+
+
 def test_a_background_that_no_image_shows_is_not_scored() -> None:
     first = CountedRun({"a": [(0, 0, 0, 5), (1, 4, 8, 4)]}, base_classes=1)
     second = CountedRun({"a": [(1, 8, 8, 8)]}, base_classes=1)
