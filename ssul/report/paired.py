@@ -144,7 +144,8 @@ def _mean(iou: Floats) -> Floats:
     """Of the classes that a draw shows, (draws,); NaN if there are none."""
     shown = ~np.isnan(iou)
     with np.errstate(invalid="ignore"):
-        return np.where(shown, iou, 0).sum(axis=1) / shown.sum(axis=1)
+        mean: Floats = np.where(shown, iou, 0).sum(axis=1) / shown.sum(axis=1)
+    return mean
 
 
 def interval_cells(scores: Mapping[str, Difference]) -> list[str]:
