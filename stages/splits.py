@@ -25,6 +25,8 @@ def main() -> None:
         )
     if scenario.remainder:
         print(scenario.remainder)
+    if left_out := [name for class_id, name in enumerate(names, start=1) if class_id not in scenario.order]:
+        print(f"never learned, because scenario.order leaves them out: {', '.join(left_out)}")
     splits = make_splits(
         index.present,
         scenario,

@@ -33,7 +33,7 @@ def write_backbone(checkpoint: Path, out: Path, made: Mapping[str, Any]) -> Path
         save_file(state, temporary)
     digest = hashlib.sha256(out.read_bytes()).hexdigest()
     description = out.with_suffix(".json")
-    write_json(description, {"sha256": digest, "classes": trained.class_names, **made})
+    write_json(description, {"sha256": digest, **made})
     return description
 
 

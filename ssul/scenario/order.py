@@ -15,13 +15,14 @@ def learning_order(order: str | Sequence[int | str], *, dataset: str, names: Seq
     """The class ids in the order in which they are learned.
 
     Args:
-        order: `natural` (the dataset's own numbering), the letter of a published order, or all classes in any order,
-            each by its id or by its name.
+        order: `natural` (the dataset's own numbering), the letter of a published order, or classes in any order, each
+            by its id or by its name. Classes that a list leaves out are never learned; they count as classes of a later
+            step.
         dataset: its name, under which orders are published.
         names: of the dataset's classes; the position, from 1, is the id.
 
     Raises:
-        UserError: if the dataset has no such order, or the list does not name each of its classes once.
+        UserError: if the dataset has no such order, or the list names none of its classes, one twice, or another.
     """
     natural = tuple(range(1, len(names) + 1))
     if isinstance(order, str):
@@ -29,17 +30,16 @@ def learning_order(order: str | Sequence[int | str], *, dataset: str, names: Seq
         if order not in orders:
             raise UserError(
                 f"scenario.order is '{order}', which the dataset does not have: choose {', '.join(orders)}, or list "
-                f"all classes by name or by id 1..{len(natural)}"
+                f"classes by name or by id 1..{len(natural)}"
             )
         return orders[order]
     ids = tuple(_class_id(item, names) for item in order)
-    if sorted(ids) != list(natural):
-        missing = sorted(set(natural) - set(ids))
-        foreign = sorted(set(ids) - set(natural))
-        twice = sorted(class_id for class_id, times in Counter(ids).items() if times > 1)
+    foreign = sorted(set(ids) - set(natural))
+    twice = sorted(class_id for class_id, times in Counter(ids).items() if times > 1)
+    if foreign or twice or not ids:
         raise UserError(
-            f"scenario.order must list each class id 1..{len(natural)} once: "
-            f"missing {missing}, unknown {foreign}, repeated {twice}"
+            f"scenario.order must list classes by name or by id 1..{len(natural)}, each at most once: "
+            f"unknown {foreign}, repeated {twice}"
         )
     return ids
 

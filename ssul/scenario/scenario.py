@@ -41,7 +41,7 @@ class Scenario:
     """A class order cut into a base step and increments; the last step takes the rest.
 
     Attributes:
-        order: dataset ids of all classes, in learning order.
+        order: dataset ids of the classes, in learning order.
         base_classes: how many are learned at step 0, in 1..len(order).
         increment: how many are learned at each later step, at least 1 unless step 0 learns all of them.
     """
@@ -56,7 +56,7 @@ class Scenario:
             raise UserError(f"scenario.order must name each class once, by ids from 1: got {list(self.order)}")
         if not 1 <= self.base_classes <= count:
             raise UserError(
-                f"scenario.base_classes is {self.base_classes}, but the dataset has {count} classes: choose 1..{count}"
+                f"scenario.base_classes is {self.base_classes}, but {count} classes are to be learned: choose 1..{count}"
             )
         rest = count - self.base_classes
         if rest and not 1 <= self.increment <= rest:

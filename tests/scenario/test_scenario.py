@@ -75,20 +75,28 @@ def test_names_mean_the_ids_that_they_stand_for(data: st.DataObject) -> None:
     assert learning_order(listed, dataset="toy", names=names) == tuple(ids)
 
 
+def test_classes_that_a_list_leaves_out_are_never_learned_and_count_as_later_ones() -> None:
+    order = ordered(["fish", 1])
+    assert order == (4, 1)
+    base, increment = Scenario(order, base_classes=1, increment=1).steps
+    assert (base.new, increment.new) == ((4,), (1,))
+    assert belongs([1, 2], increment, "overlapped")
+    assert not belongs([1, 2], increment, "disjoint")
+
+
 @pytest.mark.parametrize(
     ("order", "words"),
     [
         (
             "q",
-            "scenario.order is 'q', which the dataset does not have: choose natural, b, c, or list all classes by name",
+            "scenario.order is 'q', which the dataset does not have: choose natural, b, c, or list classes by name",
         ),
         (["ball", "star", "hose", "fish"], "the class 'hose', which the dataset does not have (did you mean 'house'?)"),
         (["ball", "star", "zzz", "fish"], "the class 'zzz', which the dataset does not have: ball, star, house, fish"),
-        ([1, 2, 3], "each class id 1..4 once: missing [4], unknown [], repeated []"),
-        ([1, 2, 3, 4, "fish"], "each class id 1..4 once: missing [], unknown [], repeated [4]"),
-        ([0, 1, 2, 3, 4], "each class id 1..4 once: missing [], unknown [0], repeated []"),
-        ([3, 3, "star", 9, -1], "each class id 1..4 once: missing [1, 4], unknown [-1, 9], repeated [3]"),
-        ([], "each class id 1..4 once: missing [1, 2, 3, 4], unknown [], repeated []"),
+        ([1, 2, 3, 4, "fish"], "by id 1..4, each at most once: unknown [], repeated [4]"),
+        ([0, 1, 2, 3, 4], "by id 1..4, each at most once: unknown [0], repeated []"),
+        ([3, 3, "star", 9, -1], "by id 1..4, each at most once: unknown [-1, 9], repeated [3]"),
+        ([], "by id 1..4, each at most once: unknown [], repeated []"),
     ],
 )
 def test_any_other_order_is_refused_with_all_its_errors(order: str | list[int | str], words: str) -> None:

@@ -1,0 +1,42 @@
+"""The shipped weights of the small backbone are what the documented command makes."""
+
+import hashlib
+import json
+import re
+
+import torch
+from safetensors.torch import load_file
+
+from ssul.config.load import parse_params
+from ssul.datasets.catalog import find_dataset
+from ssul.model.backbones import build_backbone
+from ssul.model.weights import SMALL_BACKBONE
+from ssul.tracking.experiment import affects_results, logged_params
+from tests.project import PROJECT, composed
+
+MADE = json.loads(SMALL_BACKBONE.with_suffix(".json").read_text(encoding="utf-8"))
+
+
+def test_the_file_is_that_of_the_documented_command_and_its_parameters_are_what_the_command_composes() -> None:
+    page = (PROJECT / "docs" / "pretraining.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^dvc exp run (.*)$", page, flags=re.MULTILINE)
+    overrides = command.replace("-S ", "").split()
+    params = logged_params(parse_params(composed(*overrides)))
+    assert MADE["parameters"] == {name: value for name, value in params.items() if affects_results(name)}
+    assert hashlib.sha256(SMALL_BACKBONE.read_bytes()).hexdigest() == MADE["sha256"]
+
+
+def test_it_was_trained_on_none_of_the_embedded_worlds_classes_and_knows_its_own() -> None:
+    assert MADE["parameters"]["data.name"] == "silhouettes"
+    assert not set(find_dataset("silhouettes").classes) & set(find_dataset("shapes").classes)
+    assert MADE["all"] > 0.5
+
+
+def test_it_is_small_and_the_backbone_starts_from_it() -> None:
+    assert SMALL_BACKBONE.stat().st_size < 2_000_000
+    state = load_file(SMALL_BACKBONE)
+    backbone = build_backbone("small", 8, "pretrained")
+    assert backbone.state_dict().keys() == state.keys()
+    for name, tensor in backbone.state_dict().items():
+        assert torch.equal(tensor, state[name].to(tensor.dtype)), name
+        assert tensor.isfinite().all(), name
