@@ -56,7 +56,7 @@ class Scenario:
             raise UserError(f"scenario.order must name each class once, by ids from 1: got {list(self.order)}")
         if not 1 <= self.base_classes <= count:
             raise UserError(
-                f"scenario.base_classes is {self.base_classes}, but {count} classes are to be learned: choose 1..{count}"
+                f"scenario.base_classes is {self.base_classes}, but only {count} classes are learned: choose 1..{count}"
             )
         rest = count - self.base_classes
         if rest and not 1 <= self.increment <= rest:

@@ -253,7 +253,7 @@ def test_vocs_15_1_has_the_published_numbers_of_images(ssul: Command) -> None:
         ("cityscapes_10-1", "'cityscapes', which is not in the catalog: choose shapes, silhouettes, voc, ade"),
         ("voc_15_1", "'voc_15_1' is not the name of a scenario"),
         ("voc_15-1_z", "scenario.order is 'z', which the dataset does not have: choose natural, b, c, "),
-        ("voc_21-1", "scenario.base_classes is 21, but 20 classes are to be learned"),
+        ("voc_21-1", "scenario.base_classes is 21, but only 20 classes are learned"),
         ("voc_18-1", "step 1 has no training image: none shows train in the overlapped setting"),
     ],
 )
