@@ -9,7 +9,8 @@ from ssul.config.load import load_params
 from ssul.config.paths import LAYOUT, data_root
 from ssul.data.dataset_info import DatasetInfo
 from ssul.data.index import ImageIndex
-from ssul.evaluation.step import ImageSet, Protocol, evaluate_step, score_lines
+from ssul.evaluation.protocol import Protocol
+from ssul.evaluation.step import ImageSet, evaluate_step, score_lines
 from ssul.inference.device import choose_device
 from ssul.io.atomic import replace_dir
 from ssul.pipeline.progress import with_progress
@@ -38,7 +39,7 @@ def main(step: str) -> None:
             held_out=held_out,
             examples=asked.examples,
             palette=DatasetInfo.read(LAYOUT.dataset_info).palette,
-            protocol=Protocol(fabric, asked.future, crop if asked.protocol == "crop" else None),
+            protocol=Protocol(fabric, asked.future, asked.unknown, crop if asked.protocol == "crop" else None),
             watch=lambda evaluated, count, title: with_progress(evaluated, total=count, title=title, unit="image"),
         )
     print(score_lines(scores))

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from tqdm import tqdm
@@ -14,6 +14,7 @@ from ssul.config.load import load_params
 from ssul.config.paths import Layout
 from ssul.errors import UserError
 from ssul.evaluation.results import Results
+from ssul.labels.background import Future, Unknown
 from ssul.report.tables import percent
 from ssul.scenario.order import ScenarioName, learning_order
 from ssul.tracking.experiment import affects_results, logged_params
@@ -68,30 +69,31 @@ def evaluate(
     crop: Annotated[
         int | None, typer.Option(help="Evaluate the papers' centre crop of this side, not the whole image.")
     ] = None,
-    future: Annotated[
-        Literal["ignore", "background"], typer.Option(help="What pixels of later classes count as.")
-    ] = "ignore",
+    future: Annotated[Future, typer.Option(help="What pixels of later classes count as.")] = "ignore",
+    unknown: Annotated[
+        Unknown, typer.Option(help="What the unknown becomes in a prediction; auto: background where there can be one.")
+    ] = "auto",
     precision: Annotated[str, typer.Option(help="32 or bf16.")] = "32",
     as_json: Annotated[bool, typer.Option("--json", help="JSON alone on stdout.")] = False,
     root: Root = Path(),
 ) -> None:
     """Score a checkpoint on the validation images of a dataset, as the pipeline does."""
     from ssul.cli.score_checkpoint import evaluate_checkpoint  # late: it brings torch, which takes seconds
+    from ssul.evaluation.protocol import Protocol
     from ssul.inference.device import choose_device
 
     scores = evaluate_checkpoint(
         checkpoint,
         known_dataset(data_set, root),
         data_root,
-        fabric=choose_device(precision),
-        future=future,
-        crop=crop,
+        protocol=Protocol(choose_device(precision), future, unknown, crop),
         watch=lambda evaluated, count: iter(tqdm(evaluated, total=count, desc="evaluate", unit="image")),
     )
     if as_json:
         print(json.dumps(asdict(scores)))
         return
-    for name in ("old", "new", "all", "all_without_background", "previous", "current", "pixel_accuracy"):
+    without = ("all_without_background",) if "background" in scores.iou else ()
+    for name in ("old", "new", "all", *without, "previous", "current", "pixel_accuracy"):
         print(f"{name:24}{percent(getattr(scores, name), '-'):>6}")
     print()
     for name, iou in scores.iou.items():

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lightning_fabric import Fabric
-
 from ssul.data.dataset import SegmentationDataset, mask_lookup_table
 from ssul.data.layout import ImagePaths
 from ssul.datasets.catalog import DatasetSpec
@@ -14,25 +12,22 @@ from ssul.datasets.scan_cache import ScanCache
 from ssul.datasets.split_ids import split_ids
 from ssul.errors import UserError
 from ssul.evaluation.evaluate import EvaluatedImage, evaluate_images, sum_confusion
+from ssul.evaluation.protocol import Protocol
 from ssul.evaluation.scores import Scores, score
 from ssul.inference.trained_model import TrainedModel
-from ssul.labels.space import Future
 
 Watch = Callable[[Iterator[EvaluatedImage], int], Iterator[EvaluatedImage]]
 """Passes evaluated images on; it also gets their number, as a progress bar needs it."""
 
 
-def evaluate_checkpoint(
-    folder: Path, data_set: DatasetSpec, root: Path, *, fabric: Fabric, future: Future, crop: int | None, watch: Watch
-) -> Scores:
+def evaluate_checkpoint(folder: Path, data_set: DatasetSpec, root: Path, *, protocol: Protocol, watch: Watch) -> Scores:
     """Scores a checkpoint on the validation images of a dataset.
 
     Args:
         folder: the checkpoint.
         data_set: the dataset whose classes it learned.
         root: the data root.
-        fabric: device and precision.
-        future, crop: see `ssul.evaluation.evaluate.evaluate_images`.
+        protocol: see `Protocol`.
         watch: passes every evaluated image on.
 
     Returns:
@@ -50,10 +45,12 @@ def evaluate_checkpoint(
     _, ids = split_ids(ImagePaths(root, data_set.train), val, val_share=data_set.val_share, val_seed=data_set.val_seed)
     _require_usable(val, ids, data_set)
     dataset = SegmentationDataset(val, mask_lookup_table(data_set.values, len(data_set.classes)))
-    images = evaluate_images(trained.model, labels, dataset, ids, fabric=fabric, future=future, crop=crop)
-    sizes = [len(group) for group in labels.groups]
-    counts = sum_confusion(watch(images, len(ids)), labels.num_classes)
-    scores = score(counts, sizes, ("background", *names), (), has_background=data_set.values.background)
+    in_data, classes = data_set.values.background, len(data_set.classes)
+    background = protocol.background(labels, in_data=in_data, classes=classes)
+    images = evaluate_images(trained.model, labels, dataset, ids, protocol=protocol, background=background)
+    sizes, rows = [len(group) for group in labels.groups], background.names(names)
+    counts = sum_confusion(watch(images, len(ids)), len(rows))
+    scores = score(counts, sizes, rows, (), background=background)
     return replace(scores, average=None)
 
 

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from ssul.config.base import StrictModel
 from ssul.config.custom_dataset import CustomDataset
+from ssul.labels.background import Future, Unknown
 
 MAX_SIDE = 8192
 """Pixels, of crops and drawn images. The shorter side of an image that is read is no longer than this."""
@@ -290,12 +291,13 @@ class EvaluationParams(StrictModel):
     """How predictions are scored, and how many are saved as images.
 
     protocol: `full` scores images at their full size. `crop`, the papers' protocol, resizes the short side to `crop`
-    pixels and takes the central square, of the ground truth too.
+    pixels and takes the central square, of the ground truth too. future, unknown: see `ssul.labels.background`.
     """
 
     protocol: Literal["full", "crop"]
     crop: Annotated[int, Field(ge=32, le=MAX_SIDE)]
-    future: Literal["ignore", "background"]
+    future: Future
+    unknown: Unknown
     examples: Annotated[int, Field(ge=0)]
 
 

@@ -4,15 +4,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from ssul.data.dataset import LabeledImage, SegmentationDataset
 from ssul.data.transforms import centre_crop
 from ssul.evaluation.image_counts import ImageCounts
+from ssul.evaluation.protocol import Protocol
 from ssul.inference.confusion import ConfusionMatrix
 from ssul.inference.predict import predict, predict_images, setup_for_inference
-from ssul.labels.space import Future, LabelSpace
+from ssul.labels.background import Background
+from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
 
 
@@ -23,7 +24,7 @@ class EvaluatedImage:
     Attributes:
         image: the image and its ground truth, cropped where the protocol crops; on the CPU.
         prediction: uint8 (H, W) of the same size, dataset ids; on the network's device.
-        confusion: of this image alone; likewise.
+        confusion: of this image alone, over `Background.names`; likewise.
     """
 
     image: LabeledImage
@@ -37,25 +38,24 @@ def evaluate_images(
     dataset: SegmentationDataset,
     ids: Sequence[str],
     *,
-    fabric: Fabric,
-    future: Future,
-    crop: int | None = None,
+    protocol: Protocol,
+    background: Background,
 ) -> Iterator[EvaluatedImage]:
     """Predicts images one by one and yields each with its counts.
 
     Args:
         model, labels: a network and the meaning of its channels.
         dataset, ids: which images.
-        fabric: device and precision.
-        future: what pixels of classes that are not learned yet count as.
-        crop: the side in pixels of the central square that is evaluated (see `centre_crop`); None evaluates whole
-            images at their full size.
+        protocol: see `Protocol`.
+        background: whether it is predicted and counted.
     """
-    images = (_cropped(dataset.read(image_id), crop) for image_id in ids)
+    fabric = protocol.fabric
+    images = (_cropped(dataset.read(image_id), protocol.crop) for image_id in ids)
     for image, inputs, low_res in predict_images(setup_for_inference(model, fabric), images, fabric.device):
-        prediction = predict(labels, low_res, inputs)[0]
-        truth = labels.encode_ground_truth(fabric.to_device(image.mask), future)
-        confusion = ConfusionMatrix.of(truth, prediction, labels.num_classes)
+        prediction = predict(labels, low_res, inputs, background=background.predicted)[0]
+        truth = labels.encode_ground_truth(fabric.to_device(image.mask), protocol.future)
+        counts = ConfusionMatrix.of(truth, prediction, labels.num_classes)
+        confusion = counts if background.counted else counts.without_background()
         yield EvaluatedImage(image, labels.decode(prediction), confusion)
 
 
@@ -82,7 +82,7 @@ class ImageCounter:
 
 
 def sum_confusion(evaluated: Iterable[EvaluatedImage], classes: int) -> ConfusionMatrix:
-    """The counts of all images together, for `classes` classes (background included)."""
+    """The counts of all images together, for `classes` classes (background included where it is counted)."""
     counts = ConfusionMatrix.empty(classes)
     for one in evaluated:
         counts = one.confusion + counts  # in this order: they stay on the device until the end

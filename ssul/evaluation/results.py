@@ -23,7 +23,8 @@ class Results:
     Attributes:
         data_set: its name.
         has_background: whether it has a background that is a class of its own.
-        names: background and the classes learned so far, in learning order.
+        names: the classes learned so far, in learning order; the background first where it is counted, see
+            `ssul.labels.background`.
         group_sizes: number of classes that each step learned.
         images: number of validation images.
         rows: one `Scores` as a dict for each step.

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ssul.labels.background import Background
+
 if TYPE_CHECKING:  # else the report would import torch
     from ssul.inference.confusion import ConfusionMatrix
 
@@ -27,8 +29,7 @@ class Holdout:
 class Scores:
     """Mean IoUs after a step, in 0..1; None where undefined. Absent classes are left out of means, and named.
 
-    In a dataset without a background, "and background" has no meaning, unless classes that are learned later count as
-    background.
+    "And background" holds where the background can be right (see `ssul.labels.background`).
 
     Attributes:
         step: index.
@@ -41,7 +42,7 @@ class Scores:
         pixel_accuracy: fraction of pixels that are right.
         forgetting: mean over the classes of earlier steps of (best IoU at an earlier step - IoU now).
         average: mean of `all` over the steps so far.
-        iou, accuracy: by class name, in learning order, background first.
+        iou, accuracy: by class name, in learning order, background first where it is counted.
         absent: names of classes that are neither in the ground truth nor predicted.
         holdout: scores on held-out training images; None where there are none.
     """
@@ -70,23 +71,24 @@ def score(
     names: Sequence[str],
     history: Sequence[dict[str, Any]],
     *,
-    has_background: bool,
+    background: Background,
 ) -> Scores:
     """Scores a step.
 
     Args:
-        confusion: over [background, classes in learning order].
+        confusion: over `names`.
         group_sizes: number of classes of each step so far.
-        names: of background and classes, in the same order.
+        names: as `Background.names` makes them, of the classes in learning order.
         history: the rows (`Scores` as dicts) of the steps before.
-        has_background: whether the dataset has a background. Without one the background is not scored: its IoU is None,
-            and a pixel predicted as background is a miss of its class. (If the ground truth shows a
-            background, because classes that are learned later count as it, the background is scored.)
+        background: whether it is counted, and whether it can be right. A background that is predicted although it
+            cannot be right is not scored: its IoU is None, and a pixel predicted as background is a miss of its class.
     """
-    scored = has_background or bool(confusion.counts[0].sum())
-    iou = confusion.iou() if scored else [None, *confusion.iou()[1:]]
+    first = int(background.counted)  # the position of the first class
+    iou = confusion.iou()
+    if not background.possible:
+        iou[:first] = [None] * first
     by_name = dict(zip(names, iou, strict=True))
-    base_end, before = 1 + group_sizes[0], 1 + sum(group_sizes[:-1])
+    base_end, before = first + group_sizes[0], first + sum(group_sizes[:-1])
     later = len(group_sizes) > 1
     everything = mean(iou)
     return Scores(
@@ -96,23 +98,28 @@ def score(
         all=everything,
         previous=mean(iou[:before]) if later else None,
         current=mean(iou[before:]) if later else everything,
-        old_without_background=mean(iou[1:base_end]),
-        previous_without_background=mean(iou[1:before]) if later else None,
-        all_without_background=mean(iou[1:]),
+        old_without_background=mean(iou[first:base_end]),
+        previous_without_background=mean(iou[first:before]) if later else None,
+        all_without_background=mean(iou[first:]),
         pixel_accuracy=confusion.pixel_accuracy(),
-        forgetting=_forgetting(by_name, names[1:before], history) if later else None,
+        forgetting=_forgetting(by_name, names[first:before], history) if later else None,
         average=mean([*(row["all"] for row in history), everything]),
         iou=by_name,
         accuracy=dict(zip(names, confusion.accuracy(), strict=True)),
-        absent=[name for name in names[0 if scored else 1 :] if by_name[name] is None],
+        absent=[name for name in names[0 if background.possible else first :] if by_name[name] is None],
     )
 
 
 def score_holdout(
-    confusion: "ConfusionMatrix", group_sizes: Sequence[int], names: Sequence[str], *, images: int, has_background: bool
+    confusion: "ConfusionMatrix",
+    group_sizes: Sequence[int],
+    names: Sequence[str],
+    *,
+    images: int,
+    background: Background,
 ) -> Holdout:
     """Scores held-out training images after a step; the arguments are those of `score`, and the number of images."""
-    scores = score(confusion, group_sizes, names, [], has_background=has_background)
+    scores = score(confusion, group_sizes, names, [], background=background)
     return Holdout(images, scores.old, scores.new, scores.all)
 
 

@@ -6,18 +6,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lightning_fabric import Fabric
-
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex, IndexRow, require_unchanged
 from ssul.evaluation.evaluate import EvaluatedImage, ImageCounter, evaluate_images, sum_confusion
 from ssul.evaluation.examples import choose_examples, save_examples
 from ssul.evaluation.image_counts import write_counts
+from ssul.evaluation.protocol import Protocol
 from ssul.evaluation.results import Results
 from ssul.evaluation.scores import Holdout, Scores, score, score_holdout
 from ssul.inference.trained_model import TrainedModel
 from ssul.labels.colours import Colour
-from ssul.labels.space import Future
 from ssul.model.checkpoint import read_training
 
 Rows = tuple[dict[str, Any], ...]
@@ -55,21 +53,6 @@ class ImageSet:
         return cls(dataset, [row.id for row in rows])
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """How images are evaluated.
-
-    Attributes:
-        fabric: device and precision.
-        future: what pixels of classes that are not learned yet count as.
-        crop: the side in pixels of the central square; None evaluates whole images.
-    """
-
-    fabric: Fabric
-    future: Future
-    crop: int | None
-
-
 def evaluate_step(
     folder: Path,
     checkpoint: Path,
@@ -91,7 +74,8 @@ def evaluate_step(
         checkpoint: the network after the step.
         previous: the folder of the step before; None at step 0.
         step: index.
-        index: of the validation images; the choice of the examples depends on it alone.
+        index: of the validation images; the choice of the examples depends on it alone. It also knows all classes, and
+            whether there is a background.
         images: the validation images.
         held_out: training images that no step so far trained on; may be empty.
         examples: how many validation images are kept as examples.
@@ -103,7 +87,9 @@ def evaluate_step(
         UserError: if the checkpoint or the previous results cannot be read.
     """
     trained = TrainedModel.load(checkpoint)
-    names = ("background", *trained.class_names)
+    in_data, classes = index.values.background, len(index.class_names)
+    background = protocol.background(trained.labels, in_data=in_data, classes=classes)
+    names = background.names(trained.class_names)
     group_sizes = tuple(len(group) for group in trained.labels.groups)
     history, curves = copy_previous(previous, folder)
     curve = read_training(checkpoint)
@@ -114,9 +100,8 @@ def evaluate_step(
             trained.labels,
             some.dataset,
             some.ids,
-            fabric=protocol.fabric,
-            future=protocol.future,
-            crop=protocol.crop,
+            protocol=protocol,
+            background=background,
         )
         return watch(found, len(some.ids), title)
 
@@ -127,14 +112,14 @@ def evaluate_step(
     counter = ImageCounter()
     confusion = sum_confusion(counter.watch(saved), len(names))
     write_counts(folder, counter.counts())
-    scores = score(confusion, group_sizes, names, history, has_background=index.values.background)
+    scores = score(confusion, group_sizes, names, history, background=background)
     if held_out.ids:
         holdout = score_holdout(
             sum_confusion(evaluated(held_out, f"evaluate step {step}, held out"), len(names)),
             group_sizes,
             names,
             images=len(held_out.ids),
-            has_background=index.values.background,
+            background=background,
         )
         scores = replace(scores, holdout=holdout)
     Results(

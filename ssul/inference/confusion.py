@@ -39,6 +39,10 @@ class ConfusionMatrix:
         """The same counts in the CPU's memory."""
         return ConfusionMatrix(self.counts.cpu())
 
+    def without_background(self) -> "ConfusionMatrix":
+        """The counts (K-1, K-1) of the classes alone."""
+        return ConfusionMatrix(self.counts[1:, 1:])
+
     def iou(self) -> list[float | None]:
         """Intersection over union of each class; None if it is neither in the ground truth nor predicted."""
         hit = self.counts.diag()

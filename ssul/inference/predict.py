@@ -59,24 +59,42 @@ def predict_images(network: Any, images: Iterable[LabeledImage], device: torch.d
         yield LowResLogits(image, inputs, low_res)
 
 
-def predict(labels: LabelSpace, low_res: Tensor, images: Tensor) -> Tensor:
+def predict(labels: LabelSpace, low_res: Tensor, images: Tensor, *, background: bool = True) -> Tensor:
     """`ssul.labels.scores.predict` of the upsampled logits; classes are upsampled a few at a time.
 
     Args:
         labels: the meaning of the channels.
         low_res: float (B, K, h, w), logits at any resolution, K = labels.num_channels.
         images: (B, 3, H, W); only their size counts.
+        background: whether (unknown and) background are predicted; else each pixel gets the best class.
 
     Returns:
         uint8 (B, H, W): class indices.
     """
     first = labels.first_class_channel
     low_res = low_res.float().contiguous()  # not channels last, because single channels are read
-    front = upsample(low_res[:, :first], images)
-    best = torch.full_like(front[:, 0], -torch.inf)
-    rank = torch.zeros_like(best, dtype=torch.uint8)  # of the best class so far, among the possible winners
-    channels = possible_winners(low_res)
-    channels = channels[channels >= first]
+    rivals = 0 if background else first  # the first channel that can win
+    channels = possible_winners(low_res[:, rivals:]) + rivals
+    best, class_index = _best_class(low_res, images, channels[channels >= first], first)
+    if not background:
+        return class_index
+    return argmax_with_background(labels, upsample(low_res[:, :first], images), best, class_index)
+
+
+def _best_class(low_res: Tensor, images: Tensor, channels: Tensor, first: int) -> tuple[Tensor, Tensor]:
+    """The greatest logit of some class channels at the size of the images, and its class.
+
+    Args:
+        low_res: float (B, K, h, w).
+        images: (B, 3, H, W).
+        channels: int64 (n,), ascending; may be empty.
+        first: the first class channel.
+
+    Returns:
+        float (B, H, W), -infinity without channels; uint8 (B, H, W), class indices.
+    """
+    best = low_res.new_full((len(low_res), *images.shape[-2:]), -torch.inf)
+    rank = torch.zeros_like(best, dtype=torch.uint8)  # of the best class so far, among the channels
     chunk = _AT_ONCE_ON_CPU if low_res.device.type == "cpu" else _AT_ONCE
     for start in range(0, len(channels), chunk):
         highest, which = upsample(low_res[:, channels[start : start + chunk]], images).max(dim=1)
@@ -85,7 +103,7 @@ def predict(labels: LabelSpace, low_res: Tensor, images: Tensor) -> Tensor:
         best = torch.maximum(best, highest)
     class_indices = torch.zeros(256, dtype=torch.uint8, device=low_res.device)
     class_indices[: len(channels)] = (channels + (1 - first)).to(torch.uint8)
-    return argmax_with_background(labels, front, best, class_indices[rank.int()])
+    return best, class_indices[rank.int()]
 
 
 def possible_winners(low_res: Tensor) -> Tensor:

@@ -92,18 +92,21 @@ def fold_unknown(labels: LabelSpace, logits: Tensor) -> Tensor:
     return torch.cat([scores[:, :1] + scores[:, 1:2], scores[:, 2:]], dim=1)
 
 
-def predict(labels: LabelSpace, logits: Tensor) -> Tensor:
+def predict(labels: LabelSpace, logits: Tensor, *, background: bool = True) -> Tensor:
     """The predicted class index of each pixel.
 
     Args:
         labels: the meaning of the channels.
         logits: float (B, labels.num_channels, H, W).
+        background: whether (unknown and) background are predicted; else each pixel gets the best class.
 
     Returns:
         uint8 (B, H, W).
     """
     first = labels.first_class_channel
     best, position = logits[:, first:].max(dim=1)
+    if not background:
+        return (position + 1).to(torch.uint8)
     return argmax_with_background(labels, logits[:, :first], best, position + 1)
 
 

@@ -3,7 +3,7 @@
 A *dataset id* is a value in a mask file (0 background, 1.. classes). A *channel* is a position in the network's logits
 and in a training target. With the unknown head the channels are `[unknown][background][base C0][new C1]...[new Ct]`,
 without it `[background][base C0][new C1]...` (SSUL, section 3.2; the order of the published code). A *class index* is a
-row of a confusion matrix: 0 is the background, and the classes follow in learning order.
+value of a prediction: 0 is the background, and the classes follow in learning order.
 """
 
 import itertools
@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 
 from ssul.errors import UserError
+from ssul.labels.background import Future
 from ssul.labels.ids import BACKGROUND_ID, VOID
 
-Future = Literal["ignore", "background"]
-"""How validation pixels of classes that are not learned yet count."""
 Activation = Literal["sigmoid", "softmax"]
 """How logits become scores: per-class sigmoids (BCE, the paper's choice) or one softmax (CE)."""
 

@@ -35,7 +35,7 @@ def draw_all(
     rows, learned = results.rows, learned_classes(results.names, results.group_sizes)
     draw_curves(folder / "miou_per_step.png", rows, learned)
     draw_class_iou(folder / "class_iou.png", rows, learned)
-    draw_confusion(folder / "confusion.png", results.confusion, list(rows[-1]["iou"]), results.group_sizes)
+    draw_confusion(folder / "confusion.png", results.confusion, results.names, results.group_sizes)
     places = sorted(place for place in examples.iterdir() if place.is_dir()) if examples.is_dir() else []
     if places:
         draw_examples(folder / "examples.png", places, learned, index, palette)

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, PowerNorm
 from numpy.typing import NDArray
 
+from ssul.report.rows import scored_names
 from ssul.report.style import GREY, INK, PALE, new_figure, title, truncate
 from ssul.report.tables import UNDEFINED
 
@@ -24,7 +25,7 @@ def draw_class_iou(path: Path, rows: Sequence[Mapping[str, Any]], learned: Seque
         rows: `Scores` as dicts, one a step.
         learned: the classes that each step learned.
     """
-    names = list(rows[-1]["iou"])
+    names = scored_names(rows)
     table = [[_percentage(row["iou"].get(name)) for row in rows] for name in names]
     known = [[name in row["iou"] for row in rows] for name in names]
     width, height = (0.62 if len(rows) <= 20 else 0.34), (0.27 if len(names) <= 60 else 0.17)
@@ -35,7 +36,7 @@ def draw_class_iou(path: Path, rows: Sequence[Mapping[str, Any]], learned: Seque
         axes.set_yticks(np.arange(len(names)) + 0.5, [truncate(name) for name in names])
         axes.set_xticks(np.arange(len(rows)) + 0.5, [str(row["step"]) for row in rows])
         axes.set_xlabel("after step")
-        for position in np.cumsum([1, *map(len, learned)])[:-1]:
+        for position in borders(len(names), [len(group) for group in learned]):
             axes.axhline(position, color=PALE, linewidth=1.0 if height > 0.2 else 0.4)
 
 
@@ -68,7 +69,7 @@ def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], names: Sequen
         axes.set_xticks(np.arange(len(shown)) + 0.5, labels, rotation=90)
         axes.set_ylabel("ground truth")
         axes.set_xlabel("prediction")
-        for position in np.searchsorted(shown, np.cumsum([1, *groups])[:-1]):
+        for position in np.searchsorted(shown, borders(len(names), groups)):
             axes.axhline(position, color=PALE, linewidth=1.0)
             axes.axvline(position, color=PALE, linewidth=1.0)
 
@@ -91,6 +92,17 @@ def most_confused(shares: NDArray[np.float64], most: int = _MAX_CLASSES) -> list
             break
         shown |= pair
     return sorted(shown)
+
+
+def borders(count: int, groups: Sequence[int]) -> list[int]:
+    """The positions before which a line separates the classes of two steps, or the first step's from the background.
+
+    Args:
+        count: of the classes, with the background where it is counted.
+        groups: number of classes that each step learned.
+    """
+    starts = [count - sum(groups[step:]) for step in range(len(groups))]
+    return [start for start in starts if start]
 
 
 def _percentage(value: float | None) -> float | None:

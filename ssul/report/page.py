@@ -5,6 +5,7 @@ from typing import Any
 
 from ssul.config.naming import RunName
 from ssul.evaluation.results import Results
+from ssul.labels.background import Future, Unknown
 from ssul.report.markdown import count, details, figure, markdown, paragraphs
 from ssul.report.rows import WITHOUT_BACKGROUND, absent_classes, learned_classes, step_rows
 from ssul.report.tables import UNDEFINED, markdown_classes, markdown_holdout, markdown_steps, percent
@@ -16,7 +17,8 @@ def write_page(
     results: Results,
     *,
     capacity: int,
-    future: str,
+    future: Future,
+    unknown: Unknown,
     crop: int | None,
     splits: str,
     figures: Collection[str],
@@ -27,7 +29,7 @@ def write_page(
         name: for the title.
         results: of all steps.
         capacity: of the exemplar memory, in images; 0 without a memory.
-        future: how pixels of classes that a step had not learned were evaluated: ignore or background.
+        future, unknown: how images were evaluated, see `ssul.labels.background`.
         crop: the side in pixels of the central squares that were evaluated; None for whole images.
         splits: the section on the training data, see `split_section`.
         figures: names of the existing files below figures/.
@@ -41,7 +43,7 @@ def write_page(
         markdown_steps(step_rows(results)),
         _without_background(results.rows[-1]),
         figure("miou_per_step.png", "mean IoU of old, new and all classes after each step", figures),
-        _how_to_read(future, crop, has_background=results.has_background),
+        _how_to_read(results, future, unknown, crop),
         _holdout(results.rows),
         "## Class by class",
         _absent(results),
@@ -71,7 +73,7 @@ def run_description(name: str, results: Results) -> str:
 
 def _introduction(results: Results, capacity: int) -> str:
     last = results.rows[-1]
-    steps, classes = len(results.rows), len(results.names) - 1
+    steps, classes = len(results.rows), sum(results.group_sizes)
     how = "at once" if steps == 1 else f"in {steps} steps"
     rehearsed = f", rehearsing {count(capacity, 'exemplar')}" if capacity else ""
     scores = [
@@ -86,15 +88,15 @@ def _introduction(results: Results, capacity: int) -> str:
 
 
 def _without_background(last: Mapping[str, Any]) -> str:
-    if last["iou"]["background"] is None:  # the means hold only classes already
+    if last["iou"].get("background") is None:  # the means hold only classes already
         return ""
     means = [(name, last[f"{name}_without_background"]) for name in WITHOUT_BACKGROUND]
     values = ", ".join(f"{name} {percent(value)}" for name, value in means if value is not None)
     return f"Without the background, after the last step: {values}." if values else ""
 
 
-def _how_to_read(future: str, crop: int | None, *, has_background: bool) -> str:
-    background = ", and the background" if has_background else ""
+def _how_to_read(results: Results, future: Future, unknown: Unknown, crop: int | None) -> str:
+    background = ", and the background" if results.has_background else ""
     unseen = {
         "ignore": "Pixels of classes that are learned only later are not evaluated.",
         "background": "Pixels of classes that are learned only later count as background.",
@@ -108,22 +110,38 @@ def _how_to_read(future: str, crop: int | None, *, has_background: bool) -> str:
             f"- **previous**: all classes learned before this step{background}. **current**: this step's.",
             "- **forgetting**: how far the classes of earlier steps have fallen below their best; below 0 they gained.",
             f"- {UNDEFINED}: undefined at this step. {unseen}",
-            *_unusual(crop, has_background=has_background),
+            *_unusual_background(results, unknown),
+            *_unusual_crop(crop),
         )
     )
 
 
-def _unusual(crop: int | None, *, has_background: bool) -> list[str]:
+def _unusual_background(results: Results, unknown: Unknown) -> list[str]:
+    counted = ["background" in row["iou"] for row in results.rows]
     lines = []
-    if not has_background:
-        lines.append("- The dataset has no background: a pixel that is taken for it is a miss of its class.")
-    if crop is not None:
-        lines.append(
-            "- Only the central squares of images are evaluated, as in the published `crop_val`: the short side "
-            f"of image and ground truth is resized to {crop} pixels, and the square of that side in the middle is cut "
-            "out."
-        )
+    if not results.has_background:
+        lines.append(f"- The dataset has no background{_in_its_place(counted)}")
+    if unknown == "never" and any(counted):
+        lines.append("- The background is never predicted (`evaluation.unknown=never`): each of its pixels is a miss.")
     return lines
+
+
+def _in_its_place(counted: Sequence[bool]) -> str:
+    """What happens without a background: the end of a sentence. counted: whether each step counts a background."""
+    if counted[-1]:
+        return ": a pixel that is taken for it is a miss of its class."
+    if any(counted):
+        return ". Before the last step the pixels of later classes count as one, which is in the means of these steps."
+    return ", and none is predicted: each pixel gets the best of the learned classes."
+
+
+def _unusual_crop(crop: int | None) -> list[str]:
+    if crop is None:
+        return []
+    return [
+        "- Only the central squares of images are evaluated, as in the published `crop_val`: the short side "
+        f"of image and ground truth is resized to {crop} pixels, and the square of that side in the middle is cut out."
+    ]
 
 
 def _holdout(rows: Sequence[Mapping[str, Any]]) -> str:

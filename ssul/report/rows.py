@@ -1,6 +1,7 @@
 """The rows of DVC's metrics and plots."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from ssul.evaluation.results import Results
@@ -16,11 +17,16 @@ def learned_classes(names: Sequence[str], group_sizes: Sequence[int]) -> list[tu
     """The classes that each step learned.
 
     Args:
-        names: background and the classes in learning order.
+        names: the classes in learning order, after the background where it is counted.
         group_sizes: number of classes that each step learned.
     """
-    ends = [1 + sum(group_sizes[: step + 1]) for step in range(len(group_sizes))]
-    return [tuple(names[end - size : end]) for end, size in zip(ends, group_sizes, strict=True)]
+    classes = iter(names[len(names) - sum(group_sizes) :])
+    return [tuple(islice(classes, size)) for size in group_sizes]
+
+
+def scored_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The background, if some step counts it, and the classes in learning order; rows are `Scores` as dicts."""
+    return list(dict.fromkeys(name for row in rows for name in row["iou"]))
 
 
 def step_rows(results: Results) -> list[dict[str, Any]]:

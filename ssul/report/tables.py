@@ -5,7 +5,7 @@ from typing import Any
 
 from ssul.evaluation.results import Results
 from ssul.report.markdown import markdown, markdown_table
-from ssul.report.rows import HOLDOUT, SHOWN, step_rows
+from ssul.report.rows import HOLDOUT, SHOWN, scored_names, step_rows
 
 UNDEFINED = "–"  # noqa: RUF001 (a hyphen would look like a minus)
 _NAMES_WIDTH = 80  # characters of a step's class names on the page; the class tables have them all
@@ -79,7 +79,7 @@ def markdown_split_classes(steps: Sequence[Mapping[str, Any]]) -> str:
 def markdown_classes(rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequence[str]]) -> str:
     """The IoU of each class (row) after each step (column) as a Markdown table, in percent.
 
-    A cell is empty before its class is learned. An undefined IoU is a dash.
+    A cell is empty before its class is learned, and where the background is not counted. An undefined IoU is a dash.
     """
     since = {name: step for step, group in enumerate(learned) for name in group}
     head = ["class", "learned at", *(f"after step {row['step']}" for row in rows)]
@@ -89,7 +89,7 @@ def markdown_classes(rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequen
             f"step {since[name]}" if name in since else "",
             *(percent(row["iou"][name]) if name in row["iou"] else "" for row in rows),
         ]
-        for name in rows[-1]["iou"]
+        for name in scored_names(rows)
     ]
     return markdown_table(head, body, align="ll" + "r" * len(rows))
 

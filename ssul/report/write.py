@@ -51,6 +51,7 @@ def write_report(layout: Layout, settings: Params, results: Results, summary: Ma
         results,
         capacity=settings.memory.capacity,
         future=settings.evaluation.future,
+        unknown=settings.evaluation.unknown,
         crop=settings.evaluation.crop if settings.evaluation.protocol == "crop" else None,
         splits=split_section(summary, train_skipped=info.train_skipped, val_skipped=info.val_skipped),
         figures=figures,

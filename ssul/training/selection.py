@@ -90,7 +90,8 @@ def select_weights(
             f"method.selection is {how}, but step {split.step} has no image to choose on: "
             "hold some out with -S data.holdout=0.1, or keep the last weights with -S method.selection=last"
         )
-    score = partial(step_miou, model, labels, dataset, ids, new=split.new, with_background=split.step == 0)
+    background, base = index.values.background, split.step == 0
+    score = partial(step_miou, model, labels, dataset, ids, new=split.new, background=background, base=base)
 
     def select(iterations: int) -> BestWeights:
         every = published_interval(iterations) if published else max(1, iterations // 10)
@@ -111,16 +112,21 @@ def step_miou(
     ids: Sequence[str],
     *,
     new: Sequence[int],
-    with_background: bool,
+    background: bool,
+    base: bool,
 ) -> float:
     """The mean IoU of a step's classes, every other class counting as background (the published criterion).
+
+    In data without a background none is predicted, and classes that are not learned yet are left out, as in the
+    evaluation.
 
     Args:
         model: the network, on its device; left in training mode.
         labels: the meaning of its channels.
         dataset, ids: which images.
         new: the step's dataset ids.
-        with_background: whether the background's IoU is in the mean, as at the base step.
+        background: whether the data have a background.
+        base: whether it is the base step, whose mean holds the background's IoU too.
 
     Returns:
         0..1; an absent class counts as 0.
@@ -129,13 +135,14 @@ def step_miou(
     counts = ConfusionMatrix.empty(labels.num_classes)
     model.eval()
     for image, inputs, low_res in predict_images(model, map(dataset.read, ids), device):
-        prediction = predict(labels, low_res, inputs)[0]
-        truth = labels.encode_step_ground_truth(image.mask.to(device), new)
+        prediction = predict(labels, low_res, inputs, background=background)[0]
+        mask = image.mask.to(device)
+        truth = labels.encode_step_ground_truth(mask, new) if background else labels.encode_ground_truth(mask)
         confusion = ConfusionMatrix.of(truth, prediction, labels.num_classes)
         counts = confusion + counts  # in this order: they stay on the device
     model.train()
     iou = counts.iou()
-    wanted = [labels.class_index(one) for one in (*((BACKGROUND_ID,) if with_background else ()), *new)]
+    wanted = [labels.class_index(one) for one in (*((BACKGROUND_ID,) if base and background else ()), *new)]
     return sum(iou[index] or 0.0 for index in wanted) / len(wanted)
 
 

@@ -1,16 +1,17 @@
 """A checkpoint is scored on images without an index, which are checked as the index checks them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from lightning_fabric import Fabric
 
 from ssul.cli.score_checkpoint import evaluate_checkpoint
-from ssul.data.layout import SplitFiles
+from ssul.data.layout import MaskEncoding, SplitFiles
 from ssul.datasets.catalog import DatasetSpec
 from ssul.errors import UserError
+from ssul.evaluation.protocol import Protocol
 from ssul.evaluation.scores import Scores
 from ssul.model.checkpoint import save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
@@ -28,14 +29,13 @@ def checkpoint(tmp_path: Path) -> Path:
     return tmp_path / "step_0"
 
 
-def scored(checkpoint: Path, book: "HandmadeDataset") -> Scores:
+def scored(checkpoint: Path, book: "HandmadeDataset", **values: Any) -> Scores:
     files = book.folders.files
     val = SplitFiles(files.image, files.mask, list="ImageSets/Segmentation/val.txt")
-    toy = DatasetSpec("toy", ("ball", "star"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)), train=files, val=val)
-    cpu = Fabric(accelerator="cpu", devices=1)
-    return evaluate_checkpoint(
-        checkpoint, toy, book.root, fabric=cpu, future="ignore", crop=None, watch=lambda evaluated, _: evaluated
-    )
+    colours, encoding = ((0, 0, 0), (1, 1, 1), (2, 2, 2)), MaskEncoding(**values)
+    toy = DatasetSpec("toy", ("ball", "star"), colours, train=files, val=val, values=encoding)
+    protocol = Protocol(Fabric(accelerator="cpu", devices=1), "ignore", "auto", crop=None)
+    return evaluate_checkpoint(checkpoint, toy, book.root, protocol=protocol, watch=lambda evaluated, _: evaluated)
 
 
 @pytest.fixture
@@ -48,6 +48,15 @@ def images(book: "HandmadeDataset") -> "HandmadeDataset":
 
 def test_a_checkpoint_has_scores_of_its_classes(checkpoint: Path, images: "HandmadeDataset") -> None:
     assert list(scored(checkpoint, images).iou) == ["background", "ball", "star"]
+
+
+def test_where_every_pixel_is_of_a_class_only_the_classes_have_scores(
+    checkpoint: Path, images: "HandmadeDataset"
+) -> None:
+    scores = scored(checkpoint, images, background=False, first=0, void=2)
+    assert list(scores.iou) == ["ball", "star"]
+    assert scores.all is not None
+    assert scores.all > 0  # each pixel is of one of two classes, and one of them is predicted
 
 
 def test_an_invalid_value_in_a_mask_is_refused_and_not_left_out_of_the_score(

@@ -1,19 +1,21 @@
 """Evaluating: a network that is right scores one, whatever the order of its classes."""
 
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import torch
 from lightning_fabric import Fabric
 
 from ssul.evaluation.evaluate import EvaluatedImage, ImageCounter, evaluate_images, sum_confusion
+from ssul.evaluation.protocol import Protocol
 from ssul.inference.confusion import ConfusionMatrix
+from ssul.labels.background import Future
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 
 LABELS = LabelSpace(((5, 2), (7,)), unknown=True, activation="sigmoid")  # learned as 5, 2, 7; channels 2, 3, 4
 RIGHT = {0: 1, 5: 2, 2: 3, 7: 4}
-FUTURE_ID = 3
+FUTURE_ID, CLASSES = 3, 7
 
 
 @pytest.fixture
@@ -23,13 +25,15 @@ def evaluate(cpu: Fabric, dataset_of: Any, sees_red: Any) -> Any:
     def evaluated(
         content: dict[str, Any],
         sees: dict[int, int],
-        future: Literal["ignore", "background"] = "ignore",
+        future: Future = "ignore",
         crop: int | None = None,
+        *,
+        in_data: bool = True,
     ) -> list[EvaluatedImage]:
-        network = sees_red(sees, LABELS.num_channels)
-        return list(
-            evaluate_images(network, LABELS, dataset_of(content), list(content), fabric=cpu, future=future, crop=crop)
-        )
+        network, protocol = sees_red(sees, LABELS.num_channels), Protocol(cpu, future, "auto", crop)
+        background = protocol.background(LABELS, in_data=in_data, classes=CLASSES)
+        images = dataset_of(content)
+        return list(evaluate_images(network, LABELS, images, list(content), protocol=protocol, background=background))
 
     return evaluated
 
@@ -94,6 +98,25 @@ def test_counts_of_single_images_hold_what_their_scores_are_made_of(evaluate: An
 
 def test_no_image_counts_nothing() -> None:
     assert sum_confusion([], 4).counts.tolist() == ConfusionMatrix.empty(4).counts.tolist()
+
+
+# ---- datasets without a background ----------------------------------------------------------------------------------
+
+
+def test_where_no_pixel_can_be_background_none_is_predicted_or_counted(evaluate: Any) -> None:
+    """What looks unknown gets a class, and the counts are of the classes 5, 2, 7 alone."""
+    counter = ImageCounter()
+    content = {"a": ([[9, 5, 2, 7]], [[5, 5, 7, FUTURE_ID]])}
+    (one,) = counter.watch(evaluate(content, {**RIGHT, 9: 0}, in_data=False))
+    assert one.prediction.tolist() == [[5, 5, 2, 7]]
+    assert one.confusion.counts.tolist() == [[2, 0, 0], [0, 0, 0], [0, 1, 0]]
+    assert counter.counts() == {"a": [(0, 2, 2, 2), (1, 0, 0, 1), (2, 0, 1, 0)]}
+
+
+def test_where_later_classes_count_as_background_it_is_predicted_and_counted(evaluate: Any) -> None:
+    (one,) = evaluate({"a": ([[9, 0, 5]], [[FUTURE_ID, 5, 5]])}, {**RIGHT, 9: 0}, "background", in_data=False)
+    assert one.prediction.tolist() == [[0, 0, 5]]
+    assert one.confusion.counts[:2, :2].tolist() == [[1, 0], [1, 1]]
 
 
 # ---- the central square ---------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import torch
 from ssul.evaluation.scores import Holdout, Scores, mean, score_holdout
 from ssul.evaluation.scores import score as score_any
 from ssul.inference.confusion import ConfusionMatrix
+from ssul.labels.background import Background
 
 NAMES = ("background", "cat", "dog", "sheep")
 # background 6/10, cat 4/6, dog 2/4, sheep 4/4; 16 of 20 pixels are right
@@ -17,9 +18,14 @@ BACKGROUND, CAT, DOG, SHEEP = 0.6, 4 / 6, 0.5, 1.0
 EVERYTHING = (BACKGROUND + CAT + DOG + SHEEP) / 4
 
 
+HAS = Background(possible=True, predicted=True)
+TAKEN = Background(possible=False, predicted=True)  # asked for where it cannot be right
+NEVER = Background(possible=False, predicted=False)
+
+
 def score(*arguments: Any) -> Scores:
     """Scores of a dataset that has a background."""
-    return score_any(*arguments, has_background=True)
+    return score_any(*arguments, background=HAS)
 
 
 def history(*rows: tuple[float, dict[str, float | None]]) -> list[dict[str, Any]]:
@@ -123,9 +129,21 @@ def test_without_a_single_pixel_nothing_is_scored() -> None:
 NO_BACKGROUND = ConfusionMatrix(torch.tensor([[0, 0, 0, 0], [0, 4, 0, 0], [2, 1, 1, 0], [1, 0, 0, 4]]))
 
 
-def test_a_background_that_a_dataset_does_not_have_is_in_no_mean_and_not_absent() -> None:
+def test_classes_alone_are_scored_where_the_background_is_neither_shown_nor_predicted() -> None:
+    past = history((0.5, {"cat": 0.9, "dog": 0.5}))
+    scores = score_any(NO_BACKGROUND.without_background(), (2, 1), NAMES[1:], past, background=NEVER)
+    assert scores.iou == pytest.approx({"cat": 0.8, "dog": 0.5, "sheep": 1.0})
+    assert scores.old == scores.previous == scores.old_without_background == pytest.approx((0.8 + 0.5) / 2)
+    assert scores.all == scores.all_without_background == pytest.approx((0.8 + 0.5 + 1) / 3)
+    assert scores.new == scores.current == 1.0
+    assert scores.forgetting == pytest.approx((0.1 + 0.0) / 2)
+    assert scores.pixel_accuracy == pytest.approx(9 / 10)
+    assert scores.absent == []
+
+
+def test_a_background_that_is_predicted_but_never_right_is_in_no_mean_and_not_absent() -> None:
     past = history((0.5, {"background": None, "cat": 0.9, "dog": 0.5}))
-    scores = score_any(NO_BACKGROUND, (2, 1), NAMES, past, has_background=False)
+    scores = score_any(NO_BACKGROUND, (2, 1), NAMES, past, background=TAKEN)
     assert scores.iou == pytest.approx({"background": None, "cat": 0.8, "dog": 0.25, "sheep": 0.8})
     assert scores.old == scores.old_without_background == pytest.approx((0.8 + 0.25) / 2)
     assert scores.previous == scores.previous_without_background == scores.old
@@ -141,26 +159,21 @@ def test_a_background_that_a_dataset_has_but_never_shows_counts_as_wrongly_predi
     assert scores.all == pytest.approx((0 + 0.8 + 0.25 + 0.8) / 4)
 
 
-def test_later_classes_that_count_as_background_make_a_background_to_be_scored() -> None:
-    scores = score_any(COUNTS, (3,), NAMES, [], has_background=False)
-    assert scores.iou["background"] == pytest.approx(BACKGROUND)
-    assert scores.all == pytest.approx(EVERYTHING)
-
-
 def test_absent_classes_are_named_without_a_background_too() -> None:
     counts = without("cat", counts=NO_BACKGROUND.counts)
-    assert score_any(counts, (3,), NAMES, [], has_background=False).absent == ["cat"]
+    assert score_any(counts, (3,), NAMES, [], background=TAKEN).absent == ["cat"]
+    assert score_any(counts.without_background(), (3,), NAMES[1:], [], background=NEVER).absent == ["cat"]
 
 
 # ---- held-out images ------------------------------------------------------------------------------------------------
 
 
 def test_held_out_images_are_scored_by_old_new_and_all() -> None:
-    held_out = score_holdout(COUNTS, (2, 1), NAMES, images=7, has_background=True)
+    held_out = score_holdout(COUNTS, (2, 1), NAMES, images=7, background=HAS)
     assert (held_out.images, held_out.new) == (7, SHEEP)
     assert held_out.old == pytest.approx((BACKGROUND + CAT + DOG) / 3)
     assert held_out.all == pytest.approx(EVERYTHING)
-    assert score_holdout(COUNTS, (3,), NAMES, images=7, has_background=True).new is None
+    assert score_holdout(COUNTS, (3,), NAMES, images=7, background=HAS).new is None
 
 
 def test_a_row_holds_the_scores_of_held_out_images_or_none() -> None:

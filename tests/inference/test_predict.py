@@ -61,6 +61,19 @@ def test_the_prediction_is_the_arg_max_of_all_scores_at_full_size(case: tuple[La
     assert torch.equal(predict(labels, low_res.contiguous(memory_format=torch.channels_last), images), found)
 
 
+@pytest.mark.usefixtures("at_once")
+@given(spaces_and_logits())
+def test_without_a_background_the_prediction_is_the_arg_max_of_the_classes(
+    case: tuple[LabelSpace, Tensor, Tensor],
+) -> None:
+    labels, low_res, images = case
+    logits = full_size(low_res, images)[:, labels.first_class_channel :]
+    found = predict(labels, low_res, images, background=False)
+    assert found.dtype == torch.uint8
+    taken = logits.gather(1, found[:, None].long() - 1)[:, 0]  # class indices start at 1
+    assert (taken >= logits.amax(dim=1) - 1e-5).all()
+
+
 @given(spaces_and_logits())
 def test_a_channel_that_is_the_greatest_somewhere_is_a_possible_winner(case: tuple[LabelSpace, Tensor, Tensor]) -> None:
     _, low_res, images = case
@@ -100,6 +113,11 @@ def test_background_and_unknown_together_can_beat_a_class() -> None:
 def test_without_a_winning_class_all_is_background() -> None:
     low_res = columns([5.0, 1.0, -9.0, -9.0], [1.0, 5.0, -9.0, -9.0])
     assert predict(FOLDING, low_res, torch.zeros(1, 3, 3, 4)).unique().tolist() == [0]
+
+
+def test_a_class_below_the_background_everywhere_is_predicted_where_there_is_no_background() -> None:
+    low_res = columns([5.0, 1.0, -9.0, -8.0], [1.0, 5.0, -8.0, -9.0])
+    assert predict(FOLDING, low_res, torch.zeros(1, 3, 1, 2), background=False).tolist() == [[[2, 1]]]
 
 
 def test_half_precision_logits_are_upsampled_in_single_precision() -> None:

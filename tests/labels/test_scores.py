@@ -144,6 +144,14 @@ def test_a_prediction_is_the_arg_max_of_the_folded_scores(labels: LabelSpace, se
 
 
 @given(label_spaces(), st.integers(0, 2**32))
+def test_without_a_background_a_prediction_is_the_best_class(labels: LabelSpace, seed: int) -> None:
+    logits = noise(seed, 2, labels.num_channels, 3, 5)
+    best = logits[:, -len(labels.classes) :].argmax(dim=1)
+    learned = torch.tensor(labels.classes, dtype=torch.uint8)
+    assert torch.equal(labels.decode(predict(labels, logits, background=False)), learned[best])
+
+
+@given(label_spaces(), st.integers(0, 2**32))
 def test_a_prediction_decodes_to_background_or_a_learned_class(labels: LabelSpace, seed: int) -> None:
     indices = predict(labels, noise(seed, 2, labels.num_channels, 3, 4))
     assert indices.dtype == torch.uint8

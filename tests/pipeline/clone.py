@@ -30,6 +30,11 @@ TINY = (
     "recipe.increment.batch=4",
     "evaluation.examples=2",
 )
+LITTLE = (
+    *("model=small", "model.width=8", "recipe.crop=64", "evaluation.examples=2"),
+    *("recipe.base.epochs=1", "recipe.base.batch=4", "recipe.increment.epochs=1", "recipe.increment.batch=4"),
+)
+"""The same network and epoch, on data that are described by a file."""
 INCREMENTS = [f"{stage}@{step}" for step in (1, 2) for stage in ("select_memory", "train_step", "evaluate_step")]
 EVERYTHING = ["prepare", "splits", "train_base", "evaluate_base", *INCREMENTS, "report"]
 """The stages of the first experiment: two increments."""
@@ -66,6 +71,12 @@ class Clone:
     def experiment(self, *overrides: str) -> Outcome:
         """Runs `dvc exp run` on the tiny world with further overrides."""
         return self.dvc("exp", "run", *switches(*TINY, *overrides))
+
+    def describe(self, name: str, root: Path, **described: object) -> None:
+        """Writes conf/data/NAME.yaml as a user would: the other settings as in the file for ADE20K."""
+        known = yaml.safe_load((PROJECT / "conf" / "data" / "ade.yaml").read_text())
+        content = known | {"name": name, "root": str(root), "custom": described}
+        (self.root / "conf" / "data" / f"{name}.yaml").write_text(yaml.safe_dump(content))
 
     def stage(self, name: str, *arguments: str) -> Outcome:
         """Runs one stage without dvc."""

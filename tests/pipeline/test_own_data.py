@@ -2,36 +2,23 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
-import yaml
 
 from ssul.datasets.catalog import find_dataset
 from ssul.datasets.shapes.world import draw_world
-from tests.pipeline.clone import Clone, Outcome, rows, succeeded, switches
+from tests.pipeline.clone import LITTLE, Clone, Outcome, rows, succeeded, switches
 from tests.pipeline.street_world import CLASSES, draw_street_world
 from tests.project import PROJECT
 
 pytestmark = pytest.mark.slow
 
 SHARED = PROJECT.parent / "shared" / "data"
-LITTLE = (
-    *("model=small", "model.width=8", "recipe.crop=64", "evaluation.examples=2"),
-    *("recipe.base.epochs=1", "recipe.base.batch=4", "recipe.increment.epochs=1", "recipe.increment.batch=4"),
-)
 real_data = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data beside this checkout")
 
 
 def run(clone: Clone, *overrides: str) -> Outcome:
     return succeeded(clone.dvc("exp", "run", *switches(*overrides)))
-
-
-def describe(clone: Clone, name: str, root: Path, **described: object) -> None:
-    """Writes conf/data/NAME.yaml as a user would: the other settings as in the file for ADE20K."""
-    known = yaml.safe_load((PROJECT / "conf" / "data" / "ade.yaml").read_text())
-    content = known | {"name": name, "root": str(root), "custom": described}
-    (clone.root / "conf" / "data" / f"{name}.yaml").write_text(yaml.safe_dump(content))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +30,7 @@ def street(fresh: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
         key: {"image": f"images/{split}/{{id}}.jpg", "mask": f"annotations/{split}/{{id}}.png"}
         for key, split in (("train", "training"), ("val", "validation"))
     }
-    describe(fresh, "street", root, classes=list(CLASSES), **places)
+    fresh.describe("street", root, classes=list(CLASSES), **places)
     return fresh
 
 

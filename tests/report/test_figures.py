@@ -19,7 +19,7 @@ from ssul.labels.ids import VOID
 from ssul.report import curves, images
 from ssul.report.curves import draw_curves, draw_training
 from ssul.report.figures import draw_all
-from ssul.report.heatmaps import draw_class_iou, draw_confusion, most_confused
+from ssul.report.heatmaps import borders, draw_class_iou, draw_confusion, most_confused
 from ssul.report.images import draw_examples
 from ssul.report.memory import ShownExemplar, draw_memory
 from ssul.report.style import evenly_spaced
@@ -214,6 +214,12 @@ def test_a_class_that_the_truth_does_not_show_has_a_blank_row_of_confusions(tmp_
     draw_confusion(tmp_path / "shown.png", [[1, 0], [1, 1]], ["a", "b"], [1])
     draw_confusion(tmp_path / "absent.png", [[1, 0], [0, 0]], ["a", "b"], [1])
     assert white(tmp_path / "absent.png") > white(tmp_path / "shown.png") + 1000
+
+
+def test_lines_separate_the_classes_of_two_steps_and_the_background_where_it_is_counted() -> None:
+    assert borders(1 + 6, [3, 2, 1]) == [1, 4, 6]
+    assert borders(6, [3, 2, 1]) == [3, 5]
+    assert borders(6, [6]) == []
 
 
 def test_names_with_the_letters_of_formulas_are_drawn_as_they_are(tmp_path: Path) -> None:

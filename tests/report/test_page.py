@@ -36,8 +36,8 @@ BASE = replace(RESULTS, rows=RESULTS.rows[:1], group_sizes=(1,), names=("backgro
 
 
 def page(results: Results = RESULTS, **changes: Any) -> str:
-    given: dict[str, Any] = {"capacity": 100, "future": "ignore", "crop": None, "splits": "the splits"}
-    given["figures"] = FIGURES
+    given: dict[str, Any] = {"capacity": 100, "future": "ignore", "unknown": "auto", "crop": None}
+    given |= {"splits": "the splits", "figures": FIGURES}
     return write_page(RUN_NAME, results, **(given | changes))
 
 
@@ -97,13 +97,40 @@ def test_the_means_without_the_background_are_below_the_table() -> None:
     assert "after the last step: old 50.0, all 25.0." in text
 
 
-def test_a_dataset_without_a_background_is_named_as_such() -> None:
-    iou = {"background": None, "cat": 0.6, "bus|car": 0.4}
-    text = page(replace(last(iou=iou, absent=[], all_without_background=0.5), has_background=False))
-    assert "has no background" in text
+def without_background(first: dict[str, float | None], second: dict[str, float | None]) -> Results:
+    """The results of a dataset without a background, with these IoUs after the first and the last step."""
+    rows = tuple(old | {"iou": iou, "absent": []} for old, iou in zip(RESULTS.rows, (first, second), strict=True))
+    return replace(RESULTS, has_background=False, names=tuple(second), rows=rows)
+
+
+CLASSES: dict[str, float | None] = {"cat": 0.6, "bus|car": 0.4}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        pytest.param({"cat": 0.8}, CLASSES, "none is predicted", id="none is counted"),
+        pytest.param({"background": 0.9, "cat": 0.8}, CLASSES, "later classes count as one", id="before the last"),
+        pytest.param({"background": None, "cat": 0.8}, {"background": None, **CLASSES}, "is a miss", id="asked for"),
+    ],
+)
+def test_a_dataset_without_a_background_is_named_as_such(
+    first: dict[str, float | None], second: dict[str, float | None], words: str
+) -> None:
+    text = page(without_background(first, second))
+    (line,) = (line for line in text.splitlines() if "The dataset has no background" in line)
+    assert words in line
+    assert "2 classes" in text
     assert "and the background" not in text
     assert "Without the background" not in text
-    assert "has no background" not in page()
+    assert ("| background |" in text) == ("background" in first)
+
+
+def test_a_background_that_is_never_predicted_is_named() -> None:
+    assert "The background is never predicted" in page(unknown="never")
+    assert "The background is never predicted" not in page(without_background({"cat": 0.8}, CLASSES), unknown="never")
+    assert "no background" not in page()
+    assert "never predicted" not in page()
 
 
 def test_scores_on_held_out_images_have_a_table() -> None:

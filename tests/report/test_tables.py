@@ -31,6 +31,7 @@ ROWS = [
 
 def test_each_step_learned_its_own_classes_and_none_learned_the_background() -> None:
     assert learned_classes(("background", "cat", "dog", "bus"), (2, 1)) == LEARNED
+    assert learned_classes(("cat", "dog", "bus"), (2, 1)) == LEARNED
 
 
 def test_an_undefined_score_is_null() -> None:
@@ -97,6 +98,11 @@ def test_the_class_table_is_empty_before_a_class_is_learned_and_dashed_if_undefi
     assert lines[3] == "| cat | step 0 | 80.0 | 50.0 |"
     assert lines[4] == f"| dog | step 0 | {UNDEFINED} | 40.0 |"
     assert lines[5] == "| bus | step 1 |  | 0.0 |"
+
+
+def test_a_background_that_is_counted_before_the_last_step_alone_has_a_row() -> None:
+    last = ROWS[1] | {"iou": {"cat": 0.5, "dog": 0.4, "bus": 0.0}}
+    assert markdown_classes([ROWS[0], last], LEARNED).splitlines()[2] == "| background |  | 90.0 |  |"
 
 
 def test_the_held_out_table_has_a_row_for_each_step_with_held_out_images() -> None:

@@ -83,11 +83,11 @@ CHANNELS = {0: 1, 3: 2, 1: 3, 2: 4}
 
 
 def score(
-    dataset_of: type, sees_red: type, content: dict[str, Any], new: tuple[int, ...], *, background: bool
+    dataset_of: type, sees_red: type, content: dict[str, Any], new: tuple[int, ...], *, base: bool, in_data: bool = True
 ) -> float:
     model = sees_red(CHANNELS, 5).train()
     model.device = nn.Parameter(torch.zeros(()))  # a parameter, as a network has
-    found = step_miou(model, LABELS, dataset_of(content), list(content), new=new, with_background=background)
+    found = step_miou(model, LABELS, dataset_of(content), list(content), new=new, background=in_data, base=base)
     assert model.training
     return found
 
@@ -100,15 +100,26 @@ def test_the_score_of_a_step_by_hand(dataset_of: type, sees_red: type) -> None:
     }
     of_1, of_2 = 2 / 4, 1 / 1  # 1: two hits, one on an old class, one missed
     of_0 = 2 / 4  # two hits, one predicted as class 1, one of class 1 predicted as background
-    assert score(dataset_of, sees_red, content, (1, 2), background=False) == pytest.approx((of_1 + of_2) / 2)
-    assert score(dataset_of, sees_red, content, (1, 2), background=True) == pytest.approx((of_0 + of_1 + of_2) / 3)
+    assert score(dataset_of, sees_red, content, (1, 2), base=False) == pytest.approx((of_1 + of_2) / 2)
+    assert score(dataset_of, sees_red, content, (1, 2), base=True) == pytest.approx((of_0 + of_1 + of_2) / 3)
 
 
 def test_a_predicted_old_class_takes_pixels_from_the_background(dataset_of: type, sees_red: type) -> None:
     content = {"a": ([[3, 0, 1]], [[3, 0, 1]])}
-    assert score(dataset_of, sees_red, content, (1,), background=True) == pytest.approx((1 / 2 + 1) / 2)
+    assert score(dataset_of, sees_red, content, (1,), base=True) == pytest.approx((1 / 2 + 1) / 2)
 
 
 def test_an_absent_class_counts_as_0(dataset_of: type, sees_red: type) -> None:
     content = {"a": ([[1, 0]], [[1, 0]])}
-    assert score(dataset_of, sees_red, content, (1, 2), background=False) == pytest.approx(1 / 2)
+    assert score(dataset_of, sees_red, content, (1, 2), base=False) == pytest.approx(1 / 2)
+
+
+@pytest.mark.parametrize("base", [True, False])
+def test_without_a_background_the_classes_compete_alone_and_later_ones_are_left_out(
+    dataset_of: type, sees_red: type, base: bool
+) -> None:
+    """What looks like background gets the first class, 3."""
+    content = {"a": ([[3, 0, 1, 2, 2]], [[3, 1, 1, 2, 7]])}
+    of_1, of_2 = 1 / 2, 1 / 1
+    found = score(dataset_of, sees_red, content, (1, 2), base=base, in_data=False)
+    assert found == pytest.approx((of_1 + of_2) / 2)
