@@ -16,4 +16,6 @@ def counted_run(run: LoggedRun) -> CountedRun:
     """
     with tempfile.TemporaryDirectory() as folder:
         counts = read_counts(fetch_artifact(run.id, NAME, Path(folder)).parent)
-    return CountedRun(counts, int(run.params["scenario.base_classes"]))
+    # a background that can be right is scored; one that cannot may be predicted all the same
+    background = "iou/background" in run.scores or run.params.get("evaluation.unknown") == "background"
+    return CountedRun(counts, int(run.params["scenario.base_classes"]), background)

@@ -28,11 +28,13 @@ class CountedRun:
 
     Attributes:
         counts: of each validation image after the last step.
-        base_classes: how many classes the base step learned; they stand behind the background.
+        base_classes: how many classes the base step learned.
+        background: whether the first class of the counts is the background; the base step's classes come next.
     """
 
     counts: ImageCounts
     base_classes: int
+    background: bool = True
 
 
 @dataclass(frozen=True)
@@ -134,9 +136,9 @@ def _means(run: CountedRun, ids: Sequence[str], weights: NDArray[np.int64]) -> M
     right, true, predicted = np.moveaxis((weights @ counts.reshape(len(ids), -1)).reshape(-1, classes, 3), -1, 0)
     union = true + predicted - right
     iou = np.divide(right, union, out=np.full_like(right, np.nan), where=union > 0)
-    if not counts[:, 0, 1].any():
-        iou[:, 0] = np.nan  # without a background nothing can be right there
-    base = 1 + run.base_classes
+    if run.background and not counts[:, 0, 1].any():
+        iou[:, 0] = np.nan  # the ground truth cannot show it, so that it is not scored
+    base = run.background + run.base_classes
     return {"old": _mean(iou[:, :base]), "new": _mean(iou[:, base:]), "all": _mean(iou)}
 
 

@@ -371,7 +371,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("DVC_ROOT", str(root))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         for method, score in (("finetune", 0.1), ("ssul", 0.6)):
-            row = {"step": 0, "iou": {}, "holdout": None} | dict.fromkeys(SCORES, score)
+            row = {"step": 0, "iou": {"background": score}, "holdout": None} | dict.fromkeys(SCORES, score)
             tags = {"scenario": "voc_15-1", "setting": "overlapped", "method": method, "model": "resnet101"}
             params = {"seed": 0, "scenario.base_classes": 1, "recipe.crop": 513}
             experiment = Experiment(fingerprint=method, name=method, tags=tags, params=params)

@@ -75,6 +75,13 @@ def test_a_background_that_no_image_shows_is_not_scored() -> None:
     assert paired_differences([(first, second)])["all"].mean == pytest.approx(0.5)
 
 
+def test_without_a_background_the_first_classes_are_those_of_the_base_step() -> None:
+    first = CountedRun({"a": [(0, 4, 8, 4), (1, 2, 2, 2)]}, base_classes=1, background=False)
+    second = CountedRun({"a": [(0, 8, 8, 8), (1, 2, 2, 2)]}, base_classes=1, background=False)
+    found = paired_differences([(first, second)])
+    assert (found["old"].mean, found["new"].mean) == (0.5, 0.0)
+
+
 def test_runs_on_other_images_are_refused() -> None:
     one, other = CountedRun({"a": [(0, 1, 1, 1)]}, 1), CountedRun({"b": [(0, 1, 1, 1)]}, 1)
     with pytest.raises(UserError, match="not evaluated on the same images"):
