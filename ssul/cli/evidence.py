@@ -16,6 +16,7 @@ from ssul.config.paths import Layout
 from ssul.environment import expanded
 from ssul.errors import UserError
 from ssul.report.evidence import (
+    MEANS,
     Evidence,
     EvidenceSpec,
     PairedResult,
@@ -29,6 +30,8 @@ from ssul.report.evidence import (
 from ssul.report.paired import CountedRun, paired_differences
 from ssul.tracking.collect import LoggedRun, finished_runs, step_scores
 from ssul.tracking.experiment import Scalar, affects_results, logged_params
+
+_METRICS = {"": "miou_", "held_out_": "holdout_miou_"}  # prefixes of a result's scores and of MLflow's metrics
 
 app = typer.Typer(help="The experiments behind docs/evidence.md.", no_args_is_help=True)
 Tables = Annotated[list[str] | None, typer.Option("--table", help="Only these tables; repeat it.")]
@@ -119,9 +122,11 @@ def _switches(one: Planned) -> list[str]:
 
 
 def _find(one: Planned, runs: Sequence[LoggedRun], root: Path) -> LoggedRun | None:
-    """The latest run with the parameters of an experiment."""
+    """The latest run with the parameters of an experiment, or with those of them that its version had."""
     wanted = {name: str(value) for name, value in _params(one, root).items() if affects_results(name)}
-    return next((run for run in runs if wanted.items() <= run.params.items()), None)
+    return next(
+        (run for run in runs if all(run.params.get(name, value) == value for name, value in wanted.items())), None
+    )
 
 
 def _params(one: Planned, root: Path) -> Mapping[str, Scalar]:
@@ -136,8 +141,8 @@ def _params(one: Planned, root: Path) -> Mapping[str, Scalar]:
 
 
 def _result(one: Planned, run: LoggedRun) -> Result:
-    names = ("old", "new", "all")
-    scores = {name: run.scores[f"miou_{name}"] for name in names if f"miou_{name}" in run.scores}
+    metrics = {f"{kind}{name}": f"{metric}{name}" for kind, metric in _METRICS.items() for name in MEANS}
+    metrics["pixel_accuracy"] = "pixel_accuracy"
     return Result(
         seed=one.seed,
         overrides=one.overrides,
@@ -145,7 +150,7 @@ def _result(one: Planned, run: LoggedRun) -> Result:
         commit=run.tags.get("mlflow.source.git.commit", ""),
         hardware=run.tags.get("hardware", ""),
         base=step_scores(run.id, "miou_all")[0],
-        scores=scores | {"pixel_accuracy": run.scores["pixel_accuracy"]},
+        scores={name: run.scores[metric] for name, metric in metrics.items() if metric in run.scores},
         dead=int(run.scores["old_below_1_percent"]),
     )
 

@@ -6,7 +6,7 @@ docs/evidence.md      text, with a table from the JSON file between the markers 
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -31,7 +31,8 @@ class TableSpec(StrictModel):
 
     title: stands above it. common: overrides of every row. seeds: of every row. rows: a name -> its own overrides, as
     `dvc exp run -S` takes them; `$NAME` in them is a variable of the environment. some_seeds: rows with other seeds.
-    joint: the row that others are a share of. differences: pairs of rows, (first, second).
+    held_out: whether it shows scores on held-out training images, because choices are made on it. joint: the row that
+    others are a share of. differences: pairs of rows, (first, second).
     """
 
     title: str
@@ -39,6 +40,7 @@ class TableSpec(StrictModel):
     seeds: list[int]
     rows: dict[str, list[str]]
     some_seeds: dict[str, list[int]] = Field(default_factory=dict)
+    held_out: bool = False
     joint: str | None = None
     differences: list[tuple[str, str]] = Field(default_factory=list)
 
@@ -90,7 +92,8 @@ class Result:
         commit: the git commit of its code.
         hardware: what computed it.
         base: `all` after the base step, 0..1.
-        scores: after the last step, in 0..1: old, new, all, pixel_accuracy; undefined ones are missing.
+        scores: after the last step, in 0..1: old, new, all, pixel_accuracy, and with held-out images held_out_old,
+            held_out_new, held_out_all; undefined ones are missing.
         dead: how many of the base step's classes, background included, have an IoU below 1 % after the last step.
     """
 
@@ -236,38 +239,39 @@ def markdown_evidence(name: str, spec: EvidenceSpec, evidence: Evidence) -> str:
 
 def _results(table: TableSpec, results: Mapping[str, Sequence[Result]]) -> str:
     joint = [one.scores["all"] for one in results.get(table.joint or "", [])]
-    head = [
-        "method (seeds)",
-        "base",
-        "old",
-        "below 1 %",
-        "new",
-        "all",
-        *(["of joint"] if joint else []),
-        "pixels",
-        "runs",
-    ]
+    columns = _held_out_columns() if table.held_out else _columns(joint)
     body = []
     for row in table.rows:
         found = results.get(row, [])
-        if not found:
-            body.append([markdown(row), *[""] * (len(head) - 2), "not run"])
-            continue
-        old, new, everything = ([one.scores[name] for one in found if name in one.scores] for name in MEANS)
-        body.append(
-            [
-                f"{markdown(row)} ({len(found)})",
-                spread([one.base for one in found]),
-                spread(old),
-                ", ".join(str(one.dead) for one in found),
-                spread(new),
-                spread(everything),
-                *([f"{mean(everything) / mean(joint):.2f}"] if joint else []),
-                spread([one.scores["pixel_accuracy"] for one in found]),
-                " ".join(f"`{one.run[:8]}`" for one in found),
-            ]
-        )
-    return markdown_table(head, body, align="l" + "r" * (len(head) - 2) + "l")
+        cells = [cell(found) if found else "" for cell in columns.values()]
+        runs = " ".join(f"`{one.run[:8]}`" for one in found) or "not run"
+        body.append([f"{markdown(row)} ({len(found)})", *cells, runs])
+    return markdown_table(["method (seeds)", *columns, "runs"], body, align="l" + "r" * len(columns) + "l")
+
+
+Cell = Callable[[Sequence[Result]], str]
+
+
+def _columns(joint: Sequence[float]) -> dict[str, Cell]:
+    """The cells of a row from its results, by the heads of the columns."""
+    columns: dict[str, Cell] = {
+        "base": lambda found: spread([one.base for one in found]),
+        "old": lambda found: _score(found, "old"),
+        "below 1 %": lambda found: ", ".join(str(one.dead) for one in found),
+        "new": lambda found: _score(found, "new"),
+        "all": lambda found: _score(found, "all"),
+    }
+    if joint:
+        columns["of joint"] = lambda found: f"{mean(one.scores['all'] for one in found) / mean(joint):.2f}"
+    return columns | {"pixels": lambda found: _score(found, "pixel_accuracy")}
+
+
+def _held_out_columns() -> dict[str, Cell]:
+    return {name: lambda found, name=name: _score(found, f"held_out_{name}") for name in MEANS}  # type: ignore[misc]
+
+
+def _score(found: Sequence[Result], name: str) -> str:
+    return spread([one.scores[name] for one in found if name in one.scores])
 
 
 def _differences(found: Sequence[PairedResult]) -> str:

@@ -1,5 +1,6 @@
 """The evidence file plans experiments; their results become tables of a page, and nothing is typed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,9 +103,17 @@ def test_a_table_has_means_over_seeds_shares_of_joint_dead_classes_runs_and_what
     assert "| joint (1) | 60.0 | 50.0 | 0 | \u2013 | 80.0 | 1.00 | 90.0 | `01234567` |" in table
     spreads = "60.0 ± 0.0 | 50.0 ± 0.0 | 1, 0 | 42.0 ± 2.8 | 64.0 ± 5.7 | 0.80 | 90.0 ± 0.0"
     assert f"| SSUL (2) | {spreads} | `01234567` `fedcba98` |" in table
-    assert "| MiB |  |  |  |  |  |  |  | not run |" in table
+    assert "| MiB (0) |  |  |  |  |  |  |  | not run |" in table
     assert "| SSUL minus MiB | \u2013 | \u2013 | +2.0 [-1.0, +5.0], 1 of 2 above 0 |" in table
     assert "dvc exp run -S data.root=$TOYS -S 'recipe.scale=[0.5,1.0]' -S method=mib   # MiB; seeds 0, 1" in table
+
+
+def test_a_table_that_choices_are_made_on_shows_held_out_scores(path: Path) -> None:
+    path.write_text("tables: {a: {title: A, seeds: [0], held_out: true, rows: {x: []}}}")
+    chosen = replace(result(0, 0.7), scores={"all": 0.7, "held_out_old": 0.6, "held_out_all": 0.5})
+    table = markdown_evidence("a", read_spec(path), Evidence({"a": {"x": [chosen]}}, {}))
+    assert "| method (seeds) | old | new | all | runs |" in table
+    assert "| x (1) | 60.0 | \u2013 | 50.0 | `01234567` |" in table
 
 
 def test_pairs_are_of_the_seeds_that_both_rows_have_and_pooled_tables_share_them(path: Path) -> None:
