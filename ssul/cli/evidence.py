@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,7 @@ from ssul.report.evidence import (
     pairs_to_compare,
     planned,
     read_spec,
+    setup_of,
     update_page,
 )
 from ssul.report.paired import CountedRun, paired_differences
@@ -76,7 +78,7 @@ def _results(
         run = _find(one, runs, root) if _is_complete(one) else None
         earlier = [r for r in known.results.get(one.table, {}).get(one.row, []) if r.overrides == one.overrides]
         if run is not None:
-            found[one.table][one.row].append(_result(one, run))
+            found[one.table][one.row].append(_result(one, run, setup_of(_params(one, root))))
         elif earlier:
             found[one.table][one.row].append(earlier[0])
         else:
@@ -129,6 +131,7 @@ def _find(one: Planned, runs: Sequence[LoggedRun], root: Path) -> LoggedRun | No
     )
 
 
+@cache
 def _params(one: Planned, root: Path) -> Mapping[str, Scalar]:
     """The parameters that `dvc exp run` composes for an experiment."""
     from dvc.utils.hydra import compose_and_dump
@@ -140,12 +143,14 @@ def _params(one: Planned, root: Path) -> Mapping[str, Scalar]:
         return logged_params(load_params(path))
 
 
-def _result(one: Planned, run: LoggedRun) -> Result:
+def _result(one: Planned, run: LoggedRun, setup: str) -> Result:
     metrics = {f"{kind}{name}": f"{metric}{name}" for kind, metric in _METRICS.items() for name in MEANS}
     metrics["pixel_accuracy"] = "pixel_accuracy"
     return Result(
         seed=one.seed,
         overrides=one.overrides,
+        method=run.tags["method"],
+        setup=setup,
         run=run.id,
         commit=run.tags.get("mlflow.source.git.commit", ""),
         hardware=run.tags.get("hardware", ""),

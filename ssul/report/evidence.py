@@ -5,6 +5,8 @@ docs/evidence.json    their results as read from MLflow, each with its run; writ
 docs/evidence.md      text, with a table from the JSON file between the markers of each
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +23,7 @@ from ssul.io.strict_json import read_json
 from ssul.report.markdown import details, markdown, markdown_table, paragraphs
 from ssul.report.paired import Difference, interval_cells
 from ssul.report.tables import UNDEFINED
+from ssul.tracking.experiment import Scalar, affects_results
 
 MEANS = ("old", "new", "all")
 _END = "<!-- evidence: end -->"
@@ -88,6 +91,8 @@ class Result:
     Attributes:
         seed: its seed.
         overrides: that it was run with.
+        method: as in `RunName`.
+        setup: see `setup_of`.
         run: its id in MLflow.
         commit: the git commit of its code.
         hardware: what computed it.
@@ -99,6 +104,8 @@ class Result:
 
     seed: int
     overrides: tuple[str, ...]
+    method: str
+    setup: str
     run: str
     commit: str
     hardware: str
@@ -147,6 +154,36 @@ class Evidence:
     def write(self, path: Path) -> None:
         """Writes it."""
         write_json(path, asdict(self))
+
+
+def setup_of(params: Mapping[str, Scalar]) -> str:
+    """Sixteen hexadecimal digits: equal for experiments that differ in the method, its memory and the seed alone.
+
+    The increments' part of the recipe belongs to the method.
+
+    Args:
+        params: all parameters by dotted names.
+    """
+    own = ("method.", "memory.", "recipe.increment.", "evaluation.examples", "seed")
+    shared = {name: value for name, value in params.items() if affects_results(name) and not name.startswith(own)}
+    return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def comparison(evidence: Evidence, params: Mapping[str, Scalar]) -> str:
+    """A line with what fine-tuning scores in the setup of an experiment; empty if the evidence does not have it.
+
+    Args:
+        evidence: with results of fine-tuning.
+        params: all parameters of the experiment by dotted names.
+    """
+    setup = setup_of(params)
+    rows = (row for table in evidence.results.values() for row in table.values())
+    for row in rows:
+        found = [one for one in row if (one.method, one.setup) == ("finetune", setup)]
+        if found:
+            means = ", ".join(f"{name} {spread([one.scores[name] for one in found])}" for name in MEANS)
+            return f"for comparison, fine-tuning: {means} (seeds: {len(found)}; docs/evidence.md)"
+    return ""
 
 
 def read_spec(path: Path) -> EvidenceSpec:

@@ -11,11 +11,13 @@ from ssul.report.evidence import (
     PairedResult,
     Planned,
     Result,
+    comparison,
     markdown_evidence,
     page_with_tables,
     pairs_to_compare,
     planned,
     read_spec,
+    setup_of,
 )
 from ssul.report.paired import Difference
 
@@ -53,7 +55,7 @@ def path(tmp_path: Path) -> Path:
 
 def result(seed: int, all_: float, *, run: str = "0123456789abcdef", new: float | None = None, dead: int = 0) -> Result:
     scores = {"old": 0.5, "all": all_, "pixel_accuracy": 0.9} | ({} if new is None else {"new": new})
-    return Result(seed, (f"seed={seed}",), run, "commit", "CPU, 1 thread", 0.6, scores, dead)
+    return Result(seed, (f"seed={seed}",), "ssul", "setup", run, "commit", "CPU, 1 thread", 0.6, scores, dead)
 
 
 EVIDENCE = Evidence(
@@ -142,3 +144,14 @@ def test_evidence_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert Evidence.read(path) == Evidence({}, {})
     EVIDENCE.write(path)
     assert Evidence.read(path) == EVIDENCE
+
+
+def test_an_experiment_is_compared_with_fine_tuning_in_its_setup_whatever_the_method_and_seed() -> None:
+    ours = {"data.name": "shapes", "recipe.base.lr": 0.1, "method.name": "ssul", "memory.capacity": 24, "seed": 0}
+    theirs = {**ours, "method.name": "finetune", "memory.capacity": 0, "seed": 3, "recipe.increment.lr": 0.2}
+    other = {**ours, "recipe.base.lr": 0.2}
+    rows = [replace(result(seed, 0.2, new=0.3), method="finetune", setup=setup_of(theirs)) for seed in (0, 1)]
+    evidence = Evidence({"toys": {"SSUL": [result(0, 0.6)], "fine-tuning": rows}}, {})
+    line = "for comparison, fine-tuning: old 50.0 ± 0.0, new 30.0 ± 0.0, all 20.0 ± 0.0 (seeds: 2; docs/evidence.md)"
+    assert comparison(evidence, ours) == line
+    assert comparison(evidence, other) == ""
