@@ -99,7 +99,8 @@ class Result:
         base: `all` after the base step, 0..1.
         scores: after the last step, in 0..1: old, new, all, pixel_accuracy, and with held-out images held_out_old,
             held_out_new, held_out_all; undefined ones are missing.
-        dead: how many of the base step's classes, background included, have an IoU below 1 % after the last step.
+        dead: how many of the base step's classes, background included, have an IoU below 1 % after the last step;
+            None if the run's version did not count them.
     """
 
     seed: int
@@ -111,7 +112,7 @@ class Result:
     hardware: str
     base: float
     scores: dict[str, float]
-    dead: int
+    dead: int | None
 
 
 @dataclass(frozen=True)
@@ -294,7 +295,7 @@ def _columns(joint: Sequence[float]) -> dict[str, Cell]:
     columns: dict[str, Cell] = {
         "base": lambda found: spread([one.base for one in found]),
         "old": lambda found: _score(found, "old"),
-        "below 1 %": lambda found: ", ".join(str(one.dead) for one in found),
+        "below 1 %": lambda found: ", ".join(UNDEFINED if one.dead is None else str(one.dead) for one in found),
         "new": lambda found: _score(found, "new"),
         "all": lambda found: _score(found, "all"),
     }

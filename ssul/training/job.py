@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import PIL
 import torch
@@ -125,12 +125,7 @@ def training_job(
         objective=objective,
         method_params=params.method if split.step else (params.method.loss, bugs.drop_last),
         order=order,
-        iterations=iteration_count(
-            len(new),
-            epochs=optimisation.epochs,
-            batch=order.new_slots if memory and params.memory.epoch == "images" else order.batch,
-            drop_last=bugs.drop_last,
-        ),
+        iterations=iterations_of(order, optimisation.epochs, params.memory.epoch, drop_last=bugs.drop_last),
         dataset=dataset,
         augmentation=Augmentation(
             params.recipe.crop, params.recipe.scale, params.recipe.augmentation, published_padding=bugs.padding
@@ -140,6 +135,20 @@ def training_job(
         selection=select_weights(params, split, objective.model, objective.labels, layout=layout),
         selection_name=params.method.selection,
     )
+
+
+def iterations_of(order: SampleOrder, epochs: int, epoch: Literal["images", "iterations"], *, drop_last: bool) -> int:
+    """The number of iterations of a step.
+
+    Args:
+        order: of the samples.
+        epochs: passes over the new images.
+        epoch: with a memory, whether an epoch shows every new image once (`images`), or has as many iterations as
+            without a memory (`iterations`, as published), which show a part of them.
+        drop_last: see `iteration_count`.
+    """
+    batch = order.new_slots if epoch == "images" else order.batch
+    return iteration_count(len(order.new), epochs=epochs, batch=batch, drop_last=drop_last)
 
 
 def fingerprint(parts: Iterable[object], weights: Mapping[str, Tensor]) -> str:

@@ -1,8 +1,12 @@
-"""The fingerprint of a training."""
+"""The fingerprint and the length of a training."""
 
+from typing import Literal
+
+import pytest
 import torch
 
-from ssul.training.job import fingerprint
+from ssul.data.sampling import SampleOrder, TrainingItem
+from ssul.training.job import fingerprint, iterations_of
 
 
 def test_a_fingerprint_differs_if_anything_differs() -> None:
@@ -21,3 +25,23 @@ def test_a_fingerprint_depends_neither_on_the_order_of_weights_nor_on_their_layo
     channels_last = weight.contiguous(memory_format=torch.channels_last)
     one = fingerprint([1], {"v": weight, "w": torch.ones(2)})
     assert one == fingerprint([1], {"w": torch.ones(2), "v": channels_last})
+
+
+@pytest.mark.parametrize(
+    ("memory", "epoch", "drop_last", "iterations"),
+    [
+        (0, "images", False, 2 * 4),  # ceil(50 / 16)
+        (0, "iterations", True, 2 * 3),
+        (9, "images", False, 2 * 7),  # ceil(50 / 8): half of each batch shows new images
+        (9, "images", True, 2 * 6),
+        (9, "iterations", False, 2 * 4),
+    ],
+)
+def test_an_epoch_shows_every_new_image_once_also_beside_a_memory_unless_asked_otherwise(
+    memory: int, epoch: Literal["images", "iterations"], drop_last: bool, iterations: int
+) -> None:
+    def items(count: int) -> tuple[TrainingItem, ...]:
+        return tuple(TrainingItem(str(number), (1,)) for number in range(count))
+
+    order = SampleOrder(items(50), items(memory), batch=16, seed=0, step=1)
+    assert iterations_of(order, 2, epoch, drop_last=drop_last) == iterations
