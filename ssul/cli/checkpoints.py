@@ -74,6 +74,9 @@ def evaluate(
         Unknown, typer.Option(help="What the unknown becomes in a prediction; auto: background where there can be one.")
     ] = "auto",
     precision: Annotated[str, typer.Option(help="32 or bf16.")] = "32",
+    shift: Annotated[
+        float, typer.Option(help="Added to the logits of classes learned after step 0: are old ones outshouted?")
+    ] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON alone on stdout.")] = False,
     root: Root = Path(),
 ) -> None:
@@ -88,6 +91,7 @@ def evaluate(
         data_root,
         protocol=Protocol(choose_device(precision), future, unknown, crop),
         watch=lambda evaluated, count: iter(tqdm(evaluated, total=count, desc="evaluate", unit="image")),
+        shift=shift,
     )
     if as_json:
         print(json.dumps(asdict(scores)))

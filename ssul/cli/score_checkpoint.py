@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from ssul.data.dataset import SegmentationDataset, mask_lookup_table
 from ssul.data.layout import ImagePaths
 from ssul.datasets.catalog import DatasetSpec
@@ -15,12 +17,15 @@ from ssul.evaluation.evaluate import EvaluatedImage, evaluate_images, sum_confus
 from ssul.evaluation.protocol import Protocol
 from ssul.evaluation.scores import Scores, score
 from ssul.inference.trained_model import TrainedModel
+from ssul.model.heads import Head
 
 Watch = Callable[[Iterator[EvaluatedImage], int], Iterator[EvaluatedImage]]
 """Passes evaluated images on; it also gets their number, as a progress bar needs it."""
 
 
-def evaluate_checkpoint(folder: Path, data_set: DatasetSpec, root: Path, *, protocol: Protocol, watch: Watch) -> Scores:
+def evaluate_checkpoint(
+    folder: Path, data_set: DatasetSpec, root: Path, *, protocol: Protocol, watch: Watch, shift: float = 0.0
+) -> Scores:
     """Scores a checkpoint on the validation images of a dataset.
 
     Args:
@@ -29,6 +34,7 @@ def evaluate_checkpoint(folder: Path, data_set: DatasetSpec, root: Path, *, prot
         root: the data root.
         protocol: see `Protocol`.
         watch: passes every evaluated image on.
+        shift: see `shift_new_heads`.
 
     Returns:
         The pipeline's scores of this step; forgetting and average are None, because they need the steps before.
@@ -37,6 +43,7 @@ def evaluate_checkpoint(folder: Path, data_set: DatasetSpec, root: Path, *, prot
         UserError: if the checkpoint cannot be opened or learned other classes, or an image cannot be used.
     """
     trained = TrainedModel.load(folder)
+    shift_new_heads(trained, shift)
     labels, names = trained.labels, trained.class_names
     known = [data_set.classes[class_id - 1] for class_id in labels.classes if class_id <= len(data_set.classes)]
     if list(names) != known:
@@ -52,6 +59,20 @@ def evaluate_checkpoint(folder: Path, data_set: DatasetSpec, root: Path, *, prot
     counts = sum_confusion(watch(images, len(ids)), len(rows))
     scores = score(counts, sizes, rows, (), background=background)
     return replace(scores, average=None)
+
+
+def shift_new_heads(trained: TrainedModel, shift: float) -> None:
+    """Adds a number to the logits of all classes that were learned after step 0, by the biases of their heads.
+
+    A diagnosis of what is forgotten: if a negative shift brings `old` back, the network still knows the old classes,
+    and the new heads are too sure of themselves.
+    """
+    later = len(trained.labels.groups) - 1
+    with torch.no_grad():
+        for head in list(trained.model.heads)[len(trained.model.heads) - later :]:
+            assert isinstance(head, Head)
+            assert head.classifier.bias is not None
+            head.classifier.bias += shift
 
 
 def _require_usable(folders: ImagePaths, ids: Sequence[str], data_set: DatasetSpec) -> None:

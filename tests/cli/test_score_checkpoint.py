@@ -29,13 +29,15 @@ def checkpoint(tmp_path: Path) -> Path:
     return tmp_path / "step_0"
 
 
-def scored(checkpoint: Path, book: "HandmadeDataset", **values: Any) -> Scores:
+def scored(checkpoint: Path, book: "HandmadeDataset", shift: float = 0.0, **values: Any) -> Scores:
     files = book.folders.files
     val = SplitFiles(files.image, files.mask, list="ImageSets/Segmentation/val.txt")
     colours, encoding = ((0, 0, 0), (1, 1, 1), (2, 2, 2)), MaskEncoding(**values)
     toy = DatasetSpec("toy", ("ball", "star"), colours, train=files, val=val, values=encoding)
     protocol = Protocol(Fabric(accelerator="cpu", devices=1), "ignore", "auto", crop=None)
-    return evaluate_checkpoint(checkpoint, toy, book.root, protocol=protocol, watch=lambda evaluated, _: evaluated)
+    return evaluate_checkpoint(
+        checkpoint, toy, book.root, protocol=protocol, watch=lambda evaluated, _: evaluated, shift=shift
+    )
 
 
 @pytest.fixture
@@ -48,6 +50,18 @@ def images(book: "HandmadeDataset") -> "HandmadeDataset":
 
 def test_a_checkpoint_has_scores_of_its_classes(checkpoint: Path, images: "HandmadeDataset") -> None:
     assert list(scored(checkpoint, images).iou) == ["background", "ball", "star"]
+
+
+def test_a_shift_lowers_or_raises_the_classes_learned_after_the_base_step_alone(
+    tmp_path: Path, images: "HandmadeDataset"
+) -> None:
+    model = IncrementalDeepLab(Architecture("small", "deeplabv3", 16, 8), (1, 1, 1, 1))
+    meaning = {"labels": {**LABELS, "groups": [[1], [2]]}, "class_names": ["ball", "star"]}
+    save_checkpoint(tmp_path / "step_1", model, meaning)
+    low, high = (scored(tmp_path / "step_1", images, shift) for shift in (-1e4, 1e4))
+    assert low.new == 0
+    assert high.accuracy["star"] == 1
+    assert high.old == 0
 
 
 def test_where_every_pixel_is_of_a_class_only_the_classes_have_scores(
