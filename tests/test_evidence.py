@@ -4,7 +4,8 @@ import pytest
 
 from ssul.config.load import parse_params
 from ssul.config.paths import Layout
-from ssul.report.evidence import Evidence, page_with_tables, planned, read_spec
+from ssul.report.evidence import Evidence, planned, read_spec
+from ssul.report.evidence_page import page_with_tables
 from tests.project import PROJECT, composed
 
 LAYOUT = Layout(PROJECT)

@@ -27,8 +27,8 @@ from ssul.report.evidence import (
     planned,
     read_spec,
     setup_of,
-    update_page,
 )
+from ssul.report.evidence_page import update_page
 from ssul.report.paired import CountedRun, paired_differences
 from ssul.tracking.collect import LoggedRun, finished_runs, step_scores
 from ssul.tracking.experiment import Scalar, affects_results, logged_params
@@ -48,9 +48,7 @@ def queue(table: Tables = None, root: Root = Path()) -> None:
     runs, waiting = finished_runs(), _dvc(root, "queue", "status")
     for one in _wanted(spec, table):
         if _is_complete(one) and one.name not in waiting and _find(one, runs, root) is None:
-            _dvc(
-                root, "exp", "remove", one.name, check=False
-            )  # an earlier one of this name has other parameters or code
+            _dvc(root, "exp", "remove", one.name, check=False)  # an earlier one, with other parameters or code
             _dvc(root, "exp", "run", "--queue", "-n", one.name, *_switches(one))
             print(f"queued {one.name}", flush=True)
 

@@ -8,7 +8,7 @@ docs/evidence.md      text, with a table from the JSON file between the markers 
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -18,15 +18,13 @@ from pydantic import Field, ValidationError
 
 from ssul.config.base import StrictModel
 from ssul.errors import UserError
-from ssul.io.atomic import write_json, write_text
+from ssul.io.atomic import write_json
 from ssul.io.strict_json import read_json
-from ssul.report.markdown import details, markdown, markdown_table, paragraphs
-from ssul.report.paired import Difference, interval_cells
+from ssul.report.paired import Difference
 from ssul.report.tables import UNDEFINED
 from ssul.tracking.experiment import Scalar, affects_results
 
 MEANS = ("old", "new", "all")
-_END = "<!-- evidence: end -->"
 
 
 class TableSpec(StrictModel):
@@ -236,95 +234,8 @@ def pairs_to_compare(
                 yield name, first, second, found
 
 
-# --- Markdown --------------------------------------------------------------------------------------------------------
-
-
-def update_page(path: Path, spec: EvidenceSpec, evidence: Evidence) -> None:
-    """Writes the tables into docs/evidence.md, between `<!-- evidence: NAME -->` and `<!-- evidence: end -->`.
-
-    Raises:
-        UserError: if the page lacks the markers of a table.
-    """
-    write_text(path, page_with_tables(path.read_text(encoding="utf-8"), spec, evidence, str(path)))
-
-
-def page_with_tables(page: str, spec: EvidenceSpec, evidence: Evidence, where: str) -> str:
-    """The page with all tables renewed."""
-    for name in (*spec.tables, *spec.pooled):
-        start = f"<!-- evidence: {name} -->\n"
-        before, found, rest = page.partition(start)
-        _, end, after = rest.partition(_END)
-        if not found or not end:
-            raise UserError(f"{where} lacks the marker `{start.strip()}`, or its `{_END}`")
-        page = f"{before}{start}{markdown_evidence(name, spec, evidence)}\n{end}{after}"
-    return page
-
-
-def markdown_evidence(name: str, spec: EvidenceSpec, evidence: Evidence) -> str:
-    """The table of results, the table of differences and the commands of one table, or of pooled tables."""
-    differences = _differences(evidence.differences.get(name, []))
-    if name in spec.pooled:
-        return paragraphs(f"**{spec.pooled[name].title}**", differences)
-    table = spec.tables[name]
-    commands = "\n".join(
-        f"dvc exp run {' '.join(f'-S {_quoted(one)}' for one in (*table.common, *own))}"
-        + f"   # {row}; seeds {', '.join(map(str, table.some_seeds.get(row, table.seeds)))}"
-        for row, own in table.rows.items()
-    )
-    results = _results(table, evidence.results.get(name, {}))
-    return paragraphs(f"**{table.title}**", results, differences, details("Commands", f"```bash\n{commands}\n```"))
-
-
-def _results(table: TableSpec, results: Mapping[str, Sequence[Result]]) -> str:
-    joint = [one.scores["all"] for one in results.get(table.joint or "", [])]
-    columns = _held_out_columns() if table.held_out else _columns(joint)
-    body = []
-    for row in table.rows:
-        found = results.get(row, [])
-        cells = [cell(found) if found else "" for cell in columns.values()]
-        runs = " ".join(f"`{one.run[:8]}`" for one in found) or "not run"
-        body.append([f"{markdown(row)} ({len(found)})", *cells, runs])
-    return markdown_table(["method (seeds)", *columns, "runs"], body, align="l" + "r" * len(columns) + "l")
-
-
-Cell = Callable[[Sequence[Result]], str]
-
-
-def _columns(joint: Sequence[float]) -> dict[str, Cell]:
-    """The cells of a row from its results, by the heads of the columns."""
-    columns: dict[str, Cell] = {
-        "base": lambda found: spread([one.base for one in found]),
-        "old": lambda found: _score(found, "old"),
-        "below 1 %": lambda found: ", ".join(UNDEFINED if one.dead is None else str(one.dead) for one in found),
-        "new": lambda found: _score(found, "new"),
-        "all": lambda found: _score(found, "all"),
-    }
-    if joint:
-        columns["of joint"] = lambda found: f"{mean(one.scores['all'] for one in found) / mean(joint):.2f}"
-    return columns | {"pixels": lambda found: _score(found, "pixel_accuracy")}
-
-
-def _held_out_columns() -> dict[str, Cell]:
-    return {name: lambda found, name=name: _score(found, f"held_out_{name}") for name in MEANS}  # type: ignore[misc]
-
-
-def _score(found: Sequence[Result], name: str) -> str:
-    return spread([one.scores[name] for one in found if name in one.scores])
-
-
-def _differences(found: Sequence[PairedResult]) -> str:
-    if not found:
-        return ""
-    body = [[markdown(f"{one.second} minus {one.first}"), *interval_cells(one.scores)] for one in found]
-    return markdown_table(["difference", *MEANS], body, align="lrrr")
-
-
 def spread(values: Sequence[float]) -> str:
     """Mean and standard deviation in percent."""
     if not values:
         return UNDEFINED
     return f"{100 * mean(values):.1f}" + (f" ± {100 * stdev(values):.1f}" if len(values) > 1 else "")
-
-
-def _quoted(override: str) -> str:
-    return f"'{override}'" if re.search(r"[\[\],{}\s]", override) else override
