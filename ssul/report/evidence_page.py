@@ -43,7 +43,7 @@ def markdown_evidence(name: str, spec: EvidenceSpec, evidence: Evidence) -> str:
         return paragraphs(f"**{spec.pooled[name].title}**", differences)
     table = spec.tables[name]
     commands = "\n".join(
-        f"dvc exp run {' '.join(f'-S {_quoted(one)}' for one in (*table.common, *own))}"
+        " ".join(("dvc exp run", *(f"-S {_quoted(one)}" for one in (*table.common, *own))))
         + f"   # {row}; seeds {', '.join(map(str, table.some_seeds.get(row, table.seeds)))}"
         for row, own in table.rows.items()
     )
