@@ -166,7 +166,7 @@ def test_a_process_of_the_command_ends_with_code_1_and_one_line(tmp_path: Path) 
 
 def test_json_is_alone_on_stdout_and_holds_classes_and_counts(ssul: Command, voc: Words) -> None:
     output = ssul(*voc, "--scenario", "voc_19-1", "--json")
-    assert (output.code, output.err) == (0, "")
+    assert output.code == 0
     assert json.loads(output.out) == {
         "scenario": "voc_19-1",
         "setting": "overlapped",
@@ -227,6 +227,18 @@ def test_a_smaller_last_step_is_named_in_the_text_and_not_in_json(ssul: Command,
     words = (*one_each, "--scenario", "voc_10-4")
     assert ssul(*words).out.endswith("increment=4: the last step learns the remaining 2\n")
     assert [len(step["classes"]) for step in ssul(*words, "--json").steps] == [10, 4, 4, 2]
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_classes_that_no_image_of_their_step_shows_are_warned_of(
+    ssul: Command, voc: Words, words: tuple[str, ...]
+) -> None:
+    (line,) = ssul(*voc, "--scenario", "voc_19-1", *words).err.splitlines()
+    assert line.startswith("warning: no training image of step 0 shows bicycle, bird, ")
+
+
+def test_where_every_class_is_shown_there_is_no_warning(ssul: Command, one_each: Words) -> None:
+    assert ssul(*one_each, "--scenario", "voc_19-1").err == ""
 
 
 def test_masks_are_scanned_once(ssul: Command, voc: Words, monkeypatch: pytest.MonkeyPatch) -> None:
