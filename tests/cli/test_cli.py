@@ -241,6 +241,13 @@ def test_where_every_class_is_shown_there_is_no_warning(ssul: Command, one_each:
     assert ssul(*one_each, "--scenario", "voc_19-1").err == ""
 
 
+def test_an_image_list_of_a_windows_editor_names_the_same_images(ssul: Command, tmp_path: Path, voc: Words) -> None:
+    words = (*voc, "--scenario", "voc_19-1", "--json")
+    written_elsewhere = ssul(*words)
+    (tmp_path / "lists" / "val.txt").write_bytes("\ufeffv\r\n".encode())
+    assert ssul(*words) == written_elsewhere
+
+
 def test_masks_are_scanned_once(ssul: Command, voc: Words, monkeypatch: pytest.MonkeyPatch) -> None:
     first = ssul(*voc, "--scenario", "voc_19-1", "--json")
     monkeypatch.setattr("ssul.datasets.image_check._decoded", None)
