@@ -11,7 +11,7 @@ from ssul.errors import UserError
 from ssul.io.strict_json import check_consistent, read_json
 from ssul.report.literature import RunResult, collect
 from ssul.report.rows import SHOWN
-from ssul.report.tables import text_table
+from ssul.report.tables import run_table
 from ssul.scenario.scenario import Setting
 from ssul.tracking.collect import finished_runs
 from ssul.tracking.experiment import affects_results
@@ -19,13 +19,14 @@ from ssul.tracking.store import how_to_open
 
 
 def show(root: Root = Path()) -> None:
-    """Print the per-step table of the last run, where its report is, and how to open MLflow."""
+    """Print the name and the per-step table of the last run, where its report is, and how to open MLflow."""
     layout = Layout(root)
     what = {"what": "the table of the last run,", "way_out": "run `dvc repro` first"}
-    rows = read_json(layout.miou_per_step, list[dict[str, float | list[str] | None]], **what)
+    run = read_json(layout.run_name, str, **what | {"what": "the name of the last run,"})
+    rows = read_json(layout.miou_per_step, list[dict[str, int | float | list[str] | None]], **what)
     lacking = not rows or any(not {"step", "learned", *SHOWN} <= row.keys() for row in rows)
     check_consistent(layout.miou_per_step, {"it is not a table of scores": lacking}, **what)
-    print(f"mean IoU and forgetting in percent\n\n{text_table(rows)}\n")
+    print(run_table(run, rows))
     print(f"report: {layout.page}\nMLflow: {how_to_open()}")
 
 

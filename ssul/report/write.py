@@ -31,6 +31,8 @@ def write_report(layout: Layout, settings: Params, results: Results, summary: Ma
         How many exemplars are not shown, because their image files are missing.
     """
     learned, last = learned_classes(results.names, results.group_sizes), results.rows[-1]
+    name = RunName.of(settings)
+    write_json(layout.run_name, name.with_seed(settings.seed))
     write_json(layout.miou_per_step, step_rows(results))
     write_json(layout.metrics, final_metrics(last))
     write_json(layout.class_iou, class_rows(last, learned))
@@ -47,7 +49,7 @@ def write_report(layout: Layout, settings: Params, results: Results, summary: Ma
             palette=info.palette,
         )
     page = write_page(
-        RunName.of(settings),
+        name,
         results,
         capacity=settings.memory.capacity,
         future=settings.evaluation.future,

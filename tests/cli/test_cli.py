@@ -16,6 +16,7 @@ from PIL import Image
 
 from ssul.cli import app as cli
 from ssul.datasets.catalog import find_dataset
+from ssul.report.rows import SHOWN
 from ssul.scenario.class_orders import published_orders
 from ssul.tracking.experiment import Experiment
 from ssul.tracking.finished import DatasetRecord, FinishedRun
@@ -145,13 +146,39 @@ def test_a_scenario_without_a_dataset_has_the_default_dataset(ssul: Command, tmp
     assert ssul("scenarios", "--root", tmp_path).out == "quick            8 + 2\n"
 
 
-@pytest.mark.parametrize("content", [None, "", "{}", "[{}]", '[{"step": NaN}]'])
-def test_show_of_a_missing_or_damaged_table_names_the_way_out(
-    ssul: Command, tmp_path: Path, content: str | None
+def reports_of(root: Path, run: str | None, table: str | None) -> None:
+    """Writes what `ssul show` reads."""
+    (root / "reports").mkdir()
+    for name, content in (("run", run), ("miou_per_step", table)):
+        if content is not None:
+            (root / "reports" / f"{name}.json").write_text(content)
+
+
+ROW = {"step": 0, "learned": ["cat"]} | dict.fromkeys(SHOWN, 0.5)
+RUN = '"mib voc_15-1 overlapped resnet101, seed 3"'
+
+
+def test_show_names_the_run_of_the_reports_and_counts_steps_in_integers(ssul: Command, tmp_path: Path) -> None:
+    reports_of(tmp_path, RUN, json.dumps([ROW, ROW | {"step": 1, "learned": ["dog"], "new": None}]))
+    (tmp_path / "params.yaml").write_text("seed: 4\n")  # edited since
+    output = ssul("show", "--root", tmp_path)
+    assert output.code == 0
+    lines = output.out.splitlines()
+    assert lines[0] == "mib voc_15-1 overlapped resnet101, seed 3: mean IoU and forgetting in percent"
+    assert [line.split()[:2] for line in lines[3:5]] == [["0", "cat"], ["1", "dog"]]
+
+
+@pytest.mark.parametrize(
+    ("run", "table"),
+    [
+        *((RUN, content) for content in (None, "", "{}", "[{}]", '[{"step": NaN}]')),
+        *((content, json.dumps([ROW])) for content in (None, "", "{}")),
+    ],
+)
+def test_show_of_a_missing_or_damaged_report_names_the_way_out(
+    ssul: Command, tmp_path: Path, run: str | None, table: str | None
 ) -> None:
-    if content is not None:
-        (tmp_path / "reports").mkdir()
-        (tmp_path / "reports" / "miou_per_step.json").write_text(content)
+    reports_of(tmp_path, run, table)
     assert "`dvc repro`" in ssul("show", "--root", tmp_path).error
 
 
