@@ -12,7 +12,8 @@ from ssul.io.atomic import write_json
 from ssul.io.strict_json import read_json
 from ssul.pipeline.run import run
 from ssul.report.mlflow_run import log_run
-from ssul.report.tables import results_table
+from ssul.report.rows import step_rows
+from ssul.report.tables import run_table
 from ssul.report.write import write_report
 from ssul.tracking import store
 
@@ -27,7 +28,7 @@ def main(last: str) -> None:
     missing = write_report(LAYOUT, settings, results, summary, step=step)
     if missing:
         print(f"warning: {missing} exemplars are not shown, because their images are missing", file=sys.stderr)
-    print(f"\nmean IoU and forgetting in percent, {RunName.of(settings)}\n\n{results_table(results)}\n")
+    print(f"\n{run_table(RunName.of(settings).with_seed(settings.seed), step_rows(results))}")
     print(f"report: {LAYOUT.page}", flush=True)
     track(settings, results, summary, step)
     write_json(LAYOUT.reported, {"step": step})

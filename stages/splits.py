@@ -1,5 +1,7 @@
 """Stage `splits`: which classes and which training images belong to each step of the scenario."""
 
+import sys
+
 from ssul.config.load import load_params
 from ssul.config.paths import LAYOUT
 from ssul.data.index import ImageIndex
@@ -9,7 +11,7 @@ from ssul.memory.exemplars import write_exemplars
 from ssul.pipeline.run import run
 from ssul.scenario.order import make_scenario
 from ssul.scenario.splits import make_splits
-from ssul.scenario.summary import summarise, text_summary
+from ssul.scenario.summary import summarise, text_summary, warning_of
 
 
 def main() -> None:
@@ -23,8 +25,6 @@ def main() -> None:
             f"the scenario has {len(scenario.steps)} steps, but scenario.last is {asked.last}: params.yaml was edited "
             "by hand; change scenario.* with `dvc exp run -S`, which derives the steps anew"
         )
-    if scenario.remainder:
-        print(scenario.remainder)
     if left_out := [name for class_id, name in enumerate(names, start=1) if class_id not in scenario.order]:
         print(f"never learned, because scenario.order leaves them out: {', '.join(left_out)}")
     splits = make_splits(
@@ -37,7 +37,9 @@ def main() -> None:
         holdout_seed=params.data.holdout_seed,
     )
     summary = summarise(splits, index.present, params.setting)
-    print(text_summary(summary))
+    print(text_summary(summary, scenario.remainder))
+    if warning := warning_of(summary):
+        print(f"warning: {warning}", file=sys.stderr)
     with replace_dir(LAYOUT.splits) as folder:
         for split in splits:
             split.write(folder / LAYOUT.split(split.step).name)

@@ -26,10 +26,10 @@ from ssul.report.evidence import (
     pairs_to_compare,
     planned,
     read_spec,
-    setup_of,
 )
 from ssul.report.evidence_page import update_page
 from ssul.report.paired import CountedRun, paired_differences
+from ssul.report.reported_run import setup_of
 from ssul.tracking.collect import LoggedRun, finished_runs, step_scores
 from ssul.tracking.experiment import Scalar, affects_results, logged_params
 

@@ -12,10 +12,12 @@ from ssul.cli.options import Root
 from ssul.config.paths import Layout
 from ssul.errors import UserError
 from ssul.io.strict_json import check_consistent, read_json
+from ssul.report.evidence import Evidence, comparison
 from ssul.report.literature import RunResult, collect
 from ssul.report.paired import row_differences
+from ssul.report.reported_run import ReportedRun
 from ssul.report.rows import SHOWN
-from ssul.report.tables import text_table
+from ssul.report.tables import run_table
 from ssul.scenario.scenario import Setting
 from ssul.tracking.collect import LoggedRun, finished_runs
 from ssul.tracking.experiment import affects_results
@@ -23,13 +25,16 @@ from ssul.tracking.store import how_to_open
 
 
 def show(root: Root = Path()) -> None:
-    """Print the per-step table of the last run, where its report is, and how to open MLflow."""
+    """Print the name and the per-step table of the last run, where its report is, and how to open MLflow."""
     layout = Layout(root)
     what = {"what": "the table of the last run,", "way_out": "run `dvc repro` first"}
-    rows = read_json(layout.miou_per_step, list[dict[str, float | list[str] | None]], **what)
+    run = read_json(layout.reported_run, ReportedRun, **what | {"what": "the name of the last run,"})
+    rows = read_json(layout.miou_per_step, list[dict[str, int | float | list[str] | None]], **what)
     lacking = not rows or any(not {"step", "learned", *SHOWN} <= row.keys() for row in rows)
     check_consistent(layout.miou_per_step, {"it is not a table of scores": lacking}, **what)
-    print(f"mean IoU and forgetting in percent\n\n{text_table(rows)}\n")
+    print(run_table(run.name, rows))
+    if line := comparison(Evidence.read(layout.evidence), run.setup):
+        print(f"{line}\n")
     print(f"report: {layout.page}\nMLflow: {how_to_open()}")
 
 

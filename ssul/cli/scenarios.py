@@ -16,7 +16,7 @@ from ssul.errors import UserError
 from ssul.scenario.order import ScenarioName, learning_order, make_scenario
 from ssul.scenario.scenario import Setting
 from ssul.scenario.splits import make_splits
-from ssul.scenario.summary import summarise, text_summary
+from ssul.scenario.summary import summarise, text_summary, warning_of
 
 
 def scenarios(root: Root = Path()) -> None:
@@ -52,14 +52,15 @@ def splits(
     cut = name.scenario(learning_order(asked, dataset=data_set.name, names=data_set.classes))
     present = present_classes(data_set, masks, lists, cache=Layout(root).cache / "masks.jsonl")
     made = make_splits(present, cut, setting, names=data_set.classes, seed=seed)
+    summary = summarise(made, present, setting)
+    if warning := warning_of(summary):
+        print(f"warning: {warning}", file=sys.stderr)
     if as_json:
         steps = [{"step": split.step, "classes": split.new, "images": len(split.images)} for split in made]
         print(json.dumps({"scenario": scenario, "setting": setting, "steps": steps}))
         return
     print(f"{scenario}, {setting}: {len(present)} training images\n")
-    print(text_summary(summarise(made, present, setting)))
-    if cut.remainder:
-        print(f"\n{cut.remainder}")
+    print(text_summary(summary, cut.remainder))
 
 
 def classes_of_steps(path: Path, root: Path) -> list[int]:

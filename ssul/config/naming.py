@@ -1,4 +1,4 @@
-"""The name of a run: method, scenario, setting, backbone."""
+"""The name of a run: method, scenario, setting, backbone, seed."""
 
 from dataclasses import dataclass
 
@@ -30,6 +30,10 @@ class RunName:
 
     def __str__(self) -> str:
         return f"{self.method} {self.scenario} {self.setting} {self.model}"
+
+    def with_seed(self, seed: int) -> str:
+        """The name in reports/, such as `ssul-m voc_15-1 overlapped resnet101, seed 0`."""
+        return f"{self}, seed {seed}"
 
     def run_name(self, seed: int) -> str:
         """The name in a list of runs, such as `ssul-m voc 15-1 overlapped resnet101`; it shows a seed other than 0."""

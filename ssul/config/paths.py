@@ -121,6 +121,11 @@ class Layout:
         return self.root / "data" / "reported.json"
 
     @property
+    def reported_run(self) -> Path:
+        """Which run the other reports are of, for `ssul show`."""
+        return self.reports / "run.json"
+
+    @property
     def metrics(self) -> Path:
         """The final numbers, for `dvc metrics`."""
         return self.reports / "metrics.json"

@@ -158,13 +158,13 @@ def _is_macos_metadata(name: str) -> bool:
 
 
 def read_image_list(path: Path) -> list[str]:
-    """The image ids of a list, one a line.
+    """The image ids of a list, one a line; line ends and a byte-order mark may be those of a Windows editor.
 
     Raises:
         UserError: if it is missing, unreadable, empty, names an image twice or a place outside the data root.
     """
     try:
-        ids = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        ids = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except FileNotFoundError:
         raise UserError(f"the image list {path} is missing: it must hold one image id a line") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -5,10 +5,8 @@ docs/evidence.json    their results as read from MLflow, each with its run; writ
 docs/evidence.md      text, with a table from the JSON file between the markers of each
 """
 
-import hashlib
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -22,7 +20,6 @@ from ssul.io.atomic import write_json
 from ssul.io.strict_json import read_json
 from ssul.report.paired import Difference
 from ssul.report.tables import UNDEFINED
-from ssul.tracking.experiment import Scalar, affects_results
 
 MEANS = ("old", "new", "all")
 
@@ -155,27 +152,13 @@ class Evidence:
         write_json(path, asdict(self))
 
 
-def setup_of(params: Mapping[str, Scalar]) -> str:
-    """Sixteen hexadecimal digits: equal for experiments that differ in the method, its memory and the seed alone.
-
-    The increments' part of the recipe belongs to the method.
-
-    Args:
-        params: all parameters by dotted names.
-    """
-    own = ("method.", "memory.", "recipe.increment.", "evaluation.examples", "seed")
-    shared = {name: value for name, value in params.items() if affects_results(name) and not name.startswith(own)}
-    return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def comparison(evidence: Evidence, params: Mapping[str, Scalar]) -> str:
-    """A line with what fine-tuning scores in the setup of an experiment; empty if the evidence does not have it.
+def comparison(evidence: Evidence, setup: str) -> str:
+    """A line with what fine-tuning scores in a setup; empty if the evidence does not have it.
 
     Args:
         evidence: with results of fine-tuning.
-        params: all parameters of the experiment by dotted names.
+        setup: see `setup_of`.
     """
-    setup = setup_of(params)
     rows = (row for table in evidence.results.values() for row in table.values())
     for row in rows:
         found = [one for one in row if (one.method, one.setup) == ("finetune", setup)]

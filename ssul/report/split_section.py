@@ -5,6 +5,7 @@ from typing import Any
 
 from ssul.report.markdown import count, details, markdown, paragraphs
 from ssul.report.tables import markdown_split_classes, markdown_split_steps
+from ssul.scenario.summary import warning_of
 
 _SETTINGS = {
     "overlapped": "a step learns from every image that shows one of its classes; the image's other classes, those of "
@@ -30,10 +31,16 @@ def split_section(
     return paragraphs(
         f"Setting **{summary['setting']}**: {_SETTINGS[summary['setting']]}.",
         markdown_split_steps(steps),
+        _warning(summary),
         _no_step(summary["no_step"], steps[-1]["held_out"], summary["images"]),
         details("The training images of each class", markdown_split_classes(steps)),
         _skipped(train_skipped, val_skipped),
     )
+
+
+def _warning(summary: Mapping[str, Any]) -> str:
+    warning = warning_of(summary)
+    return f"**Warning**: {markdown(warning)}." if warning else ""
 
 
 def _no_step(unused: int, held_out: int, images: int) -> str:

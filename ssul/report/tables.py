@@ -3,17 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ssul.evaluation.results import Results
 from ssul.report.markdown import markdown, markdown_table
-from ssul.report.rows import HOLDOUT, SHOWN, scored_names, step_rows
+from ssul.report.rows import HOLDOUT, SHOWN, scored_names
 
 UNDEFINED = "–"  # noqa: RUF001 (a hyphen would look like a minus)
 _NAMES_WIDTH = 80  # characters of a step's class names on the page; the class tables have them all
 
 
-def results_table(results: Results) -> str:
-    """The scores of each step of an evaluation as aligned text, in percent."""
-    return text_table(step_rows(results))
+def run_table(run: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The scores of each step as text below a headline that names the run.
+
+    Args:
+        run: its name, with the seed.
+        rows: as `per_step` returns them.
+    """
+    return f"{run}: mean IoU and forgetting in percent\n\n{text_table(rows)}\n"
 
 
 def text_table(rows: Sequence[Mapping[str, Any]]) -> str:

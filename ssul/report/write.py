@@ -1,6 +1,7 @@
 """Writes reports/ from the results of an evaluation: JSON rows, figures and the page."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from ssul.config.naming import RunName
@@ -13,8 +14,10 @@ from ssul.io.atomic import replace_dir, write_json, write_text
 from ssul.report.figures import draw_all
 from ssul.report.memory import shown_exemplars
 from ssul.report.page import write_page
+from ssul.report.reported_run import ReportedRun, setup_of
 from ssul.report.rows import class_rows, final_metrics, learned_classes, step_rows, training_rows
 from ssul.report.split_section import split_section
+from ssul.tracking.experiment import logged_params
 
 
 def write_report(layout: Layout, settings: Params, results: Results, summary: Mapping[str, Any], *, step: int) -> int:
@@ -31,6 +34,10 @@ def write_report(layout: Layout, settings: Params, results: Results, summary: Ma
         How many exemplars are not shown, because their image files are missing.
     """
     learned, last = learned_classes(results.names, results.group_sizes), results.rows[-1]
+    name = RunName.of(settings)
+    write_json(
+        layout.reported_run, asdict(ReportedRun(name.with_seed(settings.seed), setup_of(logged_params(settings))))
+    )
     write_json(layout.miou_per_step, step_rows(results))
     write_json(layout.metrics, final_metrics(last))
     write_json(layout.class_iou, class_rows(last, learned))
@@ -47,7 +54,7 @@ def write_report(layout: Layout, settings: Params, results: Results, summary: Ma
             palette=info.palette,
         )
     page = write_page(
-        RunName.of(settings),
+        name,
         results,
         capacity=settings.memory.capacity,
         future=settings.evaluation.future,

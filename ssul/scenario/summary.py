@@ -51,8 +51,32 @@ def summarise(splits: Sequence[Split], present: Mapping[str, Sequence[int]], set
     }
 
 
-def text_summary(summary: Mapping[str, Any]) -> str:
-    """The output of `summarise` as text: one line for each step, and one for the images in no step."""
+def warning_of(summary: Mapping[str, Any]) -> str | None:
+    """A line about the classes that no training image of their step shows; None if there are none.
+
+    Such a class cannot be learned, although its step has images of other classes.
+    """
+    lacking = {
+        step["step"]: names
+        for step in summary["steps"]
+        if (names := [one["name"] for one in step["classes"] if not one["images"]])
+    }
+    if not lacking:
+        return None
+    where = ", and none of ".join(f"step {step} shows {_few(names)}" for step, names in lacking.items())
+    return (
+        f"no training image of {where} in the {summary['setting']} setting. These classes cannot be learned: "
+        + _way_out(summary)
+    )
+
+
+def text_summary(summary: Mapping[str, Any], remainder: str | None = None) -> str:
+    """The output of `summarise` as text: one line for each step, one for the images in no step, and the remainder.
+
+    Args:
+        summary: of the splits.
+        remainder: see `ssul.scenario.scenario.Scenario`.
+    """
     held_out = summary["steps"][-1]["held_out"]
     lines = [
         f"step {step['step']:2d}: {step['images']:6d} images for {_few([one['name'] for one in step['classes']])}"
@@ -60,8 +84,18 @@ def text_summary(summary: Mapping[str, Any]) -> str:
         for step in summary["steps"]
     ]
     held_back = f", {held_out} are held out" if held_out else ""
-    return "\n".join([*lines, f"{summary['no_step']} of {summary['images']} images are in no step{held_back}"])
+    no_step = f"{summary['no_step']} of {summary['images']} images are in no step{held_back}"
+    return "\n".join([*lines, no_step, *([remainder] if remainder else [])])
 
 
 def _few(names: Sequence[str], most: int = 20) -> str:
     return ", ".join(names) if len(names) <= most else f"{', '.join(names[:8])}, ... ({len(names)} classes)"
+
+
+def _way_out(summary: Mapping[str, Any]) -> str:
+    ways = []
+    if summary["setting"] != "overlapped":  # where every image that shows a class belongs to its step
+        ways.append("another setting or scenario.order")
+    if summary["steps"][-1]["held_out"]:
+        ways.append("a smaller data.holdout")
+    return f"choose {', '.join(ways)}, or add images" if ways else "add images that show them"

@@ -18,6 +18,8 @@ from PIL import Image
 from ssul.cli import app as cli
 from ssul.datasets.catalog import find_dataset
 from ssul.evaluation.image_counts import write_counts
+from ssul.report.evidence import Evidence, Result
+from ssul.report.rows import SHOWN
 from ssul.scenario.class_orders import published_orders
 from ssul.tracking.experiment import Experiment
 from ssul.tracking.finished import DatasetRecord, FinishedRun
@@ -147,13 +149,45 @@ def test_a_scenario_without_a_dataset_has_the_default_dataset(ssul: Command, tmp
     assert ssul("scenarios", "--root", tmp_path).out == "quick            8 + 2\n"
 
 
-@pytest.mark.parametrize("content", [None, "", "{}", "[{}]", '[{"step": NaN}]'])
-def test_show_of_a_missing_or_damaged_table_names_the_way_out(
-    ssul: Command, tmp_path: Path, content: str | None
+def reports_of(root: Path, run: str | None, table: str | None) -> None:
+    """Writes what `ssul show` reads."""
+    (root / "reports").mkdir()
+    for name, content in (("run", run), ("miou_per_step", table)):
+        if content is not None:
+            (root / "reports" / f"{name}.json").write_text(content)
+
+
+ROW = {"step": 0, "learned": ["cat"]} | dict.fromkeys(SHOWN, 0.5)
+RUN = json.dumps({"name": "mib voc_15-1 overlapped resnet101, seed 3", "setup": "0123"})
+
+
+def test_show_names_the_run_of_the_reports_and_counts_steps_in_integers_and_compares_it_with_fine_tuning(
+    ssul: Command, tmp_path: Path
 ) -> None:
-    if content is not None:
-        (tmp_path / "reports").mkdir()
-        (tmp_path / "reports" / "miou_per_step.json").write_text(content)
+    reports_of(tmp_path, RUN, json.dumps([ROW, ROW | {"step": 1, "learned": ["dog"], "new": None}]))
+    (tmp_path / "params.yaml").write_text("seed: 4\n")  # edited since
+    (tmp_path / "docs").mkdir()
+    result = Result(0, (), "finetune", "0123", "", "", "", 0.5, {"old": 0.1, "new": 0.3, "all": 0.2}, None)
+    Evidence({"toys": {"fine-tuning": [result]}}, {}).write(tmp_path / "docs" / "evidence.json")
+    output = ssul("show", "--root", tmp_path)
+    assert output.code == 0
+    lines = output.out.splitlines()
+    assert lines[0] == "mib voc_15-1 overlapped resnet101, seed 3: mean IoU and forgetting in percent"
+    assert [line.split()[:2] for line in lines[3:5]] == [["0", "cat"], ["1", "dog"]]
+    assert "for comparison, fine-tuning: old 10.0, new 30.0, all 20.0 (seeds: 1; docs/evidence.md)" in lines
+
+
+@pytest.mark.parametrize(
+    ("run", "table"),
+    [
+        *((RUN, content) for content in (None, "", "{}", "[{}]", '[{"step": NaN}]')),
+        *((content, json.dumps([ROW])) for content in (None, "", "{}")),
+    ],
+)
+def test_show_of_a_missing_or_damaged_report_names_the_way_out(
+    ssul: Command, tmp_path: Path, run: str | None, table: str | None
+) -> None:
+    reports_of(tmp_path, run, table)
     assert "`dvc repro`" in ssul("show", "--root", tmp_path).error
 
 
@@ -168,7 +202,7 @@ def test_a_process_of_the_command_ends_with_code_1_and_one_line(tmp_path: Path) 
 
 def test_json_is_alone_on_stdout_and_holds_classes_and_counts(ssul: Command, voc: Words) -> None:
     output = ssul(*voc, "--scenario", "voc_19-1", "--json")
-    assert (output.code, output.err) == (0, "")
+    assert output.code == 0
     assert json.loads(output.out) == {
         "scenario": "voc_19-1",
         "setting": "overlapped",
@@ -229,6 +263,25 @@ def test_a_smaller_last_step_is_named_in_the_text_and_not_in_json(ssul: Command,
     words = (*one_each, "--scenario", "voc_10-4")
     assert ssul(*words).out.endswith("increment=4: the last step learns the remaining 2\n")
     assert [len(step["classes"]) for step in ssul(*words, "--json").steps] == [10, 4, 4, 2]
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_classes_that_no_image_of_their_step_shows_are_warned_of(
+    ssul: Command, voc: Words, words: tuple[str, ...]
+) -> None:
+    (line,) = ssul(*voc, "--scenario", "voc_19-1", *words).err.splitlines()
+    assert line.startswith("warning: no training image of step 0 shows bicycle, bird, ")
+
+
+def test_where_every_class_is_shown_there_is_no_warning(ssul: Command, one_each: Words) -> None:
+    assert ssul(*one_each, "--scenario", "voc_19-1").err == ""
+
+
+def test_an_image_list_of_a_windows_editor_names_the_same_images(ssul: Command, tmp_path: Path, voc: Words) -> None:
+    words = (*voc, "--scenario", "voc_19-1", "--json")
+    written_elsewhere = ssul(*words)
+    (tmp_path / "lists" / "val.txt").write_bytes("\ufeffv\r\n".encode())
+    assert ssul(*words) == written_elsewhere
 
 
 def test_masks_are_scanned_once(ssul: Command, voc: Words, monkeypatch: pytest.MonkeyPatch) -> None:

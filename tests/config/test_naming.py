@@ -37,6 +37,11 @@ def test_the_bugs_of_the_published_code_are_in_the_name() -> None:
     assert name_of("method.published_bugs.memory_annotation=true").startswith("ssul with bugs memory_annotation sh")
 
 
+def test_the_reports_name_the_seed_always() -> None:
+    made = RunName("voc_15-1", "overlapped", "ssul-m", "resnet101")
+    assert made.with_seed(0) == "ssul-m voc_15-1 overlapped resnet101, seed 0"
+
+
 def test_a_list_of_runs_shows_a_seed_that_is_not_0() -> None:
     made = RunName("voc_15-1", "overlapped", "ssul-m", "resnet101")
     assert made.run_name(0) == "ssul-m voc 15-1 overlapped resnet101"

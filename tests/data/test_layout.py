@@ -88,8 +88,11 @@ def test_a_list_is_read_in_its_order(book: "HandmadeDataset") -> None:
         ImagePaths(book.root, VOC.val).read_list()
 
 
-def test_blank_lines_spaces_and_windows_line_ends_are_ignored(tmp_path: Path) -> None:
-    (tmp_path / "val.txt").write_bytes(b"b \r\n\r\n  a\r\n  \r\n")
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_blank_lines_spaces_and_a_windows_editors_line_ends_and_byte_order_mark_are_ignored(
+    tmp_path: Path, mark: str
+) -> None:
+    (tmp_path / "val.txt").write_bytes(f"{mark}b \r\n\r\n  a\r\n  \r\n".encode())
     assert read_image_list(tmp_path / "val.txt") == ["b", "a"]
 
 

@@ -137,6 +137,24 @@ def test_base_and_increments_that_do_not_fit_name_the_valid_range(project: Proje
     nothing_left(project, "splits")
 
 
+def test_a_class_that_no_image_of_its_step_shows_is_warned_of_before_training(project: Project, world: Path) -> None:
+    set_parameter(project, "data.root", str(world))
+    assert project.stage("prepare").code == 0
+    set_parameter(project, "setting", "disjoint")
+    outcome = project.stage("splits")
+    assert outcome.code == 0
+    (warning,) = [line for line in outcome.text.splitlines() if line.startswith("warning: ")]
+    assert "in the disjoint setting. These classes cannot be learned: choose another setting" in warning
+
+
+def test_a_step_without_an_image_is_refused_before_training(project: Project, world: Path) -> None:
+    set_parameter(project, "data.root", str(world))
+    assert project.stage("prepare").code == 0
+    set_parameter(project, "data.holdout", 0.99)
+    refused(project.stage("splits"), "step 0 has no training image", "data.holdout holds out all", "smaller share")
+    nothing_left(project, "splits")
+
+
 def foreign_value(world: Path) -> str:
     path = sorted((world / "SegmentationClassAug").glob("train*.png"))[3]
     mask = np.array(Image.open(path))

@@ -56,7 +56,8 @@ def test_the_report_ends_by_printing_the_table_and_where_to_look(clone: Clone, f
     assert "reports/index.md" in first.text
     assert "MLflow: make ui" in first.text
     shown = succeeded(clone.command("ssul", "show"))
-    assert "step" in shown.text
+    assert "ssul shapes_6-2 overlapped small, seed 0: mean IoU" in shown.text
+    assert shown.text.splitlines()[0] in first.text
     assert "reports/index.md" in shown.text
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from ssul.errors import UserError
-from ssul.report.evidence import Evidence, Planned, comparison, pairs_to_compare, planned, setup_of
+from ssul.report.evidence import Evidence, Planned, comparison, pairs_to_compare, planned
+from ssul.report.reported_run import setup_of
 from tests.report.evidence_example import EVIDENCE, result, spec_of
 
 
@@ -59,5 +60,5 @@ def test_an_experiment_is_compared_with_fine_tuning_in_its_setup_whatever_the_me
     rows = [replace(result(seed, 0.2, new=0.3), method="finetune", setup=setup_of(theirs)) for seed in (0, 1)]
     evidence = Evidence({"toys": {"SSUL": [result(0, 0.6)], "fine-tuning": rows}}, {})
     line = "for comparison, fine-tuning: old 50.0 ± 0.0, new 30.0 ± 0.0, all 20.0 ± 0.0 (seeds: 2; docs/evidence.md)"
-    assert comparison(evidence, ours) == line
-    assert comparison(evidence, other) == ""
+    assert comparison(evidence, setup_of(ours)) == line
+    assert comparison(evidence, setup_of(other)) == ""

@@ -62,6 +62,12 @@ def test_held_out_images_have_a_column_only_if_there_are_any() -> None:
     assert "| 0 | cat | 5 | 2 | 3 |" in text
 
 
+def test_a_class_that_no_image_of_its_step_shows_is_warned_of() -> None:
+    assert "Warning" not in section()
+    text = section_of(classes=[CLASS, CLASS | {"name": "bus|car", "images": 0}])
+    assert "\n\n**Warning**: no training image of step 0 shows bus\\|car in the disjoint setting. " in text
+
+
 def test_a_step_of_a_hundred_classes_is_short_but_each_class_has_its_row() -> None:
     text = section_of(classes=[CLASS | {"name": f"class{number}"} for number in range(100)])
     assert "... (100) | 5 | 2 |" in text

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ssul.errors import UserError
 from ssul.scenario.scenario import Scenario, Setting, step_images
 from ssul.scenario.splits import Split, is_held_out, make_splits
-from ssul.scenario.summary import summarise, text_summary
+from ssul.scenario.summary import summarise, text_summary, warning_of
 
 SPLIT = Split(
     2,
@@ -181,6 +181,11 @@ def test_a_summary_as_text_has_a_line_for_each_step_and_says_what_is_held_out() 
     assert "again" not in text
 
 
+def test_a_smaller_last_step_is_the_last_line_of_a_summary_as_text() -> None:
+    summary = summarise(made("overlapped"), PRESENT, "overlapped")
+    assert text_summary(summary, "the last step is smaller") == f"{text_summary(summary)}\nthe last step is smaller"
+
+
 @pytest.mark.parametrize(
     ("count", "words"), [(20, "class 18, class 19, class 20"), (21, "class 6, class 7, class 8, ... (21 classes)")]
 )
@@ -193,3 +198,42 @@ def test_a_summary_as_text_lists_at_most_20_classes(count: int, words: str) -> N
     assert line.startswith("step  0:      1 images for class 1, class 2, class 3, class 4, class 5, ")
     assert line.endswith(words)
     assert len(summary["steps"][0]["classes"]) == count
+
+
+# --- classes that no image of their step shows ------------------------------------------------------------------------
+
+
+def warning(
+    present: dict[str, tuple[int, ...]], setting: Setting, *, increment: int = 1, holdout: float = 0.0
+) -> str | None:
+    scenario = Scenario(TOY.order, TOY.base_classes, increment)  # hat and ball, star, moon
+    splits = make_splits(present, scenario, setting, names=NAMES, seed=0, holdout=holdout)
+    return warning_of(summarise(splits, present, setting))
+
+
+def test_where_every_class_has_images_of_its_step_there_is_no_warning() -> None:
+    assert warning(PRESENT, "overlapped") is None
+
+
+def test_classes_whose_images_all_show_a_later_class_are_named_with_step_setting_and_way_out() -> None:
+    assert warning(PRESENT, "disjoint") == (  # c alone shows a hat, and also the moon
+        "no training image of step 0 shows hat in the disjoint setting. These classes cannot be learned: choose "
+        "another setting or scenario.order, or add images"
+    )
+
+
+def test_classes_of_several_steps_are_named_in_one_line_and_where_no_image_shows_them_only_images_help() -> None:
+    assert warning({"a": (1,), "g": (4,)}, "overlapped", increment=2) == (
+        "no training image of step 0 shows hat, and none of step 1 shows star in the overlapped setting. These classes "
+        "cannot be learned: add images that show them"
+    )
+
+
+def test_where_images_are_held_out_a_smaller_share_is_a_way_out() -> None:
+    held_out, kept = (next(one for one in MANY if is_held_out(one, 0.2, 0) is so) for so in (True, False))
+    present = {held_out: (3,), kept: (1,), "b": (2,), "d": (4,)}
+    assert not any(is_held_out(one, 0.2, 0) for one in "bd")
+    assert str(warning(present, "overlapped", holdout=0.2)).endswith(
+        "step 0 shows hat in the overlapped setting. These classes cannot be learned: choose a smaller data.holdout, "
+        "or add images"
+    )
