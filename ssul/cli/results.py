@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ssul.cli.options import Root
+from ssul.config.dotted import affects_results
 from ssul.config.paths import Layout
 from ssul.errors import UserError
 from ssul.io.strict_json import check_consistent, read_json
@@ -14,7 +15,6 @@ from ssul.report.rows import SHOWN
 from ssul.report.tables import text_table
 from ssul.scenario.scenario import Setting
 from ssul.tracking.collect import finished_runs
-from ssul.tracking.experiment import affects_results
 from ssul.tracking.store import how_to_open
 
 
