@@ -31,7 +31,7 @@ def train(job: TrainingJob, provenance: Provenance) -> None:
         session = TrainingSession(job, fabric, rank, world_size, state_file, log_line)
         if leads:
             print(start_line(job, str(fabric.device)), flush=True)
-        run_session(session)
+        run_session(session, provenance.params)
         if leads:
             provenance.require_unchanged()
             job.trained_model.save(LAYOUT.checkpoint(job.step), training=session.history.describe())
