@@ -10,8 +10,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from hydra_plugins.ssul_one_line import one_line
 from ssul.config.load import parse_custom_dataset, parse_params
+from ssul.config.paths import Layout
 from ssul.datasets.custom import resolve_dataset
 from ssul.pipeline.running import require_idle
+from ssul.pipeline.way_back import keep_params
 from ssul.scenario.order import make_scenario
 from ssul.scenario.scenario import pipeline_steps
 
@@ -48,6 +50,8 @@ def _validate(composed: DictConfig, *, writes_params: bool) -> None:
     if writes_params:
         require_idle(PROJECT)
     parse_params(OmegaConf.to_container(composed, resolve=True))
+    if writes_params:
+        keep_params(Layout(PROJECT))
 
 
 def _writes_params(words: list[str]) -> bool:

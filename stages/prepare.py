@@ -11,6 +11,7 @@ from ssul.datasets.prepare import Preparation
 from ssul.io.atomic import replace_dir
 from ssul.pipeline.progress import show_transfers, with_progress
 from ssul.pipeline.run import run
+from ssul.pipeline.way_back import name_way_back
 
 
 def main() -> None:
@@ -28,4 +29,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    with name_way_back():
+        run(main)
