@@ -1,11 +1,11 @@
 """Stage `splits`: which classes and which training images belong to each step of the scenario."""
 
-from ssul.config.load import load_params
 from ssul.config.paths import LAYOUT
 from ssul.data.index import ImageIndex
 from ssul.errors import UserError
 from ssul.io.atomic import replace_dir, write_json
 from ssul.memory.exemplars import write_exemplars
+from ssul.pipeline.provenance import Provenance
 from ssul.pipeline.run import run
 from ssul.scenario.order import make_scenario
 from ssul.scenario.splits import make_splits
@@ -14,7 +14,8 @@ from ssul.scenario.summary import summarise, text_summary
 
 def main() -> None:
     """Writes data/splits/step_K.json for every step and a summary, and prints how many images each has."""
-    params = load_params(LAYOUT.params)
+    provenance = Provenance.read("splits")
+    params = provenance.params
     index = ImageIndex.read(LAYOUT.index("train"))
     asked, names = params.scenario, index.class_names
     scenario = make_scenario(asked.order, asked.base_classes, asked.increment, dataset=index.data_set, names=names)
@@ -36,6 +37,7 @@ def main() -> None:
     )
     summary = summarise(splits, index.present, params.setting)
     print(text_summary(summary))
+    provenance.record()
     with replace_dir(LAYOUT.splits) as folder:
         for split in splits:
             split.write(folder / LAYOUT.split(split.step).name)

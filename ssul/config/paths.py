@@ -125,10 +125,9 @@ class Layout:
         """The results for people; committed to git."""
         return self.root / "reports"
 
-    @property
-    def reported(self) -> Path:
-        """The step that was reported and logged; not in git, so that a fresh clone logs its run too."""
-        return self.root / "data" / "reported.json"
+    def made_with(self, stage: str) -> Path:
+        """The parameters that made the outputs of a stage, by the stage's name as dvc prints it."""
+        return self.root / "data" / "made_with" / f"{stage.replace('@', '_')}.json"
 
     @property
     def metrics(self) -> Path:
