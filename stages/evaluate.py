@@ -5,7 +5,6 @@ Training images that were held out are evaluated too, if there are any.
 
 import sys
 
-from ssul.config.load import load_params
 from ssul.config.paths import LAYOUT, data_root
 from ssul.data.dataset_info import DatasetInfo
 from ssul.data.index import ImageIndex
@@ -14,13 +13,15 @@ from ssul.evaluation.step import ImageSet, evaluate_step, score_lines
 from ssul.inference.device import choose_device
 from ssul.io.atomic import replace_dir
 from ssul.pipeline.progress import with_progress
+from ssul.pipeline.provenance import Provenance
 from ssul.pipeline.run import run
 from ssul.scenario.splits import Split
 
 
 def main(step: str) -> None:
     """Writes data/evaluation/step_K, which holds the results of all steps up to K."""
-    settings, current = load_params(LAYOUT.params), int(step)
+    provenance, current = Provenance.read("evaluate", step), int(step)
+    settings = provenance.params
     root, asked = data_root(settings.data.root, LAYOUT), settings.evaluation
     train, val = (ImageIndex.read(LAYOUT.index(split)) for split in ("train", "val"))
     kept_back = set(Split.read(LAYOUT.split(current)).holdout)
@@ -42,6 +43,7 @@ def main(step: str) -> None:
             protocol=Protocol(fabric, asked.future, asked.unknown, crop if asked.protocol == "crop" else None),
             watch=lambda evaluated, count, title: with_progress(evaluated, total=count, title=title, unit="image"),
         )
+        provenance.record()
     print(score_lines(scores))
 
 

@@ -3,13 +3,12 @@
 import sys
 from typing import Any
 
-from ssul.config.load import load_params
 from ssul.config.naming import RunName
 from ssul.config.paths import LAYOUT
 from ssul.config.schema import Params
 from ssul.evaluation.results import Results
-from ssul.io.atomic import write_json
 from ssul.io.strict_json import read_json
+from ssul.pipeline.provenance import Provenance
 from ssul.pipeline.run import run
 from ssul.report.mlflow_run import log_run
 from ssul.report.rows import step_rows
@@ -22,7 +21,8 @@ LATER = "Log it later with `dvc repro --force --single-item report`"
 
 def main(last: str) -> None:
     """Writes reports/ from data/evaluation/step_LAST and logs the run."""
-    settings, step = load_params(LAYOUT.params), int(last)
+    provenance, step = Provenance.read("report", last), int(last)
+    settings = provenance.params
     results = Results.read(LAYOUT.evaluation(step))
     summary = read_json(LAYOUT.split_summary, dict[str, Any], what="the summary", way_out="run `dvc repro splits`")
     missing = write_report(LAYOUT, settings, results, summary, step=step)
@@ -31,7 +31,7 @@ def main(last: str) -> None:
     print(f"\n{run_table(RunName.of(settings).with_seed(settings.seed), step_rows(results))}")
     print(f"report: {LAYOUT.page}", flush=True)
     track(settings, results, summary, step)
-    write_json(LAYOUT.reported, {"step": step})
+    provenance.record()
 
 
 def track(settings: Params, results: Results, summary: dict[str, Any], last: int) -> None:

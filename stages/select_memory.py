@@ -2,16 +2,17 @@
 
 import sys
 
-from ssul.config.load import load_params
 from ssul.config.paths import LAYOUT
 from ssul.memory.exemplars import write_exemplars
 from ssul.pipeline.progress import with_progress
+from ssul.pipeline.provenance import Provenance
 from ssul.pipeline.run import run
 
 
 def main(step: str) -> None:
     """Writes data/memory/step_K.json; an empty list where memory.capacity is 0."""
-    params, k = load_params(LAYOUT.params), int(step)
+    provenance, k = Provenance.read("select_memory", step), int(step)
+    params = provenance.params
     exemplars = []
     if params.memory.capacity:
         from ssul.memory.step import select_exemplars  # late: without a memory no stage waits for torch
@@ -19,6 +20,7 @@ def main(step: str) -> None:
         exemplars = select_exemplars(params, k, LAYOUT, with_progress)
     if len(exemplars) < params.memory.capacity:
         print(f"memory.capacity is {params.memory.capacity}, but only {len(exemplars)} images show an old class")
+    provenance.record()
     write_exemplars(LAYOUT.memory(k), exemplars)
     print(f"step {k}: {len(exemplars)} exemplars in memory")
 

@@ -2,12 +2,12 @@
 
 import sys
 
-from ssul.config.load import load_params
 from ssul.config.paths import LAYOUT
 from ssul.data.index import ImageIndex
 from ssul.errors import UserError
 from ssul.io.atomic import replace_dir, write_json
 from ssul.memory.exemplars import write_exemplars
+from ssul.pipeline.provenance import Provenance
 from ssul.pipeline.run import run
 from ssul.scenario.order import make_scenario
 from ssul.scenario.splits import make_splits
@@ -16,7 +16,8 @@ from ssul.scenario.summary import summarise, text_summary, warning_of
 
 def main() -> None:
     """Writes data/splits/step_K.json for every step and a summary, and prints how many images each has."""
-    params = load_params(LAYOUT.params)
+    provenance = Provenance.read("splits")
+    params = provenance.params
     index = ImageIndex.read(LAYOUT.index("train"))
     asked, names = params.scenario, index.class_names
     scenario = make_scenario(asked.order, asked.base_classes, asked.increment, dataset=index.data_set, names=names)
@@ -40,6 +41,7 @@ def main() -> None:
     print(text_summary(summary, scenario.remainder))
     if warning := warning_of(summary):
         print(f"warning: {warning}", file=sys.stderr)
+    provenance.record()
     with replace_dir(LAYOUT.splits) as folder:
         for split in splits:
             split.write(folder / LAYOUT.split(split.step).name)

@@ -16,7 +16,7 @@ from ssul.training.objective import Supervised
 
 def main() -> None:
     """Writes data/checkpoints/step_0."""
-    provenance = Provenance.read(0)
+    provenance = Provenance.read("train_base")
     params, split = provenance.params, Split.read(LAYOUT.split(0))
     labels = LabelSpace(split.groups, params.method.unknown, params.method.activation)
     architecture = Architecture(**params.model.model_dump(exclude={"weights"}))
@@ -24,6 +24,7 @@ def main() -> None:
     if recorded.digest is not None:
         folder = recorded.require_unchanged(given_checkpoint(params.recipe.base.checkpoint))
         taken = TrainedModel.load(folder).require(architecture, labels, split.class_names)
+        provenance.record()
         taken.save(LAYOUT.checkpoint(0), training=folder)
         print(f"step 0: taken from {folder}")
         return

@@ -17,7 +17,7 @@ from ssul.training.job import training_job
 
 def main(step: str) -> None:
     """Writes data/checkpoints/step_K."""
-    provenance, k = Provenance.read(int(step)), int(step)
+    provenance, k = Provenance.read("train_step", step), int(step)
     params, split = provenance.params, Split.read(LAYOUT.split(k))
     previous = TrainedModel.load(LAYOUT.checkpoint(k - 1)).require_groups(split.groups[:-1])
     memory = rehearsed(read_exemplars(LAYOUT.memory(k)), split, params.memory, params.method.published_bugs)

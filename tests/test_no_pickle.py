@@ -61,7 +61,7 @@ def wrong(name: str, given: dict[str | None, str], module: str) -> list[str]:
         "is for ssul/model/torch_files.py alone": name == "torch.load" and module != "ssul/model/torch_files.py",
         "needs weights_only=True": name == "torch.load" and given.get("weights_only") != "True",
         "needs allow_pickle=False": name == "numpy.load" and given.get("allow_pickle") != "False",
-        "must be yaml.safe_load": reads_yaml and last != "safe_load",
+        "must be yaml.safe_load": reads_yaml and last != "safe_load" and given.get("Loader") != "SafeLoader",
         "needs a hash and weights_only": last in DOWNLOADS and not checked,
         "brings weights without a check": last in MODELS and given.get("weights", "None") != "None",
         "trusts an archive's paths": last in ("extractall", "unpack_archive"),

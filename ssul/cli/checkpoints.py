@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from ssul.cli.conf_files import known_dataset
 from ssul.cli.options import Root
+from ssul.config.dotted import affects_results
 from ssul.config.load import load_params
 from ssul.config.paths import Layout
 from ssul.errors import UserError
@@ -17,7 +18,7 @@ from ssul.evaluation.results import Results
 from ssul.labels.background import Future, Unknown
 from ssul.report.tables import percent
 from ssul.scenario.order import ScenarioName, learning_order
-from ssul.tracking.experiment import affects_results, logged_params
+from ssul.tracking.experiment import logged_params
 
 
 def import_checkpoint(

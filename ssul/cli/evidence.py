@@ -12,6 +12,7 @@ import typer
 
 from ssul.cli.counted_run import counted_run
 from ssul.cli.options import Root
+from ssul.config.dotted import affects_results
 from ssul.config.load import load_params
 from ssul.config.paths import Layout
 from ssul.environment import expanded
@@ -31,7 +32,7 @@ from ssul.report.evidence_page import update_page
 from ssul.report.paired import CountedRun, paired_differences
 from ssul.report.reported_run import setup_of
 from ssul.tracking.collect import LoggedRun, finished_runs, step_scores
-from ssul.tracking.experiment import Scalar, affects_results, logged_params
+from ssul.tracking.experiment import Scalar, logged_params
 
 _METRICS = {"": "miou_", "held_out_": "holdout_miou_"}  # prefixes of a result's scores and of MLflow's metrics
 _DEAD = "old_below_1_percent"

@@ -9,6 +9,7 @@ import typer
 
 from ssul.cli.counted_run import counted_run
 from ssul.cli.options import Root
+from ssul.config.dotted import affects_results
 from ssul.config.paths import Layout
 from ssul.errors import UserError
 from ssul.io.strict_json import check_consistent, read_json
@@ -20,7 +21,6 @@ from ssul.report.rows import SHOWN
 from ssul.report.tables import run_table
 from ssul.scenario.scenario import Setting
 from ssul.tracking.collect import LoggedRun, finished_runs
-from ssul.tracking.experiment import affects_results
 from ssul.tracking.store import how_to_open
 
 

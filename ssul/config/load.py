@@ -2,6 +2,7 @@
 
 import difflib
 import reprlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,14 +39,36 @@ def parse_custom_dataset(custom: Any) -> CustomDataset | None:
     return _validate(CustomDataset, custom, ("data", "custom"), way_out=". Change it in conf/data/")
 
 
+def unknown_parameter(name: str, valid: Sequence[str]) -> str:
+    """The message about a name that no parameter has.
+
+    Args:
+        name: dotted.
+        valid: the names that are valid in its section.
+    """
+    section, dot, last = name.rpartition(".")
+    close = difflib.get_close_matches(last, valid, n=1)
+    guess = f" (did you mean {section}{dot}{close[0]}?)" if close else ""
+    return f"unknown parameter {name}{guess}, valid here: {', '.join(valid) or 'nothing'}"
+
+
 def load_params(path: Path) -> Params:
     """Reads and validates a params.yaml.
 
     Raises:
         UserError: if it is missing, is not YAML, or does not validate.
     """
+    return parse_params(read_params(path))
+
+
+def read_params(path: Path) -> Any:
+    """Reads a params.yaml as it is.
+
+    Raises:
+        UserError: if it is missing or is not YAML.
+    """
     try:
-        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(
             f"{path} is missing: restore it with `git checkout {path}`, or let `dvc exp run` compose it"
@@ -55,7 +78,6 @@ def load_params(path: Path) -> Params:
         raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())[:500]}") from None
     except RecursionError:
         raise UserError(f"{path} cannot be read as YAML: it is nested too deeply") from None
-    return parse_params(params)
 
 
 _SHORT = reprlib.Repr()
@@ -83,7 +105,7 @@ def _message(detail: Any, params: dict[str, Any], inside: tuple[str, ...]) -> st
         order = _brief(params["scenario"]["order"])
         return f"parameter scenario.order is {order}: choose natural, a published letter, or a list of names or ids"
     if detail["type"] == "extra_forbidden":
-        return f"unknown parameter {name}{_nearest(location, kind)}"
+        return unknown_parameter(name, _valid(location, kind))
     reason = " ".join(detail["msg"].removeprefix("Value error, ").split())
     reason = f"{reason[:1].lower()}{reason[1:]}"
     if isinstance(detail["input"], dict):  # of a whole section
@@ -102,14 +124,12 @@ def _named(part: Any) -> str:
     return name if name.isprintable() and len(name) <= 80 else _brief(name)
 
 
-def _nearest(location: tuple[Any, ...], method: str) -> str:
+def _valid(location: tuple[Any, ...], method: str) -> list[str]:
+    """The names beside an unknown one."""
     section: Any = METHODS[method] if method else Params
     for part in location[1 if method else 0 : -1]:
         annotation = section.model_fields[part].annotation
         section = next(
             kind for kind in (annotation, *getattr(annotation, "__args__", ())) if hasattr(kind, "model_fields")
         )
-    valid = list(section.model_fields)
-    close = difflib.get_close_matches(str(location[-1]), valid, n=1)
-    guess = f" (did you mean {'.'.join(map(str, (*location[:-1], close[0])))}?)" if close else ""
-    return f"{guess}, valid here: {', '.join(valid)}"
+    return list(section.model_fields)

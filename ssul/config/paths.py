@@ -23,6 +23,11 @@ class Layout:
         return self.root / "dvc.yaml"
 
     @property
+    def lock(self) -> Path:
+        """What dvc has recorded of the stages that ran."""
+        return self.root / "dvc.lock"
+
+    @property
     def composition(self) -> Path:
         """What Hydra composes by default."""
         return self.root / "conf" / "config.yaml"
@@ -51,6 +56,11 @@ class Layout:
     def downloads(self) -> Path:
         """Where archives are downloaded to, and may be put by hand; of the main folder, see `project_root`."""
         return self.root / "data" / "downloads"
+
+    @property
+    def former_params(self) -> Path:
+        """The parameters that the last `dvc exp run` replaced."""
+        return self.cache / "params.yaml"
 
     def last_good(self, step: int) -> Path:
         """The last finite weights of a training that failed."""
@@ -115,10 +125,9 @@ class Layout:
         """The results for people; committed to git."""
         return self.root / "reports"
 
-    @property
-    def reported(self) -> Path:
-        """The step that was reported and logged; not in git, so that a fresh clone logs its run too."""
-        return self.root / "data" / "reported.json"
+    def made_with(self, stage: str) -> Path:
+        """The parameters that made the outputs of a stage, by the stage's name as dvc prints it."""
+        return self.root / "data" / "made_with" / f"{stage.replace('@', '_')}.json"
 
     @property
     def reported_run(self) -> Path:

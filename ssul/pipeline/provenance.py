@@ -1,7 +1,7 @@
-"""The inputs of a training, as they were when it started.
+"""The inputs of a stage, as they were when it started.
 
-DVC hashes the dependencies of a stage when the stage has ended. If parameters or code are edited meanwhile, a
-checkpoint would be recorded under contents that it was not made from, and the run cache would restore it.
+DVC hashes the dependencies of a stage when the stage has ended. If parameters, data or code are edited meanwhile, the
+output would be recorded under contents that it was not made from, and the run cache would restore it.
 """
 
 import hashlib
@@ -10,86 +10,90 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import ssul
-from ssul.config.load import load_params
+from ssul.config.dotted import differences
+from ssul.config.load import parse_params, read_params
 from ssul.config.paths import LAYOUT
 from ssul.config.schema import Params
+from ssul.config.stages import Stage, read_stages, upstream
 from ssul.errors import UserError
+from ssul.pipeline.dvc_lock import dvc_at_rest
+from ssul.pipeline.made_with import listed_params, note, require_made_with
+
+_CODE = Path(ssul.__file__).parents[1]
+_DESCRIPTIONS = {"checkpoints": "model.json", "evaluation": "results.json"}
+"""The file that stands for a folder, because it holds a digest or the sum of the others."""
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """The inputs of one training.
+    """The inputs of one stage.
 
     Attributes:
-        step: index.
+        stage: of dvc.yaml.
         params: all parameters.
-        listed: the parameters that dvc.yaml lists for the stage, by dotted name.
-        files: the data that it reads and the code that dvc.yaml lists for it, by path in the project.
+        listed: those that dvc.yaml lists for the stage, by dotted name.
+        files: the data and the code that dvc.yaml lists for it, by path in the project.
         digests: of the files.
     """
 
-    step: int
+    stage: Stage
     params: Params
     listed: Mapping[str, Any]
     files: Mapping[str, Path]
     digests: Mapping[str, str]
 
     @classmethod
-    def read(cls, step: int) -> "Provenance":
-        """Records the present inputs; a training does this first, before it reads anything.
+    def read(cls, script: str, *arguments: str) -> "Provenance":
+        """Records the present inputs; a stage does this first, before it reads anything.
+
+        Args:
+            script: name of the stage's module.
+            arguments: of its command line.
 
         Raises:
-            UserError: if the parameters are wrong.
+            UserError: if the parameters are wrong, or are not those that made the outputs of the stages before.
         """
-        params = load_params(LAYOUT.params)
-        stage = _stage(step)
-        files = _code(stage, params) | _data(step)
-        return cls(step, params, _listed_params(stage), files, _digests(files))
+        with dvc_at_rest():
+            content = read_params(LAYOUT.params)
+            params = parse_params(content)
+            stages = read_stages(LAYOUT.pipeline, content)
+            command = " ".join(["python", "-m", f"stages.{script}", *arguments])
+            stage = next((one for one in stages if one.command == command), None)
+            if stage is None:
+                raise UserError(f"`{command}` is no stage of {LAYOUT.pipeline} with these parameters: `dvc stage list`")
+            files = _files(stage)
+            digests = _digests(files)
+        for before in upstream(stage, stages):
+            require_made_with(before, content)
+        return cls(stage, params, listed_params(stage, content), files, digests)
 
-    def require_unchanged(self) -> None:
-        """Checks that no input has changed since `read`.
+    def record(self, way_on: str = "the same command runs again with these") -> None:
+        """Notes beside the stage's outputs what made them; a stage does this last, before it puts them in place.
+
+        Args:
+            way_on: what happens next, for the message.
 
         Raises:
-            UserError: naming what has changed.
+            UserError: if an input has changed since `read`, naming it.
         """
-        try:
-            listed = _listed_params(_stage(self.step))
-        except (OSError, yaml.YAMLError):  # missing, or being written
-            listed = {}
-        before, now = {**self.listed, **self.digests}, {**listed, **_digests(self.files)}
-        changed = sorted(name for name, one in before.items() if name not in now or now[name] != one)
+        with dvc_at_rest():
+            try:
+                listed = listed_params(self.stage, read_params(LAYOUT.params))
+            except UserError:  # missing, or being written
+                listed = {}
+            changed = differences({**self.listed, **self.digests}, {**listed, **_digests(self.files)})
         if changed:
             raise UserError(
-                f"step {self.step}: {', '.join(changed)[:300]} changed while this trained; its checkpoint is not "
-                "written, because dvc would record it under the new contents. The same command trains with these; if "
-                "the former ones are restored, it goes on from the last saved state"
+                f"{self.stage.name}: {', '.join(changed)[:300]} changed while this ran; its results are refused, "
+                f"because dvc would record them under the new contents: {way_on}"
             )
+        note(self.stage, self.listed)
 
 
-def _stage(step: int) -> Mapping[str, Any]:
-    """The stage in dvc.yaml; empty without dvc.yaml, because then nothing is recorded."""
-    if not LAYOUT.pipeline.is_file():
-        return {"deps": [], "params": []}
-    stages = yaml.safe_load(LAYOUT.pipeline.read_text(encoding="utf-8"))["stages"]
-    stage: Mapping[str, Any] = stages["train_base"] if step == 0 else stages["train_step"]["do"]
-    return stage
-
-
-def _listed_params(stage: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of the parameters that a stage lists."""
-    if not stage["params"]:
-        return {}
-    parameters = yaml.safe_load(LAYOUT.params.read_text(encoding="utf-8"))
-    return {name: _at(parameters, name) for name in stage["params"]}
-
-
-def _at(parameters: Any, name: str) -> Any:
-    for part in name.split("."):
-        parameters = parameters.get(part) if isinstance(parameters, dict) else None
-    return parameters
+def _files(stage: Stage) -> dict[str, Path]:
+    data = [Path(dep) / _DESCRIPTIONS.get(Path(dep).parent.name, "") for dep in stage.data]
+    return {str(path): path for path in data} | {str(path.relative_to(_CODE)): path for path in stage.code(_CODE)}
 
 
 def _digests(files: Mapping[str, Path]) -> dict[str, str]:
@@ -97,21 +101,3 @@ def _digests(files: Mapping[str, Path]) -> dict[str, str]:
     return {
         name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "" for name, path in files.items()
     }
-
-
-def _data(step: int) -> dict[str, Path]:
-    found = [LAYOUT.index("train"), LAYOUT.index("val"), LAYOUT.split(step)]
-    # of the previous network only model.json, because it holds a digest of each part
-    found += (
-        [LAYOUT.initial_checkpoint] if step == 0 else [LAYOUT.memory(step), LAYOUT.checkpoint(step - 1) / "model.json"]
-    )
-    return {str(path): path for path in found}
-
-
-def _code(stage: Mapping[str, Any], params: Params) -> dict[str, Path]:
-    """The Python files that the stage lists, by their path in the project."""
-    root = Path(ssul.__file__).parents[1]
-    listed = [dep for dep in stage["deps"] if not dep.startswith("data/")]
-    listed = [dep.replace("${method.name}", params.method.name) if "${" in dep else dep for dep in listed]
-    files = [file for dep in listed for file in ([root / dep] if dep.endswith(".py") else (root / dep).rglob("*.py"))]
-    return {str(path.relative_to(root)): path for path in sorted(files)}

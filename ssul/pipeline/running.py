@@ -21,7 +21,8 @@ def require_idle(project: Path) -> None:
     Raises:
         UserError: naming the process and the ways out.
     """
-    for pid, command in _writers(project / ".dvc" / "tmp" / "rwlock"):
+    notes = project / ".dvc" / "tmp"
+    for pid, command in [*_writers(notes / "rwlock"), *_experiment(notes / "exps" / "run" / "workspace")]:
         if psutil.pid_exists(pid):
             raise UserError(
                 f"process {pid} (`{command}`) computes in this folder, and its results would be recorded under the new "
@@ -34,4 +35,11 @@ def _writers(rwlock: Path) -> list[tuple[int, str]]:
     """Process and command of each entry in DVC's list of who writes what; none if it cannot be read."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         return [(int(one["pid"]), str(one["cmd"])) for one in json.loads(rwlock.read_text())["write"].values()]
+    return []
+
+
+def _experiment(folder: Path) -> list[tuple[int, str]]:
+    """The process of the `dvc exp run` of this folder: it begins and ends its work while it writes nothing."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return [(int(json.loads((folder / "workspace.json").read_text())["pid"]), "dvc exp run")]
     return []

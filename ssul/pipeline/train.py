@@ -15,6 +15,8 @@ from ssul.training.job import TrainingJob
 from ssul.training.resume import StateFile
 from ssul.training.session import TrainingSession
 
+WAY_ON = "the same command trains with these; if the former ones are restored, it goes on from the last saved state"
+
 
 def train(job: TrainingJob, provenance: Provenance) -> None:
     """Trains a step, from its saved state if it was interrupted, and writes data/checkpoints/step_K.
@@ -31,9 +33,9 @@ def train(job: TrainingJob, provenance: Provenance) -> None:
         session = TrainingSession(job, fabric, rank, world_size, state_file, log_line)
         if leads:
             print(start_line(job, str(fabric.device)), flush=True)
-        run_session(session)
+        run_session(session, provenance.params)
         if leads:
-            provenance.require_unchanged()
+            provenance.record(WAY_ON)
             job.trained_model.save(LAYOUT.checkpoint(job.step), training=session.history.describe())
 
 

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from signal import SIGTERM
 
 from ssul.config.paths import Layout
+from ssul.config.schema import Params
 from ssul.environment import project_root
 from ssul.errors import UserError
 from ssul.inference.device import peak_memory_gib
@@ -17,8 +18,12 @@ from ssul.training.session import TrainingSession
 from ssul.training.shutdown import stop_on_signal
 
 
-def run_session(session: TrainingSession) -> None:
+def run_session(session: TrainingSession, settings: Params) -> None:
     """Calibrates, trains and selects the weights.
+
+    Args:
+        session: the training.
+        settings: all parameters, for the live curve.
 
     Raises:
         UserError: if the loss is not finite; the last finite weights are saved.
@@ -31,7 +36,7 @@ def run_session(session: TrainingSession) -> None:
             pass
     iterations = session.start()
     try:
-        watch(session, iterations)
+        watch(session, iterations, settings)
     except DivergedError as error:
         message = save_last_finite(session, error) if leads else ""
         session.fabric.barrier()  # a process that leaves earlier ends the others
@@ -41,13 +46,15 @@ def run_session(session: TrainingSession) -> None:
         print(f"step {step}: {session.best}")
 
 
-def watch(session: TrainingSession, iterations: Iterator[tuple[TrainingProgress, dict[str, float] | None]]) -> None:
+def watch(
+    session: TrainingSession, iterations: Iterator[tuple[TrainingProgress, dict[str, float] | None]], settings: Params
+) -> None:
     """Iterates under a progress bar and the live curve, saves the state when it is due, and stops at a signal."""
     fabric, step, end = session.fabric, session.job.step, session.job.iterations
     leads = fabric.is_global_zero
     with (
         progress_bar(total=end, title=f"train step {step}", unit="it", silent=not leads, done=session.first) as bar,
-        live_logger(step) if leads else nullcontext() as live,
+        live_logger(step, settings) if leads else nullcontext() as live,
         stop_on_signal() as request,
     ):
         for progress, point in iterations:

@@ -5,7 +5,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ssul.tracking.experiment import Scalar, affects_results
+from ssul.config.dotted import affects_results
+from ssul.tracking.experiment import Scalar
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,14 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from ssul import environment
+from ssul.config.dotted import affects_results, leaves
 from ssul.config.naming import RunName
 from ssul.config.paths import LAYOUT
 from ssul.config.schema import Params
-from ssul.errors import UserError
+from ssul.config.stages import read_stages
 
-LOCATION_PARAMS = ("data.root", "data.download", "data.mirror", "data.on_error", "recipe.base.checkpoint")
-"""Parameters that change no result: they name places, or the data index holds their whole effect (on_error)."""
 _CODE = ("ssul", "stages", "conf", "dvc.yaml", "hydra_plugins")  # a commit identifies a run if these are unchanged
 
 Scalar = str | int | float | bool | None
@@ -32,7 +28,7 @@ class Experiment:
         fingerprint: see `fingerprint`.
         name: shown by MLflow.
         tags: scenario, method and others.
-        params: all parameters by dotted names.
+        params: all parameters by dotted names; lists are JSON text.
     """
 
     fingerprint: str
@@ -51,7 +47,7 @@ def experiment_of(settings: Params) -> Experiment:
     index = [*(LAYOUT.index(split) for split in ("train", "val")), LAYOUT.initial_checkpoint]
     run_name = RunName.of(settings)
     return Experiment(
-        fingerprint(params, deciding_code(settings.method.name), index),
+        fingerprint(params, deciding_code(settings), index),
         run_name.run_name(settings.seed),
         vars(run_name) | source_tags(),
         params,
@@ -59,16 +55,14 @@ def experiment_of(settings: Params) -> Experiment:
 
 
 def logged_params(settings: Params) -> dict[str, Scalar]:
-    """All parameters by dotted names, as a run holds them."""
+    """All parameters by dotted names, as a run holds them; a list is JSON text."""
     # scenario.steps follows from the other parameters, and would add a parameter for each step
-    return flatten(settings.model_dump(mode="json", exclude={"scenario": {"steps"}}))
+    params = leaves(settings.model_dump(mode="json", exclude={"scenario": {"steps"}}))
+    return {name: json.dumps(value) if isinstance(value, list) else value for name, value in params.items()}
 
 
-def deciding_code(method: str) -> list[Path]:
-    """The files of code that decide a result: those that dvc.yaml lists for all stages but the report.
-
-    Args:
-        method: `method.name`, for which dvc.yaml lists the method's own folder.
+def deciding_code(settings: Params) -> list[Path]:
+    """The files of code that decide the results: those that dvc.yaml lists for the stages before the report.
 
     Returns:
         Paths relative to the working folder, sorted; weights that lie among the code are part of it.
@@ -76,37 +70,8 @@ def deciding_code(method: str) -> list[Path]:
     Raises:
         UserError: if dvc.yaml cannot be read.
     """
-    try:
-        stages = yaml.safe_load(LAYOUT.pipeline.read_text(encoding="utf-8"))["stages"]
-        listed = {
-            LAYOUT.root / entry.replace("${method.name}", method)
-            for name, stage in stages.items()
-            if name != "report"
-            for entry in stage.get("do", stage)["deps"]
-            if not entry.startswith("data/")
-        }
-    except (OSError, yaml.YAMLError, LookupError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{LAYOUT.pipeline} cannot be read ({error}): restore it with `git checkout dvc.yaml`"
-        ) from None
-    files = (path for entry in listed for path in ([entry] if entry.suffix == ".py" else entry.rglob("*.*")))
-    return sorted({path for path in files if path.suffix in (".py", ".safetensors")})
-
-
-def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
-    """Nested parameters by dotted names; lists become JSON text."""
-    flat: dict[str, Scalar] = {}
-    for key, value in params.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = json.dumps(value) if isinstance(value, list | tuple) else value
-    return flat
-
-
-def affects_results(name: str) -> bool:
-    """Whether a parameter, by its dotted name, can change a result."""
-    return name not in LOCATION_PARAMS
+    stages = read_stages(LAYOUT.pipeline, settings.model_dump(mode="json"))
+    return sorted({file for stage in stages if stage.name != "report" for file in stage.code(LAYOUT.root)})
 
 
 def fingerprint(params: Mapping[str, Scalar], code: Iterable[Path], index: Iterable[Path]) -> str:

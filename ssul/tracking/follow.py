@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ssul.config.load import load_params
+from ssul.config.load import parse_params
 from ssul.config.paths import LAYOUT
 from ssul.io.atomic import write_text
 from ssul.scenario.splits import Split
@@ -28,7 +28,7 @@ def follow(
     Points that the step's run already holds are left out, because a resumed training repeats them.
 
     Args:
-        journal: JSON lines; the last one of a training that ended well is `{"done": true}`.
+        journal: JSON lines: the training's parameters, its points, and `{"done": true}` if it ended well.
         experiment: of the step.
         step, learned: index and classes of the step.
         trains: waits for at most so many seconds and returns whether the training process still runs.
@@ -70,8 +70,10 @@ def main(step: str, journal: str) -> None:
     """Logs the journal of a step's training to MLflow; the reason of a failure is written beside the journal."""
     os.nice(10)  # the training has priority
     lines, split = Path(journal), Split.read(LAYOUT.split(int(step)))
+    with lines.open(encoding="utf-8") as begin:
+        settings = parse_params(json.loads(begin.readline()))
     try:
-        follow(lines, experiment_of(load_params(LAYOUT.params)), split.step, split.new_names, training_lives)
+        follow(lines, experiment_of(settings), split.step, split.new_names, training_lives)
     except TrackingError as error:
         write_text(error_file(lines), str(error))
         if training_lives(0):

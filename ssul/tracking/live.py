@@ -1,7 +1,8 @@
 """Shows a training in MLflow while it runs; the training never waits for MLflow.
 
-The training appends its points to a journal. After a while a separate process (`ssul.tracking.follow`) reads the
-journal and logs it. If that fails, the training goes on, and the report logs all curves at the end.
+The training appends its points to a journal, which begins with its parameters. After a while a separate process
+(`ssul.tracking.follow`) reads the journal and logs it. If that fails, the training goes on, and the report logs all
+curves at the end.
 """
 
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from ssul import environment
 from ssul.config.paths import Layout
+from ssul.config.schema import Params
 from ssul.environment import project_root
 from ssul.errors import UserError
 
@@ -77,13 +79,18 @@ class LiveLogger:
 
 
 @contextmanager
-def live_logger(step: int) -> Iterator[LiveLogger]:
-    """The live logger of a step's training; the training is done if the block raises nothing."""
+def live_logger(step: int, settings: Params) -> Iterator[LiveLogger]:
+    """The live logger of a step's training; the training is done if the block raises nothing.
+
+    Args:
+        step: its index.
+        settings: the parameters that it trains with; params.yaml may be another one when the reader starts.
+    """
     journal = Layout(project_root()).live / f"step_{step}.{os.getpid()}.jsonl"
     logger = LiveLogger(step, journal)
     with suppress(OSError):  # `show` warns
         journal.parent.mkdir(parents=True, exist_ok=True)
-        journal.write_text("", encoding="utf-8")
+        journal.write_text(f"{settings.model_dump_json()}\n", encoding="utf-8")
         error_file(journal).unlink(missing_ok=True)
         for old in journal.parent.iterdir():  # left by killed trainings
             if time.time() - old.stat().st_mtime > _MAX_AGE:

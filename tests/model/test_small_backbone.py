@@ -7,11 +7,12 @@ import re
 import torch
 from safetensors.torch import load_file
 
+from ssul.config.dotted import affects_results
 from ssul.config.load import parse_params
 from ssul.datasets.catalog import find_dataset
 from ssul.model.backbones import build_backbone
 from ssul.model.weights import SMALL_BACKBONE
-from ssul.tracking.experiment import affects_results, logged_params
+from ssul.tracking.experiment import logged_params
 from tests.project import PROJECT, composed
 
 MADE = json.loads(SMALL_BACKBONE.with_suffix(".json").read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ from ssul.datasets import catalog
 from ssul.datasets.shapes.world import draw_world
 from ssul.pipeline.run import run
 from tests.pipeline.clone import Outcome
-from tests.project import composed_text
+from tests.project import PROJECT, composed_text
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,7 @@ def project(
     root = tmp_path / "project"
     root.mkdir()
     (root / "params.yaml").write_text(params, encoding="utf-8")
+    shutil.copyfile(PROJECT / "dvc.yaml", root / "dvc.yaml")
     monkeypatch.chdir(root)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     return Project(root, capsys)
@@ -227,7 +228,8 @@ def test_a_relative_mirror_lies_in_the_project(project: Project, monkeypatch: py
     set_parameter(project, "data.mirror", "archives")
     set_parameter(project, "data.download", True)
     (project.root / "copy").mkdir()
-    shutil.copyfile("params.yaml", "copy/params.yaml")
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copyfile(name, f"copy/{name}")
     monkeypatch.chdir("copy")
     monkeypatch.setenv("DVC_ROOT", "..")
     refused(project.stage("prepare"), "../archives/VOCtrainval_11-May-2012.tar is not a file")

@@ -173,8 +173,8 @@ class Recorder:
         prefixes: dict[int, str] = {}
         get = StrictModel.__getattribute__
 
-        def loading(path: Path) -> Params:
-            settings = load_params(path)
+        def parsing(content: Any) -> Params:
+            settings = parse_params(content)
             self.all = set(leaves(settings))
             prefixes.update(paths_of(settings))
             self.kept = settings  # alive, so that ids stay unique
@@ -188,8 +188,7 @@ class Recorder:
                 self.read.add(prefixes[id(section)] + name)
             return value
 
-        for module in ("ssul.pipeline.provenance", *(f"stages.{script}" for script in set(SCRIPTS.values()))):
-            monkeypatch.setattr(f"{module}.load_params", loading, raising=False)
+        monkeypatch.setattr("ssul.pipeline.provenance.parse_params", parsing)
         monkeypatch.setattr(StrictModel, "__getattribute__", getting)
 
 
@@ -255,11 +254,11 @@ def listed_data(name: str) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(SCRIPTS))
 def test_a_stage_reads_no_data_but_those_that_it_lists(reads: dict[str, list[str]], name: str) -> None:
-    """The index stands for the images below the data root, and data/cache never changes a result."""
+    """The index stands for the images below the data root; data/cache and data/made_with never change a result."""
     images = [] if name == "splits" else ["data/drawn"]
     inside = {
         place: [path for path in reads[name] if path == place or path.startswith(f"{place}/")]
-        for place in [*listed_data(name), "data/cache", *images]
+        for place in [*listed_data(name), "data/cache", "data/made_with", *images]
     }
     assert set(reads[name]) - {path for found in inside.values() for path in found} == set()
 
@@ -326,7 +325,7 @@ def test_whatever_a_training_lists_as_a_parameter_makes_it_another_training(
 
     def fingerprint(settings: Params) -> str | None:
         """None where the stage refuses them."""
-        monkeypatch.setattr("ssul.pipeline.provenance.load_params", lambda path: settings)
+        monkeypatch.setattr("ssul.pipeline.provenance.parse_params", lambda content: settings)
         try:
             stage.main(*ARGUMENTS.get(name, ()))
         except UserError:

@@ -4,67 +4,52 @@ import json
 import os
 import subprocess
 import sys
-import time
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from ssul.errors import UserError
 from ssul.pipeline.running import require_idle
-from tests.pipeline.clone import TINY, Clone, switches
+
+STAGE, EXPERIMENT = "rwlock", "exps/run/workspace/workspace.json"
+"""Where dvc notes who writes the outputs of a stage, and who runs the experiment of this folder."""
 
 
-def write_rwlock(project: Path, text: str) -> None:
-    path = project / ".dvc" / "tmp" / "rwlock"
+def note(project: Path, name: str, text: str) -> None:
+    path = project / ".dvc" / "tmp" / name
     path.parent.mkdir(parents=True)
     path.write_text(text, encoding="utf-8")
 
 
-def entry(pid: int) -> str:
+def of_stage(pid: int) -> str:
     return json.dumps({"write": {"data/index": {"pid": pid, "cmd": "dvc repro"}}, "read": {}})
 
 
-def test_a_live_process_of_dvc_is_named_with_the_ways_out(tmp_path: Path) -> None:
-    write_rwlock(tmp_path, entry(os.getpid()))
-    with pytest.raises(UserError, match=rf"process {os.getpid()} \(`dvc repro`\) computes.*--queue.*--temp"):
+def of_experiment(pid: int) -> str:
+    return json.dumps({"pid": pid, "stdin": None, "stdout": None, "stderr": None, "returncode": None})
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "command"), [(STAGE, of_stage, "dvc repro"), (EXPERIMENT, of_experiment, "dvc exp run")]
+)
+def test_a_live_process_of_dvc_is_named_with_the_ways_out(
+    tmp_path: Path, name: str, of: Callable[[int], str], command: str
+) -> None:
+    note(tmp_path, name, of(os.getpid()))
+    with pytest.raises(UserError, match=rf"process {os.getpid()} \(`{command}`\) computes.*--queue.*--temp"):
         require_idle(tmp_path)
 
 
+@pytest.mark.parametrize(("name", "of"), [(STAGE, of_stage), (EXPERIMENT, of_experiment)])
 @pytest.mark.parametrize("text", [None, "", "[]", '{"write": {}}', "dead"])
-def test_a_folder_in_which_nothing_computes_is_idle(tmp_path: Path, text: str | None) -> None:
+def test_a_folder_in_which_nothing_computes_is_idle(
+    tmp_path: Path, name: str, of: Callable[[int], str], text: str | None
+) -> None:
     if text == "dead":
         ended = subprocess.Popen([sys.executable, "-c", ""])
         ended.wait()
-        text = entry(ended.pid)
+        text = of(ended.pid)
     if text is not None:
-        write_rwlock(tmp_path, text)
+        note(tmp_path, name, text)
     require_idle(tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", ["train_base", "evaluate", "report"])
-def test_a_second_experiment_in_the_same_folder_is_refused_and_changes_nothing(clone: Clone, stage: str) -> None:
-    overrides = switches(*TINY, "recipe.increment.epochs=3", f"recipe.base.epochs={2 if stage == 'train_base' else 1}")
-    first = clone.background("exp", "run", *overrides)
-    while f"stages.{stage}" not in words_of_children(first.pid):
-        assert first.poll() is None, "it ended before the stage was seen"
-        time.sleep(0.02)
-    before = (clone.root / "params.yaml").read_text()
-    second = clone.experiment("recipe.increment.lr=0.5")
-    assert second.code == 1
-    assert "computes in this folder" in second.text
-    assert (clone.root / "params.yaml").read_text() == before
-    assert first.wait(timeout=300) == 0
-    assert "lr: 0.5" not in (clone.root / "dvc.lock").read_text()
-
-
-def words_of_children(pid: int) -> list[str]:
-    """The command lines of a process's children, word by word."""
-    words: list[str] = []
-    with suppress(psutil.Error):
-        for child in psutil.Process(pid).children(recursive=True):
-            with suppress(psutil.Error):
-                words += child.cmdline()
-    return words

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from ssul.config.paths import Layout
+from ssul.config.schema import Params
 from ssul.scenario.splits import Split
 from ssul.tracking.live import live_logger
+from tests.project import composed_text
 from tests.tracking.examples import PROJECT, Points, children, parents, points
 
 pytestmark = pytest.mark.slow
@@ -22,9 +24,11 @@ pytestmark = pytest.mark.slow
 FIRST, SECOND = ({"iteration": at, "loss": 1 / at, "lr": 0.1, "images_per_second": 9.0} for at in (10, 20))
 TRAINING = """
 import json, signal, sys, time
+from pathlib import Path
+from ssul.config.load import load_params
 from ssul.tracking.live import live_logger
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell, such as a test run, ignores it
-with live_logger(1) as live:
+with live_logger(1, load_params(Path("params.yaml"))) as live:
     live.show(json.loads(sys.argv[1]))
     time.sleep(300)
 """
@@ -61,9 +65,9 @@ def left(layout: Layout) -> list[Path]:
 
 
 def test_points_are_in_mlflow_while_the_training_runs_and_the_journal_is_removed_after_it(
-    workplace: Layout, capfd: pytest.CaptureFixture[str]
+    workplace: Layout, settings: Params, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with live_logger(1) as live:
+    with live_logger(1, settings) as live:
         live.show(FIRST)
         wait_for(logged)
         assert statuses() == ["RUNNING", "RUNNING"]
@@ -76,6 +80,16 @@ def test_points_are_in_mlflow_while_the_training_runs_and_the_journal_is_removed
     assert run.info.run_name == "ssul shapes 6-2 overlapped small"
     assert list(children(run.info.run_id)) == [f"step 1: {', '.join(Split.read(workplace.split(1)).new_names)}"]
     assert capfd.readouterr().err == ""
+
+
+def test_the_run_is_that_of_the_parameters_that_the_training_began_with(workplace: Layout, settings: Params) -> None:
+    with live_logger(1, settings) as live:
+        workplace.params.write_text(composed_text("seed=3"), encoding="utf-8")
+        live.show(FIRST)
+        wait_for(logged)
+    (run,) = parents()
+    assert run.data.params["seed"] == "0"
+    wait_for(lambda: not left(workplace))
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
@@ -95,10 +109,10 @@ def test_a_training_that_is_ended_leaves_its_runs_failed(workplace: Layout, how:
 
 
 def test_a_dead_server_costs_one_warning_without_its_password_and_leaves_nothing(
-    workplace: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    workplace: Layout, settings: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
-    with live_logger(1) as live:
+    with live_logger(1, settings) as live:
         live.show(FIRST)
         wait_for(lambda: any(path.suffix == ".trouble" for path in left(workplace)))
         live.show(SECOND)

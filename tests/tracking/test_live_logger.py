@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 
+from ssul.config.load import parse_params
 from ssul.errors import UserError
 from ssul.tracking.live import LiveLogger, live_logger
+from tests.project import composed
 
+SETTINGS = parse_params(composed())
 POINT = {"iteration": 10, "loss": 0.5, "lr": 0.1}
 Captured = pytest.CaptureFixture[str]
 READER = """
@@ -77,9 +80,11 @@ def left(here: Path) -> list[str]:
 
 
 def lines(here: Path) -> list[dict[str, Any]]:
-    """The content of the only journal."""
+    """The content of the only journal after the parameters."""
     (journal,) = (here / "data" / "cache" / "live").glob("*.jsonl")
-    return [json.loads(line) for line in journal.read_text().splitlines()]
+    params, *points = journal.read_text().splitlines()
+    assert parse_params(json.loads(params)) == SETTINGS
+    return [json.loads(line) for line in points]
 
 
 def assert_one_warning(capsys: Captured, word: str) -> None:
@@ -108,7 +113,7 @@ def test_no_reader_is_started_early_or_with_tracking_off_and_the_journal_is_remo
     monkeypatch.setattr(subprocess, "Popen", None)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    with live_logger(1) as live:
+    with live_logger(1, SETTINGS) as live:
         live.show(POINT)
         assert lines(here) == [POINT]
     assert left(here) == []
@@ -118,7 +123,7 @@ def test_no_reader_is_started_early_or_with_tracking_off_and_the_journal_is_remo
 @pytest.mark.usefixtures("here")
 def test_an_invalid_delay_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSUL_LIVE_AFTER", "1,5")
-    with pytest.raises(UserError, match="SSUL_LIVE_AFTER"), live_logger(1):
+    with pytest.raises(UserError, match="SSUL_LIVE_AFTER"), live_logger(1, SETTINGS):
         pass
 
 
@@ -129,7 +134,7 @@ def test_one_reader_is_started_for_the_step_and_ends_with_the_training(
     here: Path, reader: Reader, capsys: Captured
 ) -> None:
     reader("")
-    with live_logger(3) as live:
+    with live_logger(3, SETTINGS) as live:
         live.show(POINT)
         wait_for((here / "started").exists)
         live.show(POINT)
@@ -145,7 +150,7 @@ def test_a_training_that_fails_is_not_done_and_its_reader_ends_too(here: Path, r
     reader("")
 
     def fail() -> None:
-        with live_logger(3) as live:
+        with live_logger(3, SETTINGS) as live:
             live.show(POINT)
             wait_for((here / "started").exists)
             raise RuntimeError("out of memory")
@@ -158,7 +163,7 @@ def test_a_training_that_fails_is_not_done_and_its_reader_ends_too(here: Path, r
 
 def test_the_end_of_a_training_does_not_wait_for_a_reader_that_hangs(here: Path, reader: Reader) -> None:
     reader("import time; time.sleep(20); sys.exit()")
-    with live_logger(1) as live:
+    with live_logger(1, SETTINGS) as live:
         live.show(POINT)
         wait_for((here / "started").exists)
         start = time.monotonic()
@@ -176,7 +181,7 @@ def test_a_reader_that_fails_costs_one_warning_and_leaves_nothing(
     here: Path, reader: Reader, capsys: Captured, act: str, word: str, more: int
 ) -> None:
     reader(act)
-    with live_logger(1) as live:
+    with live_logger(1, SETTINGS) as live:
         live.show(POINT)
         wait_for(lambda: has_ended(live))
         for _ in range(more):
@@ -193,7 +198,7 @@ def test_a_reader_that_cannot_start_or_a_lost_journal_costs_one_warning(
     if what == "reader":
         monkeypatch.setenv("SSUL_LIVE_AFTER", "0")
         monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with live_logger(1) as live:
+    with live_logger(1, SETTINGS) as live:
         live.show(POINT)
         if what == "journal":
             shutil.rmtree(here / "data" / "cache")
@@ -205,11 +210,11 @@ def test_a_reader_that_cannot_start_or_a_lost_journal_costs_one_warning(
 
 def test_files_of_an_earlier_training_are_not_read_again(here: Path, reader: Reader, capsys: Captured) -> None:
     reader("")
-    with live_logger(1) as live:
+    with live_logger(1, SETTINGS) as live:
         live.show(POINT)
         journal = live.journal
     journal.with_suffix(".trouble").write_text("of an earlier training whose process had the same number")
-    with live_logger(1) as live:
+    with live_logger(1, SETTINGS) as live:
         live.show(POINT)
         assert lines(here) == [POINT]
     assert capsys.readouterr().err == ""
