@@ -43,6 +43,18 @@ def test_as_many_images_as_classes_show_them_all_where_each_shows_one() -> None:
     assert {name[0] for name in choose_examples(index(**rows), 5)} == set("12345")
 
 
+def test_of_images_that_show_the_same_those_far_from_each_other_in_the_order_of_the_ids_are_chosen() -> None:
+    video = {f"frame_{number:02d}": (1, 2, 3) for number in range(41)}
+    assert choose_examples(index(**video), 5) == ["frame_20", "frame_00", "frame_40", "frame_10", "frame_30"]
+
+
+def test_of_neighbours_that_alone_show_every_class_one_is_chosen_and_then_the_rest_of_the_video() -> None:
+    usual = tuple(range(1, 11))
+    video = {f"frame_{number:02d}": usual for number in range(41)}
+    video |= {f"frame_{number:02d}": (*usual, 11) for number in range(5, 9)}
+    assert choose_examples(index(**video), 4) == ["frame_20", "frame_05", "frame_40", "frame_30"]
+
+
 @given(images, st.integers(0, 14))
 def test_each_image_is_chosen_once_and_as_many_as_asked_for_where_there_are_enough(
     present: dict[str, tuple[int, ...]], count: int
