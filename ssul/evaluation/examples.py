@@ -61,6 +61,9 @@ def save_examples(
 def save_labels(path: Path, labels: Tensor, palette: Sequence[Colour]) -> None:
     """Writes dataset ids uint8 (H, W) as a palette PNG.
 
+    The ids are not turned back into the values of the mask files, because those may have none for the background, which
+    a network may predict all the same.
+
     Args:
         path: the file.
         labels: 0 background, 1.. classes, or VOID.

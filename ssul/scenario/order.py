@@ -16,9 +16,9 @@ def learning_order(order: str | Sequence[int | str], *, dataset: str, names: Seq
 
     Args:
         order: `natural` (the dataset's own numbering), the letter of a published order, or all classes in any order,
-            each by its id or by its name.
+            each by its id or by its name. An id is a place in `names`, from 1, not a value in the mask files.
         dataset: its name, under which orders are published.
-        names: of the dataset's classes; the position, from 1, is the id.
+        names: of the dataset's classes, by id.
 
     Raises:
         UserError: if the dataset has no such order, or the list does not name each of its classes once.
@@ -39,7 +39,8 @@ def learning_order(order: str | Sequence[int | str], *, dataset: str, names: Seq
         twice = sorted(class_id for class_id, times in Counter(ids).items() if times > 1)
         raise UserError(
             f"scenario.order must list each class id 1..{len(natural)} once: "
-            f"missing {missing}, unknown {foreign}, repeated {twice}"
+            f"missing {missing}, unknown {foreign}, repeated {twice}. An id is a place in the dataset's list of "
+            f"classes (1 is {names[0]}), not a value in the mask files"
         )
     return ids
 

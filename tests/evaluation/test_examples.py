@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ssul.data.dataset import LabeledImage
+from ssul.data.dataset import LabeledImage, mask_lookup_table
 from ssul.data.index import ImageIndex, IndexRow
 from ssul.data.layout import MaskEncoding, SplitFiles
 from ssul.datasets.catalog import find_dataset
@@ -89,6 +89,15 @@ def test_saved_labels_read_back_in_the_datasets_colours_with_vocs_cream_for_void
         np.testing.assert_array_equal(np.array(image), labels.numpy())
         colours = np.array(image.convert("RGB")).reshape(256, 3)[[0, 1, 20, 255]].tolist()
     assert colours == [[0, 0, 0], [128, 0, 0], [0, 64, 128], [224, 224, 192]]  # VOC's own colours
+
+
+def test_saved_labels_are_ids_where_the_mask_files_hold_other_values(tmp_path: Path) -> None:
+    values = MaskEncoding(background=False, first=0, void=11)  # as CamVid's masks
+    table = mask_lookup_table(values, classes=11)
+    assert table is not None
+    save_labels(tmp_path / "truth.png", table[None, [0, 10, 11]], PALETTE)
+    with Image.open(tmp_path / "truth.png") as image:
+        assert np.array(image).tolist() == [[1, 11, 255]]
 
 
 def evaluated(image_id: str, shape: tuple[int, int] = (4, 6)) -> EvaluatedImage:

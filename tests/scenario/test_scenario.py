@@ -89,6 +89,7 @@ def test_names_mean_the_ids_that_they_stand_for(data: st.DataObject) -> None:
         ([0, 1, 2, 3, 4], "each class id 1..4 once: missing [], unknown [0], repeated []"),
         ([3, 3, "star", 9, -1], "each class id 1..4 once: missing [1, 4], unknown [-1, 9], repeated [3]"),
         ([], "each class id 1..4 once: missing [1, 2, 3, 4], unknown [], repeated []"),
+        ([0, 1, 2, 3], "An id is a place in the dataset's list of classes (1 is ball), not a value in the mask files"),
     ],
 )
 def test_any_other_order_is_refused_with_all_its_errors(order: str | list[int | str], words: str) -> None:
