@@ -27,7 +27,7 @@ def main(step: str) -> None:
     kept_back = set(Split.read(LAYOUT.split(current)).holdout)
     rows, saliency = [row for row in train.rows if row.id in kept_back], settings.data.saliency == "maps"
     images, held_out = ImageSet.of(val, val.rows, root), ImageSet.of(train, rows, root, saliency=saliency)
-    crop = asked.crop  # read always, because dvc.yaml lists it
+    crop = asked.crop if asked.protocol == "crop" else None
     fabric = choose_device(settings.recipe.precision)
     with replace_dir(LAYOUT.evaluation(current)) as folder:
         scores = evaluate_step(
@@ -40,7 +40,7 @@ def main(step: str) -> None:
             held_out=held_out,
             examples=asked.examples,
             palette=DatasetInfo.read(LAYOUT.dataset_info).palette,
-            protocol=Protocol(fabric, asked.future, asked.unknown, crop if asked.protocol == "crop" else None),
+            protocol=Protocol(fabric, asked.future, asked.unknown, crop),
             watch=lambda evaluated, count, title: with_progress(evaluated, total=count, title=title, unit="image"),
         )
         provenance.record()

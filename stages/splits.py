@@ -11,7 +11,7 @@ from ssul.pipeline.provenance import Provenance
 from ssul.pipeline.run import run
 from ssul.scenario.order import make_scenario
 from ssul.scenario.splits import make_splits
-from ssul.scenario.summary import summarise, text_summary, warning_of
+from ssul.scenario.summary import never_learned, summarise, text_summary, warning_of
 
 
 def main() -> None:
@@ -26,8 +26,6 @@ def main() -> None:
             f"the scenario has {len(scenario.steps)} steps, but scenario.last is {asked.last}: params.yaml was edited "
             "by hand; change scenario.* with `dvc exp run -S`, which derives the steps anew"
         )
-    if left_out := [name for class_id, name in enumerate(names, start=1) if class_id not in scenario.order]:
-        print(f"never learned, because scenario.order leaves them out: {', '.join(left_out)}")
     splits = make_splits(
         index.present,
         scenario,
@@ -38,7 +36,7 @@ def main() -> None:
         holdout_seed=params.data.holdout_seed,
     )
     summary = summarise(splits, index.present, params.setting)
-    print(text_summary(summary, scenario.remainder))
+    print(text_summary(summary, scenario.remainder, never_learned(scenario, names)))
     if warning := warning_of(summary):
         print(f"warning: {warning}", file=sys.stderr)
     provenance.record()

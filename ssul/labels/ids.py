@@ -1,4 +1,9 @@
-"""The two dataset ids that are not classes."""
+"""The two dataset ids that are not classes.
+
+A dataset id names a class everywhere but in the mask files: it is the class's place in the dataset's list of classes,
+from 1. The files may hold other values, which `ssul.data.layout.MaskEncoding` turns into ids; and a scenario's order,
+which lists ids, decides when each is learned.
+"""
 
 VOID = 255
 """The dataset id of pixels that are in no loss and no score, whatever their value in the mask files."""

@@ -1,9 +1,10 @@
 """The label space: the only module that knows the channel numbers of unknown, background and classes.
 
-A *dataset id* is a value in a mask file (0 background, 1.. classes). A *channel* is a position in the network's logits
-and in a training target. With the unknown head the channels are `[unknown][background][base C0][new C1]...[new Ct]`,
-without it `[background][base C0][new C1]...` (SSUL, section 3.2; the order of the published code). A *class index* is a
-value of a prediction: 0 is the background, and the classes follow in learning order.
+A *dataset id* is 0 for the background and 1.. for the classes, see `ssul.labels.ids`. A *channel* is a position in the
+network's logits and in a training target. With the unknown head the channels are
+`[unknown][background][base C0][new C1]...[new Ct]`, without it `[background][base C0][new C1]...` (SSUL, section 3.2;
+the order of the published code). A *class index* is a value of a prediction: 0 is the background, and the classes
+follow in learning order.
 """
 
 import itertools

@@ -177,5 +177,9 @@ def _examples(data_set: str, figures: Collection[str]) -> str:
     if "examples.png" not in figures:
         return ""
     drawn = "The images of this dataset are drawn by the pipeline. " if data_set == "shapes" else ""
-    text = f"{drawn}The ground truth shows all classes, also those that a step has not learned yet."
+    text = (
+        f"{drawn}Each row is a validation image, its ground truth and what the network predicts after a step. The "
+        "images are chosen to show rare classes too, and far from each other in the validation set. The ground truth "
+        "shows all classes, also those that a step has not learned yet."
+    )
     return paragraphs("## Examples", text, figure("examples.png", "images, ground truth and predictions", figures))

@@ -16,10 +16,10 @@ def learning_order(order: str | Sequence[int | str], *, dataset: str, names: Seq
 
     Args:
         order: `natural` (the dataset's own numbering), the letter of a published order, or classes in any order, each
-            by its id or by its name. Classes that a list leaves out are never learned; they count as classes of a later
-            step.
+            by its id or by its name. An id is a place in `names`, from 1, not a value in the mask files. Classes that a
+            list leaves out are never learned; they count as classes of a later step.
         dataset: its name, under which orders are published.
-        names: of the dataset's classes; the position, from 1, is the id.
+        names: of the dataset's classes, by id.
 
     Raises:
         UserError: if the dataset has no such order, or the list names none of its classes, one twice, or another.
@@ -39,7 +39,8 @@ def learning_order(order: str | Sequence[int | str], *, dataset: str, names: Seq
     if foreign or twice or not ids:
         raise UserError(
             f"scenario.order must list classes by name or by id 1..{len(natural)}, each at most once: "
-            f"unknown {foreign}, repeated {twice}"
+            f"unknown {foreign}, repeated {twice}. An id is a place in the dataset's list of classes (1 is {names[0]}), "
+            "not a value in the mask files"
         )
     return ids
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ssul.scenario.scenario import Setting
+from ssul.scenario.scenario import Scenario, Setting
 from ssul.scenario.splits import Split
 
 
@@ -70,12 +70,23 @@ def warning_of(summary: Mapping[str, Any]) -> str | None:
     )
 
 
-def text_summary(summary: Mapping[str, Any], remainder: str | None = None) -> str:
-    """The output of `summarise` as text: one line for each step, one for the images in no step, and the remainder.
+def never_learned(scenario: Scenario, names: Sequence[str]) -> str | None:
+    """A line about the classes that `scenario.order` leaves out; None if it has all.
+
+    Args:
+        scenario: its order.
+        names: of the dataset's classes; the position, from 1, is the id.
+    """
+    left_out = [name for class_id, name in enumerate(names, start=1) if class_id not in scenario.order]
+    return f"never learned, because scenario.order leaves them out: {_few(left_out)}" if left_out else None
+
+
+def text_summary(summary: Mapping[str, Any], *remarks: str | None) -> str:
+    """The output of `summarise` as text: one line for each step, one for the images in no step, and the remarks.
 
     Args:
         summary: of the splits.
-        remainder: see `ssul.scenario.scenario.Scenario`.
+        remarks: further lines.
     """
     held_out = summary["steps"][-1]["held_out"]
     lines = [
@@ -85,7 +96,7 @@ def text_summary(summary: Mapping[str, Any], remainder: str | None = None) -> st
     ]
     held_back = f", {held_out} are held out" if held_out else ""
     no_step = f"{summary['no_step']} of {summary['images']} images are in no step{held_back}"
-    return "\n".join([*lines, no_step, *([remainder] if remainder else [])])
+    return "\n".join([*lines, no_step, *filter(None, remarks)])
 
 
 def _few(names: Sequence[str], most: int = 20) -> str:

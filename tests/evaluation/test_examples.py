@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ssul.data.dataset import LabeledImage
+from ssul.data.dataset import LabeledImage, mask_lookup_table
 from ssul.data.index import ImageIndex, IndexRow
 from ssul.data.layout import MaskEncoding, SplitFiles
 from ssul.datasets.catalog import find_dataset
@@ -41,6 +41,18 @@ def test_the_fullest_image_comes_first_then_what_it_does_not_show() -> None:
 def test_as_many_images_as_classes_show_them_all_where_each_shows_one() -> None:
     rows = {f"{class_id}{letter}": (class_id,) for class_id in range(1, 6) for letter in "abc"}
     assert {name[0] for name in choose_examples(index(**rows), 5)} == set("12345")
+
+
+def test_of_images_that_show_the_same_those_far_from_each_other_in_the_order_of_the_ids_are_chosen() -> None:
+    video = {f"frame_{number:02d}": (1, 2, 3) for number in range(41)}
+    assert choose_examples(index(**video), 5) == ["frame_20", "frame_00", "frame_40", "frame_10", "frame_30"]
+
+
+def test_of_neighbours_that_alone_show_every_class_one_is_chosen_and_then_the_rest_of_the_video() -> None:
+    usual = tuple(range(1, 11))
+    video = {f"frame_{number:02d}": usual for number in range(41)}
+    video |= {f"frame_{number:02d}": (*usual, 11) for number in range(5, 9)}
+    assert choose_examples(index(**video), 4) == ["frame_20", "frame_05", "frame_40", "frame_30"]
 
 
 @given(images, st.integers(0, 14))
@@ -77,6 +89,15 @@ def test_saved_labels_read_back_in_the_datasets_colours_with_vocs_cream_for_void
         np.testing.assert_array_equal(np.array(image), labels.numpy())
         colours = np.array(image.convert("RGB")).reshape(256, 3)[[0, 1, 20, 255]].tolist()
     assert colours == [[0, 0, 0], [128, 0, 0], [0, 64, 128], [224, 224, 192]]  # VOC's own colours
+
+
+def test_saved_labels_are_ids_where_the_mask_files_hold_other_values(tmp_path: Path) -> None:
+    values = MaskEncoding(background=False, first=0, void=11)  # as CamVid's masks
+    table = mask_lookup_table(values, classes=11)
+    assert table is not None
+    save_labels(tmp_path / "truth.png", table[None, [0, 10, 11]], PALETTE)
+    with Image.open(tmp_path / "truth.png") as image:
+        assert np.array(image).tolist() == [[1, 11, 255]]
 
 
 def evaluated(image_id: str, shape: tuple[int, int] = (4, 6)) -> EvaluatedImage:

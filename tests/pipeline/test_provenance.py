@@ -181,9 +181,9 @@ def _made() -> None:
             "recipe.increment.lr",
             0.5,
             ("evaluate", "1"),
-            "data/checkpoints/step_1 was made with recipe.increment.lr=0.1",
+            "data/checkpoints/step_1 was made with recipe.increment.lr=0.2",
         ),
-        ("recipe.increment.lr", 0.5, ("report", "2"), "data/checkpoints/step_1 was made with recipe.increment.lr=0.1"),
+        ("recipe.increment.lr", 0.5, ("report", "2"), "data/checkpoints/step_1 was made with recipe.increment.lr=0.2"),
         (
             "data.shapes",
             None,

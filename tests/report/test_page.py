@@ -81,6 +81,12 @@ def test_only_existing_figures_are_shown(missing: str) -> None:
     assert all(f"(figures/{name})" in text for name in FIGURES if name != missing)
 
 
+def test_the_caption_of_the_examples_says_what_is_shown() -> None:
+    caption = "Each row is a validation image, its ground truth and what the network predicts after a step. "
+    assert caption in page()
+    assert caption not in page(figures=[])
+
+
 def test_the_page_names_the_protocol_and_the_dataset() -> None:
     drawn, background = "are drawn", "count as background"
     assert drawn in page(replace(RESULTS, data_set="shapes"))

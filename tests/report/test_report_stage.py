@@ -31,7 +31,7 @@ def assert_complete() -> None:
     (run,) = parents()
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "ssul shapes 6-2 overlapped small"
-    assert run.data.params["recipe.increment.lr"] == "0.1"
+    assert run.data.params["recipe.increment.lr"] == "0.2"
     assert run.data.tags["hardware"] == "CPU, 1 thread"
     assert points(run.info.run_id, "miou_all") == [(0, 0.5), (1, 0.5)]
     assert points(run.info.run_id, "miou_new") == [(1, 0.25)]

@@ -97,6 +97,7 @@ def test_classes_that_a_list_leaves_out_are_never_learned_and_count_as_later_one
         ([0, 1, 2, 3, 4], "by id 1..4, each at most once: unknown [0], repeated []"),
         ([3, 3, "star", 9, -1], "by id 1..4, each at most once: unknown [-1, 9], repeated [3]"),
         ([], "by id 1..4, each at most once: unknown [], repeated []"),
+        ([0, 1, 2, 3], "An id is a place in the dataset's list of classes (1 is ball), not a value in the mask files"),
     ],
 )
 def test_any_other_order_is_refused_with_all_its_errors(order: str | list[int | str], words: str) -> None:

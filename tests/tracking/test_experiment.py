@@ -72,7 +72,7 @@ def test_an_experiment_has_a_name_tags_and_all_parameters_but_the_steps(settings
     about = {"scenario": "shapes_6-2", "setting": "overlapped", "method": "ssul", "model": "small"}
     assert about.items() <= found.tags.items()
     assert experiment_of(settings.model_copy(update={"seed": 3})).name == f"{found.name} seed 3"
-    expected = {"recipe.increment.lr": 0.1, "recipe.scale": "[0.8, 1.25]", "memory.capacity": 0, "scenario.last": 2}
+    expected = {"recipe.increment.lr": 0.2, "recipe.scale": "[0.8, 1.25]", "memory.capacity": 0, "scenario.last": 2}
     assert expected.items() <= found.params.items()
     assert not [name for name in found.params if name.startswith("scenario.steps")]
 
