@@ -21,14 +21,12 @@ from ssul.scenario.splits import Split
 def main(step: str) -> None:
     """Writes data/evaluation/step_K, which holds the results of all steps up to K."""
     provenance, current = Provenance.read("evaluate", step), int(step)
-    settings = provenance.params
-    root, asked = data_root(settings.data.root, LAYOUT), settings.evaluation
+    settings, asked = provenance.params, provenance.params.evaluation
+    root, saliency = data_root(settings.data.root, LAYOUT), settings.data.saliency == "maps"
     train, val = (ImageIndex.read(LAYOUT.index(split)) for split in ("train", "val"))
     kept_back = set(Split.read(LAYOUT.split(current)).holdout)
-    rows, saliency = [row for row in train.rows if row.id in kept_back], settings.data.saliency == "maps"
-    images, held_out = ImageSet.of(val, val.rows, root), ImageSet.of(train, rows, root, saliency=saliency)
-    crop = asked.crop if asked.protocol == "crop" else None
-    fabric = choose_device(settings.recipe.precision)
+    held_out = ImageSet.of(train, [row for row in train.rows if row.id in kept_back], root, saliency=saliency)
+    fabric, crop = choose_device(settings.recipe.precision), asked.crop  # both read always, because dvc.yaml lists them
     with replace_dir(LAYOUT.evaluation(current)) as folder:
         scores = evaluate_step(
             folder,
@@ -36,11 +34,11 @@ def main(step: str) -> None:
             LAYOUT.evaluation(current - 1) if current else None,
             step=current,
             index=val,
-            images=images,
+            images=ImageSet.of(val, val.rows, root),
             held_out=held_out,
             examples=asked.examples,
             palette=DatasetInfo.read(LAYOUT.dataset_info).palette,
-            protocol=Protocol(fabric, asked.future, asked.unknown, crop),
+            protocol=Protocol(fabric, asked.future, asked.unknown, crop if asked.protocol == "crop" else None),
             watch=lambda evaluated, count, title: with_progress(evaluated, total=count, title=title, unit="image"),
         )
         provenance.record()

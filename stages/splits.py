@@ -17,8 +17,7 @@ from ssul.scenario.summary import never_learned, summarise, text_summary, warnin
 def main() -> None:
     """Writes data/splits/step_K.json for every step and a summary, and prints how many images each has."""
     provenance = Provenance.read("splits")
-    params = provenance.params
-    index = ImageIndex.read(LAYOUT.index("train"))
+    params, index = provenance.params, ImageIndex.read(LAYOUT.index("train"))
     asked, names = params.scenario, index.class_names
     scenario = make_scenario(asked.order, asked.base_classes, asked.increment, dataset=index.data_set, names=names)
     if len(scenario.steps) - 1 != asked.last:

@@ -39,8 +39,8 @@ def learning_order(order: str | Sequence[int | str], *, dataset: str, names: Seq
     if foreign or twice or not ids:
         raise UserError(
             f"scenario.order must list classes by name or by id 1..{len(natural)}, each at most once: "
-            f"unknown {foreign}, repeated {twice}. An id is a place in the dataset's list of classes (1 is {names[0]}), "
-            "not a value in the mask files"
+            f"unknown {foreign}, repeated {twice}. An id is a place in the dataset's list of classes (1 is "
+            f"{names[0]}), not a value in the mask files"
         )
     return ids
 
