@@ -73,11 +73,11 @@ def read_stages(path: Path, params: Mapping[str, Any]) -> list[Stage]:
 
 
 def upstream(stage: Stage, stages: Sequence[Stage]) -> list[Stage]:
-    """The stages that make what a stage reads, directly or through others."""
+    """The stages that make what a stage reads, directly or through others, in the order of dvc.yaml."""
     found = [stage]
     for one in found:  # it grows
         found += [other for other in stages if other not in found and one.reads(other)]
-    return found[1:]
+    return [one for one in stages if one in found[1:]]
 
 
 def _expanded(name: str, entry: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[Stage]:

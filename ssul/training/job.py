@@ -125,7 +125,9 @@ def training_job(
         objective=objective,
         method_params=params.method if split.step else (params.method.loss, bugs.drop_last),
         order=order,
-        iterations=iterations_of(order, optimisation.epochs, params.memory.epoch, drop_last=bugs.drop_last),
+        iterations=iterations_of(
+            order, optimisation.epochs, params.memory.epoch if memory else "images", drop_last=bugs.drop_last
+        ),
         dataset=dataset,
         augmentation=Augmentation(
             params.recipe.crop, params.recipe.scale, params.recipe.augmentation, published_padding=bugs.padding

@@ -177,7 +177,7 @@ def test_what_was_edited_meanwhile_is_not_recorded_as_what_it_was_trained_with(a
     message = training.end()
     params.write_text(before)
     assert training.process.returncode == 1
-    assert "error: step 0: recipe.base.momentum changed while this trained" in message
+    assert "error: train_base: recipe.base.momentum changed while this ran" in message
     assert training.goes_on() == 180  # nothing of it is lost
 
 

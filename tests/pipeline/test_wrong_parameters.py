@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,11 @@ each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.stage)
 def words(kind: Kind, which: int) -> list[str]:
     """A `dvc exp run` up to the stage, with its first or its second value."""
     return ["exp", "run", *switches(*TINY, kind.overrides[which]), kind.stage]
+
+
+def forced(kind: Kind) -> list[str]:
+    """A `dvc exp run` of the stage alone with its first value, whatever is cached."""
+    return ["exp", "run", "--force", "--single-item", *words(kind, 0)[2:]]
 
 
 def edit(path: Path, kind: Kind) -> None:
@@ -132,8 +138,7 @@ def test_a_second_experiment_is_refused_and_the_first_one_ends_as_if_it_had_been
     succeeded(clone.dvc(*words(kind, 0)))
     alone, page = outputs(clone, kind.stage), digest(clone.root / "reports")
     shutil.rmtree(clone.root / "data" / "cache")
-    force = ("exp", "run", "--force", "--single-item", *words(kind, 0)[2:])
-    with held(clone, tmp_path, kind.command, *force) as first:
+    with held(clone, tmp_path, kind.command, *forced(kind)) as first:
         assert "computes in this folder" in clone.dvc(*words(kind, 1)).text
         succeeded(first.go_on())
     assert outputs(clone, kind.stage) == alone
@@ -154,9 +159,10 @@ def test_a_second_experiment_is_refused_while_the_first_one_is_committed(clone: 
     hook.chmod(0o755)
     head = clone.command("git", "rev-parse", "HEAD", "--abbrev-ref", "HEAD").text
     first = clone.background("exp", "run", *switches(*TINY, "data.rehearsal_capacity=7"))
+    while not arrived.exists():
+        assert first.poll() is None
+        time.sleep(0.02)
     try:
-        while not arrived.exists():
-            assert first.poll() is None
         assert "`dvc exp run`) computes in this folder" in clone.dvc(*words(last, 1)).text
     finally:
         go.write_bytes(b"")
@@ -168,7 +174,7 @@ def test_a_second_experiment_is_refused_while_the_first_one_is_committed(clone: 
 def test_a_queued_experiment_does_not_disturb_the_stage_that_runs(clone: Clone, tmp_path: Path) -> None:
     """It puts params.yaml aside for a moment, and the refusal of a second experiment advises it."""
     kind = KINDS[3]
-    with held(clone, tmp_path, kind.command, *words(kind, 0)) as first:
+    with held(clone, tmp_path, kind.command, *forced(kind)) as first:
         succeeded(clone.dvc("exp", "run", "--queue", *words(kind, 1)[2:]))
         succeeded(first.go_on())
 
@@ -178,7 +184,7 @@ def test_a_report_of_what_other_parameters_have_made_is_refused(clone: Clone) ->
     edit(clone.root / "params.yaml", KINDS[5])
     outcome = clone.dvc("repro", "--force", "--single-item", "report")
     assert outcome.code != 0
-    message = "error: data/checkpoints/step_1 was made with recipe.increment.lr=0.1, but params.yaml has 0.03: "
+    message = "error: data/checkpoints/step_1 was made with recipe.increment.lr=0.2, but params.yaml has 0.03: "
     assert message in outcome.text
     succeeded(clone.experiment())
     succeeded(clone.dvc("repro", "--force", "--single-item", "report"))
