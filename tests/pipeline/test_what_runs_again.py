@@ -13,6 +13,12 @@ from tests.pipeline.clone import INCREMENTS, Clone, Outcome, digest, rows, succe
 pytestmark = pytest.mark.slow
 
 
+def test_a_parameter_that_changes_nothing_in_an_output_runs_nothing_after_it(clone: Clone, first: Outcome) -> None:
+    """Without a memory there is nothing to choose."""
+    outcome = succeeded(clone.experiment("memory.strategy=random"))
+    assert sorted(outcome.ran) == ["report", "select_memory@1", "select_memory@2"]
+
+
 def test_a_memory_retrains_the_increments_and_not_the_base(clone: Clone, base: dict[str, str]) -> None:
     outcome = succeeded(clone.experiment("memory.capacity=4"))
     assert sorted(outcome.ran) == sorted([*INCREMENTS, "report"])
