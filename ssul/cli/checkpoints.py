@@ -3,22 +3,23 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from tqdm import tqdm
 
 from ssul.cli.conf_files import known_dataset
 from ssul.cli.options import Root
-from ssul.config.dotted import affects_results, leaves, value_at
-from ssul.config.load import read_params
 from ssul.config.paths import Layout
-from ssul.config.stages import read_stages
 from ssul.errors import UserError
 from ssul.evaluation.results import Results
 from ssul.labels.background import Future, Unknown
+from ssul.pipeline.made_with import noted_params
 from ssul.report.tables import percent
 from ssul.scenario.order import ScenarioName, learning_order
+
+BASE_STAGES = ("prepare", "splits", "train_base")
+"""The stages whose parameters decide the base step."""
 
 
 def import_checkpoint(
@@ -55,17 +56,8 @@ def export_backbone(
 
     layout = Layout(root)
     scores = Results.read(layout.evaluation(0)).rows[0]
-    made = {"parameters": base_params(layout), "all": scores["all"]}
+    made = {"parameters": noted_params(layout, BASE_STAGES), "all": scores["all"]}
     print(f"{write_backbone(checkpoint, out, made)}: {out.stat().st_size / 1e6:.2f} MB")
-
-
-def base_params(layout: Layout) -> dict[str, Any]:
-    """The parameters that decide the base step of the last run, by dotted name."""
-    params = read_params(layout.params)
-    stages = {stage.name: stage for stage in read_stages(layout.pipeline, params)}
-    names = [name for stage in ("prepare", "splits", "train_base") for name in stages[stage].params]
-    found = leaves({name: value_at(params, name) for name in names})
-    return {name: value for name, value in found.items() if affects_results(name)}
 
 
 def evaluate(

@@ -3,7 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from ssul.evaluation.image_counts import NAME, read_counts
+from ssul.config.paths import IMAGE_COUNTS
+from ssul.evaluation.image_counts import read_counts
 from ssul.report.paired import CountedRun
 from ssul.tracking.collect import LoggedRun, fetch_artifact
 
@@ -15,7 +16,7 @@ def counted_run(run: LoggedRun) -> CountedRun:
         TrackingError: if the run has none, or the store cannot be read.
     """
     with tempfile.TemporaryDirectory() as folder:
-        counts = read_counts(fetch_artifact(run.id, NAME, Path(folder)).parent)
+        counts = read_counts(fetch_artifact(run.id, IMAGE_COUNTS, Path(folder)).parent)
     # a background that can be right is scored; one that cannot may be predicted all the same
     background = "iou/background" in run.scores or run.params.get("evaluation.unknown") == "background"
     return CountedRun(counts, int(run.params["scenario.base_classes"]), background)

@@ -33,9 +33,9 @@ from ssul.report.paired import CountedRun, paired_differences
 from ssul.report.reported_run import setup_of
 from ssul.tracking.collect import LoggedRun, finished_runs, step_scores
 from ssul.tracking.experiment import Scalar, logged_params
+from ssul.tracking.metrics import BELOW_1_PERCENT
 
 _METRICS = {"": "miou_", "held_out_": "holdout_miou_"}  # prefixes of a result's scores and of MLflow's metrics
-_DEAD = "old_below_1_percent"
 
 app = typer.Typer(help="The experiments behind docs/evidence.md.", no_args_is_help=True)
 Tables = Annotated[list[str] | None, typer.Option("--table", help="Only these tables; repeat it.")]
@@ -126,12 +126,11 @@ def _switches(one: Planned) -> list[str]:
 def _find(one: Planned, runs: Sequence[LoggedRun], root: Path) -> LoggedRun | None:
     """The latest run with the parameters of an experiment, or with those of them that its version had."""
     params = _params(one, root)
-    idle = "memory." if params["memory.capacity"] == 0 else "\n"  # without a memory its other parameters decide nothing
-    wanted = {
-        name: str(value)
-        for name, value in params.items()
-        if affects_results(name) and (name == "memory.capacity" or not name.startswith(idle))
-    }
+    wanted = {name: str(value) for name, value in params.items() if affects_results(name)}
+    if params["memory.capacity"] == 0:  # then the memory's other parameters decide nothing
+        wanted = {name: value for name, value in wanted.items() if not name.startswith("memory.")} | {
+            "memory.capacity": "0"
+        }
     return next(
         (run for run in runs if all(run.params.get(name, value) == value for name, value in wanted.items())), None
     )
@@ -162,7 +161,7 @@ def _result(one: Planned, run: LoggedRun, setup: str) -> Result:
         hardware=run.tags.get("hardware", ""),
         base=step_scores(run.id, "miou_all")[0],
         scores={name: run.scores[metric] for name, metric in metrics.items() if metric in run.scores},
-        dead=int(run.scores[_DEAD]) if _DEAD in run.scores else None,
+        below_1_percent=int(run.scores[BELOW_1_PERCENT]) if BELOW_1_PERCENT in run.scores else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -64,7 +65,7 @@ def table(
     rows = collect(results, affects_results=affects_results)
     if not rows:
         raise UserError("MLflow holds no finished run of this kind: `dvc exp run` makes one, `make ui` shows them")
-    differences = row_differences(rows, against, lambda run: counted_run(runs[run])) if against else []
+    differences = row_differences(rows, against, cache(lambda run: counted_run(runs[run]))) if against else []
     layout = Layout(root)
     print(f"{write_results(layout, rows, differences)}\n\n{layout.results}, {layout.results_figure}")
 

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from ssul.environment import project_root
 
+IMAGE_COUNTS = "image_counts.json"
+"""The pixel counts of each validation image, in the folder of an evaluation and among a run's artifacts."""
+
 
 @dataclass(frozen=True)
 class Layout:

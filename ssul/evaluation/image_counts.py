@@ -9,10 +9,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ssul.config.paths import IMAGE_COUNTS
 from ssul.io.atomic import write_text
 from ssul.io.strict_json import read_json
-
-NAME = "image_counts.json"
 
 ClassCounts = tuple[int, int, int, int]
 """A class as its place in `Results.names`, and its pixels: right, of the ground truth, predicted."""
@@ -23,7 +22,7 @@ ImageCounts = dict[str, list[ClassCounts]]
 def write_counts(folder: Path, counts: Mapping[str, Sequence[ClassCounts]]) -> None:
     """Writes image_counts.json into an evaluation folder, one line an image."""
     lines = ",\n".join(f" {json.dumps(image_id)}: {json.dumps(counts[image_id])}" for image_id in counts)
-    write_text(folder / NAME, f"{{\n{lines}\n}}\n")
+    write_text(folder / IMAGE_COUNTS, f"{{\n{lines}\n}}\n")
 
 
 def read_counts(folder: Path) -> ImageCounts:
@@ -32,4 +31,6 @@ def read_counts(folder: Path) -> ImageCounts:
     Raises:
         UserError: if it is missing or damaged.
     """
-    return read_json(folder / NAME, ImageCounts, what="the pixel counts of each image", way_out="run `dvc repro`")
+    return read_json(
+        folder / IMAGE_COUNTS, ImageCounts, what="the pixel counts of each image", way_out="run `dvc repro`"
+    )

@@ -94,8 +94,8 @@ class Result:
         base: `all` after the base step, 0..1.
         scores: after the last step, in 0..1: old, new, all, pixel_accuracy, and with held-out images held_out_old,
             held_out_new, held_out_all; undefined ones are missing.
-        dead: how many of the base step's classes, background included, have an IoU below 1 % after the last step;
-            None if the run's version did not count them.
+        below_1_percent: how many of the base step's classes, background included, have an IoU below 1 % after the last
+            step; None if the run's version did not count them.
     """
 
     seed: int
@@ -107,7 +107,7 @@ class Result:
     hardware: str
     base: float
     scores: dict[str, float]
-    dead: int | None
+    below_1_percent: int | None
 
 
 @dataclass(frozen=True)

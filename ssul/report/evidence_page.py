@@ -71,7 +71,7 @@ def _columns(joint: Sequence[float]) -> dict[str, Cell]:
     columns: dict[str, Cell] = {
         "base": lambda found: spread([one.base for one in found]),
         "old": lambda found: _score(found, "old"),
-        "below 1 %": lambda found: ", ".join(UNDEFINED if one.dead is None else str(one.dead) for one in found),
+        "below 1 %": lambda found: ", ".join(_count(one.below_1_percent) for one in found),
         "new": lambda found: _score(found, "new"),
         "all": lambda found: _score(found, "all"),
     }
@@ -82,6 +82,10 @@ def _columns(joint: Sequence[float]) -> dict[str, Cell]:
 
 def _held_out_columns() -> dict[str, Cell]:
     return {name: lambda found, name=name: _score(found, f"held_out_{name}") for name in MEANS}  # type: ignore[misc]
+
+
+def _count(number: int | None) -> str:
+    return UNDEFINED if number is None else str(number)
 
 
 def _score(found: Sequence[Result], name: str) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ssul.config.naming import RunName
 from ssul.report.tables import UNDEFINED
+from ssul.tracking.metrics import BELOW_1_PERCENT
 
 SCORES = ("old", "new", "all")
 _COLUMN_PARAMS = (
@@ -24,7 +25,8 @@ class RunResult:
         seed: its seed, as text.
         params: all parameters by dotted names, as text, and other differences between runs: the digest of the data.
         scores: `old`, `new` and `all` after the last step, in 0..1; undefined ones are missing.
-        dead: how many of the base step's classes have an IoU below 1 % after the last step; None if not recorded.
+        below_1_percent: how many of the base step's classes have an IoU below 1 % after the last step; None if not
+            recorded.
         run: its id in MLflow.
     """
 
@@ -32,7 +34,7 @@ class RunResult:
     seed: str
     params: Mapping[str, str]
     scores: Mapping[str, float]
-    dead: int | None = None
+    below_1_percent: int | None = None
     run: str = ""
 
     @classmethod
@@ -48,7 +50,7 @@ class RunResult:
             params.get("seed", "0"),
             {**params, "data.digest": tags.get("data.digest", "")},
             {name: metrics[f"miou_{name}"] for name in SCORES if f"miou_{name}" in metrics},
-            int(metrics["old_below_1_percent"]) if "old_below_1_percent" in metrics else None,
+            int(metrics[BELOW_1_PERCENT]) if BELOW_1_PERCENT in metrics else None,
             run,
         )
 
@@ -59,19 +61,19 @@ class Cell:
 
     Attributes:
         values: for each of old, new and all one value a seed; empty if the score is undefined.
-        dead: for each seed, see `RunResult`; empty if not recorded.
+        below_1_percent: for each seed, see `RunResult`; empty if not recorded.
         ids: seed -> the run's id in MLflow.
     """
 
     values: Mapping[str, Sequence[float]]
-    dead: Sequence[int] = ()
+    below_1_percent: Sequence[int] = ()
     ids: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """Old, new and all; in brackets how many old classes are below 1 %, because a mean hides them."""
         old, new, everything = (_spread(self.values[name]) for name in SCORES)
-        dead = f" ({mean(self.dead):.3g} below 1 %)" if any(self.dead) else ""
-        return f"{old}{dead} / {new} / {everything}"
+        below = f" ({mean(self.below_1_percent):.3g} below 1 %)" if any(self.below_1_percent) else ""
+        return f"{old}{below} / {new} / {everything}"
 
     @property
     def runs(self) -> int:
@@ -193,7 +195,7 @@ def _cells(line: Mapping[str, Mapping[str, RunResult]]) -> dict[str, Cell]:
                 name: [100 * result.scores[name] for result in seeds.values() if name in result.scores]
                 for name in SCORES
             },
-            dead=[result.dead for result in seeds.values() if result.dead is not None],
+            below_1_percent=[result.below_1_percent for result in seeds.values() if result.below_1_percent is not None],
             ids={seed: result.run for seed, result in seeds.items()},
         )
         for scenario, seeds in line.items()

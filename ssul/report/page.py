@@ -176,7 +176,7 @@ def _learned_from(figures: Collection[str]) -> str:
 def _examples(data_set: str, figures: Collection[str]) -> str:
     if "examples.png" not in figures:
         return ""
-    drawn = "The images of this dataset are drawn by the pipeline. " if data_set == "shapes" else ""
+    drawn = "The images of this dataset are drawn by the pipeline. " if data_set in ("shapes", "silhouettes") else ""
     text = (
         f"{drawn}Each row is a validation image, its ground truth and what the network predicts after a step. The "
         "images are chosen to show rare classes too, and far from each other in the validation set. The ground truth "

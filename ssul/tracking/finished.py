@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ssul.config.paths import LAYOUT
+from ssul.config.paths import IMAGE_COUNTS, LAYOUT
 from ssul.config.schema import Params
 from ssul.tracking.experiment import Experiment, experiment_of
 
@@ -78,7 +78,7 @@ def finished_run(
         DatasetRecord(settings.data.name, digest, settings.data.root or "drawn by the pipeline", data_profile(summary)),
         {path.name: path for path in (LAYOUT.metrics, LAYOUT.miou_per_step, LAYOUT.class_iou, LAYOUT.page)}
         | {"figures": LAYOUT.figures, "checkpoint": LAYOUT.checkpoint(last)}
-        | {"image_counts.json": LAYOUT.evaluation(last) / "image_counts.json"},
+        | {IMAGE_COUNTS: LAYOUT.evaluation(last) / IMAGE_COUNTS},
     )
 
 

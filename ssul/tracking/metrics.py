@@ -17,8 +17,8 @@ _METRICS = {
     "forgetting": "forgetting",
     "average": "average",
 }
-DEAD_IOU = 0.01
-"""A class below is as good as forgotten, or was never learned: a mean over classes hides how many there are."""
+BELOW_1_PERCENT = "old_below_1_percent"
+"""A count: the classes of the base step, background included, whose IoU is below 1 %; a mean hides them."""
 _LONGEST_NAME = 250  # MLflow's limit
 _DIGITS = 6  # far below any meaningful difference; keeps MLflow's columns narrow
 
@@ -29,7 +29,7 @@ MetricPoint = tuple[str, int, float]
 def metric_points(rows: Sequence[Mapping[str, Any]]) -> list[MetricPoint]:
     """All defined numbers of the rows as (metric, step, value in 0..1); per class they are named `iou/CLASS`.
 
-    `old_below_1_percent` is a count: how many classes of the base step, background included, have an IoU below 1 %.
+    Beside the scores stands the count BELOW_1_PERCENT.
 
     Args:
         rows: `Scores` as dicts, one a step.
@@ -41,10 +41,8 @@ def metric_points(rows: Sequence[Mapping[str, Any]]) -> list[MetricPoint]:
         if row["holdout"] is not None:
             values |= {f"holdout_miou_{key}": row["holdout"][key] for key in ("old", "new", "all")}
         values |= {classes[name]: value for name, value in row["iou"].items()}
-        values["old_below_1_percent"] = sum(
-            row["iou"][name] is not None and row["iou"][name] < DEAD_IOU
-            for name in rows[0]["iou"]
-            if name in row["iou"]
+        values[BELOW_1_PERCENT] = sum(
+            row["iou"][name] is not None and row["iou"][name] < 0.01 for name in rows[0]["iou"] if name in row["iou"]
         )
         points += [
             (key, row["step"], round(float(value), _DIGITS)) for key, value in values.items() if value is not None

@@ -34,16 +34,18 @@ def spec_of(folder: Path, text: str = SPEC) -> EvidenceSpec:
     return read_spec(path)
 
 
-def result(seed: int, all_: float, *, run: str = "0123456789abcdef", new: float | None = None, dead: int = 0) -> Result:
+def result(
+    seed: int, all_: float, *, run: str = "0123456789abcdef", new: float | None = None, below: int = 0
+) -> Result:
     scores = {"old": 0.5, "all": all_, "pixel_accuracy": 0.9} | ({} if new is None else {"new": new})
-    return Result(seed, (f"seed={seed}",), "ssul", "setup", run, "commit", "CPU, 1 thread", 0.6, scores, dead)
+    return Result(seed, (f"seed={seed}",), "ssul", "setup", run, "commit", "CPU, 1 thread", 0.6, scores, below)
 
 
 EVIDENCE = Evidence(
     {
         "toys": {
             "joint": [result(0, 0.8)],
-            "SSUL": [result(0, 0.60, new=0.40, dead=1), result(1, 0.68, new=0.44, run="fedcba9876543210")],
+            "SSUL": [result(0, 0.60, new=0.40, below=1), result(1, 0.68, new=0.44, run="fedcba9876543210")],
             "MiB": [],
         },
         "more": {"SSUL": [result(0, 0.5)], "MiB": [result(0, 0.4)]},

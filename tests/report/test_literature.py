@@ -85,7 +85,7 @@ def test_what_a_lines_method_memory_or_backbone_imply_is_not_repeated() -> None:
 
 
 def test_old_classes_below_one_percent_stand_beside_old() -> None:
-    results = [replace(result("finetune", seed=seed), dead=dead) for seed, dead in ((0, 15), (1, 16))]
+    results = [replace(result("finetune", seed=seed), below_1_percent=15 + seed) for seed in (0, 1)]
     (row,) = rows_of(*results)
     assert str(row.cells["voc_15-1"]).startswith("60.0 ± 0.0 (15.5 below 1 %) / 20.0")
 

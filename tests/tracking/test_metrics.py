@@ -17,7 +17,7 @@ def test_every_defined_score_is_one_point_with_six_digits() -> None:
     places = [(key, step) for key, step, _ in points]
     assert not {("miou_new", 0), ("iou/cat", 0)} & set(places)
     assert len(set(places)) == len(places)
-    assert len({key for key, _ in places}) == len(SCORES) + 3  # a class, the background, the dead ones
+    assert len({key for key, _ in places}) == len(SCORES) + 3  # a class, the background, how many are below 1 %
     assert ("miou_all", 1, 0.333333) in metric_points([ROWS[1] | {"all": 1 / 3}])
 
 
