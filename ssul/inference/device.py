@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 
 from ssul import environment
 from ssul.errors import UserError
+from ssul.inference.allocator import keep_freed_memory
 
 _PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 
@@ -33,6 +34,8 @@ def choose_device(precision: str, processes: Mapping[str, Any] | None = None) ->
         ) from None
     if precision == "bf16" and not (fabric.device.type == "cuda" and torch.cuda.is_bf16_supported()):
         raise UserError(f"recipe.precision is bf16, which {fabric.device} does not compute: choose 32, or a newer GPU")
+    if fabric.device.type == "cpu":
+        keep_freed_memory()
     return fabric
 
 
