@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from ssul.config.schema import MethodParams, Params
+from ssul.config.method import MethodParams
+from ssul.config.schema import Params
 
 SWITCHES = ("freeze", "freeze_norm", "weight_transfer")
 

@@ -1,19 +1,20 @@
-"""The schema of params.yaml: frozen sections; unknown keys and wrong types are refused."""
+"""The schema of params.yaml: frozen sections; unknown keys and wrong types are refused.
 
-from typing import Annotated, Any, Literal
+The methods bring their own sections, see `ssul.config.method`.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from ssul.config.base import StrictModel
+from ssul.config.base import Fraction, PositiveInt, PositiveRate, StrictModel, Weight
 from ssul.config.custom_dataset import CustomDataset
+from ssul.config.method import MethodParams, registered_methods
 from ssul.labels.background import Future, Unknown
 
 MAX_SIDE = 8192
 """Pixels, of crops and drawn images. The shorter side of an image that is read is no longer than this."""
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-PositiveRate = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Scale = Annotated[float, Field(gt=0.0, le=16.0)]
-PositiveInt = Annotated[int, Field(ge=1)]
 
 
 class ShapesParams(StrictModel):
@@ -83,138 +84,7 @@ class ModelParams(StrictModel):
     width: Annotated[int, Field(ge=8, le=8192)]
 
 
-class SsulParams(StrictModel):
-    """SSUL's parts; each can be switched off. They act from step 1 on.
-
-    pseudo_threshold: the previous network labels background where a score reaches it; null: no pseudo-labels. freeze:
-    only the newest, the unknown and the background head learn. weight_transfer: a new head starts as a copy of the
-    unknown head. background_lr_ratio: the background head's rate is lr * ratio, with freeze and unknown.
-    """
-
-    pseudo_threshold: Fraction | None
-    freeze: bool
-    freeze_norm: bool
-    weight_transfer: bool
-    background_lr_ratio: PositiveRate
-
-
-class FinetuneParams(StrictModel):
-    """Fine-tuning's settings. freeze_norm: no BatchNorm learns or adapts in an increment."""
-
-    freeze_norm: bool
-
-
-class MibParams(StrictModel):
-    """MiB's settings.
-
-    distillation: the weight of the unbiased distillation. void: whether an increment trains pixels that are not
-    annotated as background, as the published code does on VOC, or ignores them. freeze_norm: as for fine-tuning.
-    """
-
-    void: Literal["background", "ignore"]
-    distillation: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-    freeze_norm: bool
-
-
-class PlopParams(StrictModel):
-    """PLOP's settings, see `ssul.methods.plop.increment`."""
-
-    pod: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-    pod_logits: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-    entropy: Literal["exact", "published"]
-    freeze_norm: bool
-
-
-class PublishedBugs(StrictModel):
-    """Known bugs of SSUL's published code, to measure their cost.
-
-    memory_labels: memory images are not shifted by the unknown channel. memory_annotation: they are annotated with all
-    classes up to the present step. padding: the padding of a crop is black, centred and labelled background. drop_last:
-    an epoch leaves out the images that do not fill a batch.
-    """
-
-    memory_labels: bool
-    memory_annotation: bool
-    padding: bool
-    drop_last: bool
-
-
-class MethodParams(StrictModel):
-    """The parameters of all methods. Each method also has a section of its own with the name of the method.
-
-    loss, unknown, selection, published_bugs.padding and published_bugs.drop_last also decide the base step.
-    selection: which weights a step saves: the `last`, the best on held-out training images (`holdout`), or the best
-    on validation images (`published`, a bug of SSUL's published code).
-    """
-
-    name: str
-    loss: Literal["bce", "ce", "focal"]
-    unknown: bool
-    selection: Literal["last", "holdout", "published"]
-    published_bugs: PublishedBugs
-
-    @property
-    def activation(self) -> Literal["sigmoid", "softmax"]:
-        """How logits become scores under this loss."""
-        return "sigmoid" if self.loss == "bce" else "softmax"
-
-    @property
-    def own(self) -> StrictModel:
-        """The method's own section."""
-        section: StrictModel = getattr(self, self.name)
-        return section
-
-    @property
-    def pseudo_threshold(self) -> float | None:
-        """The score from which SSUL's previous network labels background; None without pseudo-labels."""
-        return getattr(self.own, "pseudo_threshold", None)
-
-    def increment_arguments(self) -> dict[str, Any]:
-        """The arguments of `ssul.methods.NAME.increment.prepare_increment` besides the network and the classes."""
-        return self.own.model_dump()
-
-
-class SsulMethod(MethodParams):
-    """SSUL: any loss, with or without the unknown class."""
-
-    name: Literal["ssul"]
-    ssul: SsulParams
-
-    def increment_arguments(self) -> dict[str, Any]:
-        """See `MethodParams`."""
-        return self.own.model_dump() | {"loss": self.loss}
-
-
-class FinetuneMethod(MethodParams):
-    """Fine-tuning: any loss."""
-
-    name: Literal["finetune"]
-    finetune: FinetuneParams
-
-    def increment_arguments(self) -> dict[str, Any]:
-        """See `MethodParams`."""
-        return self.own.model_dump() | {"loss": self.loss}
-
-
-class MibMethod(MethodParams):
-    """MiB: its equations fix cross-entropy and have no unknown class."""
-
-    name: Literal["mib"]
-    loss: Literal["ce"]
-    unknown: Literal[False]
-    mib: MibParams
-
-
-class PlopMethod(MethodParams):
-    """PLOP: its equations fix cross-entropy and have no unknown class."""
-
-    name: Literal["plop"]
-    loss: Literal["ce"]
-    unknown: Literal[False]
-    plop: PlopParams
-
-
-METHODS = {"ssul": SsulMethod, "finetune": FinetuneMethod, "mib": MibMethod, "plop": PlopMethod}
+METHODS = registered_methods()
 
 
 def method_name(value: Any) -> Any:
@@ -225,13 +95,13 @@ def method_name(value: Any) -> Any:
     return value.get("name") if isinstance(value, dict) else getattr(value, "name", None)
 
 
-AnyMethod = Annotated[
-    Annotated[SsulMethod, Tag("ssul")]
-    | Annotated[FinetuneMethod, Tag("finetune")]
-    | Annotated[MibMethod, Tag("mib")]
-    | Annotated[PlopMethod, Tag("plop")],
-    Discriminator(method_name),
-]
+if TYPE_CHECKING:
+    AnyMethod = MethodParams
+else:
+    AnyMethod = Annotated[
+        Union[tuple(Annotated[method, Tag(name)] for name, method in METHODS.items())],  # noqa: UP007 (of a tuple)
+        Discriminator(method_name),
+    ]
 
 
 class MemoryParams(StrictModel):
@@ -262,7 +132,7 @@ class Optimisation(StrictModel):
     lr: PositiveRate
     backbone_lr_ratio: PositiveRate
     momentum: Fraction
-    weight_decay: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+    weight_decay: Weight
 
 
 class BaseOptimisation(Optimisation):

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from ssul.config.schema import MemoryParams, PublishedBugs
+from ssul.config.method import PublishedBugs
+from ssul.config.schema import MemoryParams
 from ssul.data.sampling import TrainingItem
 from ssul.memory.exemplars import Exemplar, add_current_annotation
 from ssul.scenario.splits import Split

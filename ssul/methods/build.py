@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from ssul.config.schema import MethodParams
+from ssul.config.method import MethodParams
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
 from ssul.training.objective import Objective

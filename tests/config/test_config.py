@@ -13,8 +13,9 @@ from dvc.utils.hydra import compose_and_dump
 
 from ssul.config.custom_dataset import MAX_CLASSES, CustomDataset
 from ssul.config.load import load_params, parse_custom_dataset, parse_params
+from ssul.config.method import MethodParams
 from ssul.config.naming import RunName
-from ssul.config.schema import MethodParams, Params
+from ssul.config.schema import Params
 from ssul.datasets import catalog
 from ssul.errors import UserError
 from ssul.scenario.class_orders import published_orders
@@ -95,7 +96,7 @@ def test_a_strange_name_or_an_endless_value_is_refused_in_a_short_message() -> N
         ("model.output_stride", 32, "8 or 16"),
         ("model.width", 64.5, "valid integer"),
         ("method.unknown", "perhaps", "valid boolean"),
-        ("method.name", "sull", "choose ssul, finetune, mib, plop"),
+        ("method.name", "sull", "choose finetune, mib, plop, ssul"),
         ("method.ssul.pseudo_threshold", 1.5, "less than or equal to 1"),
         ("method.ssul.pseudo_threshold", float("nan"), "less than or equal to 1"),
         ("memory.capacity", -1, "greater than or equal to 0"),

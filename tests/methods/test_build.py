@@ -12,7 +12,8 @@ from lightning_fabric import Fabric
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from ssul.config.schema import AnyMethod, MethodParams
+from ssul.config.method import MethodParams
+from ssul.config.schema import AnyMethod
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.loader import training_loader
 from ssul.data.sampling import SampleOrder, TrainingItem

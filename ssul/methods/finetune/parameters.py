@@ -1,0 +1,23 @@
+"""Fine-tuning's parameters."""
+
+from typing import Any, Literal
+
+from ssul.config.base import StrictModel
+from ssul.config.method import MethodParams
+
+
+class FinetuneParams(StrictModel):
+    """Fine-tuning's settings. freeze_norm: no BatchNorm learns or adapts in an increment."""
+
+    freeze_norm: bool
+
+
+class Method(MethodParams):
+    """Fine-tuning: any loss."""
+
+    name: Literal["finetune"]
+    finetune: FinetuneParams
+
+    def increment_arguments(self) -> dict[str, Any]:
+        """See `MethodParams`."""
+        return self.own.model_dump() | {"loss": self.loss}
