@@ -20,7 +20,7 @@ from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 from ssul.methods.ssul.frozen_teacher import fold_norms
 from ssul.methods.ssul.increment import prepare_increment
-from ssul.model.deeplab import Architecture, IncrementalDeepLab, head_input
+from ssul.model.deeplab import Architecture, IncrementalDeepLab
 
 THRESHOLD = 0.7
 CASES = {  # the classes that each step learned, the last one's too
@@ -71,7 +71,7 @@ def network(size: Size, labels: LabelSpace) -> IncrementalDeepLab:
     with torch.no_grad():
         for norm in norms:
             norm.momentum = 1.0
-        seen = head_input(model.train().features(images))
+        seen = model.head_input(model.train().features(images))
         channel = 0
         for head in model.heads:
             head(seen)

@@ -6,7 +6,7 @@ from ssul.config.paths import LAYOUT
 from ssul.data.index import ImageIndex
 from ssul.errors import UserError
 from ssul.io.atomic import replace_dir, write_json
-from ssul.memory.exemplars import write_exemplars
+from ssul.memory.exemplars import write_exemplars, write_nothing_kept
 from ssul.pipeline.provenance import Provenance
 from ssul.pipeline.run import run
 from ssul.scenario.order import make_scenario
@@ -43,7 +43,8 @@ def main() -> None:
         for split in splits:
             split.write(folder / LAYOUT.split(split.step).name)
         write_json(folder / LAYOUT.split_summary.name, summary)
-    write_exemplars(LAYOUT.memory(0), [])  # nothing is rehearsed at the base step; later memories build on this one
+    write_exemplars(LAYOUT.memory(0), [])  # nothing is known before the base step; later memories build on this one
+    write_nothing_kept(LAYOUT.kept(0))
 
 
 if __name__ == "__main__":

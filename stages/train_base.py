@@ -11,15 +11,16 @@ from ssul.pipeline.run import run
 from ssul.pipeline.train import train
 from ssul.scenario.splits import Split
 from ssul.training.job import training_job
-from ssul.training.objective import Supervised
+from ssul.training.objective import base_objective
 
 
 def main() -> None:
     """Writes data/checkpoints/step_0."""
     provenance = Provenance.read("train_base")
     params, split = provenance.params, Split.read(LAYOUT.split(0))
-    labels = LabelSpace(split.groups, params.method.unknown, params.method.activation)
-    architecture = Architecture(**params.model.model_dump(exclude={"weights"}))
+    method = params.method
+    labels = LabelSpace(split.groups, method.unknown, method.activation, method.constant_background)
+    architecture = Architecture(**params.model.model_dump(exclude={"weights"}), constant_head=labels.constant_head)
     recorded = InitialCheckpoint.read(LAYOUT.initial_checkpoint)
     if recorded.digest is not None:
         folder = recorded.require_unchanged(given_checkpoint(params.recipe.base.checkpoint))
@@ -30,7 +31,7 @@ def main() -> None:
         return
     seed_everything(params.seed, "base")
     model = IncrementalDeepLab(architecture, labels.head_sizes, weights_file(params.model.weights))
-    objective = Supervised(model, labels, params.method.loss)
+    objective = base_objective(model, labels, method.loss, method.positive_weight)
     train(training_job(params, split, objective, layout=LAYOUT), provenance)
 
 

@@ -8,6 +8,7 @@ from ssul.inference.trained_model import TrainedModel
 from ssul.memory.exemplars import read_exemplars
 from ssul.memory.rehearsal import rehearsed
 from ssul.methods.build import build_objective
+from ssul.model.checkpoint import load_tensors
 from ssul.pipeline.provenance import Provenance
 from ssul.pipeline.run import run
 from ssul.pipeline.train import train
@@ -22,7 +23,8 @@ def main(step: str) -> None:
     previous = TrainedModel.load(LAYOUT.checkpoint(k - 1)).require_groups(split.groups[:-1])
     memory = rehearsed(read_exemplars(LAYOUT.memory(k)), split, params.memory, params.method.published_bugs)
     seed_everything(params.seed, "step", k)
-    objective = build_objective(params.method, previous.model, previous.labels, split.new)
+    kept = load_tensors(LAYOUT.kept(k))
+    objective = build_objective(params.method, previous.model, previous.labels, split.new, kept)
     train(training_job(params, split, objective, layout=LAYOUT, memory=memory), provenance)
 
 

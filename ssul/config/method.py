@@ -4,10 +4,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from ssul.config.base import StrictModel
+from pydantic import model_validator
+
+from ssul.config.base import PositiveRate, StrictModel
 
 PARAMETERS = "parameters.py"
 """The file that makes a folder below `ssul/methods` a method; it defines the class `Method`."""
+_METHODS = Path(__file__).parents[1] / "methods"
 
 
 class PublishedBugs(StrictModel):
@@ -27,13 +30,16 @@ class PublishedBugs(StrictModel):
 class MethodParams(StrictModel):
     """The parameters of all methods. Each method also has a section of its own with the name of the method.
 
-    loss, unknown, selection, published_bugs.padding and published_bugs.drop_last also decide the base step.
-    selection: which weights a step saves: the `last`, the best on held-out training images (`holdout`), or the best
-    on validation images (`published`, a bug of SSUL's published code).
+    loss, positive_weight, unknown, selection, published_bugs.padding and published_bugs.drop_last also decide the base
+    step. loss: class_bce is a binary cross-entropy of the step's own classes beside a constant background (DKD, STAR);
+    positive_weight is that of a class's own pixels in it. selection: which weights a step saves: the `last`, the best
+    on held-out training images (`holdout`), or the best on validation images (`published`, a bug of SSUL's published
+    code).
     """
 
     name: str
-    loss: Literal["bce", "ce", "focal"]
+    loss: Literal["bce", "ce", "focal", "class_bce"]
+    positive_weight: PositiveRate
     unknown: bool
     selection: Literal["last", "holdout", "published"]
     published_bugs: PublishedBugs
@@ -41,7 +47,18 @@ class MethodParams(StrictModel):
     @property
     def activation(self) -> Literal["sigmoid", "softmax"]:
         """How logits become scores under this loss."""
-        return "sigmoid" if self.loss == "bce" else "softmax"
+        return "sigmoid" if self.loss in ("bce", "class_bce") else "softmax"
+
+    @property
+    def constant_background(self) -> bool:
+        """Whether the background does not learn, see `ssul.labels.space.LabelSpace`."""
+        return self.loss == "class_bce"
+
+    @model_validator(mode="after")
+    def _weight_has_a_loss(self) -> "MethodParams":
+        if self.positive_weight != 1 and self.loss != "class_bce":
+            raise ValueError("positive_weight belongs to loss class_bce: leave it at 1")
+        return self
 
     @property
     def own(self) -> StrictModel:
@@ -64,5 +81,10 @@ def registered_methods() -> dict[str, type[MethodParams]]:
 
     They are imported by name, because methods lie above the configuration; their `parameters.py` imports no torch.
     """
-    folders = sorted(path.parent.name for path in (Path(__file__).parents[1] / "methods").glob(f"*/{PARAMETERS}"))
+    folders = sorted(path.parent.name for path in _METHODS.glob(f"*/{PARAMETERS}"))
     return {name: import_module(f"ssul.methods.{name}.parameters").Method for name in folders}
+
+
+def keeps_something(name: str) -> bool:
+    """Whether a method keeps something of past steps beside exemplars, see `ssul.methods.remember`."""
+    return (_METHODS / name / "remember.py").exists()

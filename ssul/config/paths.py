@@ -115,6 +115,10 @@ class Layout:
         """The exemplars that are rehearsed during a step."""
         return self.root / "data" / "memory" / f"step_{step}.json"
 
+    def kept(self, step: int) -> Path:
+        """What the method keeps of past steps, beside exemplars, for a step."""
+        return self.root / "data" / "memory" / f"step_{step}.safetensors"
+
     def checkpoint(self, step: int) -> Path:
         """The network after a step."""
         return self.root / "data" / "checkpoints" / f"step_{step}"

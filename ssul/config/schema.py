@@ -77,7 +77,7 @@ class ModelParams(StrictModel):
 
     backbone: Literal["small", "mobilenet_v2", "resnet50", "resnet101"]
     head: Literal["deeplabv3", "deeplabv3plus"]
-    classifier: Literal["conv3x3", "conv1x1"]
+    classifier: Literal["conv3x3", "conv1x1", "shared_conv1x1"]
     separable: bool
     output_stride: Literal[8, 16]
     weights: str
@@ -107,15 +107,16 @@ else:
 class MemoryParams(StrictModel):
     """The exemplar memory; with capacity 0 there is none.
 
-    annotation: see `ssul.memory.exemplars.add_current_annotation`. batch_share: the share of each batch that exemplars
-    take. epoch: one pass over a step's new images (`images`), or as many iterations as without a memory (`iterations`,
-    as published), which show only 1 - batch_share of a pass. (Never call a parameter `size`: DVC's run cache ignores
-    it.)
+    annotation: see `ssul.memory.rehearsal`. placement: exemplars take a share of each batch (`share`; batch_share says
+    which), or join the step's new images (`append`, DKD-M and STAR-M). epoch: one pass over a step's images (`images`),
+    or as many iterations as without a memory (`iterations`, as SSUL's published code), which show only a part of them.
+    (Never call a parameter `size`: DVC's run cache ignores it.)
     """
 
     capacity: Annotated[int, Field(ge=0)]
     strategy: Literal["class_balanced", "random"]
-    annotation: Literal["present", "captured"]
+    annotation: Literal["present", "captured", "step"]
+    placement: Literal["share", "append"]
     batch_share: Annotated[float, Field(gt=0.0, lt=1.0)]
     epoch: Literal["images", "iterations"]
 

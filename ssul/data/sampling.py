@@ -58,6 +58,7 @@ class SampleOrder:
         step: the step's number, from 0.
         memory_share: the share of a batch that exemplars take, if there are any; rounded down, but one slot at least is
             an exemplar's and one a new image's.
+        appended: whether the exemplars have no slots of their own, but join the new images.
     """
 
     new: tuple[TrainingItem, ...]
@@ -66,19 +67,25 @@ class SampleOrder:
     seed: int
     step: int
     memory_share: float = 0.5
+    appended: bool = False
 
     @property
     def new_slots(self) -> int:
-        """How many slots of a batch show new images; the first ones."""
-        return (
-            self.batch - min(max(1, int(self.batch * self.memory_share)), self.batch - 1) if self.memory else self.batch
-        )
+        """How many slots of a batch show new images (and appended exemplars); the first ones."""
+        if self.appended or not self.memory:
+            return self.batch
+        return self.batch - min(max(1, int(self.batch * self.memory_share)), self.batch - 1)
+
+    @property
+    def images(self) -> tuple[TrainingItem, ...]:
+        """What these slots draw from."""
+        return (*self.new, *self.memory) if self.appended else self.new
 
     def item(self, iteration: int, slot: int) -> TrainingItem:
         """The item in a slot (0..batch-1) of the batch of an iteration (from 0)."""
         new_slots = self.new_slots
         if slot < new_slots:
-            return self._draw("new", self.new, iteration * new_slots + slot)
+            return self._draw("new", self.images, iteration * new_slots + slot)
         return self._draw("memory", self.memory, iteration * (self.batch - new_slots) + slot - new_slots)
 
     def dropout_seeds(self, iteration: int, rank: int = 0, world_size: int = 1) -> list[int]:

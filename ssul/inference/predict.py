@@ -73,7 +73,7 @@ def predict(labels: LabelSpace, low_res: Tensor, images: Tensor, *, background: 
     """
     first = labels.first_class_channel
     low_res = low_res.float().contiguous()  # not channels last, because single channels are read
-    rivals = 0 if background else first  # the first channel that can win
+    rivals = labels.first_scored_channel if background else first  # the first channel that can win
     channels = possible_winners(low_res[:, rivals:]) + rivals
     best, class_index = _best_class(low_res, images, channels[channels >= first], first)
     if not background:

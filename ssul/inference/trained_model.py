@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ssul.errors import UserError
 from ssul.labels.space import LabelSpace
 from ssul.model.checkpoint import load_checkpoint, read_training, save_checkpoint
@@ -51,16 +53,23 @@ class TrainedModel:
             )
         return cls(model, labels, tuple(names), folder)
 
-    def save(self, folder: Path, *, training: Mapping[str, Any] | Path | None = None) -> None:
+    def save(
+        self,
+        folder: Path,
+        *,
+        training: Mapping[str, Any] | Path | None = None,
+        outputs: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """Writes a checkpoint folder, as a whole or not at all.
 
         Args:
             folder: of the checkpoint.
             training: the record of the training, as JSON, or a checkpoint folder that holds it.
+            outputs: what the method left beside the weights.
         """
         how = read_training(training) if isinstance(training, Path) else training
         meaning = {"labels": self.labels.to_dict(), "class_names": list(self.class_names)}
-        save_checkpoint(folder, self.model, meaning, how)
+        save_checkpoint(folder, self.model, meaning, how, outputs)
 
     def require_groups(self, groups: tuple[tuple[int, ...], ...]) -> "TrainedModel":
         """This model, if it learned these classes in this order.

@@ -78,6 +78,8 @@ def add_pseudo_labels(
 def fold_unknown(labels: LabelSpace, logits: Tensor) -> Tensor:
     """Scores of [background, classes...]: the unknown's score counts as background (SSUL, section 3.4).
 
+    Beside a constant background the unknown is auxiliary and does not count.
+
     Args:
         labels: the meaning of the channels.
         logits: float (B, labels.num_channels, H, W), or of n of the classes: (B, labels.first_class_channel + n, H, W).
@@ -87,8 +89,8 @@ def fold_unknown(labels: LabelSpace, logits: Tensor) -> Tensor:
         unknown is at most 2.
     """
     scores = logits.sigmoid() if labels.activation == "sigmoid" else logits.softmax(dim=1)
-    if not labels.unknown:
-        return scores
+    if not labels.unknown or labels.constant_background:
+        return scores[:, labels.first_scored_channel :]
     return torch.cat([scores[:, :1] + scores[:, 1:2], scores[:, 2:]], dim=1)
 
 
@@ -125,11 +127,11 @@ def argmax_with_background(labels: LabelSpace, front: Tensor, best: Tensor, clas
     Returns:
         uint8 (B, H, W): class indices.
     """
-    if labels.unknown:
+    if labels.unknown and not labels.constant_background:
         scores = fold_unknown(labels, torch.cat([front, best[:, None]], dim=1))
         is_background = scores[:, 0] >= scores[:, 1]
     else:
-        is_background = front[:, 0] >= best
+        is_background = front[:, labels.background_channel] >= best
     return class_index.to(torch.uint8).masked_fill(is_background, 0)
 
 

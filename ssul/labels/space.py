@@ -10,7 +10,7 @@ follow in learning order.
 import itertools
 import reprlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -32,11 +32,14 @@ class LabelSpace:
         groups: the dataset ids that each step learned, in learning order: (base C0, C1, ..., Ct).
         unknown: whether channel 0 is the unknown class (SSUL); softmax methods and an ablation have none.
         activation: how logits become scores.
+        constant_background: whether the background's logit is 0 and does not learn, so that a class wins where its
+            sigmoid exceeds 0.5 (DKD, STAR). The unknown is then an auxiliary class, which no prediction uses.
     """
 
     groups: tuple[tuple[int, ...], ...]
     unknown: bool
     activation: Activation
+    constant_background: bool = False
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -68,15 +71,24 @@ class LabelSpace:
         return self.background_channel + 1
 
     @property
+    def first_scored_channel(self) -> int:
+        """The first channel that a prediction uses: an auxiliary one before the background is left out."""
+        return self.background_channel if self.constant_background else 0
+
+    @property
     def num_channels(self) -> int:
         """Number of channels of the logits."""
         return self.first_class_channel + len(self.classes)
 
     @property
     def head_sizes(self) -> tuple[int, ...]:
-        """Channels of each head: [1, 1, C0, C1, ...] with the unknown head, [1 + C0, C1, ...] without it."""
+        """Channels of each head.
+
+        [1, 1, C0, C1, ...] with the unknown head, [1 + C0, C1, ...] without it, [1, C0, C1, ...] without it but with a
+        constant background.
+        """
         base, *later = (len(group) for group in self.groups)
-        first = (1, 1, base) if self.unknown else (1 + base,)
+        first = (1, 1, base) if self.unknown else (1, base) if self.constant_background else (1 + base,)
         return (*first, *later)
 
     @property
@@ -96,6 +108,11 @@ class LabelSpace:
         return self.background_channel
 
     @property
+    def constant_head(self) -> int | None:
+        """Index of the head whose logit is 0; None where the background learns."""
+        return self.background_head if self.constant_background else None
+
+    @property
     def background_in_head(self) -> int:
         """The background's channel within `background_head`, from 0."""
         return self.background_channel - self.channels_of_heads([self.background_head])[0]
@@ -107,7 +124,7 @@ class LabelSpace:
 
     def with_step(self, new: Sequence[int]) -> "LabelSpace":
         """The label space after one more step that learns the dataset ids `new`."""
-        return LabelSpace((*self.groups, tuple(new)), self.unknown, self.activation)
+        return replace(self, groups=(*self.groups, tuple(new)))
 
     def to_dict(self) -> dict[str, Any]:
         """The label space as JSON, for a checkpoint; `from_dict` reads it."""
@@ -115,6 +132,7 @@ class LabelSpace:
             "groups": [list(group) for group in self.groups],
             "unknown": self.unknown,
             "activation": self.activation,
+            **({"constant_background": True} if self.constant_background else {}),
         }
 
     @classmethod
@@ -127,14 +145,16 @@ class LabelSpace:
         try:
             groups = tuple(tuple(group) for group in description["groups"])
             unknown, activation = description["unknown"], description["activation"]
-        except (KeyError, TypeError, ValueError):
+            constant = description.get("constant_background", False)
+        except (KeyError, TypeError, ValueError, AttributeError):
             raise UserError(f"a checkpoint's label space is not readable: {reprlib.repr(description)}") from None
         ids = [class_id for group in groups for class_id in group]
         valid = all(type(class_id) is int and BACKGROUND_ID < class_id < VOID for class_id in ids)  # True is not an id
         valid = valid and all(groups) and 0 < len(ids) == len(set(ids))
-        if not valid or not isinstance(unknown, bool) or activation not in get_args(Activation):
+        valid = valid and isinstance(unknown, bool) and isinstance(constant, bool)
+        if not valid or activation not in get_args(Activation) or (constant and activation != "sigmoid"):
             raise UserError(f"a checkpoint's label space is not valid: {reprlib.repr(description)}")
-        return cls(groups, unknown, activation)
+        return cls(groups, unknown, activation, constant)
 
     def channel_of(self, class_id: int) -> int:
         """The channel of a learned class.

@@ -5,6 +5,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import safetensors
+
 from ssul.io.atomic import write_text
 from ssul.io.strict_json import check_consistent, read_json
 
@@ -73,6 +75,12 @@ def write_exemplars(path: Path, exemplars: Sequence[Exemplar]) -> None:
         for exemplar in exemplars
     )
     write_text(path, f"[\n{rows}\n]\n" if rows else "[]\n")
+
+
+def write_nothing_kept(path: Path) -> None:
+    """Writes a file of no tensors, for a method that keeps nothing; without torch, so that no stage waits for it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(safetensors.serialize({}))
 
 
 def read_exemplars(path: Path) -> list[Exemplar]:

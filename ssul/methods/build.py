@@ -1,15 +1,22 @@
 """Method name to training objective; imports the one method, so that a stage depends on no other."""
 
+from collections.abc import Mapping
 from importlib import import_module
 
-from ssul.config.method import MethodParams
+from torch import Tensor
+
+from ssul.config.method import MethodParams, keeps_something
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
 from ssul.training.objective import Objective
 
 
 def build_objective(
-    method: MethodParams, model: IncrementalDeepLab, old: LabelSpace, new: tuple[int, ...]
+    method: MethodParams,
+    model: IncrementalDeepLab,
+    old: LabelSpace,
+    new: tuple[int, ...],
+    kept: Mapping[str, Tensor] | None = None,
 ) -> Objective:
     """Grows the network by the new classes and returns what the method minimises.
 
@@ -18,7 +25,9 @@ def build_objective(
         model: the network after the previous step; it is changed.
         old: the meaning of its channels.
         new: the dataset ids of the classes to learn.
+        kept: what the method keeps of past steps, if it keeps something.
     """
     increment = import_module(f"ssul.methods.{method.name}.increment")
-    objective: Objective = increment.prepare_increment(model, old, new, **method.increment_arguments())
+    past = {"kept": kept} if keeps_something(method.name) else {}
+    objective: Objective = increment.prepare_increment(model, old, new, **method.increment_arguments(), **past)
     return objective

@@ -1,8 +1,9 @@
 """Checkpoints: folders that describe themselves and hold no code.
 
     model.json            format, architecture, head sizes, the meaning of the channels, and a digest of each other part
-    backbone.safetensors  backbone and ASPP, and with V3+ the projection of early features
+    backbone.safetensors  backbone and ASPP, with V3+ the projection of early features, and what all heads share
     head_0.safetensors    one file for each head
+    outputs.safetensors   what the method left beside the weights; optional
     training.json         how it was trained, for the reader; optional
 
 The bytes of a part depend on its weights alone, so that a part that did not change keeps its hash and is stored once.
@@ -29,7 +30,7 @@ from torch import Tensor, nn
 from ssul.errors import UserError
 from ssul.io.atomic import replace_dir
 from ssul.io.strict_json import check_consistent, parse_json, read_json
-from ssul.model.deeplab import Architecture, IncrementalDeepLab
+from ssul.model.deeplab import BODY, Architecture, IncrementalDeepLab
 from ssul.model.torch_files import all_finite
 
 FORMAT = 2
@@ -38,12 +39,17 @@ a head's last layer."""
 _RENAMED_SINCE_1 = {"trunk": "backbone", "low": "low_level", "score": "classifier"}
 _MAX_CHANNELS, _MAX_WIDTH = 255, 2**20
 """Heads and their channels: as many as a byte can distinguish. Width: so that no product of sizes overflows."""
+_OUTPUTS = "outputs.safetensors"
 _DTYPES = {"F32": torch.float32, "I64": torch.int64}
 """The types of a network's tensors, by their names in safetensors."""
 
 
 def save_checkpoint(
-    folder: Path, model: IncrementalDeepLab, meaning: Mapping[str, Any], training: Mapping[str, Any] | None = None
+    folder: Path,
+    model: IncrementalDeepLab,
+    meaning: Mapping[str, Any],
+    training: Mapping[str, Any] | None = None,
+    outputs: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Writes a checkpoint folder, whole or not at all.
 
@@ -52,16 +58,19 @@ def save_checkpoint(
         model: the network.
         meaning: JSON, the meaning of the channels, which this module does not interpret.
         training: JSON, how it was trained; None if that is not known.
+        outputs: what the method left beside the weights, if anything.
     """
     description = {
         "format": FORMAT,
-        "architecture": asdict(model.architecture),
+        "architecture": {name: value for name, value in asdict(model.architecture).items() if value is not None},
         "head_sizes": model.head_sizes,
         "meaning": meaning,
     }
     with replace_dir(folder) as temporary:
         for name, part in _parts(model).items():
             save_tensors(temporary / f"{name}.safetensors", part.state_dict())
+        if outputs:
+            save_tensors(temporary / _OUTPUTS, outputs)
         description["digests"] = {path.name: _digest(path) for path in sorted(temporary.iterdir())}
         (temporary / "model.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
         if training is not None:
@@ -103,6 +112,27 @@ def read_training(folder: Path) -> dict[str, Any] | None:
     return training
 
 
+def read_outputs(folder: Path) -> dict[str, Tensor]:
+    """What a step's method left beside its weights, as given to `save_checkpoint`.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    return load_tensors(folder / _OUTPUTS) if (folder / _OUTPUTS).exists() else {}
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, on the CPU.
+
+    Raises:
+        UserError: if it is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())}): run `dvc repro`") from None
+
+
 def load_checkpoint(folder: Path) -> tuple[IncrementalDeepLab, dict[str, Any]]:
     """Opens a checkpoint folder: the network, on the CPU in evaluation mode, and the meaning of its channels.
 
@@ -137,8 +167,9 @@ class _Architecture:
     head: Literal["deeplabv3", "deeplabv3plus"]
     output_stride: Literal[8, 16]
     width: Annotated[int, Field(ge=1, le=_MAX_WIDTH)]
-    classifier: Literal["conv3x3", "conv1x1"] = "conv3x3"
+    classifier: Literal["conv3x3", "conv1x1", "shared_conv1x1"] = "conv3x3"
     separable: bool = False
+    constant_head: Annotated[int, Field(ge=0, le=1)] | None = None
 
 
 @dataclass(frozen=True)
@@ -175,9 +206,7 @@ def _read_description(path: Path) -> _Description:
 
 def _parts(model: IncrementalDeepLab) -> dict[str, nn.Module]:
     heads = {f"head_{index}": head for index, head in enumerate(model.heads)}
-    body = {"backbone": model.backbone, "aspp": model.aspp}
-    if model.architecture.is_plus:
-        body["low_level"] = model.low_level
+    body = {name: getattr(model, name) for name in BODY if hasattr(model, name)}
     return {"backbone": nn.ModuleDict(body), **heads}
 
 

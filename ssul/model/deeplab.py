@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ssul.model.aspp import ASPP, RATES, init_convolutions
+from ssul.model.aspp import ASPP, RATES, convolution, init_convolutions
 from ssul.model.backbones import backbone_channels, build_backbone, forward_stages, low_level_channels
 from ssul.model.dropout import SampleDropout
-from ssul.model.heads import Head
+from ssul.model.heads import ConstantHead, Head
 from ssul.model.weights import NO_WEIGHTS
 
+BODY = ("backbone", "aspp", "low_level", "shared")
+"""The parts that are no heads, of which V3 lacks the third, and networks whose heads share nothing the fourth."""
 DROPOUT = 0.1
 LOW_LEVEL_WIDTH = 48
 """Channels that V3+ reduces the early features to (DeepLabV3+, arXiv 1802.02611, section 4.1)."""
@@ -28,8 +30,10 @@ class Architecture:
         head: deeplabv3 or deeplabv3plus.
         output_stride: 8 or 16.
         width: channels of the ASPP's output and inside each head (256 in the papers).
-        classifier: of each head, conv3x3 or conv1x1, see `Head`.
+        classifier: of each head, conv3x3 or conv1x1, see `Head`; or shared_conv1x1, a conv1x1 for each head behind one
+            conv3x3 + BatchNorm + ReLU that all heads share (DKD and STAR).
         separable: whether the 3x3 convolutions of ASPP and heads are depthwise separable.
+        constant_head: index of the head whose only logit is 0, see `ConstantHead`; or None.
     """
 
     backbone: str
@@ -38,6 +42,12 @@ class Architecture:
     width: int
     classifier: str = "conv3x3"
     separable: bool = False
+    constant_head: int | None = None
+
+    @property
+    def has_shared_convolution(self) -> bool:
+        """Whether all heads share their 3x3 convolution."""
+        return self.classifier == "shared_conv1x1"
 
     @property
     def is_plus(self) -> bool:
@@ -98,14 +108,24 @@ class IncrementalDeepLab(nn.Module):
             )
             init_convolutions(self.low_level)
         init_convolutions(self.aspp)
+        if architecture.has_shared_convolution:
+            self.shared = nn.Sequential(
+                convolution(self._features_width, architecture.width, kernel=3, separable=architecture.separable),
+                nn.BatchNorm2d(architecture.width),
+                nn.ReLU(inplace=True),
+            )
+            init_convolutions(self.shared)
         self.dropout = SampleDropout(DROPOUT)
-        self.heads = nn.ModuleList(self._new_head(size) for size in head_sizes)
+        self.heads = nn.ModuleList(
+            ConstantHead() if index == architecture.constant_head else self._new_head(size)
+            for index, size in enumerate(head_sizes)
+        )
         self._frozen_modules: tuple[nn.Module, ...] = ()
 
     @property
     def head_sizes(self) -> tuple[int, ...]:
         """Channels of each head."""
-        return tuple(head.classifier.out_channels for head in self.heads)  # type: ignore[union-attr, misc]
+        return tuple(head.channels for head in self.heads)  # type: ignore[misc]
 
     def features(self, images: Tensor) -> Features:
         """The input of the heads, before dropout: normalised images (B, 3, H, W) -> `Features`."""
@@ -120,9 +140,17 @@ class IncrementalDeepLab(nn.Module):
 
     def classify(self, features: Features, heads: Collection[int] | None = None) -> Tensor:
         """Logits at the resolution of the features (B, K, h, w), of all heads or of the named ones, ascending."""
-        x = head_input(features)
+        return self.classify_input(self.head_input(features), heads)
+
+    def classify_input(self, x: Tensor, heads: Collection[int] | None = None) -> Tensor:
+        """The same of `head_input`: (B, C, h, w) -> (B, K, h, w)."""
         chosen = self.heads if heads is None else [self.heads[index] for index in sorted(heads)]
         return torch.cat([head(x) for head in chosen], dim=1)
+
+    def head_input(self, features: Features) -> Tensor:
+        """What enters every head: float (B, C, h, w), at least 0."""
+        x = join(features)
+        return self.shared(x) if self.architecture.has_shared_convolution else x
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits at image resolution: normalised images (B, 3, H, W) -> (B, K, H, W)."""
@@ -141,7 +169,7 @@ class IncrementalDeepLab(nn.Module):
 
     def grow(self, classes: int) -> None:
         """Adds a head for a step's new classes; the logits of the others stay as they are, bit for bit."""
-        reference = next(self.heads[0].parameters())
+        reference = next(self.backbone.parameters())
         self.heads.append(self._new_head(classes).to(device=reference.device, dtype=reference.dtype))
 
     def init_head_from_unknown(self, parent: int) -> None:
@@ -204,7 +232,12 @@ class IncrementalDeepLab(nn.Module):
     @property
     def _body(self) -> tuple[nn.Module, ...]:
         """All parts except the heads, the backbone first."""
-        return (self.backbone, self.aspp, self.low_level) if self.architecture.is_plus else (self.backbone, self.aspp)
+        return tuple(part for name in BODY if (part := getattr(self, name, None)) is not None)
+
+    @property
+    def _features_width(self) -> int:
+        """Channels of the joined features."""
+        return self.architecture.width + (LOW_LEVEL_WIDTH if self.architecture.is_plus else 0)
 
     def _head(self, index: int) -> Head:
         head = self.heads[index]
@@ -213,7 +246,7 @@ class IncrementalDeepLab(nn.Module):
 
     def _new_head(self, classes: int) -> Head:
         network = self.architecture
-        channels = network.width + (LOW_LEVEL_WIDTH if network.is_plus else 0)
+        channels = network.width if network.has_shared_convolution else self._features_width
         width = network.width if network.classifier == "conv3x3" else None
         head = Head(channels, classes, width=width, separable=network.separable)
         init_convolutions(head)
@@ -224,7 +257,7 @@ class IncrementalDeepLab(nn.Module):
         self.train(self.training)
 
 
-def head_input(features: Features) -> Tensor:
+def join(features: Features) -> Tensor:
     """The features as one tensor: with V3+ the early ones, then the ASPP's output at their resolution."""
     if features.low_level is None:
         return features.aspp

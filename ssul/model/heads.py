@@ -8,6 +8,16 @@ from torch import Tensor, nn
 from ssul.model.aspp import convolution
 
 
+class ConstantHead(nn.Module):
+    """A background that does not learn: its logit is 0, so that a class wins where its sigmoid exceeds 0.5 (DKD)."""
+
+    channels = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, h, w) -> zeros (B, 1, h, w)."""
+        return x.new_zeros(x.shape[0], 1, *x.shape[2:])
+
+
 class Head(nn.Module):
     """conv3x3 + BatchNorm + ReLU + conv1x1 (the published code), or conv1x1 alone (the papers' text).
 
@@ -25,6 +35,11 @@ class Head(nn.Module):
             self.norm = nn.BatchNorm2d(width)
         self.classifier = nn.Conv2d(channels if width is None else width, classes, 1)
         self._hidden = width is not None
+
+    @property
+    def channels(self) -> int:
+        """Its number of logits."""
+        return self.classifier.out_channels
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, h, w) -> logits (B, classes, h, w)."""

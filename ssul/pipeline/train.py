@@ -36,7 +36,9 @@ def train(job: TrainingJob, provenance: Provenance) -> None:
         run_session(session, provenance.params)
         if leads:
             provenance.record(WAY_ON)
-            job.trained_model.save(LAYOUT.checkpoint(job.step), training=session.history.describe())
+            job.trained_model.save(
+                LAYOUT.checkpoint(job.step), training=session.history.describe(), outputs=job.objective.outputs()
+            )
 
 
 @contextmanager

@@ -80,7 +80,7 @@ class TrainingJob:
             self.iterations,
             self.augmentation,
             self.optimisation,
-            [(group["name"], group["lr"]) for group in self.groups],
+            [(group["name"], group["lr"], group.get("weight_decay")) for group in self.groups],
             self.objective.model.architecture,
             self.objective.labels,
             {module.__name__: module.__version__ for module in (torch, torchvision, PIL)},  # others round differently
@@ -117,13 +117,16 @@ def training_job(
     bugs = params.method.published_bugs
     order = SampleOrder(new, tuple(memory), optimisation.batch, params.seed, split.step)
     if memory:
-        order = replace(order, memory_share=params.memory.batch_share)
+        appended = params.memory.placement == "append"
+        order = replace(order, memory_share=params.memory.batch_share, appended=appended)
     return TrainingJob(
         step=split.step,
         class_names=split.new_names,
         known_names=split.class_names,
         objective=objective,
-        method_params=params.method if split.step else (params.method.loss, bugs.drop_last),
+        method_params=params.method
+        if split.step
+        else (params.method.loss, params.method.positive_weight, bugs.drop_last),
         order=order,
         iterations=iterations_of(
             order, optimisation.epochs, params.memory.epoch if memory else "images", drop_last=bugs.drop_last
@@ -145,12 +148,12 @@ def iterations_of(order: SampleOrder, epochs: int, epoch: Literal["images", "ite
     Args:
         order: of the samples.
         epochs: passes over the new images.
-        epoch: with a memory, whether an epoch shows every new image once (`images`), or has as many iterations as
-            without a memory (`iterations`, as published), which show a part of them.
+        epoch: with a memory, whether an epoch shows every new image (and appended exemplar) once (`images`), or has as
+            many iterations as without a memory (`iterations`, as published), which show a part of them.
         drop_last: see `iteration_count`.
     """
-    batch = order.new_slots if epoch == "images" else order.batch
-    return iteration_count(len(order.new), epochs=epochs, batch=batch, drop_last=drop_last)
+    images, batch = (order.images, order.new_slots) if epoch == "images" else (order.new, order.batch)
+    return iteration_count(len(images), epochs=epochs, batch=batch, drop_last=drop_last)
 
 
 def fingerprint(parts: Iterable[object], weights: Mapping[str, Tensor]) -> str:

@@ -55,6 +55,32 @@ def binary_cross_entropy(logits: Tensor, target: Tensor, channels: Tensor | None
     return (negative.sum() - torch.where(hit, own, zero).sum()) / count
 
 
+def class_binary_cross_entropy(
+    logits: Tensor, target: Tensor, channels: Tensor, positive_weight: float = 1.0
+) -> Tensor:
+    """Binary cross-entropy of some classes, summed over them, averaged over all pixels (DKD, section 3.2).
+
+    Every pixel that is not of a class is a negative of it, void ones too (as in the published codes of DKD and STAR).
+
+    Args:
+        logits: float (B, n, H, W), of the classes.
+        target: uint8 (B, H, W), channels or VOID.
+        channels: int64 (n,), the channel of each logit.
+        positive_weight: of the pixels of a class in its own term.
+
+    Returns:
+        A scalar.
+    """
+    table = torch.full((256,), VOID, dtype=torch.long, device=target.device)
+    table[channels] = torch.arange(len(channels), device=target.device)
+    positions = table[target.long()]
+    hit = positions != VOID
+    own = logits.gather(1, torch.where(hit, positions, 0)[:, None])[:, 0]
+    # -w log s(z) = w (softplus(z) - z), and the sum over all pixels has softplus(z) already
+    positive = (positive_weight - 1.0) * functional.softplus(own) - positive_weight * own
+    return (functional.softplus(logits).sum() + torch.where(hit, positive, own.new_zeros(())).sum()) / target.numel()
+
+
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """Softmax cross-entropy, averaged over valid pixels.
 

@@ -3,15 +3,23 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
-from ssul.model.deeplab import IncrementalDeepLab
-from ssul.training.losses import binary_cross_entropy, cross_entropy, focal, valid_count
+from ssul.model.deeplab import IncrementalDeepLab, upsample
+from ssul.training.losses import (
+    binary_cross_entropy,
+    class_binary_cross_entropy,
+    cross_entropy,
+    focal,
+    valid_count,
+)
 
 LossName = Literal["bce", "ce", "focal"]
-"""The pixel losses: BCE belongs to sigmoids, the others to a softmax."""
+"""The pixel losses of all channels: BCE belongs to sigmoids, the others to a softmax."""
 Batch = tuple[Tensor, Tensor]
 """Normalised images, float (B, 3, H, W), and their target, uint8 (B, H, W): channels or VOID."""
 
@@ -46,8 +54,15 @@ class Objective(nn.Module):
         del batches
         return iter(())
 
+    def finish(self) -> None:
+        """Changes the weights once after the last iteration, before they are saved, if the method needs that."""
+
+    def outputs(self) -> dict[str, Tensor]:
+        """What a step leaves beside its weights, by name; the method's `remember` gets it before the next step."""
+        return {}
+
     def parameter_groups(self, lr: float, *, backbone_ratio: float) -> list[dict[str, Any]]:
-        """The optimiser's groups; a method may give parts of the network their own rates.
+        """The optimiser's groups; a method may give parts of the network their own `lr` and `weight_decay`.
 
         Args:
             lr: rate of ASPP and heads.
@@ -76,6 +91,53 @@ class Supervised(Objective):
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """See `Objective.forward`."""
         return Loss(pixel_loss(self.loss, self.model(images), target), label_statistics(target, target, self.labels))
+
+
+class SupervisedClasses(Objective):
+    """Learns the annotated classes beside a constant background: the base step of DKD and STAR.
+
+    An unknown class is auxiliary: it learns to be nowhere, on features that it does not change.
+    """
+
+    learning_channels: Tensor
+
+    def __init__(self, model: IncrementalDeepLab, labels: LabelSpace, positive_weight: float) -> None:
+        """Takes the network, the meaning of its channels, and the weight of a class's own pixels."""
+        super().__init__(model, labels)
+        self.positive_weight = positive_weight
+        self.learning_heads = range(labels.background_head + 1, len(labels.head_sizes))
+        channels = torch.tensor(labels.channels_of_heads(self.learning_heads))
+        self.register_buffer("learning_channels", channels, persistent=False)
+
+    def forward(self, images: Tensor, target: Tensor) -> Loss:
+        """See `Objective.forward`."""
+        seen = self.model.head_input(self.model.apply_dropout(self.model.features(images)))
+        logits = upsample(self.model.classify_input(seen, self.learning_heads), images)
+        learned = class_binary_cross_entropy(logits, target, self.learning_channels, self.positive_weight)
+        if not self.labels.unknown:
+            return Loss(learned, {})
+        auxiliary = auxiliary_loss(self.model, self.labels, seen, images)
+        return Loss(learned + auxiliary, {"classes": learned.detach(), "auxiliary": auxiliary.detach()})
+
+
+def auxiliary_loss(model: IncrementalDeepLab, labels: LabelSpace, seen: Tensor, images: Tensor) -> Tensor:
+    """The loss of the auxiliary class, which is nowhere: the mean of -log(1 - sigmoid) (DKD, section 3.3).
+
+    Args:
+        model: the network.
+        labels: the meaning of its channels, with an unknown class.
+        seen: float (B, C, h, w), the heads' input. Its gradient is left out, so that only this head learns.
+        images: (B, 3, H, W); only their size counts.
+    """
+    logits = model.classify_input(seen.detach(), [labels.unknown_head])
+    return functional.softplus(upsample(logits, images)).mean()
+
+
+def base_objective(
+    model: IncrementalDeepLab, labels: LabelSpace, loss: LossName | Literal["class_bce"], positive_weight: float
+) -> Objective:
+    """What the base step minimises."""
+    return SupervisedClasses(model, labels, positive_weight) if loss == "class_bce" else Supervised(model, labels, loss)
 
 
 class TeacherStudentObjective(Objective):

@@ -110,9 +110,10 @@ class TrainingSession:
         return self._recorded(progress)
 
     def finish(self) -> None:
-        """Restores the best weights, if `method.selection` selects them."""
+        """Restores the best weights, if `method.selection` selects them; then the method may change them."""
         if self.best is not None:
             self.best.restore()
+        self.job.objective.finish()
 
     def resume(self) -> TrainingState | None:
         """Restores history and best weights from the saved state; returns the state of the loop.

@@ -59,7 +59,7 @@ def refusal(params: Any) -> str:
     [
         ("sede", "seed", "seed, setting, data, scenario, model, method, memory, recipe, evaluation"),
         ("method.ssul.freez", "method.ssul.freeze", "pseudo_threshold, freeze, freeze_norm, weight_transfer"),
-        ("method.select", "method.selection", "name, loss, unknown, selection, published_bugs, ssul"),
+        ("method.select", "method.selection", "name, loss, positive_weight, unknown, selection, published_bugs, ssul"),
         ("recipe.base.epoch", "recipe.base.epochs", "epochs, batch, schedule, lr, backbone_lr_ratio"),
         ("data.shapes.hight", "data.shapes.height", "seed, train, val, height, width"),
         ("data.mirrors", "data.mirror", "name, root, download, mirror, on_error, saliency, holdout"),
@@ -393,7 +393,7 @@ def test_values_that_cannot_be_run_are_refused_in_one_line_while_composing(overr
     ("override", "message"),
     [
         ("recipe.lr=1", "unknown parameter recipe.lr, valid here: crop, augmentation, scale, precision, base, increm"),
-        ("method.ssul.freeze=true", "unknown parameter method.ssul, valid here: name, loss, unknown, selection, publ"),
+        ("method.ssul.freeze=true", "unknown parameter method.ssul, valid here: name, loss, positive_weight, unknown"),
         ("method.plop.podd=1", "unknown parameter method.plop.podd (did you mean method.plop.pod?), valid here: pod,"),
         ("metod=ssul", "unknown parameter metod (did you mean method?), valid here: data, model, recipe, method, mem"),
         ("method=nope", "there is no conf/method/nope.yaml: choose finetune, mib, plop, ssul, ssul_published"),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ssul.model.deeplab import Architecture, IncrementalDeepLab, head_input, upsample
+from ssul.model.deeplab import Architecture, IncrementalDeepLab, join, upsample
 from tests.model.learning import (
     convolutions_of_heads,
     norms_of_heads,
@@ -231,7 +231,7 @@ def test_with_v3_plus_the_heads_see_early_features_first_and_the_aspp_at_their_r
 ) -> None:
     features = build(1, 1, architecture=PLUS).eval().features(images)
     assert features.low_level is not None
-    seen = head_input(features)
+    seen = join(features)
     assert torch.equal(seen[:, :48], features.low_level)
     size = features.low_level.shape[-2:]
     expected = functional.interpolate(features.aspp, size=size, mode="bilinear", align_corners=False)

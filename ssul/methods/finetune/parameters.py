@@ -16,6 +16,7 @@ class Method(MethodParams):
     """Fine-tuning: any loss."""
 
     name: Literal["finetune"]
+    loss: Literal["bce", "ce", "focal"]
     finetune: FinetuneParams
 
     def increment_arguments(self) -> dict[str, Any]:

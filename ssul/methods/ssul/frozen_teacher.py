@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ssul.model.deeplab import Features, IncrementalDeepLab, head_input
+from ssul.model.deeplab import Features, IncrementalDeepLab
 from ssul.model.heads import Head
 
 
@@ -24,7 +24,7 @@ class FrozenTeacher:
         """Copies the network, which may learn afterwards."""
         frozen = copy.deepcopy(model).requires_grad_(False).eval()
         fold_norms(frozen)
-        self._heads = FusedHeads([head for head in frozen.heads if isinstance(head, Head)])
+        self._heads = FusedHeads([head for head in frozen.heads if isinstance(head, Head)])  # SSUL's background learns
         frozen.heads = nn.ModuleList()
         self._body = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._heads = self._heads.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -44,7 +44,7 @@ class FrozenTeacher:
     @torch.no_grad()
     def classify(self, features: Features) -> Tensor:
         """Logits of all heads at the resolution of the features (B, K, h, w)."""
-        logits: Tensor = self._heads(head_input(features))
+        logits: Tensor = self._heads(self._body.head_input(features))
         return logits
 
 

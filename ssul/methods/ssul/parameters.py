@@ -25,6 +25,7 @@ class Method(MethodParams):
     """SSUL: any loss, with or without the unknown class."""
 
     name: Literal["ssul"]
+    loss: Literal["bce", "ce", "focal"]
     ssul: SsulParams
 
     def increment_arguments(self) -> dict[str, Any]:

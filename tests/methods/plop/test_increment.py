@@ -15,7 +15,7 @@ from torch.nn import functional
 from ssul.labels.ids import VOID
 from ssul.methods.plop.increment import MIN_MEDIAN, PlopIncrement, fold_new, local_pod, prepare_increment
 from ssul.methods.plop.thresholds import Entropy, normalised_entropy, published_entropy
-from ssul.model.deeplab import Architecture, Features, IncrementalDeepLab, head_input
+from ssul.model.deeplab import Architecture, Features, IncrementalDeepLab, join
 from ssul.training.objective import Batch
 from tests.methods.builders import EVERY_ARCHITECTURE, NEW, OLD, assert_only_the_whole_student_learns, drawn, trained
 from tests.methods.plop.textbook import published_threshold
@@ -243,7 +243,7 @@ def layers_and_logits(model: IncrementalDeepLab, images: Tensor) -> tuple[list[T
         x = before.relu()
         low = x if low is None else low
     aspp = model.aspp(x)
-    seen = head_input(Features(aspp, model.low_level(low) if model.architecture.is_plus else None))
+    seen = join(Features(aspp, model.low_level(low) if model.architecture.is_plus else None))
     return [*layers, aspp], torch.cat([head(seen) for head in model.heads], dim=1)
 
 

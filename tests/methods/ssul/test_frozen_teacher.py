@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ssul.labels.space import LabelSpace
 from ssul.methods.ssul.frozen_teacher import FrozenTeacher, fold_norms
-from ssul.model.deeplab import Architecture, head_input
+from ssul.model.deeplab import Architecture, join
 from tests.methods.builders import PLUS, SMALL, trained
 
 ARCHITECTURES = {
@@ -34,7 +34,7 @@ def test_features_and_logits_are_the_networks(architecture: Architecture, images
     expected = model.features(images)
     frozen = FrozenTeacher(model)
     features = frozen.features(images)
-    torch.testing.assert_close(head_input(features), head_input(expected), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(join(features), join(expected), rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(frozen.classify(features), model.classify(expected), rtol=1e-9, atol=1e-9)
 
 

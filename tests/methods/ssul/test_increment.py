@@ -15,7 +15,7 @@ from ssul.labels.ids import VOID
 from ssul.labels.scores import add_pseudo_labels
 from ssul.labels.space import LabelSpace
 from ssul.methods.ssul.increment import FrozenIncrement, PseudoLabelIncrement, learning_heads, prepare_increment
-from ssul.model.deeplab import Architecture, Features, IncrementalDeepLab, head_input
+from ssul.model.deeplab import Architecture, Features, IncrementalDeepLab
 from ssul.training.losses import focal
 from ssul.training.objective import Objective, Supervised
 from tests.methods.builders import NEW, PLUS, SMALL
@@ -55,7 +55,7 @@ def network(
         for head in model.eval().heads:
             assert isinstance(head.classifier, nn.Conv2d)
             assert head.classifier.bias is not None
-            spread, centre = torch.std_mean(head(head_input(model.features(images))), dim=(0, 2, 3))
+            spread, centre = torch.std_mean(head(model.head_input(model.features(images))), dim=(0, 2, 3))
             head.classifier.weight *= (3 / spread)[:, None, None, None]
             head.classifier.bias.copy_((head.classifier.bias - centre) * 3 / spread)
     return model.train()

@@ -1,0 +1,104 @@
+"""What a method keeps of the past beside exemplars: made after each step, used in the next (STAR's prototypes).
+
+A method that keeps something has a `remember.py` with `remember(past: PastStep) -> dict[str, Tensor]`, and its
+`prepare_increment` takes the result as `kept`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from torch import Tensor
+
+from ssul.config.paths import Layout, data_root
+from ssul.config.schema import Params
+from ssul.data.dataset import SegmentationDataset
+from ssul.data.index import ImageIndex
+from ssul.data.loader import loader_workers, training_loader
+from ssul.data.sampling import SampleOrder, TrainingItem
+from ssul.data.training_set import Augmentation
+from ssul.data.transforms import network_input
+from ssul.inference.device import choose_device
+from ssul.inference.trained_model import TrainedModel
+from ssul.io.atomic import replace_file
+from ssul.model.checkpoint import load_tensors, read_outputs, save_tensors
+from ssul.scenario.splits import Split
+from ssul.training.loop import iteration_count
+from ssul.training.objective import Batch
+
+BATCH = 16
+"""Images at once; with a network in evaluation mode it decides nothing but speed."""
+
+
+@dataclass(frozen=True)
+class PastStep:
+    """A step that has just been learned.
+
+    Attributes:
+        trained: the network after it, in evaluation mode, on the device of the batches.
+        split: its classes and images.
+        setting: overlapped, disjoint or partitioned.
+        kept: what was kept for it; nothing for the base step.
+        outputs: what its training left beside the weights, see `Objective.outputs`; nothing of the base step.
+        batches: one pass over its images with their targets, augmented as in training; may be iterated several times.
+    """
+
+    trained: TrainedModel
+    split: Split
+    setting: str
+    kept: Mapping[str, Tensor]
+    outputs: Mapping[str, Tensor]
+    batches: Iterable[Batch]
+
+
+def remember_step(params: Params, step: int, layout: Layout, show: Callable[..., Iterable[Any]]) -> None:
+    """Writes what the method keeps for a step, data/memory/step_K.safetensors.
+
+    Args:
+        params: all parameters.
+        step: from 1.
+        layout: where index, splits, checkpoints and what was kept before are.
+        show: passes items on under a progress bar.
+    """
+    past, fabric = step - 1, choose_device(params.recipe.precision)
+    split, folder = Split.read(layout.split(past)), layout.checkpoint(past)
+    trained = TrainedModel.load(folder).require_groups(split.groups)
+    trained.model.to(fabric.device)
+    batches = _Batches(params, split, trained, layout, show, fabric.to_device)
+    outputs = read_outputs(folder) if past else {}
+    seen = PastStep(trained, split, params.setting, load_tensors(layout.kept(past)), outputs, batches)
+    kept = import_module(f"ssul.methods.{params.method.name}.remember").remember(seen)
+    with replace_file(layout.kept(step)) as temporary:
+        save_tensors(temporary, kept)
+
+
+class _Batches:
+    """The batches of `PastStep`, under a progress bar."""
+
+    def __init__(
+        self,
+        params: Params,
+        split: Split,
+        trained: TrainedModel,
+        layout: Layout,
+        show: Callable[..., Iterable[Any]],
+        to_device: Callable[[Any], Any],
+    ) -> None:
+        index, root, recipe = ImageIndex.read(layout.index("train")), data_root(params.data.root, layout), params.recipe
+        new = tuple(TrainingItem(image_id, split.new) for image_id in split.images)
+        self.iterations = iteration_count(len(new), epochs=1, batch=BATCH)
+        self.title, self.show, self.to_device = f"what step {split.step} leaves", show, to_device
+        padding = params.method.published_bugs.padding
+        self.loader = training_loader(
+            SampleOrder(new, (), BATCH, params.seed, split.step),
+            SegmentationDataset.of(index, root, saliency=params.data.saliency == "maps"),
+            trained.labels,
+            Augmentation(recipe.crop, recipe.scale, recipe.augmentation, published_padding=padding),
+            iterations=self.iterations,
+            workers=loader_workers(1),
+        )
+
+    def __iter__(self) -> Iterator[Batch]:
+        for images, target in self.show(self.loader, total=self.iterations, title=self.title, unit="batch"):
+            yield network_input(self.to_device(images)), self.to_device(target)
