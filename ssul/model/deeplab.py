@@ -225,9 +225,32 @@ class IncrementalDeepLab(nn.Module):
             {"name": "heads", "params": main, "lr": lr},
             {"name": "background", "params": low_lr, "lr": lr * low_lr_ratio},
         ]
-        for group in groups:
-            group["params"] = [p for p in group["params"] if p.requires_grad]  # type: ignore[attr-defined]
-        return [group for group in groups if group["params"]]
+        return _learning(groups)
+
+    def parameter_groups_beside_newest(
+        self, lr: float, *, backbone_ratio: float, newest_ratio: float = 1.0, other_decay: float | None = None
+    ) -> list[dict[str, Any]]:
+        """The parameters that learn, with a group of its own for the newest head (DKD, STAR).
+
+        Args:
+            lr: rate of ASPP, early features, what heads share, and earlier heads.
+            backbone_ratio: the backbone's rate is lr * backbone_ratio.
+            newest_ratio: the newest head's rate is lr * newest_ratio.
+            other_decay: weight decay of all but the newest head; None for that of the recipe.
+
+        Returns:
+            As `parameter_groups`.
+        """
+        earlier = [*self._body[1:], *list(self.heads)[:-1]]
+        groups = [
+            {"name": "backbone", "params": list(self.backbone.parameters()), "lr": lr * backbone_ratio},
+            {"name": "heads", "params": [p for part in earlier for p in part.parameters()], "lr": lr},
+            {"name": "newest", "params": list(self.heads[-1].parameters()), "lr": lr * newest_ratio},
+        ]
+        if other_decay is not None:
+            for group in groups[:-1]:
+                group["weight_decay"] = other_decay
+        return _learning(groups)
 
     @property
     def _body(self) -> tuple[nn.Module, ...]:
@@ -255,6 +278,13 @@ class IncrementalDeepLab(nn.Module):
     def _freeze(self, modules: Sequence[nn.Module]) -> None:
         self._frozen_modules = (*self._frozen_modules, *modules)  # a tuple, so that it registers nothing
         self.train(self.training)
+
+
+def _learning(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The groups without what does not learn."""
+    for group in groups:
+        group["params"] = [p for p in group["params"] if p.requires_grad]
+    return [group for group in groups if group["params"]]
 
 
 def join(features: Features) -> Tensor:
