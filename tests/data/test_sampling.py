@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +95,15 @@ def test_each_pass_shows_every_image_once(order: SampleOrder) -> None:
         assert len(names) == 3 * len(source)
         for start in range(0, len(names), len(source) or 1):
             assert sorted(names[start : start + len(source)]) == sorted(item.id for item in source)
+
+
+@given(orders())
+def test_appended_exemplars_are_drawn_as_the_new_images_are(order: SampleOrder) -> None:
+    joined = replace(order, appended=True)
+    everything = [*order.new, *order.memory]
+    slots = [joined.item(i, slot).id for i in range(len(everything)) for slot in range(joined.batch)]
+    assert sorted(slots[: len(everything)]) == sorted(item.id for item in everything)
+    assert joined.new_slots == joined.batch
 
 
 def test_an_odd_batch_with_memory_by_hand() -> None:

@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as arrays
 from torch import Tensor
 
 from ssul.labels.ids import VOID
-from ssul.labels.space import LabelSpace
+from ssul.labels.space import Activation, LabelSpace
 
 # [unknown][background][3][1] and, after a step, [2]
 BASE = LabelSpace(((3, 1),), unknown=True, activation="sigmoid")
@@ -21,7 +21,8 @@ def label_spaces(draw: st.DrawFn, unknown: bool | None = None) -> LabelSpace:
     ids = iter(draw(st.permutations(range(1, sum(sizes) + 3))))  # two of them are never learned
     groups = tuple(tuple(next(ids) for _ in range(size)) for size in sizes)
     has_unknown = draw(st.booleans()) if unknown is None else unknown
-    return LabelSpace(groups, has_unknown, draw(st.sampled_from(["sigmoid", "softmax"])))
+    activation: Activation = draw(st.sampled_from(["sigmoid", "softmax"]))
+    return LabelSpace(groups, has_unknown, activation, activation == "sigmoid" and draw(st.booleans()))
 
 
 def masks() -> st.SearchStrategy[Tensor]:

@@ -156,3 +156,16 @@ def test_a_prediction_decodes_to_background_or_a_learned_class(labels: LabelSpac
     indices = predict(labels, noise(seed, 2, labels.num_channels, 3, 4))
     assert indices.dtype == torch.uint8
     assert set(labels.decode(indices).flatten().tolist()) <= {0, *labels.classes}
+
+
+@given(st.booleans(), st.integers(0, 2**32))
+def test_beside_a_constant_background_a_class_wins_where_its_sigmoid_exceeds_a_half(unknown: bool, seed: int) -> None:
+    labels = LabelSpace(((3, 1), (2,)), unknown, "sigmoid", constant_background=True)
+    logits = noise(seed, 2, labels.num_channels, 3, 5)
+    logits[:, labels.background_channel] = 0
+    best, index = logits[:, labels.first_class_channel :].sigmoid().max(dim=1)
+    expected = torch.where(best > 0.5, index + 1, 0)
+    assert torch.equal(predict(labels, logits).long(), expected)
+    if unknown:  # the auxiliary class has no part in it
+        logits[:, labels.unknown_channel] = 100
+        assert torch.equal(predict(labels, logits).long(), expected)

@@ -262,3 +262,27 @@ def test_padding_is_what_plain_background_is_encoded_as(labels: LabelSpace, sali
     assert labels.encode(nothing, nothing if saliency else None, ()).item() == channel
     unshifted = labels.padding(saliency=saliency, without_unknown_shift=True)
     assert labels.encode_without_unknown_shift(nothing, ()).item() == unshifted == 0
+
+
+# --- a constant background -------------------------------------------------------------------------------------------
+
+AUXILIARY = LabelSpace(((3, 1), (2,)), unknown=True, activation="sigmoid", constant_background=True)
+CONSTANT = LabelSpace(((3, 1), (2,)), unknown=False, activation="sigmoid", constant_background=True)
+
+
+def test_a_constant_background_has_a_head_of_its_own_and_its_channel_stays() -> None:
+    assert (AUXILIARY.head_sizes, AUXILIARY.constant_head, AUXILIARY.background_channel) == ((1, 1, 2, 1), 1, 1)
+    assert (CONSTANT.head_sizes, CONSTANT.constant_head, CONSTANT.background_channel) == ((1, 2, 1), 0, 0)
+    assert (GROWN.constant_head, PLAIN.constant_head) == (None, None)
+    assert [labels.first_scored_channel for labels in (AUXILIARY, CONSTANT, GROWN, PLAIN)] == [1, 0, 0, 0]
+
+
+@given(label_spaces())
+def test_a_label_space_is_read_as_it_was_written(labels: LabelSpace) -> None:
+    assert LabelSpace.from_dict(json.loads(json.dumps(labels.to_dict()))) == labels
+
+
+def test_a_softmax_has_no_constant_background() -> None:
+    described = PLAIN.to_dict() | {"constant_background": True}
+    with pytest.raises(UserError, match="not valid"):
+        LabelSpace.from_dict(described)

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ssul.errors import UserError
-from ssul.model.checkpoint import load_checkpoint, read_training, save_checkpoint, save_tensors
+from ssul.model.checkpoint import load_checkpoint, read_outputs, read_training, save_checkpoint, save_tensors
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from tests.model.checkpoints import HEAD_SIZES, MEANING, describe, digests, update_digests
 
@@ -42,6 +42,8 @@ save_checkpoint(Path(sys.argv[1]), model, json.loads(sys.argv[2]))
         Architecture("small", "deeplabv3plus", 16, 16),
         Architecture("small", "deeplabv3plus", 8, 16, "conv1x1"),
         Architecture("small", "deeplabv3", 8, 16, "conv3x3", separable=True),
+        Architecture("small", "deeplabv3", 8, 16, "shared_conv1x1", constant_head=1),
+        Architecture("small", "deeplabv3plus", 8, 16, "shared_conv1x1", separable=True, constant_head=0),
         Architecture("mobilenet_v2", "deeplabv3plus", 8, 8, "conv3x3", separable=True),
     ],
     ids=str,
@@ -204,3 +206,16 @@ def test_what_the_disk_refuses_is_the_disks_error_with_its_number_and_file(tmp_p
         signal.signal(signal.SIGXFSZ, before)
     assert refusal.value.errno == errno.EFBIG
     assert refusal.value.filename == str(tmp_path / "a")
+
+
+def test_what_a_method_leaves_beside_the_weights_comes_back_and_is_optional(tmp_path: Path) -> None:
+    model = IncrementalDeepLab(Architecture("small", "deeplabv3", 8, 16), (1, 2))
+    save_checkpoint(tmp_path / "without", model, MEANING)
+    assert read_outputs(tmp_path / "without") == {}
+    left = {"counts": torch.tensor([3.0, 0.0])}
+    save_checkpoint(tmp_path / "with", model, MEANING, outputs=left)
+    assert torch.equal(read_outputs(tmp_path / "with")["counts"], left["counts"])
+    load_checkpoint(tmp_path / "with")
+    (tmp_path / "with" / "outputs.safetensors").write_bytes(b"cut")
+    with pytest.raises(UserError, match=r"outputs\.safetensors cannot be read .*run `dvc repro`"):
+        read_outputs(tmp_path / "with")

@@ -45,3 +45,17 @@ def test_an_epoch_shows_every_new_image_once_also_beside_a_memory_unless_asked_o
 
     order = SampleOrder(items(50), items(memory), batch=16, seed=0, step=1)
     assert iterations_of(order, 2, epoch, drop_last=drop_last) == iterations
+
+
+@pytest.mark.parametrize(("epoch", "iterations"), [("images", 2 * 4), ("iterations", 2 * 4), ("images", 2 * 5)])
+def test_an_epoch_shows_appended_exemplars_too(epoch: Literal["images", "iterations"], iterations: int) -> None:
+    memory = 20 if iterations == 10 else 9  # 50 + 9 fill four batches of 16 as 50 do, 50 + 20 need five
+    order = SampleOrder(
+        tuple(TrainingItem(str(number), (1,)) for number in range(50)),
+        tuple(TrainingItem(str(number), (1,)) for number in range(memory)),
+        batch=16,
+        seed=0,
+        step=1,
+        appended=True,
+    )
+    assert iterations_of(order, 2, epoch, drop_last=False) == iterations

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssul.labels.ids import VOID
-from ssul.training.losses import binary_cross_entropy, cross_entropy, focal
+from ssul.training.losses import binary_cross_entropy, class_binary_cross_entropy, cross_entropy, focal
 from ssul.training.objective import LossName, pixel_loss
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -154,3 +154,29 @@ def test_focal_and_its_gradient_are_finite_where_a_pixel_is_certain(gamma: float
 def test_a_loss_is_found_by_its_name(name: LossName, loss: Loss) -> None:
     logits, target = random_batch(4, 3, void=0.2)
     assert torch.equal(pixel_loss(name, logits, target), loss(logits, target))
+
+
+# ---- the classes of a step alone ------------------------------------------------------------------------------------
+
+
+def test_class_bce_of_two_pixels_by_hand() -> None:
+    logits = torch.tensor([[[[0.0, math.log(3)]]]], dtype=torch.float64)  # sigmoids 1/2 and 3/4
+    loss = class_binary_cross_entropy(
+        logits, torch.tensor([[[2, VOID]]], dtype=torch.uint8), torch.tensor([2]), positive_weight=4.0
+    )
+    assert loss.item() == pytest.approx((4 * math.log(2) + math.log(4)) / 2)
+
+
+@given(batches, st.sampled_from([0.5, 1.0, 4.0]), st.data())
+def test_class_bce_is_torchs_with_every_other_pixel_a_negative_void_too(
+    batch: tuple[Tensor, Tensor], weight: float, data: st.DataObject
+) -> None:
+    logits, target = batch
+    channels = torch.tensor(data.draw(st.permutations(range(10)))[: logits.shape[1]])
+    one_hot = torch.stack([target == channel for channel in channels], dim=1).to(logits.dtype)
+    expected = functional.binary_cross_entropy_with_logits(
+        logits, one_hot, pos_weight=torch.tensor(weight), reduction="none"
+    )
+    loss = class_binary_cross_entropy(logits, target, channels, weight)
+    torch.testing.assert_close(loss, expected.sum(dim=1).mean())
+    torch.testing.assert_close(gradient(loss, logits), gradient(expected.sum(dim=1).mean(), logits))
