@@ -52,8 +52,8 @@ def wrong(name: str, given: dict[str | None, str], module: str) -> list[str]:
     reads_yaml = package == "yaml" and last.endswith(("load", "load_all"))
     other_loads = (package == "torch" and last == "load" and name != "torch.load") or last == "load_url"
     checked = given.get("check_hash") == given.get("weights_only") == "True"
-    # the schema checks the names of methods, and the folder is the project's
-    by_method = name == "importlib.import_module" and module == "ssul/methods/build.py"
+    # the names of methods are those of the project's folders
+    by_method = name == "importlib.import_module" and module == "ssul/config/method.py"
     rules = {
         "runs its input": name.removeprefix("builtins.") in RUNNERS and not by_method,
         "runs a shell": name in SHELLS or given.get("shell", "False") != "False",

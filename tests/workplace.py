@@ -21,6 +21,7 @@ from tests.tracking.examples import CURVES, own_project
 DECIDING = (  # the single files that dvc.yaml lists
     *(f"stages/{name}.py" for name in ("prepare", "splits", "train_base", "evaluate", "select_memory", "train_step")),
     "ssul/methods/build.py",
+    "ssul/methods/remember.py",
 )
 NAMES = ("background", *find_dataset("shapes").classes[:3])
 

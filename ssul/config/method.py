@@ -79,10 +79,20 @@ class MethodParams(StrictModel):
 def registered_methods() -> dict[str, type[MethodParams]]:
     """Every method's parameters by its name, which is its folder's, in alphabetical order.
 
-    They are imported by name, because methods lie above the configuration; their `parameters.py` imports no torch.
+    Their `parameters.py` imports no torch.
     """
     folders = sorted(path.parent.name for path in _METHODS.glob(f"*/{PARAMETERS}"))
-    return {name: import_module(f"ssul.methods.{name}.parameters").Method for name in folders}
+    return {name: method_module(name, "parameters").Method for name in folders}
+
+
+def method_module(name: str, part: str) -> Any:
+    """The module `ssul.methods.NAME.PART`; imported by name, because methods lie above the configuration.
+
+    Args:
+        name: of a folder below ssul/methods.
+        part: parameters, increment or remember.
+    """
+    return import_module(f"ssul.methods.{name}.{part}")
 
 
 def keeps_something(name: str) -> bool:

@@ -1,11 +1,10 @@
 """Method name to training objective; imports the one method, so that a stage depends on no other."""
 
 from collections.abc import Mapping
-from importlib import import_module
 
 from torch import Tensor
 
-from ssul.config.method import MethodParams, keeps_something
+from ssul.config.method import MethodParams, keeps_something, method_module
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
 from ssul.training.objective import Objective
@@ -27,7 +26,7 @@ def build_objective(
         new: the dataset ids of the classes to learn.
         kept: what the method keeps of past steps, if it keeps something.
     """
-    increment = import_module(f"ssul.methods.{method.name}.increment")
+    increment = method_module(method.name, "increment")
     past = {"kept": kept} if keeps_something(method.name) else {}
     objective: Objective = increment.prepare_increment(model, old, new, **method.increment_arguments(), **past)
     return objective

@@ -6,11 +6,11 @@ A method that keeps something has a `remember.py` with `remember(past: PastStep)
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from torch import Tensor
 
+from ssul.config.method import method_module
 from ssul.config.paths import Layout, data_root
 from ssul.config.schema import Params
 from ssul.data.dataset import SegmentationDataset
@@ -68,7 +68,7 @@ def remember_step(params: Params, step: int, layout: Layout, show: Callable[...,
     batches = _Batches(params, split, trained, layout, show, fabric.to_device)
     outputs = read_outputs(folder) if past else {}
     seen = PastStep(trained, split, params.setting, load_tensors(layout.kept(past)), outputs, batches)
-    kept = import_module(f"ssul.methods.{params.method.name}.remember").remember(seen)
+    kept = method_module(params.method.name, "remember").remember(seen)
     with replace_file(layout.kept(step)) as temporary:
         save_tensors(temporary, kept)
 
