@@ -45,6 +45,18 @@ class Layout:
         """The dataset files that Hydra composes from, also those of custom datasets."""
         return self.root / "conf" / "data"
 
+    def method_files(self, name: str) -> dict[str, Path]:
+        """The files of a method by the names of their templates."""
+        code, tests = self.root / "ssul" / "methods" / name, self.root / "tests" / "methods" / name
+        return {
+            "__init__.py": code / "__init__.py",
+            "parameters.py": code / "parameters.py",
+            "increment.py": code / "increment.py",
+            "method.yaml": self.root / "conf" / "method" / f"{name}.yaml",
+            "test_increment.py": tests / "test_increment.py",
+            "page.md": self.root / "docs" / "methods" / f"{name}.md",
+        }
+
     @property
     def drawn(self) -> Path:
         """The embedded dataset, drawn by `prepare`; an empty folder where `data.root` names another."""

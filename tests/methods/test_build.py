@@ -74,21 +74,13 @@ def what_learns(objective: Objective, images: Tensor, target: Tensor) -> set[str
 # ---- which objective ------------------------------------------------------------------------------------------------
 
 
-KINDS: dict[str, type[Objective]] = {
-    "finetune": Supervised,
-    "mib": MibIncrement,
-    "plop": PlopIncrement,
-    "ssul": FrozenIncrement,
-    "ssul_published": FrozenIncrement,
-}
-
-
 @pytest.mark.parametrize("name", METHODS)
 def test_each_file_of_methods_gives_its_objective(name: str) -> None:
     method = method_of(name)
     model = trained(labels_of(method))
     objective = prepared(method, model)
-    assert type(objective) is KINDS[name]
+    own = f"ssul.methods.{method.name}.increment"
+    assert type(objective) is Supervised if method.name == "finetune" else type(objective).__module__ == own
     assert objective.model is model
     assert objective.labels == labels_of(method).with_step(NEW)
     assert model.head_sizes == objective.labels.head_sizes
