@@ -43,19 +43,10 @@ class TableSpec(StrictModel):
     differences: list[tuple[str, str]] = Field(default_factory=list)
 
 
-class PooledSpec(StrictModel):
-    """Differences between rows that several tables have, with the pairs of all of them together."""
-
-    title: str
-    tables: list[str]
-    differences: list[tuple[str, str]]
-
-
 class EvidenceSpec(StrictModel):
     """The content of docs/evidence.yaml."""
 
     tables: dict[str, TableSpec]
-    pooled: dict[str, PooledSpec] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,7 +121,7 @@ class Evidence:
 
     Attributes:
         results: table -> row -> the results of its seeds.
-        differences: table, or name of pooled tables -> differences.
+        differences: table -> differences.
     """
 
     results: dict[str, dict[str, list[Result]]]
@@ -178,11 +169,10 @@ def read_spec(path: Path) -> EvidenceSpec:
         spec = EvidenceSpec.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError, ValidationError) as error:
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())[:300]}") from None
-    for name, pairs, tables in _comparisons(spec):
-        for table in tables:
-            unknown = {row for pair in pairs for row in pair} - spec.tables[table].rows.keys()
-            if unknown:
-                raise UserError(f"{path}: {name} compares {min(unknown)}, which is not a row of {table}")
+    for name, table in spec.tables.items():
+        unknown = {row for pair in table.differences for row in pair} - table.rows.keys()
+        if unknown:
+            raise UserError(f"{path}: {name} compares {min(unknown)}, which is not a row of it")
     return spec
 
 
@@ -194,25 +184,15 @@ def planned(spec: EvidenceSpec) -> Iterator[Planned]:
                 yield Planned(name, row, seed, (*table.common, *overrides, f"seed={seed}"))
 
 
-def _comparisons(spec: EvidenceSpec) -> Iterator[tuple[str, list[tuple[str, str]], list[str]]]:
-    """Name, pairs of rows and tables of each comparison."""
-    for name, table in spec.tables.items():
-        yield name, table.differences, [name]
-    for name, pooled in spec.pooled.items():
-        yield name, pooled.differences, pooled.tables
-
-
 def pairs_to_compare(
     spec: EvidenceSpec, evidence: Evidence
 ) -> Iterator[tuple[str, str, str, list[tuple[Result, Result]]]]:
-    """Name of the comparison, first and second row, and the results of each seed that both rows have."""
-    for name, pairs, tables in _comparisons(spec):
-        for first, second in pairs:
-            found = []
-            for table in tables:
-                rows = evidence.results.get(table, {})
-                others = {result.seed: result for result in rows.get(second, [])}
-                found += [(one, others[one.seed]) for one in rows.get(first, []) if one.seed in others]
+    """Name of the table, first and second row, and the results of each seed that both rows have."""
+    for name, table in spec.tables.items():
+        rows = evidence.results.get(name, {})
+        for first, second in table.differences:
+            others = {result.seed: result for result in rows.get(second, [])}
+            found = [(one, others[one.seed]) for one in rows.get(first, []) if one.seed in others]
             if found:
                 yield name, first, second, found
 

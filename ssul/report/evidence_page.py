@@ -26,7 +26,7 @@ def update_page(path: Path, spec: EvidenceSpec, evidence: Evidence) -> None:
 
 def page_with_tables(page: str, spec: EvidenceSpec, evidence: Evidence, where: str) -> str:
     """The page with all tables renewed."""
-    for name in (*spec.tables, *spec.pooled):
+    for name in spec.tables:
         start = f"<!-- evidence: {name} -->\n"
         before, found, rest = page.partition(start)
         _, end, after = rest.partition(_END)
@@ -37,10 +37,8 @@ def page_with_tables(page: str, spec: EvidenceSpec, evidence: Evidence, where: s
 
 
 def markdown_evidence(name: str, spec: EvidenceSpec, evidence: Evidence) -> str:
-    """The table of results, the table of differences and the commands of one table, or of pooled tables."""
+    """The table of results, the table of differences and the commands of one table."""
     differences = _differences(evidence.differences.get(name, []))
-    if name in spec.pooled:
-        return paragraphs(f"**{spec.pooled[name].title}**", differences)
     table = spec.tables[name]
     commands = "\n".join(
         " ".join(("dvc exp run", *(f"-S {_quoted(one)}" for one in (*table.common, *own))))

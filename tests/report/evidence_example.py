@@ -22,8 +22,7 @@ tables:
     title: More
     seeds: [0]
     rows: {SSUL: [], MiB: [method=mib]}
-pooled:
-  both: {title: Both, tables: [toys, more], differences: [[MiB, SSUL]]}
+    differences: [[MiB, SSUL]]
 """
 
 

@@ -39,10 +39,10 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str, words: s
     assert "\n" not in str(refused.value)
 
 
-def test_pairs_are_of_the_seeds_that_both_rows_have_and_pooled_tables_share_them(tmp_path: Path) -> None:
+def test_pairs_are_of_the_seeds_that_both_rows_have(tmp_path: Path) -> None:
     compared = {name: pairs for name, _, _, pairs in pairs_to_compare(spec_of(tmp_path), EVIDENCE)}
-    assert compared.keys() == {"both"}
-    (pair,) = compared["both"]
+    assert compared.keys() == {"more"}
+    (pair,) = compared["more"]
     assert [one.scores["all"] for one in pair] == [0.4, 0.5]
 
 
