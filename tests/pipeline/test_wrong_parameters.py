@@ -125,16 +125,17 @@ def test_what_others_write_into_the_parameters_of_a_running_stage_is_never_recor
     assert kind.stage in again.ran  # nothing was recorded under these parameters
     for command, listed, made in recorded(clone):
         assert {name: value for name, value in listed.items() if affects_results(name)} == made, command
-    kept = outputs(clone, kind.stage)
-    shutil.rmtree(clone.root / "data" / "cache")  # else a training would go on from its end
-    succeeded(clone.dvc("repro", "--force", "--single-item", kind.stage))
-    assert outputs(clone, kind.stage) == kept
+    if kind.stage == "train_step@1":  # one kind is made anew, because each takes its time
+        kept = outputs(clone, kind.stage)
+        shutil.rmtree(clone.root / "data" / "cache")  # else a training would go on from its end
+        succeeded(clone.dvc("repro", "--force", "--single-item", kind.stage))
+        assert outputs(clone, kind.stage) == kept
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.stage in ("train_base", "evaluate_base", "report")])
 def test_a_second_experiment_is_refused_and_the_first_one_ends_as_if_it_had_been_alone(
-    clone: Clone, kind: Kind, tmp_path: Path
+    clone: Clone, tmp_path: Path
 ) -> None:
+    kind = KINDS[-1]
     succeeded(clone.dvc(*words(kind, 0)))
     alone, page = outputs(clone, kind.stage), digest(clone.root / "reports")
     shutil.rmtree(clone.root / "data" / "cache")
