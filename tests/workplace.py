@@ -65,7 +65,7 @@ def fill(layout: Layout) -> None:
 def results() -> Results:
     """The scores of two steps, which learned three classes."""
     rows = [
-        Scores(step, 0.5, new, 0.5, new, 0.5, 0.5, new, 0.5, 0.9, new, 0.5, iou, iou, [])
+        Scores(step, 0.5, new, 0.5, new and 1 / 3, new, 0.5, 0.5, new, 0.5, 0.9, new, 0.5, iou, iou, [])
         for step, (new, iou) in enumerate([(None, {NAMES[0]: 0.75}), (0.25, {NAMES[0]: 0.5, NAMES[1]: 1 / 3})])
     ]
     return Results("shapes", True, NAMES, (1, 2), 150, tuple(map(asdict, rows)), ((9,),), CURVES)

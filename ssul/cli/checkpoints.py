@@ -16,6 +16,7 @@ from ssul.evaluation.results import Results
 from ssul.labels.background import Future, Unknown
 from ssul.pipeline.made_with import noted_params
 from ssul.report.tables import percent
+from ssul.report.rows import heading
 from ssul.scenario.order import ScenarioName, learning_order
 
 BASE_STAGES = ("prepare", "splits", "train_base")
@@ -95,8 +96,8 @@ def evaluate(
         print(json.dumps(asdict(scores)))
         return
     without = ("all_without_background",) if "background" in scores.iou else ()
-    for name in ("old", "new", "all", *without, "previous", "current", "pixel_accuracy"):
-        print(f"{name:24}{percent(getattr(scores, name), '-'):>6}")
+    for name in ("old", "new", "all", "hiou", *without, "previous", "current", "pixel_accuracy"):
+        print(f"{heading(name):24}{percent(getattr(scores, name), '-'):>6}")
     print()
     for name, iou in scores.iou.items():
         print(f"{name:24}{percent(iou, '-'):>6}")

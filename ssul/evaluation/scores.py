@@ -16,13 +16,14 @@ class Holdout:
 
     Attributes:
         images: how many.
-        old, new, all: see `Scores`.
+        old, new, all, hiou: see `Scores`.
     """
 
     images: int
     old: float | None
     new: float | None
     all: float | None
+    hiou: float | None
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Scores:
         old: base classes and background (the papers' "0-15").
         new: all classes learned after step 0 (the papers' "16-20").
         all: all classes learned so far, and background.
+        hiou: the harmonic mean of `old` and `new`, DKD's hIoU: high only where both are.
         previous: all learned before this step, and background; None at step 0.
         current: the classes of this step (at step 0 with the background).
         old_without_background, previous_without_background, all_without_background: the same over classes alone.
@@ -51,6 +53,7 @@ class Scores:
     old: float | None
     new: float | None
     all: float | None
+    hiou: float | None
     previous: float | None
     current: float | None
     old_without_background: float | None
@@ -90,12 +93,14 @@ def score(
     by_name = dict(zip(names, iou, strict=True))
     base_end, before = first + group_sizes[0], first + sum(group_sizes[:-1])
     later = len(group_sizes) > 1
-    everything = mean(iou)
+    old, everything = mean(iou[:base_end]), mean(iou)
+    new = mean(iou[base_end:]) if later else None
     return Scores(
         step=len(group_sizes) - 1,
-        old=mean(iou[:base_end]),
-        new=mean(iou[base_end:]) if later else None,
+        old=old,
+        new=new,
         all=everything,
+        hiou=harmonic_mean(old, new),
         previous=mean(iou[:before]) if later else None,
         current=mean(iou[before:]) if later else everything,
         old_without_background=mean(iou[first:base_end]),
@@ -120,13 +125,20 @@ def score_holdout(
 ) -> Holdout:
     """Scores held-out training images after a step; the arguments are those of `score`, and the number of images."""
     scores = score(confusion, group_sizes, names, [], background=background)
-    return Holdout(images, scores.old, scores.new, scores.all)
+    return Holdout(images, scores.old, scores.new, scores.all, scores.hiou)
 
 
 def mean(values: Sequence[float | None]) -> float | None:
     """The mean of what is defined; None if nothing is."""
     defined = [value for value in values if value is not None]
     return sum(defined) / len(defined) if defined else None
+
+
+def harmonic_mean(one: float | None, other: float | None) -> float | None:
+    """The harmonic mean of two numbers of 0 or more: 0 if one of them is 0; None if one is undefined."""
+    if one is None or other is None:
+        return None
+    return 2 * one * other / (one + other) if one and other else 0.0
 
 
 def _forgetting(now: dict[str, float | None], old: Sequence[str], history: Sequence[dict[str, Any]]) -> float | None:

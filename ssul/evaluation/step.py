@@ -162,7 +162,8 @@ def score_lines(scores: Scores) -> str:
 
 
 def _means(scores: Scores | Holdout) -> str:
-    return "  ".join(f"{name} {_percent(getattr(scores, name))}" for name in ("old", "new", "all"))
+    means = {"old": scores.old, "new": scores.new, "all": scores.all, "hIoU": scores.hiou}
+    return "  ".join(f"{name} {_percent(value)}" for name, value in means.items())
 
 
 def _percent(value: float | None) -> str:

@@ -110,6 +110,7 @@ def _how_to_read(results: Results, future: Future, unknown: Unknown, crop: int |
             f"- **previous**: all classes learned before this step{background}. **current**: this step's.",
             "- **forgetting**: how far the classes of earlier steps have fallen below their best; below 0 they gained.",
             f"- {UNDEFINED}: undefined at this step. {unseen}",
+            "- **hIoU**: the harmonic mean of *old* and *new*, which is high only where both are.",
             *_unusual_background(results, unknown),
             *_unusual_crop(crop),
         )

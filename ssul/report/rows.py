@@ -6,11 +6,16 @@ from typing import Any
 
 from ssul.evaluation.results import Results
 
-SHOWN = ("old", "new", "all", "previous", "current", "forgetting")
+SHOWN = ("old", "new", "all", "hiou", "previous", "current", "forgetting")
 WITHOUT_BACKGROUND = ("old", "previous", "all")  # these means also exist without the background
 SCORES = (*SHOWN, *(f"{name}_without_background" for name in WITHOUT_BACKGROUND), "pixel_accuracy", "average")
-HOLDOUT = ("old", "new", "all")
+HOLDOUT = ("old", "new", "all", "hiou")
 _DIGITS = 6  # of numbers in JSON; far below any meaningful difference, and diffs stay small
+
+
+def heading(score: str) -> str:
+    """The name of a score above a column."""
+    return "hIoU" if score == "hiou" else score
 
 
 def learned_classes(names: Sequence[str], group_sizes: Sequence[int]) -> list[tuple[str, ...]]:
@@ -44,7 +49,7 @@ def per_step(rows: Sequence[Mapping[str, Any]], learned: Sequence[Sequence[str]]
     Returns:
         Rows of `step`, `learned` (a list of names) and every score of SCORES in 0..1. An undefined score is None,
         because DVC draws no plot where a key is missing. Where training images are held out, also
-        `holdout_old`, `holdout_new` and `holdout_all`.
+        `holdout_old`, `holdout_new`, `holdout_all` and `holdout_hiou`.
     """
     held_out = any(row["holdout"] for row in rows)
     return [

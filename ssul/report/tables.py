@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ssul.report.markdown import markdown, markdown_table
-from ssul.report.rows import HOLDOUT, SHOWN, scored_names
+from ssul.report.rows import HOLDOUT, SHOWN, heading, scored_names
 
 UNDEFINED = "–"  # noqa: RUF001 (a hyphen would look like a minus)
 _NAMES_WIDTH = 80  # characters of a step's class names on the page; the class tables have them all
@@ -26,7 +26,7 @@ def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
     Args:
         rows: as `per_step` returns them.
     """
-    head = ["step", "classes learned", *SHOWN]
+    head = ["step", "classes learned", *map(heading, SHOWN)]
     body = [[str(row["step"]), summary(row["learned"]), *(percent(row[key], "-") for key in SHOWN)] for row in rows]
     widths = [max(len(line[column]) for line in (head, *body)) for column in range(len(head))]
     return "\n".join(_aligned(line, widths) for line in (head, *body))
@@ -35,7 +35,7 @@ def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
 def markdown_steps(rows: Sequence[Mapping[str, Any]]) -> str:
     """The scores of each step as a Markdown table, in percent; rows as `per_step` returns them."""
     return markdown_table(
-        ["step", "classes learned", *SHOWN],
+        ["step", "classes learned", *map(heading, SHOWN)],
         [[str(row["step"]), _names(row["learned"]), *(percent(row[key]) for key in SHOWN)] for row in rows],
         align="rl" + "r" * len(SHOWN),
     )
@@ -45,7 +45,7 @@ def markdown_holdout(rows: Sequence[Mapping[str, Any]]) -> str:
     """The scores on held-out training images as a Markdown table, in percent; rows are `Scores` as dicts."""
     shown = [(row["step"], row["holdout"]) for row in rows if row["holdout"]]
     return markdown_table(
-        ["step", "images", *HOLDOUT],
+        ["step", "images", *map(heading, HOLDOUT)],
         [[str(step), str(held["images"]), *(percent(held[key]) for key in HOLDOUT)] for step, held in shown],
         align="r" * (2 + len(HOLDOUT)),
     )

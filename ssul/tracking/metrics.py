@@ -8,6 +8,7 @@ _METRICS = {
     "miou_old": "old",
     "miou_new": "new",
     "miou_all": "all",
+    "hiou": "hiou",
     "miou_previous": "previous",
     "miou_current": "current",
     "miou_old_without_background": "old_without_background",
@@ -40,6 +41,7 @@ def metric_points(rows: Sequence[Mapping[str, Any]]) -> list[MetricPoint]:
         values = {key: row[score] for key, score in _METRICS.items()}
         if row["holdout"] is not None:
             values |= {f"holdout_miou_{key}": row["holdout"][key] for key in ("old", "new", "all")}
+            values["holdout_hiou"] = row["holdout"]["hiou"]
         values |= {classes[name]: value for name, value in row["iou"].items()}
         values[BELOW_1_PERCENT] = sum(
             row["iou"][name] is not None and row["iou"][name] < 0.01 for name in rows[0]["iou"] if name in row["iou"]

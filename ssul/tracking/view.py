@@ -11,7 +11,7 @@ VIEW = "runs?viewStateShareKey=ssul"
 _COLUMNS = (
     "attributes.`Created`",
     "attributes.`Duration`",
-    *(f"metrics.`{name}`" for name in ("miou_old", "miou_new", "miou_all", "forgetting", "average")),
+    *(f"metrics.`{name}`" for name in ("miou_old", "miou_new", "miou_all", "hiou", "forgetting", "average")),
     *(f"params.`{name}`" for name in ("seed", "memory.capacity")),
     *(f"tags.`{name}`" for name in ("scenario", "setting", "method", "model", "dvc.experiment", "hardware")),
 )

@@ -24,7 +24,7 @@ RESULTS = Results(
     images=12,
     rows=(
         row(step=0, all=0.5, iou={"ball": 1 / 3}),
-        row(step=1, all=0.25, new=0.125, holdout={"images": 3, "old": 0.5, "new": None, "all": 1.0}),
+        row(step=1, all=0.25, new=0.125, holdout={"images": 3, "old": 0.5, "new": None, "all": 1.0, "hiou": None}),
     ),
     confusion=((2**53 + 1, 0, 1), (0, 2, 0), (0, 0, 3)),
 )

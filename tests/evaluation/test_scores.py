@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from ssul.evaluation.scores import Holdout, Scores, mean, score_holdout
+from ssul.evaluation.scores import Holdout, Scores, harmonic_mean, mean, score_holdout
 from ssul.evaluation.scores import score as score_any
 from ssul.inference.confusion import ConfusionMatrix
 from ssul.labels.background import Background
@@ -43,7 +43,8 @@ def test_the_per_class_scores_are_named_in_learning_order() -> None:
 def test_at_the_base_step_nothing_is_new_nothing_was_before_and_nothing_is_forgotten() -> None:
     scores = score(COUNTS, (3,), NAMES, [])
     assert scores.step == 0
-    assert (scores.new, scores.previous, scores.previous_without_background, scores.forgetting) == (None,) * 4
+    assert (scores.new, scores.hiou, scores.previous, scores.previous_without_background) == (None,) * 4
+    assert scores.forgetting is None
     assert [scores.old, scores.all, scores.current, scores.average] == pytest.approx([EVERYTHING] * 4)
     assert scores.old_without_background == scores.all_without_background == pytest.approx((CAT + DOG + SHEEP) / 3)
 
@@ -53,6 +54,7 @@ def test_after_one_increment_old_is_the_base_with_background_and_new_the_rest() 
     assert scores.step == 1
     assert scores.old == scores.previous == pytest.approx((BACKGROUND + CAT + DOG) / 3)
     assert scores.new == scores.current == pytest.approx(SHEEP)
+    assert scores.hiou == pytest.approx(2 / (3 / (BACKGROUND + CAT + DOG) + 1 / SHEEP))
     assert scores.all == pytest.approx(EVERYTHING)
     assert scores.all_without_background == pytest.approx((CAT + DOG + SHEEP) / 3)
     assert scores.old_without_background == scores.previous_without_background == pytest.approx((CAT + DOG) / 2)
@@ -113,7 +115,7 @@ def test_a_class_that_was_absent_before_is_not_forgotten() -> None:
 
 def test_a_step_whose_classes_are_absent_has_no_score_for_them() -> None:
     scores = score(without("sheep"), (2, 1), NAMES, history((0.9, {"cat": 0.9})))
-    assert (scores.new, scores.current, scores.absent) == (None, None, ["sheep"])
+    assert (scores.new, scores.current, scores.hiou, scores.absent) == (None, None, None, ["sheep"])
 
 
 def test_without_a_single_pixel_nothing_is_scored() -> None:
@@ -168,22 +170,34 @@ def test_absent_classes_are_named_without_a_background_too() -> None:
 # ---- held-out images ------------------------------------------------------------------------------------------------
 
 
-def test_held_out_images_are_scored_by_old_new_and_all() -> None:
+def test_held_out_images_are_scored_by_old_new_all_and_hiou() -> None:
     held_out = score_holdout(COUNTS, (2, 1), NAMES, images=7, background=HAS)
     assert (held_out.images, held_out.new) == (7, SHEEP)
     assert held_out.old == pytest.approx((BACKGROUND + CAT + DOG) / 3)
     assert held_out.all == pytest.approx(EVERYTHING)
-    assert score_holdout(COUNTS, (3,), NAMES, images=7, background=HAS).new is None
+    assert held_out.hiou == pytest.approx(2 / (3 / (BACKGROUND + CAT + DOG) + 1 / SHEEP))
+    base = score_holdout(COUNTS, (3,), NAMES, images=7, background=HAS)
+    assert (base.new, base.hiou) == (None, None)
 
 
 def test_a_row_holds_the_scores_of_held_out_images_or_none() -> None:
     scores = score(COUNTS, (3,), NAMES, [])
     assert asdict(scores)["holdout"] is None
-    row = asdict(replace(scores, holdout=Holdout(2, 0.5, None, 0.25)))
-    assert row["holdout"] == {"images": 2, "old": 0.5, "new": None, "all": 0.25}
+    row = asdict(replace(scores, holdout=Holdout(2, 0.5, None, 0.25, None)))
+    assert row["holdout"] == {"images": 2, "old": 0.5, "new": None, "all": 0.25, "hiou": None}
 
 
 def test_the_mean_leaves_out_what_is_undefined_but_not_zero() -> None:
     assert mean([0.0, None, 1.0]) == 0.5
     assert mean([None]) is None
     assert mean([]) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "hiou"),
+    [(0.75, 0.25, 0.375), (0.5, 0.5, 0.5), (0.8, 0.0, 0.0), (0.0, 0.0, 0.0), (0.8, None, None), (None, 0.8, None)],
+)
+def test_the_harmonic_mean_is_high_only_where_both_are(
+    old: float | None, new: float | None, hiou: float | None
+) -> None:
+    assert harmonic_mean(old, new) == (None if hiou is None else pytest.approx(hiou))

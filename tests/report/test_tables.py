@@ -12,7 +12,7 @@ from ssul.report.rows import SCORES, absent_classes, class_rows, final_metrics, 
 from ssul.report.tables import UNDEFINED, markdown_classes, markdown_holdout, markdown_steps, summary, text_table
 
 LEARNED = [("cat", "dog"), ("bus",)]
-HELD_OUT = {"images": 12, "old": 0.5, "new": None, "all": 0.25}
+HELD_OUT = {"images": 12, "old": 0.5, "new": None, "all": 0.25, "hiou": None}
 
 
 def row(step: int, iou: dict[str, float | None], **scores: Any) -> dict[str, Any]:
@@ -23,7 +23,15 @@ def row(step: int, iou: dict[str, float | None], **scores: Any) -> dict[str, Any
 
 ROWS = [
     row(0, {"background": 0.9, "cat": 0.8, "dog": None}, old=0.85, all=0.85, current=0.85),
-    row(1, {"background": 0.9, "cat": 0.5, "dog": 0.4, "bus": 0.0}, old=0.6, new=0.0, all=0.45, forgetting=1 / 3),
+    row(
+        1,
+        {"background": 0.9, "cat": 0.5, "dog": 0.4, "bus": 0.0},
+        old=0.6,
+        new=0.0,
+        all=0.45,
+        hiou=0.0,
+        forgetting=1 / 3,
+    ),
 ]
 
 # ---- JSON -----------------------------------------------------------------------------------------------------------
@@ -43,7 +51,7 @@ def test_an_undefined_score_is_null() -> None:
 
 def test_the_final_metrics_are_those_of_the_last_step() -> None:
     metrics = final_metrics(ROWS[-1])
-    defined = {"step": 1, "old": 0.6, "new": 0.0, "all": 0.45, "forgetting": 0.333333}
+    defined = {"step": 1, "old": 0.6, "new": 0.0, "all": 0.45, "hiou": 0.0, "forgetting": 0.333333}
     assert metrics["final"] == dict.fromkeys(SCORES) | defined
     assert metrics["per_class_iou"] == {"background": 0.9, "cat": 0.5, "dog": 0.4, "bus": 0.0}
 
@@ -89,8 +97,9 @@ def test_the_text_table_is_aligned_and_in_percent_and_needs_only_the_json() -> N
     text = text_table(json.loads(json.dumps(per_step(ROWS, LEARNED))))
     lines = text.splitlines()
     assert len({len(line) for line in lines}) == 1
-    assert lines[1].split() == ["0", "cat,", "dog", "85.0", "-", "85.0", "-", "85.0", "-"]
-    assert lines[2].split() == ["1", "bus", "60.0", "0.0", "45.0", "-", "-", "33.3"]
+    assert lines[0].split()[3:] == ["old", "new", "all", "hIoU", "previous", "current", "forgetting"]
+    assert lines[1].split() == ["0", "cat,", "dog", "85.0", "-", "85.0", "-", "-", "85.0", "-"]
+    assert lines[2].split() == ["1", "bus", "60.0", "0.0", "45.0", "0.0", "-", "-", "33.3"]
 
 
 def test_the_class_table_is_empty_before_a_class_is_learned_and_dashed_if_undefined() -> None:
@@ -107,8 +116,8 @@ def test_a_background_that_is_counted_before_the_last_step_alone_has_a_row() -> 
 
 def test_the_held_out_table_has_a_row_for_each_step_with_held_out_images() -> None:
     lines = markdown_holdout([ROWS[0], ROWS[1] | {"holdout": HELD_OUT}]).splitlines()
-    assert lines[0] == "| step | images | old | new | all |"
-    assert lines[2:] == [f"| 1 | 12 | 50.0 | {UNDEFINED} | 25.0 |"]
+    assert lines[0] == "| step | images | old | new | all | hIoU |"
+    assert lines[2:] == [f"| 1 | 12 | 50.0 | {UNDEFINED} | 25.0 | {UNDEFINED} |"]
 
 
 def test_many_classes_are_shortened_to_the_first_and_their_number() -> None:

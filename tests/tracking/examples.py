@@ -18,7 +18,9 @@ from ssul.tracking.store import EXPERIMENT, FINGERPRINT_TAG, open_store, store_u
 PROJECT = Path(__file__).parents[2]
 SCORES = [field.name for field in fields(Scores) if field.type == float | None]
 ROWS: tuple[dict[str, Any], ...] = (
-    {"step": 0, "iou": {"background": 0.9, "cat": None}, "holdout": None} | dict.fromkeys(SCORES, 0.5) | {"new": None},
+    {"step": 0, "iou": {"background": 0.9, "cat": None}, "holdout": None}
+    | dict.fromkeys(SCORES, 0.5)
+    | {"new": None, "hiou": None},
     {"step": 1, "iou": {"background": 0.8, "cat": 0.0}, "holdout": None} | dict.fromkeys(SCORES, 0.25),
 )
 VARIABLES = ("MLFLOW_TRACKING_URI", "SSUL_TRACKING", "SSUL_LIVE_AFTER", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")

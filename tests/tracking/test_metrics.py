@@ -8,25 +8,30 @@ from tests.tracking.examples import CURVES, ROWS, SCORES
 
 def test_every_defined_score_is_one_point_with_six_digits() -> None:
     points = metric_points(ROWS)
-    assert ("miou_new", 1, 0.25) in points
+    assert {("miou_new", 1, 0.25), ("hiou", 1, 0.25)} <= set(points)
     assert ("iou/cat", 1, 0.0) in points
     assert [one for one in points if one[0] == "old_below_1_percent"] == [
         ("old_below_1_percent", 0, 0),
         ("old_below_1_percent", 1, 1),
     ]
     places = [(key, step) for key, step, _ in points]
-    assert not {("miou_new", 0), ("iou/cat", 0)} & set(places)
+    assert not {("miou_new", 0), ("hiou", 0), ("iou/cat", 0)} & set(places)
     assert len(set(places)) == len(places)
     assert len({key for key, _ in places}) == len(SCORES) + 3  # a class, the background, how many are below 1 %
     assert ("miou_all", 1, 0.333333) in metric_points([ROWS[1] | {"all": 1 / 3}])
 
 
 def test_scores_on_held_out_images_are_points() -> None:
-    held_out = {"images": 9, "old": 0.5, "new": None, "all": 0.75}
+    held_out = {"images": 9, "old": 0.5, "new": 0.25, "all": 0.75, "hiou": 1 / 3}
     usual = {key for key, _, _ in metric_points(ROWS)}
     points = metric_points([ROWS[1] | {"holdout": held_out}])
-    assert {key for key, _, _ in points} - usual == {"holdout_miou_old", "holdout_miou_all"}
-    assert ("holdout_miou_all", 1, 0.75) in points
+    assert {key for key, _, _ in points} - usual == {
+        "holdout_miou_old",
+        "holdout_miou_new",
+        "holdout_miou_all",
+        "holdout_hiou",
+    }
+    assert {("holdout_miou_all", 1, 0.75), ("holdout_hiou", 1, 0.333333)} <= set(points)
 
 
 def test_class_names_become_distinct_metrics_that_mlflow_accepts() -> None:
