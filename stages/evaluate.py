@@ -1,4 +1,4 @@
-"""Stages `evaluate_base` and `evaluate_step@K`: the network after a step on all validation images.
+"""Stages `evaluate_base` and `evaluate_step@K`: the network after a step on the validation images.
 
 Training images that were held out are evaluated too, if there are any.
 """
@@ -27,6 +27,7 @@ def main(step: str) -> None:
     kept_back = set(Split.read(LAYOUT.split(current)).holdout)
     held_out = ImageSet.of(train, [row for row in train.rows if row.id in kept_back], root, saliency=saliency)
     fabric, crop = choose_device(settings.recipe.precision), asked.crop  # both read always, because dvc.yaml lists them
+    side = crop if asked.protocol == "crop" else None
     with replace_dir(LAYOUT.evaluation(current)) as folder:
         scores = evaluate_step(
             folder,
@@ -38,7 +39,7 @@ def main(step: str) -> None:
             held_out=held_out,
             examples=asked.examples,
             palette=DatasetInfo.read(LAYOUT.dataset_info).palette,
-            protocol=Protocol(fabric, asked.future, asked.unknown, crop if asked.protocol == "crop" else None),
+            protocol=Protocol(fabric, asked.future, asked.unknown, side, asked.images),
             watch=lambda evaluated, count, title: with_progress(evaluated, total=count, title=title, unit="image"),
         )
         provenance.record()

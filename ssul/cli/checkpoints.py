@@ -11,12 +11,13 @@ from tqdm import tqdm
 from ssul.cli.conf_files import known_dataset
 from ssul.cli.options import Root
 from ssul.config.paths import Layout
+from ssul.config.schema import Images
 from ssul.errors import UserError
 from ssul.evaluation.results import Results
 from ssul.labels.background import Future, Unknown
 from ssul.pipeline.made_with import noted_params
-from ssul.report.tables import percent
 from ssul.report.rows import heading
+from ssul.report.tables import percent
 from ssul.scenario.order import ScenarioName, learning_order
 
 BASE_STAGES = ("prepare", "splits", "train_base")
@@ -68,6 +69,9 @@ def evaluate(
     crop: Annotated[
         int | None, typer.Option(help="Evaluate the papers' centre crop of this side, not the whole image.")
     ] = None,
+    images: Annotated[
+        Images, typer.Option(help="Which validation images are scored: all, or those that show a learned class.")
+    ] = "all",
     future: Annotated[Future, typer.Option(help="What pixels of later classes count as.")] = "ignore",
     unknown: Annotated[
         Unknown, typer.Option(help="What the unknown becomes in a prediction; auto: background where there can be one.")
@@ -88,7 +92,7 @@ def evaluate(
         checkpoint,
         known_dataset(data_set, root),
         data_root,
-        protocol=Protocol(choose_device(precision), future, unknown, crop),
+        protocol=Protocol(choose_device(precision), future, unknown, crop, images),
         watch=lambda evaluated, count: iter(tqdm(evaluated, total=count, desc="evaluate", unit="image")),
         shift=shift,
     )

@@ -40,7 +40,8 @@ def evaluate_checkpoint(
         The pipeline's scores of this step; forgetting and average are None, because they need the steps before.
 
     Raises:
-        UserError: if the checkpoint cannot be opened or learned other classes, or an image cannot be used.
+        UserError: if the checkpoint cannot be opened or learned other classes, or if an image cannot be used or none
+            is scored.
     """
     trained = TrainedModel.load(folder)
     shift_new_heads(trained, shift)
@@ -50,7 +51,7 @@ def evaluate_checkpoint(
         raise UserError(f"the checkpoint {folder} knows {', '.join(names)}, which are not classes of {data_set.name}")
     val = ImagePaths(root, data_set.val)
     _, ids = split_ids(ImagePaths(root, data_set.train), val, val_share=data_set.val_share, val_seed=data_set.val_seed)
-    _require_usable(val, ids, data_set)
+    ids = protocol.scored(_present(val, ids, data_set), labels)
     dataset = SegmentationDataset(val, mask_lookup_table(data_set.values, len(data_set.classes)))
     in_data, classes = data_set.values.background, len(data_set.classes)
     background = protocol.background(labels, in_data=in_data, classes=classes)
@@ -75,13 +76,16 @@ def shift_new_heads(trained: TrainedModel, shift: float) -> None:
             head.classifier.bias += shift
 
 
-def _require_usable(folders: ImagePaths, ids: Sequence[str], data_set: DatasetSpec) -> None:
-    """Scans all images first, as the pipeline's index does, because no score shows an invalid mask value."""
-    found = scan_images(
-        folders, ids, classes=len(data_set.classes), values=data_set.values, saliency=False, cache=ScanCache(None)
+def _present(folders: ImagePaths, ids: Sequence[str], data_set: DatasetSpec) -> dict[str, tuple[int, ...]]:
+    """The classes that each image shows; all are scanned first, because no score shows an invalid mask value."""
+    found = list(
+        scan_images(
+            folders, ids, classes=len(data_set.classes), values=data_set.values, saliency=False, cache=ScanCache(None)
+        )
     )
     problems = [one for one in found if isinstance(one, ImageProblem)]
     if problems:
         raise_unusable(
             problems, of=len(ids), where=folders.root, way_out="Mend the files, or take the ids out of the image list"
         )
+    return {one.id: one.present for one in found if not isinstance(one, ImageProblem)}

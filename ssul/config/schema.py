@@ -15,6 +15,8 @@ from ssul.labels.background import Future, Unknown
 MAX_SIDE = 8192
 """Pixels, of crops and drawn images. The shorter side of an image that is read is no longer than this."""
 Scale = Annotated[float, Field(gt=0.0, le=16.0)]
+Images = Literal["all", "seen"]
+"""Which validation images are scored: all, or those whose ground truth shows a class that is learned by then."""
 
 
 class ShapesParams(StrictModel):
@@ -162,11 +164,13 @@ class EvaluationParams(StrictModel):
     """How predictions are scored, and how many are saved as images.
 
     protocol: `full` scores images at their full size. `crop`, the papers' protocol, resizes the short side to `crop`
-    pixels and takes the central square, of the ground truth too. future, unknown: see `ssul.labels.background`.
+    pixels and takes the central square, of the ground truth too. images: see `Images`. future, unknown: see
+    `ssul.labels.background`.
     """
 
     protocol: Literal["full", "crop"]
     crop: Annotated[int, Field(ge=32, le=MAX_SIDE)]
+    images: Images
     future: Future
     unknown: Unknown
     examples: Annotated[int, Field(ge=0)]

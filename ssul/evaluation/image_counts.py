@@ -1,4 +1,4 @@
-"""Pixel counts of each validation image: every score over a set of images is made from their sums.
+"""Pixel counts of each validation image that is scored: every score over a set of images is made from their sums.
 
     image_counts.json    {id: [[class, right, true, predicted], ...]}
 

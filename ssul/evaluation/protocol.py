@@ -1,9 +1,12 @@
 """How images are evaluated."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from lightning_fabric import Fabric
 
+from ssul.config.schema import Images
+from ssul.errors import UserError
 from ssul.labels.background import Background, Future, Unknown
 from ssul.labels.space import LabelSpace
 
@@ -18,12 +21,14 @@ class Protocol:
         unknown: what the unknown becomes in a prediction.
         crop: the side in pixels of the central square that is evaluated (see `ssul.data.transforms.centre_crop`); None
             evaluates whole images at their full size.
+        images: which validation images are scored.
     """
 
     fabric: Fabric
     future: Future
     unknown: Unknown
     crop: int | None
+    images: Images
 
     def background(self, labels: LabelSpace, *, in_data: bool, classes: int) -> Background:
         """The background's part in the evaluation of a network.
@@ -35,3 +40,27 @@ class Protocol:
         """
         left = classes - len(labels.classes)
         return Background.of(in_data=in_data, classes_left=left, future=self.future, unknown=self.unknown)
+
+    def scored(self, present: Mapping[str, Collection[int]], labels: LabelSpace) -> list[str]:
+        """The validation images that are scored after a step, in their order.
+
+        Whole masks decide, also where only a central square is evaluated.
+
+        Args:
+            present: image id -> ids of the classes that its mask shows, without the background.
+            labels: the classes that are learned.
+
+        Raises:
+            UserError: if there is none.
+        """
+        if self.images == "all":
+            return list(present)
+        learned = set(labels.classes)
+        scored = [image_id for image_id, shown in present.items() if not learned.isdisjoint(shown)]
+        if not scored:
+            raise UserError(
+                f"none of the {len(present)} validation images shows one of the {len(learned)} classes that are "
+                "learned by now, and evaluation.images=seen scores no other: score all of them with "
+                "-S evaluation.images=all (nothing is trained again), or `ssul evaluate --images all`"
+            )
+        return scored

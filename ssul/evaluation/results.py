@@ -26,7 +26,7 @@ class Results:
         names: the classes learned so far, in learning order; the background first where it is counted, see
             `ssul.labels.background`.
         group_sizes: number of classes that each step learned.
-        images: number of validation images.
+        images: number of validation images that were scored after the last step, see `Protocol.scored`.
         rows: one `Scores` as a dict for each step.
         confusion: of the last step, over `names`.
         training: `ssul.training.history.TrainingHistory` as a dict for each step that was trained.

@@ -76,21 +76,24 @@ def evaluate_step(
         step: index.
         index: of the validation images; the choice of the examples depends on it alone. It also knows all classes, and
             whether there is a background.
-        images: the validation images.
-        held_out: training images that no step so far trained on; may be empty.
+        images: all validation images.
+        held_out: training images that no step so far trained on; may be empty. Each belongs to one of these steps, so
+            that it shows a learned class: all are scored, whatever `Protocol.images` says.
         examples: how many validation images are kept as examples.
         palette: RGB 0..255 of the background and of each class.
         protocol: see `Protocol`.
         watch: sees every image pass.
 
     Raises:
-        UserError: if the checkpoint or the previous results cannot be read.
+        UserError: if the checkpoint or the previous results cannot be read, or no validation image is scored.
     """
     trained = TrainedModel.load(checkpoint)
     in_data, classes = index.values.background, len(index.class_names)
     background = protocol.background(trained.labels, in_data=in_data, classes=classes)
     names = background.names(trained.class_names)
     group_sizes = tuple(len(group) for group in trained.labels.groups)
+    scored, chosen = set(protocol.scored(index.present, trained.labels)), set(choose_examples(index, examples))
+    predicted = replace(images, ids=[one for one in images.ids if one in scored or one in chosen])
     history, curves = copy_previous(previous, folder)
     curve = read_training(checkpoint)
 
@@ -105,12 +108,11 @@ def evaluate_step(
         )
         return watch(found, len(some.ids), title)
 
-    chosen = set(choose_examples(index, examples))
     saved = save_examples(
-        evaluated(images, f"evaluate step {step}"), chosen, folder / "examples", step=step, palette=palette
+        evaluated(predicted, f"evaluate step {step}"), chosen, folder / "examples", step=step, palette=palette
     )
     counter = ImageCounter()
-    confusion = sum_confusion(counter.watch(saved), len(names))
+    confusion = sum_confusion(counter.watch(one for one in saved if one.image.id in scored), len(names))
     write_counts(folder, counter.counts())
     scores = score(confusion, group_sizes, names, history, background=background)
     if held_out.ids:
@@ -127,7 +129,7 @@ def evaluate_step(
         has_background=index.values.background,
         names=names,
         group_sizes=group_sizes,
-        images=len(images.ids),
+        images=len(scored),
         rows=(*history, asdict(scores)),
         confusion=tuple(tuple(row) for row in confusion.counts.tolist()),
         training=(*curves, *([curve] if curve else [])),

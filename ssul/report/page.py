@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ssul.config.naming import RunName
+from ssul.config.schema import Images
 from ssul.evaluation.results import Results
 from ssul.labels.background import Future, Unknown
 from ssul.report.markdown import count, details, figure, markdown, paragraphs
@@ -20,6 +21,7 @@ def write_page(
     future: Future,
     unknown: Unknown,
     crop: int | None,
+    images: Images,
     splits: str,
     figures: Collection[str],
 ) -> str:
@@ -31,6 +33,7 @@ def write_page(
         capacity: of the exemplar memory, in images; 0 without a memory.
         future, unknown: how images were evaluated, see `ssul.labels.background`.
         crop: the side in pixels of the central squares that were evaluated; None for whole images.
+        images: which validation images were scored.
         splits: the section on the training data, see `split_section`.
         figures: names of the existing files below figures/.
     """
@@ -43,7 +46,7 @@ def write_page(
         markdown_steps(step_rows(results)),
         _without_background(results.rows[-1]),
         figure("miou_per_step.png", "mean IoU of old, new and all classes after each step", figures),
-        _how_to_read(results, future, unknown, crop),
+        _how_to_read(results, future, unknown, crop, images),
         _holdout(results.rows),
         "## Class by class",
         _absent(results),
@@ -95,7 +98,7 @@ def _without_background(last: Mapping[str, Any]) -> str:
     return f"Without the background, after the last step: {values}." if values else ""
 
 
-def _how_to_read(results: Results, future: Future, unknown: Unknown, crop: int | None) -> str:
+def _how_to_read(results: Results, future: Future, unknown: Unknown, crop: int | None, images: Images) -> str:
     background = ", and the background" if results.has_background else ""
     unseen = {
         "ignore": "Pixels of classes that are learned only later are not evaluated.",
@@ -107,12 +110,13 @@ def _how_to_read(results: Results, future: Future, unknown: Unknown, crop: int |
             "",
             f"- **old**: the classes of step 0{background}. **new**: all classes learned after step 0.",
             f"- **all**: every class learned so far{background}.",
+            "- **hIoU**: the harmonic mean of *old* and *new*, which is high only where both are.",
             f"- **previous**: all classes learned before this step{background}. **current**: this step's.",
             "- **forgetting**: how far the classes of earlier steps have fallen below their best; below 0 they gained.",
             f"- {UNDEFINED}: undefined at this step. {unseen}",
-            "- **hIoU**: the harmonic mean of *old* and *new*, which is high only where both are.",
             *_unusual_background(results, unknown),
             *_unusual_crop(crop),
+            *_unusual_images(images),
         )
     )
 
@@ -142,6 +146,15 @@ def _unusual_crop(crop: int | None) -> list[str]:
     return [
         "- Only the central squares of images are evaluated, as in the published `crop_val`: the short side "
         f"of image and ground truth is resized to {crop} pixels, and the square of that side in the middle is cut out."
+    ]
+
+
+def _unusual_images(images: Images) -> list[str]:
+    if images == "all":
+        return []
+    return [
+        "- Each step is scored on those validation images alone that show one of its classes or of an earlier step's "
+        "(`evaluation.images=seen`). The examples below show other images too."
     ]
 
 

@@ -60,6 +60,7 @@ def write_report(layout: Layout, settings: Params, results: Results, summary: Ma
         future=settings.evaluation.future,
         unknown=settings.evaluation.unknown,
         crop=settings.evaluation.crop if settings.evaluation.protocol == "crop" else None,
+        images=settings.evaluation.images,
         splits=split_section(summary, train_skipped=info.train_skipped, val_skipped=info.val_skipped),
         figures=figures,
     )

@@ -8,6 +8,7 @@ import pytest
 from lightning_fabric import Fabric
 
 from ssul.cli.score_checkpoint import evaluate_checkpoint
+from ssul.config.schema import Images
 from ssul.data.layout import MaskEncoding, SplitFiles
 from ssul.datasets.catalog import DatasetSpec
 from ssul.errors import UserError
@@ -29,12 +30,14 @@ def checkpoint(tmp_path: Path) -> Path:
     return tmp_path / "step_0"
 
 
-def scored(checkpoint: Path, book: "HandmadeDataset", shift: float = 0.0, **values: Any) -> Scores:
+def scored(
+    checkpoint: Path, book: "HandmadeDataset", shift: float = 0.0, images: Images = "all", **values: Any
+) -> Scores:
     files = book.folders.files
     val = SplitFiles(files.image, files.mask, list="ImageSets/Segmentation/val.txt")
     colours, encoding = ((0, 0, 0), (1, 1, 1), (2, 2, 2)), MaskEncoding(**values)
     toy = DatasetSpec("toy", ("ball", "star"), colours, train=files, val=val, values=encoding)
-    protocol = Protocol(Fabric(accelerator="cpu", devices=1), "ignore", "auto", crop=None)
+    protocol = Protocol(Fabric(accelerator="cpu", devices=1), "ignore", "auto", None, images)
     return evaluate_checkpoint(
         checkpoint, toy, book.root, protocol=protocol, watch=lambda evaluated, _: evaluated, shift=shift
     )
@@ -77,3 +80,18 @@ def test_an_invalid_value_in_a_mask_is_refused_and_not_left_out_of_the_score(
     images.add("b", np.full((32, 32), 7))
     with pytest.raises(UserError, match=r"1 of 1 images .* b: its mask holds \[7\]"):
         scored(checkpoint, images)
+
+
+def test_images_of_later_classes_alone_are_not_scored_where_seen_ones_are_asked_for(
+    tmp_path: Path, images: "HandmadeDataset"
+) -> None:
+    model = IncrementalDeepLab(Architecture("small", "deeplabv3", 16, 8), (1, 1, 1))
+    meaning = {"labels": {**LABELS, "groups": [[1]]}, "class_names": ["ball"]}
+    save_checkpoint(tmp_path / "step_0", model, meaning)
+    images.add("stars", np.full((32, 32), 2))
+    images.list_images("val", ["b", "stars"])
+    with_stars = [scored(tmp_path / "step_0", images, images=one) for one in ("all", "seen")]
+    assert with_stars[0] == with_stars[1]  # the stars are not evaluated before they are learned
+    images.list_images("val", ["stars"])
+    with pytest.raises(UserError, match="none of the 1 validation images"):
+        scored(tmp_path / "step_0", images, images="seen")

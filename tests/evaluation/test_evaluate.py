@@ -6,6 +6,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
+from ssul.errors import UserError
 from ssul.evaluation.evaluate import EvaluatedImage, ImageCounter, evaluate_images, sum_confusion
 from ssul.evaluation.protocol import Protocol
 from ssul.inference.confusion import ConfusionMatrix
@@ -30,7 +31,7 @@ def evaluate(cpu: Fabric, dataset_of: Any, sees_red: Any) -> Any:
         *,
         in_data: bool = True,
     ) -> list[EvaluatedImage]:
-        network, protocol = sees_red(sees, LABELS.num_channels), Protocol(cpu, future, "auto", crop)
+        network, protocol = sees_red(sees, LABELS.num_channels), Protocol(cpu, future, "auto", crop, "all")
         background = protocol.background(LABELS, in_data=in_data, classes=CLASSES)
         images = dataset_of(content)
         return list(evaluate_images(network, LABELS, images, list(content), protocol=protocol, background=background))
@@ -142,3 +143,24 @@ def test_void_and_later_classes_within_the_crop_are_not_evaluated(evaluate: Any)
     mask = [[2, 0, VOID, FUTURE_ID, 7, 2], [2, 5, 5, 5, 5, 2]]
     (one,) = evaluate({"a": (WIDE, mask)}, RIGHT, crop=2)
     assert one.confusion.counts.sum() == one.confusion.counts[1, 1] == 2
+
+
+# ---- which images ---------------------------------------------------------------------------------------------------
+
+PRESENT = {"new": (7,), "later": (FUTURE_ID,), "both": (FUTURE_ID, 5), "empty": (), "old": (2,)}
+
+
+def test_all_images_are_scored_unless_those_of_seen_classes_alone_are_asked_for(cpu: Fabric) -> None:
+    everything, seen = (Protocol(cpu, "ignore", "auto", None, images) for images in ("all", "seen"))
+    assert everything.scored(PRESENT, LABELS) == list(PRESENT)
+    assert seen.scored(PRESENT, LABELS) == ["new", "both", "old"]
+
+
+def test_later_steps_score_more_images(cpu: Fabric) -> None:
+    base = LabelSpace(LABELS.groups[:1], unknown=True, activation="sigmoid")
+    assert Protocol(cpu, "ignore", "auto", None, "seen").scored(PRESENT, base) == ["both", "old"]
+
+
+def test_no_image_with_a_seen_class_is_an_error_that_says_what_to_do(cpu: Fabric) -> None:
+    with pytest.raises(UserError, match=r"none of the 2 validation images .* -S evaluation\.images=all"):
+        Protocol(cpu, "ignore", "auto", None, "seen").scored({"a": (FUTURE_ID,), "b": ()}, LABELS)

@@ -5,8 +5,10 @@ import re
 
 import pytest
 
+from ssul.data.index import ImageIndex
 from ssul.datasets.catalog import find_dataset
 from ssul.datasets.shapes.world import draw_world
+from ssul.evaluation.image_counts import read_counts
 from tests.pipeline.clone import LITTLE, Clone, Outcome, rows, succeeded, switches
 from tests.pipeline.street_world import CLASSES, draw_street_world
 from tests.project import PROJECT
@@ -44,7 +46,7 @@ def test_thirty_classes_in_ades_layout_without_saliency_run_through_the_pipeline
     assert "red disc" in page
 
 
-def test_an_order_of_names_held_out_images_and_the_papers_crop_each_have_their_effect(street: Clone) -> None:
+def test_an_order_of_names_held_out_images_and_the_papers_protocols_each_have_their_effect(street: Clone) -> None:
     order = [*reversed(CLASSES)]
     asked = ("data=street", f"scenario.order=[{','.join(order)}]", "scenario.base_classes=28", "data.holdout=0.25")
     run(street, *LITTLE, *asked)
@@ -59,6 +61,13 @@ def test_an_order_of_names_held_out_images_and_the_papers_crop_each_have_their_e
     outcome = run(street, *LITTLE, *asked, "evaluation.protocol=crop")
     assert sorted(outcome.ran) == ["evaluate_base", "evaluate_step@1", "report"]
     assert judged_pixels(street) == 10 * 64 * 64
+
+    outcome = run(street, *LITTLE, *asked, "evaluation.images=seen")
+    assert sorted(outcome.ran) == ["evaluate_base", "evaluate_step@1", "report"]
+    present = ImageIndex.read(street.root / "data" / "index" / "val.json").present
+    for step, learned in ((0, set(range(3, 31))), (1, set(range(1, 31)))):
+        counts = read_counts(street.root / "data" / "evaluation" / f"step_{step}")
+        assert list(counts) == [image_id for image_id, shown in present.items() if learned & set(shown)]
 
 
 def judged_pixels(clone: Clone) -> int:

@@ -36,7 +36,7 @@ BASE = replace(RESULTS, rows=RESULTS.rows[:1], group_sizes=(1,), names=("backgro
 
 
 def page(results: Results = RESULTS, **changes: Any) -> str:
-    given: dict[str, Any] = {"capacity": 100, "future": "ignore", "unknown": "auto", "crop": None}
+    given: dict[str, Any] = {"capacity": 100, "future": "ignore", "unknown": "auto", "crop": None, "images": "all"}
     given |= {"splits": "the splits", "figures": FIGURES}
     return write_page(RUN_NAME, results, **(given | changes))
 
@@ -64,7 +64,7 @@ def test_a_run_of_one_step_has_no_old_and_new_classes() -> None:
 
 def test_every_step_and_every_class_is_a_row() -> None:
     text = page()
-    assert "| 1 | bus\\|car | 75.0 | – | 75.0 | 75.0 | – | 20.0 |" in text  # noqa: RUF001
+    assert "| 1 | bus\\|car | 75.0 | – | 75.0 | – | 75.0 | – | 20.0 |" in text  # noqa: RUF001
     assert "| cat | step 0 | 80.0 | 60.0 |" in text
     assert "| bus\\|car | step 1 |  | – |" in text  # noqa: RUF001
 
@@ -95,6 +95,8 @@ def test_the_page_names_the_protocol_and_the_dataset() -> None:
     assert background not in page(future="ignore")
     assert "513 pixels" in page(crop=513)
     assert "central square" not in page()
+    assert "evaluation.images=seen" in page(images="seen")
+    assert "evaluation.images" not in page()
     assert "dataset my\\`\\*set\\*, learned" in page(replace(RESULTS, data_set="my`*set*"))
 
 
