@@ -97,7 +97,7 @@ def _compared(
         if here.keys() >= set(ids):
             counted |= {one: counted_run(here[one]) for one in ids if one not in counted}
             found = paired_differences([(counted[one.run], counted[other.run]) for one, other in pairs])
-            yield name, PairedResult(first, second, found)
+            yield name, PairedResult(first, second, {score: found[score] for score in MEANS if score in found})
         else:
             before = known.differences.get(name, [])
             yield from ((name, one) for one in before if (one.first, one.second) == (first, second))

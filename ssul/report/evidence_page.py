@@ -93,7 +93,7 @@ def _score(found: Sequence[Result], name: str) -> str:
 def _differences(found: Sequence[PairedResult]) -> str:
     if not found:
         return ""
-    body = [[markdown(f"{one.second} minus {one.first}"), *interval_cells(one.scores)] for one in found]
+    body = [[markdown(f"{one.second} minus {one.first}"), *interval_cells(one.scores, MEANS)] for one in found]
     return markdown_table(["difference", *MEANS], body, align="lrrr")
 
 

@@ -6,10 +6,12 @@ from statistics import mean, stdev
 from typing import NamedTuple
 
 from ssul.config.naming import RunName
+from ssul.evaluation.scores import harmonic_mean
 from ssul.report.tables import UNDEFINED
 from ssul.tracking.metrics import BELOW_1_PERCENT
 
-SCORES = ("old", "new", "all")
+MEANS = ("old", "new", "all")
+SCORES = (*MEANS, "hiou")
 _COLUMN_PARAMS = (
     *("seed", "data.name", "scenario.name", "scenario.base_classes", "scenario.increment", "scenario.last"),
     "evaluation.examples",
@@ -49,7 +51,7 @@ class RunResult:
             RunName(*(tags[key] for key in keys)),
             params.get("seed", "0"),
             {**params, "data.digest": tags.get("data.digest", "")},
-            {name: metrics[f"miou_{name}"] for name in SCORES if f"miou_{name}" in metrics},
+            {name: metrics[f"miou_{name}"] for name in MEANS if f"miou_{name}" in metrics},
             int(metrics[BELOW_1_PERCENT]) if BELOW_1_PERCENT in metrics else None,
             run,
         )
@@ -60,7 +62,7 @@ class Cell:
     """The scores of all seeds of one method in one scenario, in percent.
 
     Attributes:
-        values: for each of old, new and all one value a seed; empty if the score is undefined.
+        values: for each of SCORES one value a seed; empty if the score is undefined.
         below_1_percent: for each seed, see `RunResult`; empty if not recorded.
         ids: seed -> the run's id in MLflow.
     """
@@ -70,10 +72,10 @@ class Cell:
     ids: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Old, new and all; in brackets how many old classes are below 1 %, because a mean hides them."""
-        old, new, everything = (_spread(self.values[name]) for name in SCORES)
+        """Old, new, all and hIoU; in brackets how many old classes are below 1 %, because a mean hides them."""
+        old, new, everything, hiou = (_spread(self.values[name]) for name in SCORES)
         below = f" ({mean(self.below_1_percent):.3g} below 1 %)" if any(self.below_1_percent) else ""
-        return f"{old}{below} / {new} / {everything}"
+        return f"{old}{below} / {new} / {everything} / {hiou}"
 
     @property
     def runs(self) -> int:
@@ -191,15 +193,18 @@ def _comparable(key: str, one: _Kind, other: _Kind) -> bool:
 def _cells(line: Mapping[str, Mapping[str, RunResult]]) -> dict[str, Cell]:
     return {
         scenario: Cell(
-            {
-                name: [100 * result.scores[name] for result in seeds.values() if name in result.scores]
-                for name in SCORES
-            },
+            {name: [100 * result.scores[name] for result in seeds.values() if name in result.scores] for name in MEANS}
+            | {"hiou": [100 * hiou for result in seeds.values() if (hiou := _hiou(result.scores)) is not None]},
             below_1_percent=[result.below_1_percent for result in seeds.values() if result.below_1_percent is not None],
             ids={seed: result.run for seed, result in seeds.items()},
         )
         for scenario, seeds in line.items()
     }
+
+
+def _hiou(scores: Mapping[str, float]) -> float | None:
+    """Computed here, because runs of older versions did not log it."""
+    return harmonic_mean(scores.get("old"), scores.get("new"))
 
 
 def _mean_all(row: Row) -> float:

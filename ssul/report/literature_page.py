@@ -8,10 +8,11 @@ from ssul.config.paths import Layout
 from ssul.io.atomic import write_text
 from ssul.report.literature import Row
 from ssul.report.markdown import markdown, markdown_table, paragraphs
-from ssul.report.paired import RowDifference, interval_cells
-from ssul.report.published_results import Published, published
+from ssul.report.paired import COMPARED, RowDifference, interval_cells
+from ssul.report.published_results import published_rows
+from ssul.report.published_table import markdown_published
+from ssul.report.rows import heading
 from ssul.report.style import GREY, INK, PALE, annotate, new_figure
-from ssul.report.tables import UNDEFINED
 
 _COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6b7280"]  # Okabe and Ito's
 
@@ -25,10 +26,14 @@ def write_results(layout: Layout, rows: Sequence[Row], differences: Sequence[Row
         differences: between lines.
     """
     draw_results(layout.results_figure, rows)
-    table = paragraphs(markdown_results(rows), markdown_row_differences(differences))
+    table = paragraphs(
+        markdown_results(rows),
+        markdown_row_differences(differences),
+        markdown_published(scenarios_of(rows), {row.setting for row in rows}),
+    )
     runs = sum(cell.runs for row in rows for cell in row.cells.values())
     caption = (
-        "Mean IoU in percent after the last step, old / new / all; mean ± standard deviation over seeds, "
+        "Mean IoU in percent after the last step, old / new / all / hIoU; mean ± standard deviation over seeds, "
         f"from {runs} runs in MLflow."
     )
     figure = f"![mean IoU of all classes]({layout.results_figure.name})"
@@ -37,7 +42,7 @@ def write_results(layout: Layout, rows: Sequence[Row], differences: Sequence[Row
 
 
 def markdown_results(rows: Sequence[Row]) -> str:
-    """The table as Markdown: old / new / all in percent, and the papers' numbers in a line below each of ours."""
+    """The table as Markdown, in percent: old / new / all / hIoU."""
     scenarios = scenarios_of(rows)
     body = []
     for row in rows:
@@ -45,9 +50,6 @@ def markdown_results(rows: Sequence[Row]) -> str:
         count = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
         cells = [str(row.cells[name]) if name in row.cells else "" for name in scenarios]
         body.append([markdown(row.method), row.setting, markdown(row.model), count, *cells])
-        papers = [_published_text(row, name) for name in scenarios]
-        if any(papers):
-            body.append(["*published*", "", "resnet101", "", *(f"*{words}*" if words else "" for words in papers)])
     return markdown_table(
         ["method", "setting", "model", "seeds", *map(markdown, scenarios)], body, align="lllr" + "r" * len(scenarios)
     )
@@ -58,9 +60,11 @@ def markdown_row_differences(differences: Sequence[RowDifference]) -> str:
     if not differences:
         return ""
     body = [
-        [one.scenario, markdown(f"{one.second} minus {one.first}"), *interval_cells(one.scores)] for one in differences
+        [one.scenario, markdown(f"{one.second} minus {one.first}"), *interval_cells(one.scores, COMPARED)]
+        for one in differences
     ]
-    return markdown_table(["scenario", "difference", "old", "new", "all"], body, align="llrrr")
+    head = ["scenario", "difference", *map(heading, COMPARED)]
+    return markdown_table(head, body, align="ll" + "r" * len(COMPARED))
 
 
 def draw_results(path: Path, rows: Sequence[Row]) -> None:
@@ -83,9 +87,8 @@ def draw_results(path: Path, rows: Sequence[Row]) -> None:
                     panel.barh(place, mean(values), xerr=spread or None, color=colour, height=0.62, ecolor=INK)
                     where = (mean(values) + spread, place)
                     annotate(panel, f"{mean(values):.1f}", where, (4, 0), "data", va="center", fontsize=8.5)
-                paper = _published(row, scenario)
-                if paper is not None:
-                    panel.plot([paper.all] * 2, [place - 0.4, place + 0.4], color=GREY, linewidth=1.4, linestyle=":")
+                for paper in published_means(row, scenario):
+                    panel.plot([paper] * 2, [place - 0.4, place + 0.4], color=GREY, linewidth=1.4, linestyle=":")
             panel.set_xlim(0, 100)
             panel.set_title(scenario, fontsize=9.5, color=GREY, pad=5)
             panel.tick_params(axis="y", length=0)
@@ -100,19 +103,13 @@ def scenarios_of(rows: Sequence[Row]) -> list[str]:
     return sorted({scenario for row in rows for scenario in row.cells})
 
 
-def _published(row: Row, scenario: str) -> Published | None:
-    """The paper's result in a scenario; None without a result to compare."""
-    if row.setting != "overlapped" or scenario not in row.cells:
-        return None
-    return published(scenario, row.method.partition(" (")[0].removesuffix(" as published"))
-
-
-def _published_text(row: Row, scenario: str) -> str:
-    """The same as text; empty without a result to compare."""
-    found = _published(row, scenario)
-    if found is None:
-        return ""
-    return " / ".join(UNDEFINED if value is None else f"{value:.1f}" for value in found)
+def published_means(row: Row, scenario: str) -> list[float]:
+    """All published means over all classes of a line's method in a scenario, in percent."""
+    if scenario not in row.cells:
+        return []
+    method = row.method.partition(" (")[0].removesuffix(" as published")
+    papers = published_rows([scenario], [row.setting])
+    return [paper.scores[scenario].all for paper in papers if paper.method.lower() == method]
 
 
 def _line_name(row: Row, rows: Sequence[Row]) -> str:

@@ -17,6 +17,7 @@ from ssul.report.tables import UNDEFINED
 
 DRAWS = 2000
 LEVEL = 0.95
+COMPARED = ("old", "new", "all", "hiou")
 _SEED = 0  # of the draws, so that the same runs give the same interval
 
 Floats = NDArray[np.float64]
@@ -54,7 +55,7 @@ class Difference:
 
 
 def paired_differences(pairs: Sequence[tuple[CountedRun, CountedRun]], draws: int = DRAWS) -> dict[str, Difference]:
-    """The differences of `old`, `new` and `all` after the last step; what no class decides is missing.
+    """The differences of COMPARED after the last step; what no class decides is missing.
 
     Each draw takes as many images as there are, with replacement, and the same ones for all runs.
 
@@ -71,9 +72,7 @@ def paired_differences(pairs: Sequence[tuple[CountedRun, CountedRun]], draws: in
     weights = np.random.default_rng(_SEED).multinomial(len(ids), [1 / len(ids)] * len(ids), size=draws)
     weights = np.concatenate([np.ones((1, len(ids)), dtype=weights.dtype), weights])  # first all images, once
     found = [[_means(run, ids, weights) for run in pair] for pair in pairs]
-    differences = {
-        name: np.stack([second[name] - first[name] for first, second in found]) for name in ("old", "new", "all")
-    }
+    differences = {name: np.stack([second[name] - first[name] for first, second in found]) for name in COMPARED}
     return {name: _difference(pairs) for name, pairs in differences.items() if not np.isnan(pairs[:, 0]).any()}
 
 
@@ -127,7 +126,7 @@ def _difference(pairs: Floats) -> Difference:
 
 
 def _means(run: CountedRun, ids: Sequence[str], weights: NDArray[np.int64]) -> Mapping[str, Floats]:
-    """old, new and all of each draw, (draws,)."""
+    """COMPARED of each draw, (draws,)."""
     classes = 1 + max((place for image in run.counts.values() for place, *_ in image), default=0)
     counts = np.zeros((len(ids), classes, 3))
     for row, image_id in enumerate(ids):
@@ -139,7 +138,10 @@ def _means(run: CountedRun, ids: Sequence[str], weights: NDArray[np.int64]) -> M
     if run.background and not counts[:, 0, 1].any():
         iou[:, 0] = np.nan  # the ground truth cannot show it, so that it is not scored
     base = run.background + run.base_classes
-    return {"old": _mean(iou[:, :base]), "new": _mean(iou[:, base:]), "all": _mean(iou)}
+    old, new = _mean(iou[:, :base]), _mean(iou[:, base:])
+    both = old + new  # not a number where one of them is none
+    hiou = np.divide(2 * old * new, both, out=both.copy(), where=both != 0)
+    return {"old": old, "new": new, "all": _mean(iou), "hiou": hiou}
 
 
 def _mean(iou: Floats) -> Floats:
@@ -150,9 +152,9 @@ def _mean(iou: Floats) -> Floats:
     return mean
 
 
-def interval_cells(scores: Mapping[str, Difference]) -> list[str]:
-    """A cell for each of old, new and all: the mean, its interval, and how many pairs are above 0."""
-    return [_interval(scores[name]) if name in scores else UNDEFINED for name in ("old", "new", "all")]
+def interval_cells(scores: Mapping[str, Difference], names: Sequence[str]) -> list[str]:
+    """A cell for each of some scores: the mean, its interval, and how many pairs are above 0."""
+    return [_interval(scores[name]) if name in scores else UNDEFINED for name in names]
 
 
 def _interval(difference: Difference) -> str:

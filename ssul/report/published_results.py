@@ -1,37 +1,102 @@
-"""The numbers of the papers: mean IoU in percent, overlapped, DeepLabV3 over ResNet-101 (SSUL, tables 1 and 2).
+"""The numbers of the papers, which the table of many runs shows below ours.
 
-The table of the literature shows them below ours. The old and new columns are known only for SSUL.
+They stand in published_results.yaml, each with the place where it was read and the protocol of its evaluation.
 """
 
-from typing import NamedTuple
+from collections.abc import Collection, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, NamedTuple
+
+import yaml
+from pydantic import BeforeValidator, Field
+
+from ssul.config.base import StrictModel
+from ssul.scenario.scenario import Setting
+
+Percent = Annotated[float, Field(ge=0.0, le=100.0)]
 
 
-class Published(NamedTuple):
-    """Mean IoU in percent of base classes and background, of new classes, and of all; None if unknown."""
+class PublishedScores(StrictModel):
+    """Scores after the last step in percent, see `ssul.evaluation.scores`; None where the source prints none."""
 
-    old: float | None
-    new: float | None
-    all: float
-
-
-def published(scenario: str, method: str) -> Published | None:
-    """A paper's result of a method (ssul, ssul-m, mib, plop) in the overlapped setting; None if there is none."""
-    found = _RESULTS.get(scenario, {}).get(method)
-    if found is None:
-        return None
-    return Published(None, None, found) if isinstance(found, float) else Published(*found)
+    old: Percent | None = None
+    new: Percent | None = None
+    all: Percent
+    hiou: Percent | None = None
 
 
-_RESULTS: dict[str, dict[str, float | tuple[float, float, float]]] = {
-    "voc_19-1": {"ssul": (77.73, 29.68, 75.44), "ssul-m": (77.83, 49.76, 76.49), "mib": 69.15, "plop": 73.54},
-    "voc_15-5": {"ssul": (77.82, 50.10, 71.22), "ssul-m": (78.40, 55.80, 73.02), "mib": 70.08, "plop": 70.09},
-    "voc_15-1": {"ssul": (77.31, 36.59, 67.61), "ssul-m": (78.36, 49.01, 71.37), "mib": 29.29, "plop": 54.64},
-    "voc_10-1": {"ssul": (71.31, 45.98, 59.25), "ssul-m": (74.02, 53.23, 64.12), "mib": 12.65, "plop": 30.45},
-    "voc_5-3": {"ssul": (72.44, 50.67, 56.89), "ssul-m": (71.27, 53.21, 58.37), "mib": 46.71, "plop": 18.68},
-    "voc_5-1": {"ssul": 48.65, "ssul-m": 55.11, "mib": 10.03, "plop": 6.46},
-    "voc_2-1": {"ssul": 38.32, "ssul-m": 44.74, "mib": 9.88, "plop": 4.47},
-    "ade_100-50": {"ssul": 33.58, "ssul-m": 34.37, "mib": 32.79, "plop": 32.94},
-    "ade_100-10": {"ssul": 33.10, "ssul-m": 34.46, "mib": 29.24, "plop": 31.59},
-    "ade_100-5": {"ssul": 32.48, "ssul-m": 34.56, "mib": 25.96, "plop": 28.75},
-    "ade_50-50": {"ssul": 29.56, "ssul-m": 29.77, "mib": 29.31, "plop": 30.40},
-}
+class PublishedProtocol(StrictModel):
+    """How predictions were scored, in words: images and their size, what later classes count as, and which weights."""
+
+    images: str
+    size: str
+    future: str
+    weights: str
+
+
+class PublishedRow(NamedTuple):
+    """A method's results in one source.
+
+    Attributes:
+        method: its name.
+        setting: overlapped, say.
+        protocol: the name of a protocol; None if not known.
+        source: where the numbers were read.
+        scores: by scenario.
+    """
+
+    method: str
+    setting: Setting
+    protocol: str | None
+    source: str
+    scores: Mapping[str, PublishedScores]
+
+
+def published_rows(scenarios: Collection[str], settings: Collection[str]) -> list[PublishedRow]:
+    """The published results in some scenarios and settings; the rows of a method follow each other.
+
+    Args:
+        scenarios: the rows hold the scores of these alone.
+        settings: see `ssul.scenario`.
+    """
+    found = []
+    for table in _published().tables:
+        for method, by_scenario in table.rows.items() if table.setting in settings else ():
+            scores = {name: one for name, one in by_scenario.items() if name in scenarios}
+            if scores:
+                found.append(PublishedRow(method, table.setting, table.protocol, table.source, scores))
+    place = {method: at for at, method in reversed(list(enumerate(row.method for row in found)))}  # of its first row
+    return sorted(found, key=lambda row: place[row.method])
+
+
+def published_protocols() -> Mapping[str, PublishedProtocol]:
+    """The protocols of the published results by their names."""
+    return _published().protocols
+
+
+def _scores(value: object) -> object:
+    """A single number is the mean over all classes."""
+    return value if isinstance(value, dict) else {"all": value}
+
+
+class _Table(StrictModel):
+    """Rows that share source, protocol and setting: method -> scenario -> scores."""
+
+    source: str
+    protocol: str | None
+    setting: Setting
+    rows: dict[str, dict[str, Annotated[PublishedScores, BeforeValidator(_scores)]]]
+
+
+class _Published(StrictModel):
+    """The content of the file."""
+
+    protocols: dict[str, PublishedProtocol]
+    tables: list[_Table]
+
+
+@cache
+def _published() -> _Published:
+    text = files("ssul.report").joinpath("published_results.yaml").read_text(encoding="utf-8")
+    return _Published.model_validate(yaml.safe_load(text))

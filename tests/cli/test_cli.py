@@ -444,9 +444,9 @@ def test_all_runs_of_the_store_become_one_table_and_a_figure(
     output = ssul("table", "--root", tmp_path)
     assert output.code == 0, output.err
     text = (tmp_path / "reports" / "results.md").read_text(encoding="utf-8")
-    assert "| finetune | overlapped | resnet101 | 1 | 10.0 / 10.0 / 10.0 |" in text
-    assert "| ssul | overlapped | resnet101 | 1 | 60.0 / 60.0 / 60.0 |" in text
-    assert "*77.3 / 36.6 / 67.6*" in text
+    assert "| finetune | overlapped | resnet101 | 1 | 10.0 / 10.0 / 10.0 / 10.0 |" in text
+    assert "| ssul | overlapped | resnet101 | 1 | 60.0 / 60.0 / 60.0 / 60.0 |" in text
+    assert "| SSUL | overlapped | 77.3 / 36.6 / 67.6 / \u2013 | SSUL | SSUL, tables 1 and 2 |" in text
     assert "from 2 runs in MLflow" in text
     assert (tmp_path / "reports" / "results.png").is_file()
     assert "minus" not in text
@@ -458,7 +458,7 @@ def test_lines_are_compared_over_the_counts_of_their_images(
     ssul: Command, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DVC_ROOT", str(store))
-    row = "| voc_15-1 | ssul minus finetune |" + " +50.0 [+50.0, +50.0], 1 of 1 above 0 |" * 3
+    row = "| voc_15-1 | ssul minus finetune |" + " +50.0 [+50.0, +50.0], 1 of 1 above 0 |" * 4
     assert row in ssul("table", "--against", "finetune", "--root", tmp_path).out
     assert (
         "no line is named 'mib': choose finetune, ssul" in ssul("table", "--against", "mib", "--root", tmp_path).error

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from ssul.config.naming import RunName
+from ssul.config.paths import Layout
 from ssul.report.literature import RunResult, collect
-from ssul.report.literature_page import draw_results, markdown_results
-from ssul.report.published_results import published
+from ssul.report.literature_page import draw_results, markdown_results, published_means, write_results
 
 
 def result(
@@ -36,12 +36,21 @@ def test_seeds_share_a_cell_with_mean_and_standard_deviation() -> None:
     (row,) = rows_of(*(result("ssul", seed=seed, all_=value) for seed, value in enumerate((0.50, 0.52, 0.54))))
     cell = row.cells["voc_15-1"]
     assert cell.runs == 3
-    assert str(cell) == "60.0 ± 0.0 / 20.0 ± 0.0 / 52.0 ± 2.0"
+    assert str(cell) == "60.0 ± 0.0 / 20.0 ± 0.0 / 52.0 ± 2.0 / 30.0 ± 0.0"
+
+
+def test_hiou_is_the_mean_over_seeds_and_not_made_of_means() -> None:
+    even, uneven = (
+        replace(result("ssul", seed=seed), scores=scores)
+        for seed, scores in enumerate(({"old": 0.5, "new": 0.5, "all": 0.5}, {"old": 0.9, "new": 0.1, "all": 0.5}))
+    )
+    (row,) = rows_of(even, uneven)
+    assert row.cells["voc_15-1"].values["hiou"] == pytest.approx([50, 18])
 
 
 def test_one_seed_has_no_spread_and_an_undefined_score_is_a_dash() -> None:
     (row,) = rows_of(result("finetune", "voc_offline", new=None))
-    assert str(row.cells["voc_offline"]) == "60.0 / \u2013 / 50.0"
+    assert str(row.cells["voc_offline"]) == "60.0 / \u2013 / 50.0 / \u2013"
 
 
 def test_scenarios_are_columns_and_methods_are_ordered_by_their_mean() -> None:
@@ -118,32 +127,25 @@ def test_two_datasets_have_their_own_lines_without_each_others_parameters() -> N
     rows = rows_of(result("ssul", **{"data.name": "voc"}), result("ssul", "ade_100-50", **ade))
     assert [(row.data_set, row.method) for row in rows] == [("ade", "ssul"), ("voc", "ssul")]
     lines = markdown_results(rows).splitlines()
-    assert [line.count("/") for line in lines[2:]] == [2, 2, 2, 2]  # of each dataset our line and the published one
+    assert [line.count("/") for line in lines[2:]] == [3, 3]
 
 
-def test_the_published_numbers_are_below_ours() -> None:
-    text = markdown_results(rows_of(result("ssul-m"), result("finetune"), result("mib", all_=0.6)))
-    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
-    assert lines[0] == ["method", "setting", "model", "seeds", "voc_15-1"]
-    assert [line[0] for line in lines[2:]] == ["finetune", "ssul-m", "*published*", "mib", "*published*"]
-    assert lines[4][-1] == "*78.4 / 49.0 / 71.4*"
-    assert lines[6][-1] == "*\u2013 / \u2013 / 29.3*"
-    assert "*78.4 / 49.0 / 71.4*" in markdown_results(rows_of(result("ssul-m as published")))
+def test_the_published_numbers_of_our_scenarios_and_settings_are_below_ours(tmp_path: Path) -> None:
+    text = write_results(Layout(tmp_path), rows_of(result("ssul-m"), result("finetune", "shapes_6-2")))
+    ours, _, papers = text.partition("**Published**")
+    assert "| ssul-m | overlapped |" in ours
+    assert "| SSUL-M | overlapped | 78.4 / 49.0 / 71.4 / \u2013 |" in papers
+    assert "disjoint" not in papers
+    assert "Published" not in write_results(Layout(tmp_path), rows_of(result("finetune", "shapes_6-2")))
 
 
-def test_the_papers_overlapped_numbers_are_not_below_other_settings() -> None:
-    assert "published" not in markdown_results(rows_of(result("ssul", setting="disjoint")))
-
-
-@pytest.mark.parametrize("scenario", ["voc_19-1", "voc_15-5", "voc_15-1", "voc_10-1", "voc_5-3"])
-@pytest.mark.parametrize("method", ["ssul", "ssul-m"])
-def test_published_old_and_new_agree_with_all_over_the_classes(scenario: str, method: str) -> None:
-    found = published(scenario, method)
-    assert found is not None
-    assert found.old is not None
-    assert found.new is not None
-    base = 1 + int(scenario.removeprefix("voc_").partition("-")[0])
-    assert (base * found.old + (21 - base) * found.new) / 21 == pytest.approx(found.all, abs=0.02)
+def test_the_figure_marks_every_published_number_of_a_lines_method_in_its_setting() -> None:
+    (mib,) = rows_of(result("mib"))
+    assert sorted(published_means(mib, "voc_15-1")) == [29.29, 29.70, 32.2, 38.2]
+    (memory,) = rows_of(result("ssul-m as published"))
+    assert published_means(memory, "voc_15-1") == [71.37]
+    (disjoint,) = rows_of(result("ssul", setting="disjoint"))
+    assert published_means(disjoint, "voc_15-1") == []
 
 
 def test_the_figure_is_drawn_for_one_run_and_for_many(tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ def means(run: CountedRun, ids: list[str]) -> dict[str, float]:
         counts = [one[1:] for image_id in ids for one in run.counts[image_id] if one[0] == place]
         right, true, predicted = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0, 0)
         iou.append(right / (true + predicted - right) if true + predicted else None)
-    return {name: np.mean([one for one in iou[part] if one is not None]).item() for name, part in PARTS.items()}
+    found = {name: np.mean([one for one in iou[part] if one is not None]).item() for name, part in PARTS.items()}
+    return found | {"hiou": 2 / (1 / found["old"] + 1 / found["new"]) if found["old"] and found["new"] else 0.0}
 
 
 PARTS = {"old": slice(0, 3), "new": slice(3, 4), "all": slice(0, 4)}
@@ -42,7 +43,7 @@ def test_the_difference_is_that_of_the_scores_and_its_interval_that_of_images_dr
     ids = list(pairs[0][0].counts)
     chance = random.Random(5)
     drawn = [chance.choices(ids, k=len(ids)) for _ in range(400)]
-    for name in PARTS:
+    for name in (*PARTS, "hiou"):
 
         def mean_difference(some: list[str], name: str = name) -> float:
             return float(np.mean([means(b, some)[name] - means(a, some)[name] for a, b in pairs]))
@@ -67,6 +68,12 @@ def test_a_new_class_that_one_image_shows_has_an_interval_without_the_draws_that
     second = CountedRun({"a": [(0, 9, 9, 9)], "b": [(0, 9, 9, 9), (1, 2, 2, 2)]}, base_classes=0)
     new = paired_differences([(first, second)])["new"]
     assert (new.mean, new.low, new.high) == (0.5, 0.5, 0.5)
+
+
+def test_hiou_is_zero_where_nothing_of_the_new_or_of_both_is_right() -> None:
+    nothing = CountedRun({"a": [(0, 0, 4, 0), (1, 0, 4, 0)]}, base_classes=0)
+    half = CountedRun({"a": [(0, 2, 4, 2), (1, 2, 4, 2)]}, base_classes=0)
+    assert paired_differences([(nothing, half)])["hiou"].mean == 0.5
 
 
 def test_a_background_that_no_image_shows_is_not_scored() -> None:
