@@ -6,6 +6,8 @@ take the committed reports.
 
 import functools
 import io
+import re
+import shlex
 import subprocess
 import tarfile
 import tempfile
@@ -41,6 +43,13 @@ def composed(*overrides: str) -> dict[str, Any]:
     """Its content."""
     content: dict[str, Any] = yaml.safe_load(composed_text(*overrides))
     return content
+
+
+def commands_in(page: str) -> list[list[str]]:
+    """The command lines of a page's bash blocks, as words, without comments."""
+    blocks = re.findall(r"^ *```bash\n(.*?)```", page, flags=re.DOTALL | re.MULTILINE)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
 def git(*words: str) -> bytes:

@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import shlex
 import subprocess
 import zipfile
 from itertools import pairwise, product
@@ -16,17 +15,15 @@ from typer.testing import CliRunner
 from ssul.cli.app import app
 from ssul.config.load import load_params
 from ssul.report.tables import markdown_steps
-from tests.project import PROJECT, git, unpack_committed_reports, write_params
+from tests.project import PROJECT, commands_in, git, unpack_committed_reports, write_params
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 OWN_DATA = re.compile(r"<!-- own data: begin -->.*<!-- own data: end -->", flags=re.DOTALL)  # run in tests/pipeline
 
 
 def commands() -> list[list[str]]:
-    """The command lines of the README's bash blocks, as words, without comments."""
-    blocks = re.findall(r"^ *```bash\n(.*?)```", OWN_DATA.sub("", README), flags=re.DOTALL | re.MULTILINE)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    return [words for line in lines if (words := shlex.split(line, comments=True))]
+    """The command lines of the README, without those for own data."""
+    return commands_in(OWN_DATA.sub("", README))
 
 
 def commands_of(*start: str) -> list[list[str]]:
