@@ -22,8 +22,7 @@ def main() -> None:
     scenario = make_scenario(asked.order, asked.base_classes, asked.increment, dataset=index.data_set, names=names)
     if len(scenario.steps) - 1 != asked.last:
         raise UserError(
-            f"the scenario has {len(scenario.steps)} steps, but scenario.last is {asked.last}: params.yaml was edited "
-            "by hand; change scenario.* with `dvc exp run -S`, which derives the steps anew"
+            f"{len(scenario.steps)} steps, but scenario.last is {asked.last}: change scenario.* with `dvc exp run -S`"
         )
     splits = make_splits(
         index.present,

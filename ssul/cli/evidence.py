@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -80,7 +81,9 @@ def _results(
         if run is not None:
             found[one.table][one.row].append(_result(one, run, setup_of(_params(one, root))))
         elif earlier:
-            found[one.table][one.row].append(earlier[0])
+            found[one.table][one.row].append(
+                replace(earlier[0], setup=setup_of(_params(one, root)))
+            )  # of new parameters
         else:
             print(f"not run: {one.name}", file=sys.stderr)
     return found
