@@ -67,6 +67,11 @@ class MethodParams(StrictModel):
         return section
 
     @property
+    def fuses(self) -> bool:
+        """Whether a step's weights are fused with those before it, see `FusibleMethod`."""
+        return getattr(self, "fusion", False)
+
+    @property
     def pseudo_threshold(self) -> float | None:
         """The score from which SSUL's previous network labels background; None without pseudo-labels."""
         return getattr(self.own, "pseudo_threshold", None)
@@ -74,6 +79,15 @@ class MethodParams(StrictModel):
     def increment_arguments(self) -> dict[str, Any]:
         """The arguments of `ssul.methods.NAME.increment.prepare_increment` besides the network and the classes."""
         return self.own.model_dump()
+
+
+class FusibleMethod(MethodParams):
+    """The parameters of a method whose whole network learns.
+
+    fusion: whether each increment ends with a fusion of the weights, see `ssul.training.fusion` (EWF).
+    """
+
+    fusion: bool
 
 
 def registered_methods() -> dict[str, type[MethodParams]]:

@@ -1,6 +1,7 @@
 """The name of a run: method, scenario, setting, backbone, seed."""
 
 from dataclasses import dataclass
+from typing import get_args
 
 from ssul.config.method import MethodParams
 from ssul.config.schema import Params
@@ -51,18 +52,26 @@ def _scenario_of(params: Params) -> str:
 
 
 def _method_of(params: Params) -> str:
-    """The method, -m with a memory, the switches that differ from the method's default, and the published bugs."""
+    """The method, -m with a memory, the fusion, the switches that differ from the default, and the published bugs."""
     method = params.method
     whole = method.name == "ssul"
     own = method.own.model_dump()
-    parts = {"unknown": method.unknown}
+    parts = {} if _is_fixed(method, "unknown") else {"unknown": method.unknown}
     if "pseudo_threshold" in own:
         parts["pseudo_labels"] = own["pseudo_threshold"] is not None
-    parts |= {switch: own[switch] for switch in SWITCHES if switch in own} | {"bce": method.loss == "bce"}
+    parts |= {switch: own[switch] for switch in SWITCHES if switch in own}
+    if not _is_fixed(method, "loss"):
+        parts["bce"] = method.loss == "bce"
     different = [part for part, on in parts.items() if on != whole]
     memory = "-m" if params.memory.capacity > 0 and params.scenario.last else ""
     switched = f" {'without' if whole else 'with'} {', '.join(different)}" if different else ""
-    return f"{method.name}{memory}{switched}{_bugs_of(method)}"
+    fusion = " + fusion" if method.fuses else ""
+    return f"{method.name}{memory}{fusion}{switched}{_bugs_of(method)}"
+
+
+def _is_fixed(method: MethodParams, parameter: str) -> bool:
+    """Whether the method allows one value alone, which its name then says already."""
+    return len(get_args(type(method).model_fields[parameter].annotation)) == 1
 
 
 def _bugs_of(method: MethodParams) -> str:

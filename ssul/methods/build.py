@@ -7,6 +7,7 @@ from torch import Tensor
 from ssul.config.method import MethodParams, keeps_something, method_module
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
+from ssul.training.fusion import WeightFusion
 from ssul.training.objective import Objective
 
 
@@ -28,5 +29,9 @@ def build_objective(
     """
     increment = method_module(method.name, "increment")
     past = {"kept": kept} if keeps_something(method.name) else {}
+    fusion = WeightFusion.with_network_before(model, old=old.num_classes, new=len(new)) if method.fuses else None
     objective: Objective = increment.prepare_increment(model, old, new, **method.increment_arguments(), **past)
+    if fusion is not None:
+        model.freeze_earlier_heads()  # EWF's published commands
+        objective.fusion = fusion
     return objective

@@ -182,17 +182,15 @@ class IncrementalDeepLab(nn.Module):
 
     def freeze_past(self, learning: Collection[int]) -> None:
         """Lets only the named heads learn; all else keeps its weights and statistics, in training mode too."""
-        frozen = [*self._body, *(head for index, head in enumerate(self.heads) if index not in learning)]
-        for module in frozen:
-            module.requires_grad_(False)
-        self._freeze(frozen)
+        self._freeze([*self._body, *(head for index, head in enumerate(self.heads) if index not in learning)])
+
+    def freeze_earlier_heads(self) -> None:
+        """Keeps the weights and statistics of every head but the newest; all else learns."""
+        self._freeze(list(self.heads)[:-1])
 
     def freeze_norms(self) -> None:
         """Stops every BatchNorm: statistics and affine parameters, in training mode too."""
-        norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
-        for norm in norms:
-            norm.requires_grad_(False)
-        self._freeze(norms)
+        self._freeze([module for module in self.modules() if isinstance(module, nn.BatchNorm2d)])
 
     def train(self, mode: bool = True) -> "IncrementalDeepLab":
         """Switches between training and evaluation; frozen parts stay in evaluation."""
@@ -276,6 +274,8 @@ class IncrementalDeepLab(nn.Module):
         return head
 
     def _freeze(self, modules: Sequence[nn.Module]) -> None:
+        for module in modules:
+            module.requires_grad_(False)
         self._frozen_modules = (*self._frozen_modules, *modules)  # a tuple, so that it registers nothing
         self.train(self.training)
 

@@ -10,6 +10,7 @@ from torch.nn import functional
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab, upsample
+from ssul.training.fusion import WeightFusion
 from ssul.training.losses import (
     binary_cross_entropy,
     class_binary_cross_entropy,
@@ -37,7 +38,13 @@ class Loss(NamedTuple):
 
 
 class Objective(nn.Module):
-    """What one step of a method minimises; holds the network that learns and the meaning of its channels."""
+    """What one step of a method minimises; holds the network that learns and the meaning of its channels.
+
+    Attributes:
+        fusion: what the weights after the training are fused with; None leaves them as they are.
+    """
+
+    fusion: WeightFusion | None = None
 
     def __init__(self, model: IncrementalDeepLab, labels: LabelSpace) -> None:
         """Takes the network with the heads of this step, and the meaning of its channels."""
@@ -55,7 +62,9 @@ class Objective(nn.Module):
         return iter(())
 
     def finish(self) -> None:
-        """Changes the weights once after the last iteration, before they are saved, if the method needs that."""
+        """Changes the weights once after the last iteration, before they are saved; here by the fusion."""
+        if self.fusion is not None:
+            self.fusion.apply(self.model)
 
     def outputs(self) -> dict[str, Tensor]:
         """What a step leaves beside its weights, by name; the method's `remember` gets it before the next step."""

@@ -15,7 +15,7 @@ from ssul.config.custom_dataset import MAX_CLASSES, CustomDataset
 from ssul.config.load import load_params, parse_custom_dataset, parse_params
 from ssul.config.method import MethodParams
 from ssul.config.naming import RunName
-from ssul.config.schema import Params
+from ssul.config.schema import METHODS, Params
 from ssul.datasets import catalog
 from ssul.errors import UserError
 from ssul.scenario.class_orders import published_orders
@@ -96,7 +96,7 @@ def test_a_strange_name_or_an_endless_value_is_refused_in_a_short_message() -> N
         ("model.output_stride", 32, "8 or 16"),
         ("model.width", 64.5, "valid integer"),
         ("method.unknown", "perhaps", "valid boolean"),
-        ("method.name", "sull", "choose finetune, mib, plop, ssul"),
+        ("method.name", "sull", f"choose {', '.join(METHODS)}"),
         ("method.ssul.pseudo_threshold", 1.5, "less than or equal to 1"),
         ("method.ssul.pseudo_threshold", float("nan"), "less than or equal to 1"),
         ("memory.capacity", -1, "greater than or equal to 0"),
@@ -396,7 +396,7 @@ def test_values_that_cannot_be_run_are_refused_in_one_line_while_composing(overr
         ("method.ssul.freeze=true", "unknown parameter method.ssul, valid here: name, loss, positive_weight, unknown"),
         ("method.plop.podd=1", "unknown parameter method.plop.podd (did you mean method.plop.pod?), valid here: pod,"),
         ("metod=ssul", "unknown parameter metod (did you mean method?), valid here: data, model, recipe, method, mem"),
-        ("method=nope", "there is no conf/method/nope.yaml: choose finetune, mib, plop, ssul, ssul_published"),
+        ("method=nope", f"there is no conf/method/nope.yaml: choose {', '.join(options('method'))}"),
     ],
 )
 def test_what_hydra_refuses_is_one_line_too(override: str, message: str) -> None:
@@ -404,6 +404,18 @@ def test_what_hydra_refuses_is_one_line_too(override: str, message: str) -> None
         composed("method=plop", override)
     assert str(refused.value).startswith(f"error: {message}")
     assert str(refused.value).isprintable()
+
+
+def test_a_fusion_is_refused_where_only_heads_learn() -> None:
+    message = "unknown parameter method.fusion, valid here: name, loss, positive_weight, unknown, selection"
+    with pytest.raises(SystemExit, match=f"^error: {message}"):
+        composed("method=ssul", "method.fusion=true")
+    assert message in refusal(with_value("method.fusion", True))
+
+
+def test_a_fusion_changes_no_parameter_of_the_base_step() -> None:
+    listed = yaml.safe_load((PROJECT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["train_base"]["params"]
+    assert not {"method", "method.fusion"} & set(listed)
 
 
 def method_of(name: str) -> MethodParams:
@@ -414,6 +426,8 @@ def method_of(name: str) -> MethodParams:
     ("name", "own"),
     [
         ("finetune", {}),
+        ("ilt", {"distillation": 100, "features": 100}),
+        ("lwf", {"distillation": 100}),
         ("mib", {"distillation": 10, "void": "background"}),
         ("plop", {"pod": 0.01, "pod_logits": 0.0005, "entropy": "exact"}),
     ],
@@ -424,6 +438,12 @@ def test_the_softmax_methods_share_their_base_step_and_have_the_papers_weights(n
     assert method.own.model_dump() == own | {"freeze_norm": False}
     assert method.selection == "last"
     assert not any(method.published_bugs.model_dump().values())
+
+
+def test_lwf_mc_has_its_base_step_in_common_with_fine_tuning_by_sigmoids() -> None:
+    method, sigmoids = method_of("lwf_mc"), params_of("method=finetune", "method.loss=bce").method
+    common = MethodParams.model_fields.keys() - {"name"}
+    assert method.model_dump(include=common) == sigmoids.model_dump(include=common)
 
 
 def test_ssul_has_every_part_on_and_published_ssul_every_bug_too() -> None:

@@ -25,6 +25,18 @@ def test_overrides_are_in_the_name() -> None:
     assert name_of("method=mib", "method.mib.freeze_norm=true").startswith("mib with freeze_norm shapes")
 
 
+def test_a_value_that_a_method_fixes_is_not_in_its_name() -> None:
+    for method in ("ilt", "lwf", "lwf_mc", "mib", "plop", "finetune"):
+        assert name_of(f"method={method}") == f"{method} shapes_6-2 overlapped small"
+    assert name_of("method=finetune", "method.loss=bce").startswith("finetune with bce shapes")
+
+
+def test_a_fusion_is_in_the_name() -> None:
+    assert name_of("method=mib", "method.fusion=true") == "mib + fusion shapes_6-2 overlapped small"
+    everything = ("method=plop", "method.fusion=true", "method.plop.freeze_norm=true", "memory=rehearsal")
+    assert name_of(*everything).startswith("plop-m + fusion with freeze_norm shapes")
+
+
 def test_a_memory_that_nothing_rehearses_is_not_in_the_name() -> None:
     assert name_of("scenario=shapes_offline", "memory=rehearsal") == "ssul shapes_offline overlapped small"
 

@@ -1,6 +1,7 @@
 """The parameters choose a method and its parts: each file of conf/method does what it says; memory goes with all."""
 
 import copy
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +20,18 @@ from ssul.data.loader import training_loader
 from ssul.data.sampling import SampleOrder, TrainingItem
 from ssul.data.training_set import Augmentation
 from ssul.data.transforms import normalise
+from ssul.inference.trained_model import TrainedModel
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 from ssul.methods.build import build_objective
+from ssul.methods.ilt.increment import IltIncrement
+from ssul.methods.lwf.increment import LwfIncrement
 from ssul.methods.mib.increment import MibIncrement
 from ssul.methods.plop.increment import PlopIncrement
 from ssul.methods.ssul.increment import FrozenIncrement, PseudoLabelIncrement
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.training.loop import TrainingProgress, learn_step
-from ssul.training.objective import Objective, Supervised
+from ssul.training.objective import Objective, Supervised, TeacherStudentObjective
 from tests.methods.builders import NEW, OLD, drawn, trained
 from tests.model.learning import tensors_changed_by_training
 
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "method"
 METHODS = sorted(path.stem for path in CONF.glob("*.yaml"))
+FUSIBLE = ["finetune", "ilt", "lwf", "lwf_mc", "mib", "plop"]
 OFF: dict[str, Any] = {
     "loss": "ce",
     "unknown": False,
@@ -93,6 +98,15 @@ def test_the_settings_of_mib_reach_it() -> None:
     assert (objective.distillation, objective.void_is_background) == (100, False)
 
 
+def test_the_settings_of_lwf_and_ilt_reach_them() -> None:
+    lwf = prepared(method_of("lwf", distillation=10), trained(OLD))
+    assert isinstance(lwf, LwfIncrement)
+    assert lwf.distillation == 10
+    ilt = prepared(method_of("ilt", distillation=10, features=5), trained(OLD))
+    assert isinstance(ilt, IltIncrement)
+    assert (ilt.distillation, ilt.features) == (10, 5)
+
+
 def test_the_settings_of_plop_reach_it_and_grow_with_the_classes() -> None:
     method = method_of("plop", pod=0.001, pod_logits=1e-5, entropy="published")
     objective = prepared(method, trained(labels_of(method)))
@@ -103,7 +117,7 @@ def test_the_settings_of_plop_reach_it_and_grow_with_the_classes() -> None:
 
 
 @pytest.mark.parametrize("frozen", [True, False], ids=["norms frozen", "norms adapt"])
-@pytest.mark.parametrize("name", ["finetune", "mib", "plop", "ssul"])
+@pytest.mark.parametrize("name", [*FUSIBLE, "ssul"])
 def test_norms_neither_adapt_nor_learn_where_a_method_freezes_them(name: str, frozen: bool) -> None:
     method = method_of(name, freeze_norm=frozen, **({"freeze": False} if name == "ssul" else {}))
     objective = prepared(method, trained(labels_of(method)))
@@ -111,6 +125,86 @@ def test_norms_neither_adapt_nor_learn_where_a_method_freezes_them(name: str, fr
     learned = what_learns(objective, *drawn(0, 4, 5))
     assert norms
     assert {at.rpartition(".")[0] for at in learned} & norms == (set() if frozen else norms)
+
+
+# ---- the fusion of weights ------------------------------------------------------------------------------------------
+
+
+def after_training(method: MethodParams, model: IncrementalDeepLab, old: LabelSpace) -> Objective:
+    """An objective whose network has learned a little, unfinished."""
+    torch.manual_seed(9)
+    objective = build_objective(method, model, old, NEW).train()
+    what_learns(objective, *drawn(0, 4, 5, dtype=next(model.parameters()).dtype))
+    return objective
+
+
+def test_every_method_with_a_fusion_is_known_here() -> None:
+    assert [name for name in METHODS if "fusion" in type(method_of(name)).model_fields] == FUSIBLE
+    assert not any(method_of(name).fuses for name in METHODS)
+
+
+@pytest.mark.parametrize("name", FUSIBLE)
+def test_with_the_fusion_every_head_but_the_newest_is_frozen_and_all_else_learns(name: str) -> None:
+    method = method_of(name, fusion=True)
+    objective = prepared(method, trained(labels_of(method)))
+    learned = what_learns(objective, *drawn(0, 4, 5))
+    earlier = {f"heads.{head}." for head in range(len(objective.model.heads) - 1)}
+    assert learned == {key for key in objective.model.state_dict() if not key.startswith(tuple(earlier))}
+    assert {group["name"] for group in objective.parameter_groups(0.1, backbone_ratio=1.0)} == {"backbone", "heads"}
+
+
+@pytest.mark.parametrize("name", FUSIBLE)
+def test_the_fusion_ends_between_the_network_before_and_the_trained_one(name: str) -> None:
+    method = method_of(name, fusion=True)
+    model, old = trained(labels_of(method)), labels_of(method)
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    objective = after_training(method, model, old)
+    after = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    objective.finish()
+    share = (2 / (2 + 4)) ** 0.5  # two new classes beside three old ones and the background
+    for key, tensor in model.state_dict().items():
+        fused = key in before and tensor.is_floating_point()
+        expected = (1 - share) * before[key] + share * after[key] if fused else after[key]
+        torch.testing.assert_close(tensor, expected, rtol=1e-12, atol=1e-12, msg=key)
+
+
+@pytest.mark.parametrize("name", FUSIBLE)
+def test_without_the_fusion_the_end_of_a_training_changes_nothing(name: str) -> None:
+    method = method_of(name)
+    objective = after_training(method, trained(labels_of(method)), labels_of(method))
+    after = {key: tensor.clone() for key, tensor in objective.model.state_dict().items()}
+    objective.finish()
+    assert all(torch.equal(tensor, after[key]) for key, tensor in objective.model.state_dict().items())
+
+
+def test_the_fused_network_is_the_next_steps_teacher_and_the_start_of_its_fusion(tmp_path: Path) -> None:
+    method = method_of("mib", fusion=True)
+    first = after_training(method, trained(OLD, dtype=torch.float32), OLD)
+    trained_only = {key: tensor.clone() for key, tensor in first.model.state_dict().items()}
+    first.finish()
+    TrainedModel(first.model, first.labels, tuple("abcde")).save(tmp_path / "step_1")
+    fused = {key: tensor.clone() for key, tensor in first.model.state_dict().items()}
+    assert not torch.equal(fused["aspp.project.0.weight"], trained_only["aspp.project.0.weight"])
+
+    saved = TrainedModel.load(tmp_path / "step_1")
+    second = build_objective(method, saved.model, saved.labels, (6,))
+    assert isinstance(second, TeacherStudentObjective)
+    images, _ = drawn(0, dtype=torch.float32)
+    teacher = second.teacher(images).state_dict()
+    assert second.fusion is not None
+    assert second.fusion.share == (1 / (1 + 6)) ** 0.5
+    for key, tensor in fused.items():
+        assert torch.equal(teacher[key], tensor), key
+        assert not tensor.is_floating_point() or torch.equal(second.fusion.before[key], tensor), key
+
+
+def test_the_lowered_bias_of_mibs_background_is_fused_like_any_old_tensor() -> None:
+    model = trained(OLD)
+    bias = model.heads[0].state_dict()["classifier.bias"].clone()
+    objective = after_training(method_of("mib", fusion=True), model, OLD)
+    objective.finish()
+    share, lowered = (2 / 6) ** 0.5, torch.tensor([math.log(3), 0.0, 0.0], dtype=torch.float64)
+    torch.testing.assert_close(model.heads[0].state_dict()["classifier.bias"], bias - share * lowered)
 
 
 # ---- the switches of SSUL -------------------------------------------------------------------------------------------

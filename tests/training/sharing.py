@@ -5,7 +5,9 @@ SSUL_DEVICES=2 python -m tests.training.sharing FILE
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +20,44 @@ from ssul.data.transforms import normalise
 from ssul.inference.device import choose_device
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
+from ssul.methods.ilt import increment as ilt
+from ssul.methods.lwf import increment as lwf
+from ssul.methods.lwf_mc import increment as lwf_mc
 from ssul.methods.mib import increment as mib
 from ssul.methods.plop import increment as plop
 from ssul.methods.ssul.increment import prepare_increment
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.training.distributed import fabric_settings, launch
+from ssul.training.fusion import WeightFusion
 from ssul.training.loop import TrainingProgress, learn_step
 from ssul.training.objective import Objective, Supervised
 from ssul.training.state import TrainingState
 
 SMALL = Architecture("small", "deeplabv3", 8, 16)
 SIGMOID = LabelSpace(((1, 2), (3,)), unknown=True, activation="sigmoid")
+SIGMOIDS = replace(SIGMOID, unknown=False)
 SOFTMAX = LabelSpace(((1, 2), (3,)), unknown=False, activation="softmax")
 BATCH, ITERATIONS = 4, 6
-CASES = ("base", "base, softmax", "increment", "increment, nothing frozen but norms", "mib", "plop")
+CASES = (
+    *("base", "base, softmax", "increment", "increment, nothing frozen but norms"),
+    *("mib", "mib, fused", "plop", "lwf", "ilt", "lwf_mc"),
+)
+WHOLE_NETWORK: dict[str, tuple[LabelSpace, Callable[..., Objective]]] = {
+    "mib": (SOFTMAX, partial(mib.prepare_increment, distillation=10.0)),
+    "plop": (SOFTMAX, partial(plop.prepare_increment, pod=0.01, pod_logits=0.001, entropy="exact")),
+    "lwf": (SOFTMAX, partial(lwf.prepare_increment, distillation=1.0)),
+    "ilt": (SOFTMAX, partial(ilt.prepare_increment, distillation=1.0, features=1.0)),
+    "lwf_mc": (SIGMOIDS, lwf_mc.prepare_increment),
+}
+"""Methods that train everything but, here, the norms."""
 ORDER = SampleOrder((TrainingItem("a", ()),), (), BATCH, seed=3, step=2)
 
 
 def objective_of(case: str) -> tuple[Objective, int]:
     """The objective of a case, and the number of channels in its targets."""
     torch.manual_seed(0)
-    labels = SOFTMAX if case in ("mib", "plop", "base, softmax") else SIGMOID
+    name = case.partition(",")[0]
+    labels, prepare = WHOLE_NETWORK.get(name, (SOFTMAX if case == "base, softmax" else SIGMOID, None))
     model = IncrementalDeepLab(SMALL, labels.head_sizes)
     model.train()(torch.randn(4, 3, 33, 33))
     with torch.no_grad():
@@ -49,11 +68,12 @@ def objective_of(case: str) -> tuple[Objective, int]:
     if case.startswith("base"):
         model.freeze_norms()
         return Supervised(model, labels, "ce" if labels is SOFTMAX else "bce"), labels.num_channels
-    if case == "mib":
-        return mib.prepare_increment(model, labels, (4, 5), distillation=10.0, freeze_norm=True), channels
-    if case == "plop":
-        weights = {"pod": 0.01, "pod_logits": 0.001, "entropy": "exact"}
-        objective = plop.prepare_increment(model, labels, (4, 5), **weights, freeze_norm=True)  # type: ignore[arg-type]
+    if prepare is not None:
+        fusion = WeightFusion.with_network_before(model, old=labels.num_classes, new=2)
+        objective = prepare(model, labels, (4, 5), freeze_norm=True)
+        if case.endswith("fused"):
+            model.freeze_earlier_heads()
+            objective.fusion = fusion
         images, target = batches(channels, range(BATCH))[0]
         for _ in objective.calibrate([(normalise(images), target)]):
             pass
@@ -96,9 +116,10 @@ def learn(
 
 
 def train(case: str, fabric: Fabric, rank: int = 0, world_size: int = 1) -> dict[str, Any]:
-    """Trains a case; returns the numbers of every iteration, and the final weights."""
+    """Trains a case to its end; returns the numbers of every iteration, and the final weights."""
     objective, progress = learn(case, fabric, rank, world_size)
     numbers = [{"loss": state.loss, **state.parts} for state in progress]
+    objective.finish()
     weights = {name: tensor.flatten().tolist() for name, tensor in objective.model.state_dict().items()}
     return {"numbers": numbers, "weights": weights}
 

@@ -84,6 +84,24 @@ def test_the_best_weights_resume(session: Session) -> None:
     assert all(torch.equal(tensor, weights[name]) for name, tensor in first.model.state_dict().items())
 
 
+def test_the_method_ends_its_step_on_the_best_weights(session: Session) -> None:
+    best = best_of(0.5, 0.4)
+    best.update(1)
+    wanted = {name: 2 * tensor for name, tensor in best.model.state_dict().items()}
+    with torch.no_grad():
+        for parameter in best.model.parameters():
+            parameter += 1  # worse
+
+    def double() -> None:
+        for tensor in best.model.state_dict().values():
+            tensor.mul_(2)
+
+    one = session(best=best)
+    one.job.objective.finish = double  # type: ignore[method-assign]
+    one.finish()
+    assert all(torch.equal(tensor, wanted[name]) for name, tensor in best.model.state_dict().items())
+
+
 def test_weights_without_a_score_resume_without_one(session: Session) -> None:
     session(best=best_of()).save(after(1))
     best = best_of()

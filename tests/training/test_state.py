@@ -41,6 +41,9 @@ def test_a_resumed_training_equals_the_uncut_one_to_the_bit(case: str) -> None:
         resumed, after = train(case, before[-1].capture())
         assert numbers(before) + numbers(after) == numbers(whole)
         assert_equal_weights(uncut, resumed)
+    uncut.finish()
+    resumed.finish()
+    assert_equal_weights(uncut, resumed)
 
 
 def test_a_training_may_be_cut_after_every_iteration() -> None:

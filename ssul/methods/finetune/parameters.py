@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from ssul.config.base import StrictModel
-from ssul.config.method import MethodParams
+from ssul.config.method import FusibleMethod
 
 
 class FinetuneParams(StrictModel):
@@ -12,7 +12,7 @@ class FinetuneParams(StrictModel):
     freeze_norm: bool
 
 
-class Method(MethodParams):
+class Method(FusibleMethod):
     """Fine-tuning: any loss."""
 
     name: Literal["finetune"]

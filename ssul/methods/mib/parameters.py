@@ -3,7 +3,7 @@
 from typing import Literal
 
 from ssul.config.base import StrictModel, Weight
-from ssul.config.method import MethodParams
+from ssul.config.method import FusibleMethod
 
 
 class MibParams(StrictModel):
@@ -18,7 +18,7 @@ class MibParams(StrictModel):
     freeze_norm: bool
 
 
-class Method(MethodParams):
+class Method(FusibleMethod):
     """MiB: its equations fix cross-entropy and have no unknown class."""
 
     name: Literal["mib"]

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from ssul.config.base import StrictModel, Weight
-from ssul.config.method import MethodParams
+from ssul.config.method import FusibleMethod
 
 
 class PlopParams(StrictModel):
@@ -15,7 +15,7 @@ class PlopParams(StrictModel):
     freeze_norm: bool
 
 
-class Method(MethodParams):
+class Method(FusibleMethod):
     """PLOP: its equations fix cross-entropy and have no unknown class."""
 
     name: Literal["plop"]

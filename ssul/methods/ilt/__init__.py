@@ -1,0 +1,1 @@
+"""ILT (Michieli and Zanuttigh, ICCV workshops 2019)."""

@@ -1,0 +1,1 @@
+"""LwF (Li and Hoiem, ECCV 2016)."""

@@ -1,0 +1,1 @@
+"""LwF-MC (Rebuffi et al., CVPR 2017)."""
