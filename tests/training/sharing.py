@@ -6,6 +6,7 @@ SSUL_DEVICES=2 python -m tests.training.sharing FILE
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,29 +22,34 @@ from ssul.labels.space import LabelSpace
 from ssul.methods.mib import increment as mib
 from ssul.methods.plop import increment as plop
 from ssul.methods.ssul.increment import prepare_increment
+from ssul.methods.star import increment as star
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
+from ssul.model.heads import Head
 from ssul.training.distributed import fabric_settings, launch
 from ssul.training.loop import TrainingProgress, learn_step
 from ssul.training.objective import Objective, Supervised
 from ssul.training.state import TrainingState
+from tests.methods.star.past import kept_of_three
 
 SMALL = Architecture("small", "deeplabv3", 8, 16)
 SIGMOID = LabelSpace(((1, 2), (3,)), unknown=True, activation="sigmoid")
 SOFTMAX = LabelSpace(((1, 2), (3,)), unknown=False, activation="softmax")
+CONSTANT = LabelSpace(((1, 2), (3,)), unknown=False, activation="sigmoid", constant_background=True)
 BATCH, ITERATIONS = 4, 6
-CASES = ("base", "base, softmax", "increment", "increment, nothing frozen but norms", "mib", "plop")
+CASES = ("base", "base, softmax", "increment", "increment, nothing frozen but norms", "mib", "plop", "star")
 ORDER = SampleOrder((TrainingItem("a", ()),), (), BATCH, seed=3, step=2)
 
 
 def objective_of(case: str) -> tuple[Objective, int]:
     """The objective of a case, and the number of channels in its targets."""
     torch.manual_seed(0)
-    labels = SOFTMAX if case in ("mib", "plop", "base, softmax") else SIGMOID
-    model = IncrementalDeepLab(SMALL, labels.head_sizes)
+    labels = SOFTMAX if case in ("mib", "plop", "base, softmax") else CONSTANT if case == "star" else SIGMOID
+    model = IncrementalDeepLab(replace(SMALL, constant_head=labels.constant_head), labels.head_sizes)
     model.train()(torch.randn(4, 3, 33, 33))
     with torch.no_grad():
         for head in model.heads:
-            head.classifier.weight.mul_(30)  # type: ignore[union-attr, operator]
+            if isinstance(head, Head):
+                head.classifier.weight.mul_(30)
         model.heads[-1].classifier.bias.fill_(0.5)  # type: ignore[union-attr, operator]  # certain here and there
     channels = labels.num_channels + 2
     if case.startswith("base"):
@@ -53,13 +59,24 @@ def objective_of(case: str) -> tuple[Objective, int]:
         return mib.prepare_increment(model, labels, (4, 5), distillation=10.0, freeze_norm=True), channels
     if case == "plop":
         weights = {"pod": 0.01, "pod_logits": 0.001, "entropy": "exact"}
-        objective = plop.prepare_increment(model, labels, (4, 5), **weights, freeze_norm=True)  # type: ignore[arg-type]
-        images, target = batches(channels, range(BATCH))[0]
-        for _ in objective.calibrate([(normalise(images), target)]):
-            pass
-        return objective, channels
+        return calibrated(
+            plop.prepare_increment(model, labels, (4, 5), **weights, freeze_norm=True),  # type: ignore[arg-type]
+            channels,
+        ), channels
+    if case == "star":
+        weights = {"distillation": 5.0, "separation": 0.05, "newest_lr_ratio": 10.0, "positive_weight": 4.0}
+        kept = kept_of_three().tensors
+        return calibrated(star.prepare_increment(model, labels, (4, 5), kept=kept, **weights), channels), channels
     switches = {"weight_transfer": True, "freeze": case == "increment", "freeze_norm": True, "pseudo_threshold": 0.6}
     return prepare_increment(model, labels, (4, 5), **switches, loss="bce"), channels  # type: ignore[arg-type]
+
+
+def calibrated(objective: Objective, channels: int) -> Objective:
+    """The objective after it has looked at the first batch."""
+    images, target = batches(channels, range(BATCH))[0]
+    for _ in objective.calibrate([(normalise(images), target)]):
+        pass
+    return objective
 
 
 def batches(channels: int, slots: range) -> list[tuple[Tensor, Tensor]]:
