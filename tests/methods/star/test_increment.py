@@ -362,6 +362,18 @@ def test_a_pixel_is_of_an_old_class_from_a_score_of_one_half_on() -> None:
         assert objective.predicted.tolist() == [CELLS - seen, 0, seen, 0]
 
 
+def test_sums_are_of_single_precision_where_the_network_is_of_half() -> None:
+    model, (images, target) = old_network().float(), drawn(0, 4, 5, dtype=torch.float32)
+    objective = calibrated(increment(model), (images, target))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = objective(images, target)
+    exact = objective(images, target)
+    assert finite(loss, model)
+    for name, part in loss.parts.items():
+        assert part.dtype == torch.float32
+        assert part.item() == pytest.approx(exact.parts[name].item(), rel=0.03, abs=0.01), name
+
+
 # ---- what learns ----------------------------------------------------------------------------------------------------
 
 
