@@ -1,28 +1,23 @@
 """Dropout that depends on the sample and on nothing else."""
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
+from ssul.model.seeded import SeededModule
 
-class SampleDropout(nn.Module):
-    """Dropout in which every sample of a batch may have a seed of its own.
 
-    With seeds a sample drops the same values in every process and after any earlier draws. So the training does not
-    depend on the number of processes and can resume at any iteration. Different devices draw different values.
+class SampleDropout(SeededModule):
+    """Dropout in which every sample of a batch may have a seed of its own, and then drops the same in every process.
 
     Attributes:
         p: the fraction of values that are dropped.
-        seeds: one for each sample of the next batches; None draws from torch's random state, as `nn.Dropout` does.
     """
 
     def __init__(self, p: float) -> None:
         """Takes the fraction in 0..1."""
         super().__init__()
         self.p = p
-        self.seeds: Sequence[int] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> the same, values dropped and the others scaled by 1 / (1 - p); unchanged in evaluation.

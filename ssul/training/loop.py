@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ssul.data.transforms import network_input
 from ssul.errors import UserError
-from ssul.model.dropout import SampleDropout
+from ssul.model.seeded import SeededModule
 from ssul.training.distributed import convert_to_sync_batchnorm
 from ssul.training.objective import Loss
 from ssul.training.schedule import SCHEDULES, ScheduleName
@@ -97,7 +97,7 @@ def learn_step(
         iterations: of the whole step.
         momentum, weight_decay: of SGD.
         schedule: of the learning rates.
-        seeds: iteration (from 0) -> dropout seeds of this process's samples; None draws from torch's random state.
+        seeds: iteration (from 0) -> seeds of this process's samples; None draws from torch's random state.
         resume_from: a state of the same training; None starts from the beginning.
 
     Raises:
@@ -114,7 +114,7 @@ def learn_step(
     convert_to_sync_batchnorm(objective.train(), fabric)
     wrapped, optimizer = fabric.setup(objective, sgd)
     wrapped.train()
-    dropouts = [module for module in objective.modules() if isinstance(module, SampleDropout)]
+    drawing = [module for module in objective.modules() if isinstance(module, SeededModule)]
     if resume_from is not None:
         restore(resume_from, objective, sgd)
     done = 0 if resume_from is None else resume_from.iteration
@@ -127,8 +127,8 @@ def learn_step(
                 group["lr"] = rate_at(rate, iteration, iterations)
             inputs = network_input(fabric.to_device(images))
             optimizer.zero_grad(set_to_none=True)
-            for dropout in dropouts:
-                dropout.seeds = None if seeds is None else seeds(iteration)
+            for module in drawing:
+                module.seeds = None if seeds is None else seeds(iteration)
             loss = wrapped(inputs, fabric.to_device(target))
             value, parts = _reduce_metrics(loss, fabric)
             if not math.isfinite(value):

@@ -1,14 +1,11 @@
-"""Pixel losses over integer targets, without void pixels.
-
-If several processes share a batch, each computes its part of the loss: the mean of the parts is the loss of the batch,
-and the mean of their gradients, which the engine computes, is its gradient.
-"""
+"""Pixel losses over integer targets, without void pixels; for a shared batch see `ssul.training.shared_batch`."""
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.nn import functional
 
 from ssul.labels.ids import VOID
+from ssul.training.shared_batch import batch_sum, rank_and_size
 
 
 def valid_count(valid: Tensor) -> Tensor:
@@ -19,11 +16,9 @@ def valid_count(valid: Tensor) -> Tensor:
     Args:
         valid: bool, any shape.
     """
-    count = valid.sum()
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return count.clamp(min=1)
-    distributed.all_reduce(count)
-    return count.clamp(min=1) / distributed.get_world_size()
+    count = batch_sum(valid.sum()).clamp(min=1)
+    _, size = rank_and_size()
+    return count if size == 1 else count / size
 
 
 def binary_cross_entropy(logits: Tensor, target: Tensor, channels: Tensor | None = None) -> Tensor:

@@ -69,9 +69,14 @@ class TrainingSession:
         self.first = 0
 
     def calibrate(self) -> Iterator[int]:
-        """Lets the method look at the step's new images before the training; yields after each batch."""
-        order, objective = replace(self.job.order, memory=()), self.job.objective
-        one_pass = iteration_count(len(order.new), epochs=1, batch=order.batch)
+        """Lets the method look at the step's new images (and appended exemplars) before the training.
+
+        Yields after each batch.
+        """
+        order, objective = self.job.order, self.job.objective
+        if not order.appended:
+            order = replace(order, memory=())
+        one_pass = iteration_count(len(order.images), epochs=1, batch=order.batch)
         objective.to(self.fabric.device)
         # every rank looks at all images
         return objective.calibrate(_OnDevice(self._load(order, iterations=one_pass), self.fabric))

@@ -15,6 +15,12 @@ def test_a_run_is_named_after_its_method_scenario_setting_and_backbone() -> None
     assert name_of("method=plop", "setting=disjoint") == "plop shapes_6-2 disjoint small"
 
 
+def test_a_method_whose_loss_is_its_own_has_its_bare_name() -> None:
+    assert name_of("method=star") == "star shapes_6-2 overlapped small"
+    appended = ("memory=rehearsal", "memory.placement=append", "memory.annotation=step")
+    assert name_of("method=star", *appended) == "star-m shapes_6-2 overlapped small"
+
+
 def test_overrides_are_in_the_name() -> None:
     assert name_of("scenario.increment=1").split()[1] == "shapes_6-1"
     assert name_of("scenario=voc_15-1", "scenario.order=b").split()[1] == "voc_15-1_b"

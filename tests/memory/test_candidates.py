@@ -68,3 +68,14 @@ def test_each_candidate_is_looked_at_with_its_own_annotation(cpu: Fabric, datase
     network = sees_red({4: 3, 6: 3}, LABELS.num_channels)  # takes everything for class 1
     rows = with_pseudo_classes(candidates, network, LABELS, dataset, fabric=cpu, threshold=0.7)
     assert [row.classes for row in rows] == [(1, 4), (4, 6)]
+
+
+@pytest.mark.parametrize("class_id", [4, 1, 6])
+def test_beside_a_constant_background_each_class_is_itself(
+    cpu: Fabric, dataset_of: Any, sees_red: Any, class_id: int
+) -> None:
+    """STAR-M's published code leaves out channel 0 as if it were auxiliary, and is wrong by one class."""
+    labels = LabelSpace(((4, 1), (6,)), unknown=False, activation="sigmoid", constant_background=True)
+    dataset, network = dataset_of({"a": ([[class_id]], [[0]])}), sees_red({4: 1, 1: 2, 6: 3}, labels.num_channels)
+    rows = with_pseudo_classes([Exemplar("a", (1,), ())], network, labels, dataset, fabric=cpu, threshold=0.9)
+    assert [row.classes for row in rows] == [(class_id,)]

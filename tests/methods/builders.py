@@ -28,10 +28,13 @@ def trained(
 ) -> IncrementalDeepLab:
     """A network whose norms know their statistics and do something; in evaluation mode."""
     torch.manual_seed(seed)
+    architecture = replace(architecture, constant_head=labels.constant_head)
     model = IncrementalDeepLab(architecture, labels.head_sizes).to(dtype)
     randomise_norms(model)
     with torch.no_grad():
-        for head in model.heads:
+        for index, head in enumerate(model.heads):
+            if index == labels.constant_head:
+                continue
             assert isinstance(head.classifier, nn.Conv2d)
             assert head.classifier.bias is not None
             head.classifier.bias.normal_()

@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from ssul.config.method import MethodParams
+from ssul.config.method import MethodParams, keeps_something, method_module
 from ssul.config.schema import AnyMethod
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.loader import training_loader
@@ -28,8 +28,10 @@ from ssul.methods.ilt.increment import IltIncrement
 from ssul.methods.lwf.increment import LwfIncrement
 from ssul.methods.mib.increment import MibIncrement
 from ssul.methods.plop.increment import PlopIncrement
+from ssul.methods.remember import PastStep
 from ssul.methods.ssul.increment import FrozenIncrement, PseudoLabelIncrement
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
+from ssul.scenario.splits import Split
 from ssul.training.loop import TrainingProgress, learn_step
 from ssul.training.objective import Objective, Supervised, TeacherStudentObjective
 from tests.methods.builders import NEW, OLD, drawn, trained
@@ -61,12 +63,26 @@ def method_of(name: str, **changes: Any) -> MethodParams:
 
 
 def labels_of(method: MethodParams) -> LabelSpace:
-    return LabelSpace(OLD.groups, method.unknown, method.activation)
+    return LabelSpace(OLD.groups, method.unknown, method.activation, method.constant_background)
 
 
 def prepared(method: MethodParams, model: IncrementalDeepLab) -> Objective:
+    kept = kept_after(method, model, labels_of(method))
     torch.manual_seed(9)
-    return build_objective(method, model, labels_of(method), NEW).train()
+    return build_objective(method, model, labels_of(method), NEW, kept).train()
+
+
+def kept_after(method: MethodParams, model: IncrementalDeepLab, labels: LabelSpace) -> dict[str, Tensor]:
+    """What the method keeps if the network has learned all of its classes in the base step."""
+    if not keeps_something(method.name):
+        return {}
+    names = tuple(map(str, labels.classes))
+    split = Split(0, (labels.classes,), names, ("a",), ())
+    channels = range(labels.background_channel, labels.num_channels)
+    batch = drawn(*channels, dtype=next(model.parameters()).dtype)
+    past = PastStep(TrainedModel(model, labels, names), split, "overlapped", {}, {}, [batch])
+    kept: dict[str, Tensor] = method_module(method.name, "remember").remember(past)
+    return kept
 
 
 def what_learns(objective: Objective, images: Tensor, target: Tensor) -> set[str]:
@@ -114,6 +130,13 @@ def test_the_settings_of_plop_reach_it_and_grow_with_the_classes() -> None:
     growth = (6 / 2) ** 0.5  # background and five classes, two of them new
     assert (objective.pod, objective.pod_logits) == pytest.approx((0.001 * growth, 1e-5 * growth))
     assert objective.entropy == "published"
+
+
+def test_the_settings_of_star_reach_it() -> None:
+    changes = {"distillation": 2, "separation": 0.5, "newest_lr_ratio": 3, "positive_weight": 30}
+    method = method_of("star", **changes)
+    objective = prepared(method, trained(labels_of(method)))
+    assert {name: getattr(objective, name) for name in changes} == changes
 
 
 @pytest.mark.parametrize("frozen", [True, False], ids=["norms frozen", "norms adapt"])

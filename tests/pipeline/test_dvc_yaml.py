@@ -50,9 +50,9 @@ DUMPED = {"method.name"}  # pydantic looks at it when the journal of a training 
 
 # what a stage imports only where it needs it
 LATE = {
-    "select_memory": ", ssul.memory.step, ssul.methods.remember, ssul.methods.ssul.increment",
+    "select_memory": ", ssul.memory.step, ssul.methods.remember, ssul.methods.star.remember",
     "train_step": ", ssul.methods.ssul.increment, ssul.methods.mib.increment, ssul.methods.plop.increment"
-    ", ssul.methods.finetune.increment",
+    ", ssul.methods.finetune.increment, ssul.methods.star.increment",
 }
 
 

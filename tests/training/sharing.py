@@ -26,28 +26,44 @@ from ssul.methods.lwf_mc import increment as lwf_mc
 from ssul.methods.mib import increment as mib
 from ssul.methods.plop import increment as plop
 from ssul.methods.ssul.increment import prepare_increment
+from ssul.methods.star import increment as star
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
+from ssul.model.heads import Head
 from ssul.training.distributed import fabric_settings, launch
 from ssul.training.fusion import WeightFusion
 from ssul.training.loop import TrainingProgress, learn_step
 from ssul.training.objective import Objective, Supervised
 from ssul.training.state import TrainingState
+from tests.methods.star.past import kept_of_three
 
 SMALL = Architecture("small", "deeplabv3", 8, 16)
 SIGMOID = LabelSpace(((1, 2), (3,)), unknown=True, activation="sigmoid")
 SIGMOIDS = replace(SIGMOID, unknown=False)
 SOFTMAX = LabelSpace(((1, 2), (3,)), unknown=False, activation="softmax")
+CONSTANT = LabelSpace(((1, 2), (3,)), unknown=False, activation="sigmoid", constant_background=True)
 BATCH, ITERATIONS = 4, 6
 CASES = (
     *("base", "base, softmax", "increment", "increment, nothing frozen but norms"),
-    *("mib", "mib, fused", "plop", "lwf", "ilt", "lwf_mc"),
+    *("mib", "mib, fused", "plop", "lwf", "ilt", "lwf_mc", "star"),
 )
+
+
+def star_increment(
+    model: IncrementalDeepLab, old: LabelSpace, new: tuple[int, ...], *, freeze_norm: bool
+) -> star.StarIncrement:
+    """STAR's, whose norms are always frozen."""
+    assert freeze_norm
+    weights = {"distillation": 5.0, "separation": 0.05, "newest_lr_ratio": 10.0, "positive_weight": 4.0}
+    return star.prepare_increment(model, old, new, kept=kept_of_three().tensors, **weights)
+
+
 WHOLE_NETWORK: dict[str, tuple[LabelSpace, Callable[..., Objective]]] = {
     "mib": (SOFTMAX, partial(mib.prepare_increment, distillation=10.0)),
     "plop": (SOFTMAX, partial(plop.prepare_increment, pod=0.01, pod_logits=0.001, entropy="exact")),
     "lwf": (SOFTMAX, partial(lwf.prepare_increment, distillation=1.0)),
     "ilt": (SOFTMAX, partial(ilt.prepare_increment, distillation=1.0, features=1.0)),
     "lwf_mc": (SIGMOIDS, lwf_mc.prepare_increment),
+    "star": (CONSTANT, star_increment),
 }
 """Methods that train everything but, here, the norms."""
 ORDER = SampleOrder((TrainingItem("a", ()),), (), BATCH, seed=3, step=2)
@@ -58,11 +74,12 @@ def objective_of(case: str) -> tuple[Objective, int]:
     torch.manual_seed(0)
     name = case.partition(",")[0]
     labels, prepare = WHOLE_NETWORK.get(name, (SOFTMAX if case == "base, softmax" else SIGMOID, None))
-    model = IncrementalDeepLab(SMALL, labels.head_sizes)
+    model = IncrementalDeepLab(replace(SMALL, constant_head=labels.constant_head), labels.head_sizes)
     model.train()(torch.randn(4, 3, 33, 33))
     with torch.no_grad():
         for head in model.heads:
-            head.classifier.weight.mul_(30)  # type: ignore[union-attr, operator]
+            if isinstance(head, Head):
+                head.classifier.weight.mul_(30)
         model.heads[-1].classifier.bias.fill_(0.5)  # type: ignore[union-attr, operator]  # certain here and there
     channels = labels.num_channels + 2
     if case.startswith("base"):
@@ -74,12 +91,17 @@ def objective_of(case: str) -> tuple[Objective, int]:
         if case.endswith("fused"):
             model.freeze_earlier_heads()
             objective.fusion = fusion
-        images, target = batches(channels, range(BATCH))[0]
-        for _ in objective.calibrate([(normalise(images), target)]):
-            pass
-        return objective, channels
+        return calibrated(objective, channels), channels
     switches = {"weight_transfer": True, "freeze": case == "increment", "freeze_norm": True, "pseudo_threshold": 0.6}
     return prepare_increment(model, labels, (4, 5), **switches, loss="bce"), channels  # type: ignore[arg-type]
+
+
+def calibrated(objective: Objective, channels: int) -> Objective:
+    """The objective after it has looked at the first batch."""
+    images, target = batches(channels, range(BATCH))[0]
+    for _ in objective.calibrate([(normalise(images), target)]):
+        pass
+    return objective
 
 
 def batches(channels: int, slots: range) -> list[tuple[Tensor, Tensor]]:

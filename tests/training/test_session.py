@@ -11,6 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from ssul.data.sampling import SampleOrder, TrainingItem
 from ssul.errors import UserError
 from ssul.training.loop import TrainingProgress
 from ssul.training.resume import StateFile, TrainerState
@@ -162,3 +163,18 @@ def test_a_save_is_due_by_time_and_at_the_end_if_a_process_waits_or_there_is_a_s
     assert not one.save_due(after(200))
     assert one.save_due(after(300))
     assert session(every=0).save_due(after(1))
+
+
+@pytest.mark.parametrize(("appended", "images", "batches"), [(True, 9, 3), (False, 4, 1)])
+def test_a_calibration_looks_at_new_images_and_at_appended_exemplars(
+    session: Session, appended: bool, images: int, batches: int
+) -> None:
+    made, asked = session(), []
+    job: Any = made.job
+    new, memory = ([TrainingItem(f"{name}{at}", (1,)) for at in range(count)] for name, count in (("n", 4), ("m", 5)))
+    job.order = SampleOrder(tuple(new), tuple(memory), batch=4, seed=0, step=2, appended=appended)
+    job.objective = SimpleNamespace(to=lambda device: None, calibrate=iter)
+    load: Any = lambda order, *, iterations: asked.append((len(order.images), iterations)) or []  # noqa: E731
+    made._load = load
+    assert list(made.calibrate()) == []
+    assert asked == [(images, batches)]

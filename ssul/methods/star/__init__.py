@@ -1,0 +1,1 @@
+"""STAR (Chen et al., NeurIPS 2023)."""
