@@ -72,9 +72,12 @@ class MethodParams(StrictModel):
         return getattr(self, "fusion", False)
 
     @property
-    def pseudo_threshold(self) -> float | None:
-        """The score from which SSUL's previous network labels background; None without pseudo-labels."""
-        return getattr(self.own, "pseudo_threshold", None)
+    def memory_threshold(self) -> float | None:
+        """The previous network's score from which a candidate for the memory shows a class that is not annotated.
+
+        None: candidates show what is annotated in them, and nothing else.
+        """
+        return None
 
     def increment_arguments(self) -> dict[str, Any]:
         """The arguments of `ssul.methods.NAME.increment.prepare_increment` besides the network and the classes."""

@@ -40,8 +40,13 @@ def pseudo_labels(labels: LabelSpace, logits: Tensor, threshold: float, channels
         channels: int64 (K,), the channel of each logit if `logits` holds only the candidate channels.
 
     Returns:
-        uint8 (B, H, W): class channels, VOID where the network is not sure or the best channel is not a class.
+        uint8 (B, H, W): class channels, VOID where the network is not sure or the best channel is not a class. An
+        auxiliary class does not compete.
     """
+    if labels.first_scored_channel:
+        channels = torch.arange(logits.shape[1], device=logits.device) if channels is None else channels
+        scored = channels >= labels.first_scored_channel
+        channels, logits = channels[scored], logits[:, scored]
     if labels.activation == "sigmoid":
         best, channel = logits.max(dim=1)
         sure = best >= _logit(threshold)

@@ -39,7 +39,7 @@ def with_pseudo_classes(
         model, labels: the network after the previous step, and the meaning of its channels.
         dataset: of the images.
         fabric: device and precision.
-        threshold: as for the pseudo-labels of training.
+        threshold: of the score, see `ssul.labels.scores.pseudo_labels`.
     """
     images = (dataset.read(candidate.id) for candidate in candidates)
     predictions = predict_images(setup_for_inference(model, fabric), images, fabric.device)

@@ -29,7 +29,7 @@ def select_exemplars(params: Params, step: int, layout: Layout, show: Callable[.
     index, split = ImageIndex.read(layout.index("train")), Split.read(layout.split(past))
     merged = merge_candidates(read_exemplars(layout.memory(past)), split.images, past)
     candidates = with_annotated_classes(merged, index.present, split.groups)
-    threshold = params.method.pseudo_threshold
+    threshold = params.method.memory_threshold
     if past and threshold is not None:  # after the base step every class so far is annotated
         trained, root = TrainedModel.load(layout.checkpoint(past)), data_root(params.data.root, layout)
         found = with_pseudo_classes(

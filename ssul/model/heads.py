@@ -43,8 +43,11 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, h, w) -> logits (B, classes, h, w)."""
-        hidden = torch.relu(self.norm(self.conv(x))) if self._hidden else x
-        return self.classifier(hidden)  # type: ignore[no-any-return]
+        return self.classifier(self.hidden(x))  # type: ignore[no-any-return]
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """What enters its 1x1 convolution: (B, channels, h, w) -> (B, width, h, w), at least 0 if x is."""
+        return torch.relu(self.norm(self.conv(x))) if self._hidden else x
 
     @torch.no_grad()
     def copy_from(self, parent: "Head", channel: int = 0) -> None:

@@ -325,7 +325,7 @@ def test_every_scenario_composes_with_its_dataset_network_recipe_and_steps(name:
 def test_every_method_composes_with_every_memory(method: str, memory: str) -> None:
     params = params_of("scenario=voc_15-1", f"method={method}", f"memory={memory}")
     assert params.method.name == method.removesuffix("_published")
-    assert params.memory.capacity == (100 if memory == "rehearsal" else 0)
+    assert params.memory.capacity == (0 if memory == "none" else 100)
 
 
 @pytest.mark.parametrize(
@@ -434,7 +434,7 @@ def method_of(name: str) -> MethodParams:
 )
 def test_the_softmax_methods_share_their_base_step_and_have_the_papers_weights(name: str, own: dict[str, Any]) -> None:
     method = method_of(name)
-    assert (method.loss, method.unknown, method.pseudo_threshold, method.activation) == ("ce", False, None, "softmax")
+    assert (method.loss, method.unknown, method.memory_threshold, method.activation) == ("ce", False, None, "softmax")
     assert method.own.model_dump() == own | {"freeze_norm": False}
     assert method.selection == "last"
     assert not any(method.published_bugs.model_dump().values())
@@ -446,11 +446,23 @@ def test_lwf_mc_has_its_base_step_in_common_with_fine_tuning_by_sigmoids() -> No
     assert method.model_dump(include=common) == sigmoids.model_dump(include=common)
 
 
+def test_dkd_has_the_papers_weights_for_voc_and_its_memory_the_papers_annotation() -> None:
+    params = params_of("scenario=voc_15-1", "method=dkd", "memory=appended")
+    method, memory = params.method, params.memory
+    assert (method.loss, method.positive_weight, method.unknown, method.activation) == ("class_bce", 2, True, "sigmoid")
+    assert method.constant_background
+    own = {"positive_weight": 1, "distillation": 5, "decomposed": 5, "other_decay": 0, "memory_threshold": 0.9}
+    assert method.own.model_dump() == own
+    assert method.selection == "last"
+    assert not any(method.published_bugs.model_dump().values())
+    assert (memory.annotation, memory.placement, memory.strategy) == ("step", "append", "class_balanced")
+
+
 def test_ssul_has_every_part_on_and_published_ssul_every_bug_too() -> None:
     right, published = method_of("ssul"), method_of("ssul_published")
     own = right.own.model_dump()
     assert all(own[switch] for switch in ("freeze", "freeze_norm", "weight_transfer"))
-    assert (right.loss, right.unknown, right.pseudo_threshold, right.selection) == ("bce", True, 0.7, "last")
+    assert (right.loss, right.unknown, right.memory_threshold, right.selection) == ("bce", True, 0.7, "last")
     assert not any(right.published_bugs.model_dump().values())
     assert all(published.published_bugs.model_dump().values())
     assert published.selection == "published"
@@ -464,6 +476,9 @@ def test_ssul_has_every_part_on_and_published_ssul_every_bug_too() -> None:
         ("ade", (100, 24, 0.01, 0.1, "warm_poly"), (100, 24, 0.05, 0.1, "warm_poly"), 513),
         ("mib_plop_published", (30, 24, 0.01, 1.0, "poly"), (30, 24, 0.001, 1.0, "poly"), 512),
         ("mib_plop_published_ade", (60, 24, 0.01, 1.0, "poly"), (60, 24, 0.001, 1.0, "poly"), 512),
+        ("dkd_published", (60, 32, 0.01, 0.1, "poly"), (60, 32, 0.001, 0.1, "poly"), 512),
+        ("star_published", (60, 24, 0.01, 0.1, "poly"), (60, 24, 0.001, 0.1, "poly"), 512),
+        ("dkd_star_published_ade", (100, 24, 0.025, 0.1, "warm_poly"), (100, 24, 0.0025, 0.1, "warm_poly"), 512),
     ],
 )
 def test_each_papers_recipe_has_its_settings(recipe: str, base: object, increment: object, crop: int) -> None:

@@ -1,5 +1,7 @@
 """The names of runs."""
 
+import pytest
+
 from ssul.config.load import parse_params
 from ssul.config.naming import RunName
 from tests.project import composed
@@ -15,10 +17,10 @@ def test_a_run_is_named_after_its_method_scenario_setting_and_backbone() -> None
     assert name_of("method=plop", "setting=disjoint") == "plop shapes_6-2 disjoint small"
 
 
-def test_a_method_whose_loss_is_its_own_has_its_bare_name() -> None:
-    assert name_of("method=star") == "star shapes_6-2 overlapped small"
-    appended = ("memory=rehearsal", "memory.placement=append", "memory.annotation=step")
-    assert name_of("method=star", *appended) == "star-m shapes_6-2 overlapped small"
+@pytest.mark.parametrize("name", ["dkd", "star"])
+def test_a_method_whose_loss_is_its_own_has_its_bare_name(name: str) -> None:
+    assert name_of(f"method={name}") == f"{name} shapes_6-2 overlapped small"
+    assert name_of(f"method={name}", "memory=appended") == f"{name}-m shapes_6-2 overlapped small"
 
 
 def test_overrides_are_in_the_name() -> None:

@@ -1,6 +1,7 @@
 """Pseudo-labels, folded scores and predictions."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,6 +47,14 @@ def test_pseudo_labels_fill_only_unknown_and_background_where_the_old_network_is
     filled = add_pseudo_labels(BASE, target, pixels(*(logits for _, logits, _ in cases.values())), threshold=0.7)
     assert dict(zip(cases, filled.flatten().tolist(), strict=True)) == {name: case[2] for name, case in cases.items()}
     assert filled.dtype == torch.uint8
+
+
+def test_an_auxiliary_class_takes_no_pseudo_label_away() -> None:
+    labels = replace(BASE, constant_background=True)  # [auxiliary][background, always 0][3][1]
+    logits = pixels([9.0, 0.0, SURE, LOW], [9.0, 0.0, LOW, SURE], [9.0, 0.0, UNSURE, LOW], [9.0, 0.0, LOW, LOW])
+    assert pseudo_labels(labels, logits, threshold=0.7).flatten().tolist() == [2, 3, VOID, VOID]
+    some = torch.tensor([0, 1, 3])
+    assert pseudo_labels(labels, logits[:, some], 0.7, some).flatten().tolist() == [VOID, 3, VOID, VOID]
 
 
 def test_a_score_at_the_threshold_is_enough() -> None:

@@ -24,6 +24,7 @@ from ssul.inference.trained_model import TrainedModel
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 from ssul.methods.build import build_objective
+from ssul.methods.dkd.increment import DkdIncrement
 from ssul.methods.ilt.increment import IltIncrement
 from ssul.methods.lwf.increment import LwfIncrement
 from ssul.methods.mib.increment import MibIncrement
@@ -130,6 +131,21 @@ def test_the_settings_of_plop_reach_it_and_grow_with_the_classes() -> None:
     growth = (6 / 2) ** 0.5  # background and five classes, two of them new
     assert (objective.pod, objective.pod_logits) == pytest.approx((0.001 * growth, 1e-5 * growth))
     assert objective.entropy == "published"
+
+
+def test_the_settings_of_dkd_reach_its_increments_and_not_those_of_its_base_step_and_memory() -> None:
+    content = yaml.safe_load((CONF / "dkd.yaml").read_text(encoding="utf-8"))
+    own = {"positive_weight": 35, "distillation": 1, "decomposed": 2, "other_decay": 0.1, "memory_threshold": 0.8}
+    method = TypeAdapter(AnyMethod).validate_python(content | {"positive_weight": 34, "dkd": own})
+    objective = prepared(method, trained(labels_of(method)))
+    assert isinstance(objective, DkdIncrement)
+    assert (objective.positive_weight, objective.distillation, objective.decomposed) == (35, 1, 2)
+    assert [group.get("weight_decay") for group in objective.parameter_groups(1.0, backbone_ratio=1.0)] == [
+        0.1,
+        0.1,
+        None,
+    ]
+    assert method.memory_threshold == 0.8
 
 
 def test_the_settings_of_star_reach_it() -> None:
@@ -267,7 +283,7 @@ def test_each_part_of_ssul_can_be_turned_off_alone(changes: dict[str, Any], kind
 
     # the threshold acts exactly with pseudo-labels
     threshold = getattr(objective, "threshold", None)
-    assert threshold == method.pseudo_threshold
+    assert threshold == changes.get("pseudo_threshold", 0.7)
 
     # what learns: everything, or the heads that the freezing leaves; norms exactly where they are not frozen
     images, target = drawn(*range(old.first_class_channel), *map(grown.channel_of, NEW))
@@ -356,8 +372,7 @@ def test_every_method_learns_with_memory(dataset: SegmentationDataset, name: str
     for _ in objective.calibrate([(normalise(images), target) for images, target in batches]):
         pass
     before = {key: tensor.clone() for key, tensor in model.heads[-1].state_dict().items()}
-    groups = model.parameter_groups(0.05, backbone_ratio=0.1, low_lr_head=None, low_lr_ratio=1.0)
-    progress = run(objective, batches, groups)
+    progress = run(objective, batches, objective.parameter_groups(0.05, backbone_ratio=0.1))
     assert len(progress) == 2
     assert all(np.isfinite(state.loss) for state in progress)
     assert not torch.equal(model.heads[-1].state_dict()["classifier.weight"], before["classifier.weight"])

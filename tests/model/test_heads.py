@@ -43,6 +43,15 @@ def test_without_a_width_it_is_conv1x1_alone() -> None:
     torch.testing.assert_close(one(features()), expected)
 
 
+@pytest.mark.parametrize("width", [6, None])
+def test_what_enters_its_1x1_convolution_is_at_least_0_if_its_input_is(width: int | None) -> None:
+    one, seen = head(3, width=width), features().relu()
+    hidden = one.hidden(seen)
+    assert torch.equal(one.classifier(hidden), one(seen))
+    assert hidden.min() == 0
+    assert hidden.max() > 0
+
+
 @pytest.mark.parametrize(("width", "separable"), [(6, False), (None, False), (4, True)])
 def test_a_copy_scores_every_class_as_its_parent_scores_its_one(width: int | None, separable: bool) -> None:
     parent, copied = head(1, width=width, separable=separable), Head(6, 3, width=width, separable=separable).eval()

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from ssul.config.base import StrictModel
 from ssul.config.load import load_params, parse_params
+from ssul.config.method import registered_methods
 from ssul.config.schema import Params
 from ssul.errors import UserError
 from tests.pipeline.clone import Clone, succeeded
@@ -51,8 +52,7 @@ DUMPED = {"method.name"}  # pydantic looks at it when the journal of a training 
 # what a stage imports only where it needs it
 LATE = {
     "select_memory": ", ssul.memory.step, ssul.methods.remember, ssul.methods.star.remember",
-    "train_step": ", ssul.methods.ssul.increment, ssul.methods.mib.increment, ssul.methods.plop.increment"
-    ", ssul.methods.finetune.increment, ssul.methods.star.increment",
+    "train_step": "".join(f", ssul.methods.{name}.increment" for name in registered_methods()),
 }
 
 

@@ -28,6 +28,11 @@ class Method(MethodParams):
     loss: Literal["bce", "ce", "focal"]
     ssul: SsulParams
 
+    @property
+    def memory_threshold(self) -> float | None:
+        """See `MethodParams`; that of the pseudo-labels of training."""
+        return self.ssul.pseudo_threshold
+
     def increment_arguments(self) -> dict[str, Any]:
         """See `MethodParams`."""
         return self.own.model_dump() | {"loss": self.loss}

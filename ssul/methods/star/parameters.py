@@ -29,8 +29,8 @@ class Method(MethodParams):
     star: StarParams
 
     @property
-    def pseudo_threshold(self) -> float | None:
-        """See `MethodParams`; here it only chooses the memory."""
+    def memory_threshold(self) -> float:
+        """See `MethodParams`; nothing in training depends on it."""
         return self.star.memory_threshold
 
     def increment_arguments(self) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""DKD (Baek et al., NeurIPS 2022)."""
