@@ -57,11 +57,12 @@ LATE = {
 
 
 # what a stage lists and reads only where it must: where something is missing or wrong; one value of the method, any of
-# which changes the checkpoints that the stage looks at; what the previous checkpoint carries already
+# which changes the checkpoints that the stage looks at; what only a method that keeps something looks at; what the
+# previous checkpoint carries already
 UNREAD = {
     "prepare": ("data.download", "data.mirror", "data.on_error"),
-    "select_memory": ("method.",),
-    "train_step": ("method.unknown",),
+    "select_memory": ("method.", "setting", "recipe.crop", "recipe.augmentation", "recipe.scale"),
+    "train_step": ("method.unknown", "method.positive_weight"),
 }
 
 
