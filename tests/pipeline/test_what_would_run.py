@@ -18,6 +18,7 @@ STEPS = {"train_step@1", "train_step@2"}
 TRAININGS = {"train_base", *STEPS}
 EVALUATIONS = {"evaluate_base", "evaluate_step@1", "evaluate_step@2"}
 MEMORIES = {"select_memory@1", "select_memory@2"}
+"""They run a method's `remember`, if it has one; without one they take a second and change nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +64,8 @@ def test_without_an_edit_nothing_runs(clone: Clone, plop: Clone) -> None:
         ("ssul/config/schema.py", set()),
         ("ssul/errors.py", set()),
         ("ssul/methods/plop/increment.py", set()),
-        ("ssul/methods/ssul/increment.py", STEPS),
-        ("ssul/training/losses.py", TRAININGS),
+        ("ssul/methods/ssul/increment.py", STEPS | MEMORIES),
+        ("ssul/training/losses.py", TRAININGS | MEMORIES),
         ("ssul/evaluation/scores.py", EVALUATIONS),
         ("ssul/memory/selection.py", {"splits"} | MEMORIES | STEPS),
     ],
@@ -78,9 +79,9 @@ def test_an_edit_runs_the_stages_that_it_can_change_and_the_report(clone: Clone,
 @pytest.mark.parametrize(
     ("module", "stages"),
     [
-        ("ssul/methods/plop/increment.py", STEPS),
+        ("ssul/methods/plop/increment.py", STEPS | MEMORIES),
         ("ssul/methods/ssul/increment.py", set()),
-        ("ssul/training/losses.py", TRAININGS),
+        ("ssul/training/losses.py", TRAININGS | MEMORIES),
     ],
 )
 def test_an_edit_of_a_method_runs_the_increments_of_that_method_alone(
