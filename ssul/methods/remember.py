@@ -17,13 +17,13 @@ from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex
 from ssul.data.loader import loader_workers, training_loader
 from ssul.data.sampling import SampleOrder, TrainingItem
-from ssul.data.training_set import Augmentation
 from ssul.data.transforms import network_input
 from ssul.inference.device import choose_device
 from ssul.inference.trained_model import TrainedModel
 from ssul.io.atomic import replace_file
 from ssul.model.checkpoint import load_tensors, read_outputs, save_tensors
 from ssul.scenario.splits import Split
+from ssul.training.job import augmentation_of
 from ssul.training.loop import iteration_count
 from ssul.training.objective import Batch
 
@@ -85,16 +85,15 @@ class _Batches:
         show: Callable[..., Iterable[Any]],
         to_device: Callable[[Any], Any],
     ) -> None:
-        index, root, recipe = ImageIndex.read(layout.index("train")), data_root(params.data.root, layout), params.recipe
+        index, root = ImageIndex.read(layout.index("train")), data_root(params.data.root, layout)
         new = tuple(TrainingItem(image_id, split.new) for image_id in split.images)
         self.iterations = iteration_count(len(new), epochs=1, batch=BATCH)
         self.title, self.show, self.to_device = f"what step {split.step} leaves", show, to_device
-        padding = params.method.published_bugs.padding
         self.loader = training_loader(
             SampleOrder(new, (), BATCH, params.seed, split.step),
             SegmentationDataset.of(index, root, saliency=params.data.saliency == "maps"),
             trained.labels,
-            Augmentation(recipe.crop, recipe.scale, recipe.augmentation, published_padding=padding),
+            augmentation_of(params),
             iterations=self.iterations,
             workers=loader_workers(1),
         )

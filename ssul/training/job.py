@@ -132,14 +132,18 @@ def training_job(
             order, optimisation.epochs, params.memory.epoch if memory else "images", drop_last=bugs.drop_last
         ),
         dataset=dataset,
-        augmentation=Augmentation(
-            params.recipe.crop, params.recipe.scale, params.recipe.augmentation, published_padding=bugs.padding
-        ),
+        augmentation=augmentation_of(params),
         optimisation=optimisation,
         precision=params.recipe.precision,
         selection=select_weights(params, split, objective.model, objective.labels, layout=layout),
         selection_name=params.method.selection,
     )
+
+
+def augmentation_of(params: Params) -> Augmentation:
+    """How the images of every step are augmented."""
+    recipe, padding = params.recipe, params.method.published_bugs.padding
+    return Augmentation(recipe.crop, recipe.scale, recipe.augmentation, published_padding=padding)
 
 
 def iterations_of(order: SampleOrder, epochs: int, epoch: Literal["images", "iterations"], *, drop_last: bool) -> int:

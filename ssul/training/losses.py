@@ -53,7 +53,7 @@ def binary_cross_entropy(logits: Tensor, target: Tensor, channels: Tensor | None
 def class_binary_cross_entropy(
     logits: Tensor, target: Tensor, channels: Tensor, positive_weight: float = 1.0
 ) -> Tensor:
-    """Binary cross-entropy of some classes, summed over them, averaged over all pixels (DKD, section 3.2).
+    """Binary cross-entropy of some classes, summed over them, averaged over all pixels (DKD, mBCE).
 
     Every pixel that is not of a class is a negative of it, void ones too (as in the published codes of DKD and STAR).
 

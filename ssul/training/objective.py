@@ -130,7 +130,7 @@ class SupervisedClasses(Objective):
 
 
 def auxiliary_loss(model: IncrementalDeepLab, labels: LabelSpace, seen: Tensor, images: Tensor) -> Tensor:
-    """The loss of the auxiliary class, which is nowhere: the mean of -log(1 - sigmoid) (DKD, section 3.3).
+    """The loss of the auxiliary class, which is nowhere: the mean of -log(1 - sigmoid) (DKD).
 
     Args:
         model: the network.

@@ -1,12 +1,14 @@
-"""The distillation of logits by hand and against naive sums of softmax scores."""
+"""The distillation of logits by hand, and of a softmax against naive sums of its scores."""
 
 import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
-from ssul.training.distillation import softmax_distillation
+from ssul.training.distillation import sigmoid_distillation, softmax_distillation
 from tests.methods.textbook import distillation_by_softmax
 
 
@@ -51,3 +53,38 @@ def test_it_is_smallest_where_the_student_agrees() -> None:
 def test_it_is_finite_for_huge_logits(scale: float) -> None:
     logits = scale * torch.randn(1, 5, 4, 4, generator=torch.Generator().manual_seed(0))
     assert softmax_distillation(logits, logits[:, :3].flip(1)).isfinite()
+
+
+# ---- sigmoids -------------------------------------------------------------------------------------------------------
+
+
+def test_that_of_sigmoids_by_hand_sums_over_classes_and_averages_over_pixels() -> None:
+    ours = torch.tensor([[[[0.0, 2.0]], [[1.0, -1.0]]]], dtype=torch.float64)  # two classes, two pixels
+    theirs = torch.tensor([[[[0.0, 1.0]], [[-3.0, -1.0]]]], dtype=torch.float64)
+
+    def score(value: float) -> float:
+        return 1 / (1 + math.exp(-value))
+
+    def cost(z: float, t: float) -> float:
+        return -score(t) * math.log(score(z)) - (1 - score(t)) * math.log(1 - score(z))
+
+    expected = (cost(0, 0) + cost(2, 1) + cost(1, -3) + cost(-1, -1)) / 2
+    assert sigmoid_distillation(ours, theirs).item() == pytest.approx(expected, rel=1e-12)
+
+
+@given(st.integers(0, 1000))
+def test_that_of_sigmoids_is_least_where_student_and_teacher_agree(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    theirs, ours = 3 * torch.randn(2, 2, 3, 2, 2, generator=generator, dtype=torch.float64)
+    same = theirs.clone().requires_grad_()
+    least = sigmoid_distillation(same, theirs)
+    (gradient,) = torch.autograd.grad(least, same)
+    torch.testing.assert_close(gradient, torch.zeros_like(gradient))
+    assert sigmoid_distillation(ours, theirs) > least
+
+
+def test_that_of_sigmoids_of_huge_or_short_logits_is_finite_and_precise() -> None:
+    logits = torch.full((1, 1, 64, 64), 1e4, dtype=torch.bfloat16)
+    loss = sigmoid_distillation(logits, -logits)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(1e4, rel=1e-2)

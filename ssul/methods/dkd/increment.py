@@ -15,6 +15,7 @@ from torch.nn import functional
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab, upsample
 from ssul.model.heads import Head
+from ssul.training.distillation import sigmoid_distillation
 from ssul.training.losses import class_binary_cross_entropy
 from ssul.training.objective import Loss, TeacherStudentObjective, auxiliary_loss
 
@@ -137,18 +138,3 @@ def decomposed_logits(model: IncrementalDeepLab, seen: Tensor, heads: Sequence[i
         signed = [functional.conv2d(hidden, weight.clamp(min=0)), functional.conv2d(hidden, weight.clamp(max=0))]
         parts.append((head.classifier(hidden), *signed))
     return DecomposedLogits(*(torch.cat(part, dim=1) for part in zip(*parts, strict=True)))
-
-
-def sigmoid_distillation(logits: Tensor, old_logits: Tensor) -> Tensor:
-    """Binary cross-entropy towards the teacher's scores, summed over classes, averaged over all pixels.
-
-    Args:
-        logits: float (B, K, H, W) of the student.
-        old_logits: float (B, K, H, W) of the teacher.
-
-    Returns:
-        A scalar, in single precision at least.
-    """
-    precise = torch.promote_types(logits.dtype, torch.float32)  # losses sum too many values for bf16
-    logits, scores = logits.to(precise), old_logits.to(precise).sigmoid()
-    return functional.binary_cross_entropy_with_logits(logits, scores, reduction="none").sum(dim=1).mean()

@@ -8,10 +8,10 @@ import copy
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
+from ssul.training.distillation import sigmoid_distillation
 from ssul.training.losses import binary_cross_entropy
 from ssul.training.objective import Loss, TeacherStudentObjective
 
@@ -55,16 +55,3 @@ class LwfMcIncrement(TeacherStudentObjective):
         learned = binary_cross_entropy(logits[:, old:], target, self.new_channels)
         kept = sigmoid_distillation(logits[:, :old], old_logits)
         return Loss(learned + kept, {"new_classes": learned.detach(), "distillation": kept.detach()})
-
-
-def sigmoid_distillation(logits: Tensor, old_logits: Tensor) -> Tensor:
-    """Binary cross-entropy towards the old network's sigmoids.
-
-    Args:
-        logits, old_logits: float (B, K, H, W) of student and teacher.
-
-    Returns:
-        A scalar: the sum over the channels, averaged over all pixels.
-    """
-    pixels = functional.binary_cross_entropy_with_logits(logits, old_logits.sigmoid(), reduction="none")
-    return pixels.sum(dim=1).mean()

@@ -1,13 +1,10 @@
 """DKD: its terms by hand, the identities that it rests on, the whole step against the textbook, and what learns."""
 
 import copy
-import math
 from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
@@ -18,7 +15,6 @@ from ssul.methods.dkd.increment import (
     decomposed_logits,
     heads_input,
     prepare_increment,
-    sigmoid_distillation,
 )
 from ssul.model.deeplab import Architecture, IncrementalDeepLab, join
 from ssul.model.heads import Head
@@ -50,40 +46,7 @@ def change(model: IncrementalDeepLab) -> None:
                 parameter += 0.02 * torch.randn_like(parameter)
 
 
-def score(value: float) -> float:
-    return 1 / (1 + math.exp(-value))
-
-
 # ---- the terms by hand ----------------------------------------------------------------------------------------------
-
-
-def test_distillation_by_hand_sums_over_classes_and_averages_over_pixels() -> None:
-    ours = torch.tensor([[[[0.0, 2.0]], [[1.0, -1.0]]]], dtype=torch.float64)  # two classes, two pixels
-    theirs = torch.tensor([[[[0.0, 1.0]], [[-3.0, -1.0]]]], dtype=torch.float64)
-
-    def cost(z: float, t: float) -> float:
-        return -score(t) * math.log(score(z)) - (1 - score(t)) * math.log(1 - score(z))
-
-    expected = (cost(0, 0) + cost(2, 1) + cost(1, -3) + cost(-1, -1)) / 2
-    assert sigmoid_distillation(ours, theirs).item() == pytest.approx(expected, rel=1e-12)
-
-
-@given(st.integers(0, 1000))
-def test_distillation_is_least_where_student_and_teacher_agree(seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    theirs, ours = 3 * torch.randn(2, 2, 3, 2, 2, generator=generator, dtype=torch.float64)
-    same = theirs.clone().requires_grad_()
-    least = sigmoid_distillation(same, theirs)
-    (gradient,) = torch.autograd.grad(least, same)
-    torch.testing.assert_close(gradient, torch.zeros_like(gradient))
-    assert sigmoid_distillation(ours, theirs) > least
-
-
-def test_distillation_of_huge_or_short_logits_is_finite_and_precise() -> None:
-    logits = torch.full((1, 1, 64, 64), 1e4, dtype=torch.bfloat16)
-    loss = sigmoid_distillation(logits, -logits)
-    assert loss.dtype == torch.float32
-    assert loss.item() == pytest.approx(1e4, rel=1e-2)
 
 
 def test_a_logits_parts_by_hand() -> None:

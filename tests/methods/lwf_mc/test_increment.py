@@ -1,26 +1,19 @@
 """LwF-MC against the textbook: each channel's binary cross-entropy, pixel by pixel."""
 
 import copy
-import math
 from dataclasses import replace
 
-import pytest
 import torch
 from torch import Tensor
 
 from ssul.labels.ids import VOID
-from ssul.methods.lwf_mc.increment import prepare_increment, sigmoid_distillation
+from ssul.methods.lwf_mc.increment import prepare_increment
 from ssul.model.deeplab import Architecture
 from tests.methods.builders import EVERY_ARCHITECTURE, NEW, assert_only_the_whole_student_learns, drawn, trained
 from tests.methods.builders import OLD as SOFTMAX
 from tests.methods.textbook import assert_a_step_is
 
 OLD = replace(SOFTMAX, activation="sigmoid")
-
-
-def column(*scores: float) -> Tensor:
-    """Logits (1, K, 1, 1) whose sigmoids are the scores."""
-    return torch.tensor(scores, dtype=torch.float64).logit()[None, :, None, None]
 
 
 def binary(score: Tensor, wanted: Tensor) -> Tensor:
@@ -37,19 +30,6 @@ def textbook(logits: Tensor, old_logits: Tensor, target: Tensor) -> Tensor:
         annotated[int(target[b, y, x])] = 1
         learned.append(binary(scores[b, :, y, x], annotated)[old:].sum())
     return kept + torch.stack(learned).mean()
-
-
-def test_sigmoids_are_distilled_by_hand() -> None:
-    loss = sigmoid_distillation(column(0.1, 0.6), column(0.3, 0.5))
-    background = -(0.3 * math.log(0.1) + 0.7 * math.log(0.9))
-    old_class = -(0.5 * math.log(0.6) + 0.5 * math.log(0.4))
-    assert loss.item() == pytest.approx(background + old_class)
-
-
-def test_the_distillation_is_averaged_over_all_pixels() -> None:
-    one, other = (column(0.1), column(0.3)), (column(0.9), column(0.2))
-    both = sigmoid_distillation(*(torch.cat(pair, dim=3) for pair in zip(one, other, strict=True)))
-    assert both.item() == pytest.approx((sigmoid_distillation(*one) + sigmoid_distillation(*other)).item() / 2)
 
 
 @EVERY_ARCHITECTURE
