@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
+from textwrap import wrap
 
 from ssul.config.paths import Layout
 from ssul.io.atomic import write_text
@@ -14,6 +15,8 @@ from ssul.report.published_table import markdown_published
 from ssul.report.rows import heading
 from ssul.report.style import GREY, INK, PALE, annotate, new_figure
 
+_NAME_WIDTH = 52
+"""Characters on a line of a name in the figure."""
 _COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6b7280"]  # Okabe and Ito's
 
 
@@ -74,8 +77,11 @@ def draw_results(path: Path, rows: Sequence[Row]) -> None:
         path: of the PNG.
         rows: at least one.
     """
-    scenarios = scenarios_of(rows)
-    with new_figure(path, min(3.2 * len(scenarios) + 2.2, 16.0), 0.34 * len(rows) + 1.1) as figure:
+    scenarios, names = scenarios_of(rows), [line_name(row, rows) for row in rows]
+    room = max(0.34, 0.16 * (1 + max(name.count("\n") for name in names)) + 0.08)  # of a line, in inches
+    height = room * len(rows) + 1.1
+    papers_drawn = any(published_means(row, scenario) for row in rows for scenario in scenarios)
+    with new_figure(path, min(3.2 * len(scenarios) + 2.2, 16.0), height) as figure:
         panels = figure.subplots(1, len(scenarios), sharey=True, squeeze=False, gridspec_kw={"wspace": 0.12})[0]
         places = list(range(len(rows)))
         for panel, scenario in zip(panels, scenarios, strict=True):
@@ -93,9 +99,10 @@ def draw_results(path: Path, rows: Sequence[Row]) -> None:
             panel.set_title(scenario, fontsize=9.5, color=GREY, pad=5)
             panel.tick_params(axis="y", length=0)
             panel.grid(axis="x", color=PALE, linewidth=0.4)
-        panels[0].set_yticks(places, [_line_name(row, rows) for row in rows])
+        panels[0].set_yticks(places, names, fontsize=8.5)
         panels[0].invert_yaxis()
-        figure.supxlabel("mean IoU of all classes after the last step, %; dotted: published", fontsize=9, color=GREY)
+        words = "mean IoU of all classes after the last step, %" + ("; dotted: published" if papers_drawn else "")
+        figure.supxlabel(words, y=0.11 - 0.44 / height, fontsize=9, color=GREY)
 
 
 def scenarios_of(rows: Sequence[Row]) -> list[str]:
@@ -112,7 +119,8 @@ def published_means(row: Row, scenario: str) -> list[float]:
     return [paper.scores[scenario].all for paper in papers if paper.method.lower() == method]
 
 
-def _line_name(row: Row, rows: Sequence[Row]) -> str:
+def line_name(row: Row, rows: Sequence[Row]) -> str:
+    """The name of a line among others in the figure, on as many lines as it needs beside its bar."""
     more = [row.setting] if len({one.setting for one in rows}) > 1 else []
     more += [row.model] if len({one.model for one in rows}) > 1 else []
-    return row.method + (f"\n{', '.join(more)}" if more else "")
+    return "\n".join([*wrap(row.method, _NAME_WIDTH, break_on_hyphens=False), *([", ".join(more)] if more else [])])

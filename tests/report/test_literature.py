@@ -10,7 +10,7 @@ from PIL import Image
 from ssul.config.naming import RunName
 from ssul.config.paths import Layout
 from ssul.report.literature import RunResult, collect
-from ssul.report.literature_page import draw_results, markdown_results, published_means, write_results
+from ssul.report.literature_page import draw_results, line_name, markdown_results, published_means, write_results
 
 
 def result(
@@ -155,3 +155,12 @@ def test_the_figure_is_drawn_for_one_run_and_for_many(tmp_path: Path) -> None:
     with Image.open(tmp_path / "one.png") as small, Image.open(tmp_path / "many.png") as large:
         assert small.width < large.width
         assert small.height < large.height
+
+
+def test_a_long_name_stands_on_several_lines_of_the_figure_and_loses_nothing() -> None:
+    long = "ssul-m as published (memory.epoch=iterations, recipe.increment.epochs=6, recipe.increment.lr=0.01)"
+    (row,) = rows_of(result(long))
+    lines = line_name(row, [row]).splitlines()
+    assert len(lines) == 2
+    assert max(map(len, lines)) <= 52
+    assert " ".join(lines) == long
