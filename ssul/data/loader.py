@@ -30,6 +30,8 @@ class TrainingLoader(DataLoader[Any]):
                 if isinstance(batch, Exception):
                     raise batch
                 yield batch
+        except ConnectionResetError as error:  # PyTorch asked for its death before the kernel reported it
+            raise RuntimeError(f"DataLoader worker (pid unknown) exited unexpectedly: {error}") from None
         finally:
             del loaded  # ends its workers, which would otherwise live as long as the error's traceback
 

@@ -4,7 +4,7 @@ import errno
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from ssul.data.dataset import LabeledImage, SegmentationDataset
 from ssul.data.image_cache import ImageCache
@@ -315,6 +316,24 @@ def test_an_error_of_the_machine_keeps_its_number_and_any_other_its_traceback(
     else:
         assert explain(raised.value) is None
         assert workers == 0 or "in read" in str(raised.value)
+
+
+def test_a_worker_that_dies_while_it_hands_over_a_batch_is_named_as_any_dead_one(
+    dataset: SegmentationDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch lets this error through if the kernel has not yet reported the worker's death."""
+
+    def cut_off(_: DataLoader[Any]) -> Iterator[Any]:
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+        yield
+
+    monkeypatch.setattr(DataLoader, "__iter__", cut_off)
+    with pytest.raises(RuntimeError) as caught:
+        loaded(dataset)
+    message = explain(caught.value)
+    assert message is not None
+    assert "a process that loads images has died" in message
+    assert "Connection reset by peer" in message
 
 
 ENDS = """
