@@ -16,9 +16,8 @@ from ssul.scenario.summary import never_learned, summarise, text_summary, warnin
 
 def main() -> None:
     """Writes data/splits/step_K.json for every step and a summary, and prints how many images each has."""
-    provenance = Provenance.read("splits")
-    params, index = provenance.params, ImageIndex.read(LAYOUT.index("train"))
-    asked, names = params.scenario, index.class_names
+    provenance, index = Provenance.read("splits"), ImageIndex.read(LAYOUT.index("train"))
+    params, asked, names = provenance.params, provenance.params.scenario, index.class_names
     scenario = make_scenario(asked.order, asked.base_classes, asked.increment, dataset=index.data_set, names=names)
     if len(scenario.steps) - 1 != asked.last:
         raise UserError(
@@ -30,10 +29,11 @@ def main() -> None:
         params.setting,
         names=names,
         seed=params.seed,
+        known=index.known,
         holdout=params.data.holdout,
         holdout_seed=params.data.holdout_seed,
     )
-    summary = summarise(splits, index.present, params.setting)
+    summary = summarise(splits, index.present, params.setting, known=index.known)
     print(text_summary(summary, scenario.remainder, never_learned(scenario, names)))
     if warning := warning_of(summary):
         print(f"warning: {warning}", file=sys.stderr)

@@ -20,16 +20,17 @@ def main() -> None:
     params, split = provenance.params, Split.read(LAYOUT.split(0))
     method = params.method
     labels = LabelSpace(split.groups, method.unknown, method.activation, method.constant_background)
-    architecture = Architecture(**params.model.model_dump(exclude={"weights"}), constant_head=labels.constant_head)
+    network = params.model.model_dump(exclude={"weights"})
     recorded = InitialCheckpoint.read(LAYOUT.initial_checkpoint)
     if recorded.digest is not None:
         folder = recorded.require_unchanged(given_checkpoint(params.recipe.base.checkpoint))
-        taken = TrainedModel.load(folder).require(architecture, labels, split.class_names)
+        taken = TrainedModel.load(folder).as_base(network, labels, split.class_names)
         provenance.record()
         taken.save(LAYOUT.checkpoint(0), training=folder)
         print(f"step 0: taken from {folder}")
         return
     seed_everything(params.seed, "base")
+    architecture = Architecture(**network, constant_head=labels.constant_head)
     model = IncrementalDeepLab(architecture, labels.head_sizes, weights_file(params.model.weights))
     objective = base_objective(model, labels, method.loss, method.positive_weight)
     train(training_job(params, split, objective, layout=LAYOUT), provenance)

@@ -51,8 +51,8 @@ def splits(
     asked = [int(word) if word.isdecimal() else word for word in words] or name.order
     cut = name.scenario(learning_order(asked, dataset=data_set.name, names=data_set.classes))
     present = present_classes(data_set, masks, lists, cache=Layout(root).cache / "masks.jsonl")
-    made = make_splits(present, cut, setting, names=data_set.classes, seed=seed)
-    summary = summarise(made, present, setting)
+    made = make_splits(present, cut, setting, names=data_set.classes, seed=seed, known=data_set.known)
+    summary = summarise(made, present, setting, known=data_set.known)
     if warning := warning_of(summary):
         print(f"warning: {warning}", file=sys.stderr)
     if as_json:

@@ -17,6 +17,7 @@ from ssul.evaluation.evaluate import EvaluatedImage, evaluate_images, sum_confus
 from ssul.evaluation.protocol import Protocol
 from ssul.evaluation.scores import Scores, score
 from ssul.inference.trained_model import TrainedModel
+from ssul.labels.space import LabelSpace
 from ssul.model.heads import Head
 
 Watch = Callable[[Iterator[EvaluatedImage], int], Iterator[EvaluatedImage]]
@@ -30,35 +31,40 @@ def evaluate_checkpoint(
 
     Args:
         folder: the checkpoint.
-        data_set: the dataset whose classes it learned.
+        data_set: the dataset, which has at least one of its classes.
         root: the data root.
         protocol: see `Protocol`.
         watch: passes every evaluated image on.
         shift: see `shift_new_heads`.
 
     Returns:
-        The pipeline's scores of this step; forgetting and average are None, because they need the steps before.
+        The pipeline's scores of this step; forgetting and average are None, because they need the steps before. The
+        classes of network and dataset are matched by name; those that the dataset lacks have no IoU.
 
     Raises:
-        UserError: if the checkpoint cannot be opened or learned other classes, or if an image cannot be used or none
-            is scored.
+        UserError: if the checkpoint cannot be opened or learned none of the classes, or if an image cannot be used or
+            none is scored.
     """
     trained = TrainedModel.load(folder)
     shift_new_heads(trained, shift)
-    labels, names = trained.labels, trained.class_names
-    known = [data_set.classes[class_id - 1] for class_id in labels.classes if class_id <= len(data_set.classes)]
-    if list(names) != known:
-        raise UserError(f"the checkpoint {folder} knows {', '.join(names)}, which are not classes of {data_set.name}")
+    names = trained.class_names
+    foreign = [name for name in names if name not in data_set.classes]
+    if len(foreign) == len(names):
+        raise UserError(
+            f"the checkpoint {folder} knows {', '.join(names)}, and none of them is a class of {data_set.name}: "
+            "name the dataset that it learned with --data-set"
+        )
+    labels = _in_ids_of(data_set, trained, foreign)
     val = ImagePaths(root, data_set.val)
     _, ids = split_ids(ImagePaths(root, data_set.train), val, val_share=data_set.val_share, val_seed=data_set.val_seed)
     ids = protocol.scored(_present(val, ids, data_set), labels)
     dataset = SegmentationDataset(val, mask_lookup_table(data_set.values, len(data_set.classes)))
-    in_data, classes = data_set.values.background, len(data_set.classes)
+    in_data, classes = data_set.values.background, len(data_set.classes) + len(foreign)
     background = protocol.background(labels, in_data=in_data, classes=classes)
     images = evaluate_images(trained.model, labels, dataset, ids, protocol=protocol, background=background)
     sizes, rows = [len(group) for group in labels.groups], background.names(names)
     counts = sum_confusion(watch(images, len(ids)), len(rows))
-    scores = score(counts, sizes, rows, (), background=background)
+    scores = score(counts, sizes, rows, (), background=background, unscored=foreign)
     return replace(scores, average=None)
 
 
@@ -74,6 +80,14 @@ def shift_new_heads(trained: TrainedModel, shift: float) -> None:
             assert isinstance(head, Head)
             assert head.classifier.bias is not None
             head.classifier.bias += shift
+
+
+def _in_ids_of(data_set: DatasetSpec, trained: TrainedModel, foreign: Sequence[str]) -> LabelSpace:
+    """The label space of a network in a dataset's ids; the classes that the dataset lacks have ids after its own."""
+    ids = {name: class_id for class_id, name in enumerate([*data_set.classes, *foreign], start=1)}
+    renamed = {class_id: ids[name] for class_id, name in zip(trained.labels.classes, trained.class_names, strict=True)}
+    groups = tuple(tuple(renamed[class_id] for class_id in group) for group in trained.labels.groups)
+    return replace(trained.labels, groups=groups)
 
 
 def _present(folders: ImagePaths, ids: Sequence[str], data_set: DatasetSpec) -> dict[str, tuple[int, ...]]:

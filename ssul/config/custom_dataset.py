@@ -50,6 +50,7 @@ class CustomDataset(StrictModel):
 
     classes: names, in the order of their values in the masks. palette: a colour for the background and for each class;
     null takes Pascal VOC's. The validation split is either `val`, or a random share `val_share` of the training split.
+    extends: the folder of a checkpoint whose classes are known already; then `classes` may be the new ones alone.
     """
 
     classes: Annotated[list[Name], Field(min_length=1, max_length=MAX_CLASSES)]
@@ -61,6 +62,7 @@ class CustomDataset(StrictModel):
     val: SplitFilesParams | None = None
     val_share: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     val_seed: int = 0
+    extends: str | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "CustomDataset":

@@ -55,6 +55,7 @@ class ImageIndex:
         files: the templates of the split's files below the data root.
         values: the meaning of the mask values.
         rows: of its images, in the order of the image list.
+        known: how many of the classes, the first ones, the network knows that the dataset extends.
     """
 
     data_set: str
@@ -62,11 +63,18 @@ class ImageIndex:
     files: SplitFiles
     values: MaskEncoding
     rows: tuple[IndexRow, ...]
+    known: int = 0
 
     @property
     def present(self) -> dict[str, tuple[int, ...]]:
         """Image id -> classes in its mask, without the background."""
         return {row.id: row.present for row in self.rows}
+
+    @property
+    def known_but_not_shown(self) -> tuple[str, ...]:
+        """The names of the known classes that no mask of the split shows."""
+        shown = {class_id for row in self.rows for class_id in row.pixels}
+        return tuple(name for class_id, name in enumerate(self.class_names[: self.known], 1) if class_id not in shown)
 
     def class_name(self, class_id: int) -> str:
         """The name of a class id; `background` for 0."""
@@ -82,7 +90,10 @@ class ImageIndex:
             "data_set": self.data_set,
             "class_names": self.class_names,
             "files": asdict(self.files),
-            "values": asdict(self.values),
+            "values": {
+                name: value for name, value in asdict(self.values).items() if (name, value) != ("class_ids", None)
+            },
+            **({"known": self.known} if self.known else {}),
         }
         write_text(path, f'{json.dumps(head)[:-1]},\n"rows": [\n{rows}\n]}}\n')
 
@@ -98,7 +109,7 @@ class ImageIndex:
         rows = tuple(IndexRow(*row) for row in stored.rows)
         faults = {fault: True for row in rows if (fault := _inconsistency(row, len(stored.class_names))) is not None}
         check_consistent(path, faults, **wording)
-        return cls(stored.data_set, stored.class_names, stored.files, stored.values, rows)
+        return cls(stored.data_set, stored.class_names, stored.files, stored.values, rows, stored.known)
 
 
 @dataclass(frozen=True)
@@ -110,6 +121,7 @@ class _Stored:
     files: SplitFiles
     values: MaskEncoding
     rows: tuple[tuple[str, int, int, dict[int, int], int, int, str], ...]
+    known: int = 0
 
 
 def _inconsistency(row: IndexRow, classes: int) -> str | None:

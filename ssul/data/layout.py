@@ -38,15 +38,18 @@ class MaskEncoding:
         background: whether 0 is the background; without one, every pixel is of a class or void.
         first: the value of the first class; the others follow.
         void: the value of pixels that are not annotated; None if there are none.
+        class_ids: the dataset ids of the classes that have values, in the order of their values; None: 1 and up.
     """
 
     background: bool = True
     first: int = 1
     void: int | None = VOID
+    class_ids: tuple[int, ...] | None = None
 
     def ids(self, classes: int) -> dict[int, int]:
         """Mask value -> dataset id, for a number of classes."""
-        known = {self.first + position: position + 1 for position in range(classes)}
+        valued = range(1, classes + 1) if self.class_ids is None else self.class_ids
+        known = {self.first + position: class_id for position, class_id in enumerate(valued)}
         if self.background:
             known[0] = BACKGROUND_ID
         if self.void is not None:

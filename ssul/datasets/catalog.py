@@ -60,6 +60,7 @@ class DatasetSpec:
             split of its own.
         val_seed: of that draw. It is not the run's seed, so that all runs are evaluated on the same images.
         archives: where it can be downloaded.
+        known: how many of the classes, the first ones, the network knows that the dataset extends.
     """
 
     name: str
@@ -71,6 +72,7 @@ class DatasetSpec:
     val_share: float | None = None
     val_seed: int = 0
     archives: tuple[Archive, ...] = ()
+    known: int = 0
 
     def class_name(self, class_id: int) -> str:
         """The name of a class id; `background` for 0."""

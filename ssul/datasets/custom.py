@@ -1,10 +1,13 @@
 """The dataset that the parameters name: one of the catalog, or a custom one that they describe."""
 
-from ssul.config.custom_dataset import CustomDataset, SplitFilesParams
+from dataclasses import replace
+
+from ssul.config.custom_dataset import MAX_CLASSES, CustomDataset, SplitFilesParams
 from ssul.config.schema import DataParams
 from ssul.data.layout import MaskEncoding, SplitFiles
 from ssul.datasets import catalog
 from ssul.datasets.catalog import CATALOG, DatasetSpec
+from ssul.datasets.known_network import KnownNetwork
 from ssul.errors import UserError
 from ssul.labels.colours import voc_colours
 
@@ -17,14 +20,15 @@ def resolve_dataset(name: str, custom: CustomDataset | None) -> DatasetSpec:
         custom: `data.custom`; None for a dataset of the catalog.
 
     Raises:
-        UserError: if the catalog has no such dataset, or a custom dataset has the name of a dataset of the catalog.
+        UserError: if the catalog has no such dataset, a custom dataset has the name of a dataset of the catalog, or it
+            extends a network by nothing new.
     """
     if custom is None:
         return catalog.find_dataset(name)
     if name in CATALOG:
         raise UserError(f"data.name is '{name}', which the catalog has: give the dataset of data.custom another name")
     train = _files(custom.train)
-    return DatasetSpec(
+    spec = DatasetSpec(
         name=name,
         classes=tuple(custom.classes),
         palette=tuple(custom.palette or voc_colours(1 + len(custom.classes))),
@@ -33,6 +37,36 @@ def resolve_dataset(name: str, custom: CustomDataset | None) -> DatasetSpec:
         values=MaskEncoding(custom.background, custom.first_value, custom.void),
         val_share=custom.val_share,
         val_seed=custom.val_seed,
+    )
+    return spec if custom.extends is None else _extended(spec, custom, KnownNetwork.read(custom.extends).class_names)
+
+
+def _extended(spec: DatasetSpec, custom: CustomDataset, known: tuple[str, ...]) -> DatasetSpec:
+    """The dataset with the classes of a network before the new ones, whether its masks show them or not.
+
+    A class that both name is one class, which is known.
+    """
+    new = tuple(name for name in spec.classes if name not in known)
+    if not new:
+        raise UserError(
+            f"data.custom.extends: the network knows all of {', '.join(spec.classes)} already: name a new class in "
+            "data.custom.classes"
+        )
+    classes = known + new
+    if len(classes) > MAX_CLASSES:
+        raise UserError(
+            f"data.custom.extends: {len(known)} known classes and {len(new)} new ones are more than {MAX_CLASSES}"
+        )
+    ids = tuple(classes.index(name) + 1 for name in spec.classes)
+    palette = list(voc_colours(1 + len(classes)))
+    for class_id, colour in zip((0, *ids), custom.palette or (), strict=False):
+        palette[class_id] = colour
+    return replace(
+        spec,
+        classes=classes,
+        palette=tuple(palette),
+        values=replace(spec.values, class_ids=ids),
+        known=len(known),
     )
 
 

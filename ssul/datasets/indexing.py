@@ -55,7 +55,7 @@ def scan_splits(dataset: Preparation, show: Show, log: Callable[[str], None]) ->
 def write_indexes(spec: DatasetSpec, rows: Rows, problems: Problems, layout: Layout) -> None:
     """Writes the indexes, and the palette with the skipped images."""
     for split, files in (("train", spec.train), ("val", spec.val)):
-        index = ImageIndex(spec.name, spec.classes, files, spec.values, tuple(rows[split]))
+        index = ImageIndex(spec.name, spec.classes, files, spec.values, tuple(rows[split]), spec.known)
         index.write(layout.index(split))
     skipped = {split: {one.id: one.what for one in some} for split, some in problems.items()}
     info = DatasetInfo(spec.palette, train_skipped=skipped["train"], val_skipped=skipped["val"])

@@ -1,6 +1,6 @@
 """The numbers of the field for one step, from its confusion matrix."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ class Scores:
         forgetting: mean over the classes of earlier steps of (best IoU at an earlier step - IoU now).
         average: mean of `all` over the steps so far.
         iou, accuracy: by class name, in learning order, background first where it is counted.
-        absent: names of classes that are neither in the ground truth nor predicted.
+        absent: names of classes that are neither in the ground truth nor predicted, or cannot be scored.
         holdout: scores on held-out training images; None where there are none.
     """
 
@@ -75,6 +75,7 @@ def score(
     history: Sequence[dict[str, Any]],
     *,
     background: Background,
+    unscored: Collection[str] = (),
 ) -> Scores:
     """Scores a step.
 
@@ -85,11 +86,13 @@ def score(
         history: the rows (`Scores` as dicts) of the steps before.
         background: whether it is counted, and whether it can be right. A background that is predicted although it
             cannot be right is not scored: its IoU is None, and a pixel predicted as background is a miss of its class.
+        unscored: classes that the network knows, but no mask shows, although the images may: their IoU is None.
     """
     first = int(background.counted)  # the position of the first class
     iou = confusion.iou()
     if not background.possible:
         iou[:first] = [None] * first
+    iou = [None if name in unscored else value for name, value in zip(names, iou, strict=True)]
     by_name = dict(zip(names, iou, strict=True))
     base_end, before = first + group_sizes[0], first + sum(group_sizes[:-1])
     later = len(group_sizes) > 1

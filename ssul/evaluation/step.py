@@ -114,7 +114,7 @@ def evaluate_step(
     counter = ImageCounter()
     confusion = sum_confusion(counter.watch(one for one in saved if one.image.id in scored), len(names))
     write_counts(folder, counter.counts())
-    scores = score(confusion, group_sizes, names, history, background=background)
+    scores = score(confusion, group_sizes, names, history, background=background, unscored=index.known_but_not_shown)
     if held_out.ids:
         holdout = score_holdout(
             sum_confusion(evaluated(held_out, f"evaluate step {step}, held out"), len(names)),

@@ -1,7 +1,7 @@
 """A network with the meaning of its channels and the class names, as a checkpoint holds them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from ssul.errors import UserError
 from ssul.labels.space import LabelSpace
 from ssul.model.checkpoint import load_checkpoint, read_training, save_checkpoint
-from ssul.model.deeplab import Architecture, IncrementalDeepLab
+from ssul.model.deeplab import IncrementalDeepLab
 
 
 @dataclass(frozen=True)
@@ -84,18 +84,50 @@ class TrainedModel:
             )
         return self
 
-    def require(self, architecture: Architecture, labels: LabelSpace, names: tuple[str, ...]) -> "TrainedModel":
-        """This model, if it is the one that the parameters describe.
+    def with_sigmoids(self) -> "TrainedModel":
+        """This model with the probabilities of a softmax as those of sigmoids (`LogOdds`); the network is changed.
+
+        Raises:
+            UserError: if the softmax is over several heads.
+        """
+        if self.labels.activation == "sigmoid":
+            return self
+        if len(self.model.heads) > 1:
+            raise UserError(
+                f"the checkpoint {self.folder} learned with a softmax in {len(self.model.heads)} steps, and sigmoids "
+                "can take over from one alone: choose a softmax method, such as -S method=mib"
+            )
+        self.model.read_as_log_odds(0)
+        return replace(self, labels=replace(self.labels, activation="sigmoid"))
+
+    def as_base(self, network: Mapping[str, Any], labels: LabelSpace, names: tuple[str, ...]) -> "TrainedModel":
+        """This model as the base of a scenario, if it is the one that the parameters describe.
+
+        It may have learned its classes in several steps, and know them under other dataset ids. A method with sigmoids
+        reads a softmax network as `with_sigmoids` does.
+
+        Args:
+            network: what the parameters say of its `Architecture`.
+            labels: the meaning of the channels of a base.
+            names: of the classes, in learning order.
 
         Raises:
             UserError: naming the difference.
         """
-        asked = (architecture, labels, list(names))
-        found = (self.model.architecture, self.labels, list(self.class_names))
+        if labels.unknown and not self.labels.unknown:
+            raise UserError(
+                f"'{self.folder}' has no unknown class: choose -S method.unknown=false (SSUL without it), or a softmax "
+                "method such as -S method=mib"
+            )
+        read = self.with_sigmoids() if labels.activation == "sigmoid" else self
+        own = read.labels.as_base(labels.classes) if list(names) == list(self.class_names) else read.labels
+        labels = replace(labels, base_heads=own.base_heads)
+        asked = (dict(network), labels, list(names))
+        found = ({name: getattr(self.model.architecture, name) for name in network}, own, list(self.class_names))
         for what, one, other in zip(("network", "label space", "classes"), asked, found, strict=True):
             if one != other:
                 raise UserError(
                     f"recipe.base.checkpoint '{self.folder}' has another {what} than the parameters: {other}, not "
                     f"{one}; choose the scenario, method and model that it was trained with"
                 )
-        return self
+        return replace(self, labels=own)

@@ -34,12 +34,15 @@ class LabelSpace:
         activation: how logits become scores.
         constant_background: whether the background's logit is 0 and does not learn, so that a class wins where its
             sigmoid exceeds 0.5 (DKD, STAR). The unknown is then an auxiliary class, which no prediction uses.
+        base_heads: how the base classes are shared out among heads, in learning order, where a network that learned
+            them in several steps is the base of another scenario; None for one head.
     """
 
     groups: tuple[tuple[int, ...], ...]
     unknown: bool
     activation: Activation
     constant_background: bool = False
+    base_heads: tuple[int, ...] | None = None
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -87,9 +90,15 @@ class LabelSpace:
         [1, 1, C0, C1, ...] with the unknown head, [1 + C0, C1, ...] without it, [1, C0, C1, ...] without it but with a
         constant background.
         """
+        first, *others = self._class_heads
+        front = (1, 1, first) if self.unknown else (1, first) if self.constant_background else (1 + first,)
+        return (*front, *others)
+
+    @property
+    def _class_heads(self) -> tuple[int, ...]:
+        """The number of classes of each head that has some."""
         base, *later = (len(group) for group in self.groups)
-        first = (1, 1, base) if self.unknown else (1, base) if self.constant_background else (1 + base,)
-        return (*first, *later)
+        return (*(self.base_heads or (base,)), *later)
 
     @property
     def unknown_head(self) -> int:
@@ -126,6 +135,15 @@ class LabelSpace:
         """The label space after one more step that learns the dataset ids `new`."""
         return replace(self, groups=(*self.groups, tuple(new)))
 
+    def as_base(self, ids: Sequence[int]) -> "LabelSpace":
+        """The label space of the same channels where the base step learned all classes, under other dataset ids.
+
+        Args:
+            ids: of the classes, in learning order.
+        """
+        heads = self._class_heads
+        return replace(self, groups=(tuple(ids),), base_heads=heads if len(heads) > 1 else None)
+
     def to_dict(self) -> dict[str, Any]:
         """The label space as JSON, for a checkpoint; `from_dict` reads it."""
         return {
@@ -133,6 +151,7 @@ class LabelSpace:
             "unknown": self.unknown,
             "activation": self.activation,
             **({"constant_background": True} if self.constant_background else {}),
+            **({"base_heads": list(self.base_heads)} if self.base_heads else {}),
         }
 
     @classmethod
@@ -146,15 +165,18 @@ class LabelSpace:
             groups = tuple(tuple(group) for group in description["groups"])
             unknown, activation = description["unknown"], description["activation"]
             constant = description.get("constant_background", False)
+            heads = tuple(description["base_heads"]) if "base_heads" in description else None
         except (KeyError, TypeError, ValueError, AttributeError):
             raise UserError(f"a checkpoint's label space is not readable: {reprlib.repr(description)}") from None
         ids = [class_id for group in groups for class_id in group]
         valid = all(type(class_id) is int and BACKGROUND_ID < class_id < VOID for class_id in ids)  # True is not an id
         valid = valid and all(groups) and 0 < len(ids) == len(set(ids))
         valid = valid and isinstance(unknown, bool) and isinstance(constant, bool)
+        valid = valid and (heads is None or all(type(one) is int and one > 0 for one in heads))
+        valid = valid and (heads is None or sum(heads) == len(groups[0]))
         if not valid or activation not in get_args(Activation) or (constant and activation != "sigmoid"):
             raise UserError(f"a checkpoint's label space is not valid: {reprlib.repr(description)}")
-        return cls(groups, unknown, activation, constant)
+        return cls(groups, unknown, activation, constant, heads)
 
     def channel_of(self, class_id: int) -> int:
         """The channel of a learned class.

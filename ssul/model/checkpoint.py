@@ -170,6 +170,7 @@ class _Architecture:
     classifier: Literal["conv3x3", "conv1x1", "shared_conv1x1"] = "conv3x3"
     separable: bool = False
     constant_head: Annotated[int, Field(ge=0, le=1)] | None = None
+    log_odds_head: Literal[0] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """IncrementalDeepLab: DeepLabV3 or V3+ whose last layer is a growing list of heads."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -11,7 +11,7 @@ from torch.nn import functional
 from ssul.model.aspp import ASPP, RATES, convolution, init_convolutions
 from ssul.model.backbones import backbone_channels, build_backbone, forward_stages, low_level_channels
 from ssul.model.dropout import SampleDropout
-from ssul.model.heads import ConstantHead, Head
+from ssul.model.heads import ConstantHead, Head, LogOdds
 from ssul.model.weights import NO_WEIGHTS
 
 BODY = ("backbone", "aspp", "low_level", "shared")
@@ -34,6 +34,7 @@ class Architecture:
             conv3x3 + BatchNorm + ReLU that all heads share (DKD and STAR).
         separable: whether the 3x3 convolutions of ASPP and heads are depthwise separable.
         constant_head: index of the head whose only logit is 0, see `ConstantHead`; or None.
+        log_odds_head: index of the head that learned with a softmax and is read as sigmoids, see `LogOdds`; or None.
     """
 
     backbone: str
@@ -43,6 +44,7 @@ class Architecture:
     classifier: str = "conv3x3"
     separable: bool = False
     constant_head: int | None = None
+    log_odds_head: int | None = None
 
     @property
     def has_shared_convolution(self) -> bool:
@@ -121,6 +123,8 @@ class IncrementalDeepLab(nn.Module):
             for index, size in enumerate(head_sizes)
         )
         self._frozen_modules: tuple[nn.Module, ...] = ()
+        if architecture.log_odds_head is not None:
+            self.read_as_log_odds(architecture.log_odds_head)
 
     @property
     def head_sizes(self) -> tuple[int, ...]:
@@ -171,6 +175,11 @@ class IncrementalDeepLab(nn.Module):
         """Adds a head for a step's new classes; the logits of the others stay as they are, bit for bit."""
         reference = next(self.backbone.parameters())
         self.heads.append(self._new_head(classes).to(device=reference.device, dtype=reference.dtype))
+
+    def read_as_log_odds(self, index: int) -> None:
+        """Lets a head that learned with a softmax give the logits of sigmoids with the same probabilities."""
+        self._head(index).output = LogOdds()
+        self.architecture = replace(self.architecture, log_odds_head=index)
 
     def init_head_from_unknown(self, parent: int) -> None:
         """Lets the newest head start as a copy of another, one-channel head (SSUL, section 3.4)."""

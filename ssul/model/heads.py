@@ -18,6 +18,21 @@ class ConstantHead(nn.Module):
         return x.new_zeros(x.shape[0], 1, *x.shape[2:])
 
 
+class LogOdds(nn.Module):
+    """Turns the logits of a softmax into those of per-class sigmoids with the same probabilities.
+
+    The log-odds of a class are its logit minus the log-sum-exp of all others.
+    """
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """(B, K, h, w) -> (B, K, h, w), K >= 2."""
+        top = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, logits.argmax(1, keepdim=True), True)
+        of_others = logits.logsumexp(1, keepdim=True) + torch.log1p(-logits.softmax(1).masked_fill(top, 0))
+        # of the greatest, whose probability may round to 1
+        of_top = logits - logits.masked_fill(top, -torch.inf).logsumexp(1, keepdim=True)
+        return torch.where(top, of_top, logits - of_others)
+
+
 class Head(nn.Module):
     """conv3x3 + BatchNorm + ReLU + conv1x1 (the published code), or conv1x1 alone (the papers' text).
 
@@ -26,6 +41,9 @@ class Head(nn.Module):
         classes: its number of channels.
         width: channels between its convolutions; None for conv1x1 alone.
         separable: whether the 3x3 convolution is depthwise separable.
+
+    Attributes:
+        output: what its logits pass through, most often nothing.
     """
 
     def __init__(self, channels: int, classes: int, *, width: int | None, separable: bool = False) -> None:
@@ -34,6 +52,7 @@ class Head(nn.Module):
             self.conv = convolution(channels, width, kernel=3, separable=separable)
             self.norm = nn.BatchNorm2d(width)
         self.classifier = nn.Conv2d(channels if width is None else width, classes, 1)
+        self.output: nn.Module = nn.Identity()
         self._hidden = width is not None
 
     @property
@@ -43,7 +62,7 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, h, w) -> logits (B, classes, h, w)."""
-        return self.classifier(self.hidden(x))  # type: ignore[no-any-return]
+        return self.output(self.classifier(self.hidden(x)))  # type: ignore[no-any-return]
 
     def hidden(self, x: Tensor) -> Tensor:
         """What enters its 1x1 convolution: (B, channels, h, w) -> (B, width, h, w), at least 0 if x is."""

@@ -23,7 +23,7 @@ class Split:
         step: its index.
         groups: the class ids that each step up to this one learned, in learning order.
         class_names: the names of these classes, in the same order, flat.
-        images: ids of the training images.
+        images: ids of the training images; at step 0 there may be none, where a checkpoint takes its place.
         holdout: ids of the images that this step and those before it would train on, had they not been held out.
     """
 
@@ -68,7 +68,8 @@ class Split:
             "a group is empty": not all(split.groups),
             "a class is repeated or below 1": len(set(classes)) < len(classes) or min(classes, default=0) < 1,
             "class_names does not fit the groups": len(split.class_names) != len(classes),
-            "it has no image, or a repeated one": not 0 < len(split.images) == len(set(split.images)),
+            "it repeats an image": len(split.images) > len(set(split.images)),
+            "it has no image": not split.images and split.step > 0,
         }
         check_consistent(path, faults, **context)
         return split
@@ -81,6 +82,7 @@ def make_splits(
     *,
     names: Sequence[str],
     seed: int,
+    known: int = 0,
     holdout: float = 0.0,
     holdout_seed: int = 0,
 ) -> list[Split]:
@@ -92,6 +94,7 @@ def make_splits(
         setting: decides which images belong to a step.
         names: of the classes by id, from 1.
         seed: decides the partitioned setting's assignment.
+        known: how many of the classes a network knows already; where they are step 0, it needs no images.
         holdout: the probability, 0..1, with which each image by itself is held out, so that no step trains on it.
         holdout_seed: decides which; not the run's seed, so that all runs hold out the same images.
 
@@ -105,7 +108,7 @@ def make_splits(
         held_out = dict.fromkeys(one for one in belonging if is_held_out(one, holdout, holdout_seed))
         images = [image_id for image_id in belonging if image_id not in held_out]
         held_out_ids |= held_out
-        if not images:
+        if not images and (step.index or not known):
             new = ", ".join(names[class_id - 1] for class_id in step.new)
             if belonging:
                 raise UserError(

@@ -7,19 +7,22 @@ from ssul.scenario.scenario import Scenario, Setting
 from ssul.scenario.splits import Split
 
 
-def summarise(splits: Sequence[Split], present: Mapping[str, Sequence[int]], setting: Setting) -> dict[str, Any]:
+def summarise(
+    splits: Sequence[Split], present: Mapping[str, Sequence[int]], setting: Setting, *, known: int = 0
+) -> dict[str, Any]:
     """The splits in numbers, as JSON.
 
     Args:
         splits: of all steps.
         present: training image id -> ids of the classes that its mask shows.
         setting: of the splits.
+        known: how many of the classes, by id, a network knows already.
 
     Returns:
         `setting`; `images` of the dataset and how many of them belong to `no_step`; and `steps`, each with its `step`,
         its `images`, how many of those `appear_again` in a later step, how many images were `held_out` so far, and its
         `classes`: each a `name`, the number of `images` of the step that show it, and of images of `other_steps` that
-        show it too, where it is not annotated.
+        show it too, where it is not annotated; a class that is known already is marked as `known`.
     """
     used = [set(split.images) for split in splits]
     later: list[set[str]] = [set().union(*used[position + 1 :]) for position in range(len(used))]
@@ -42,6 +45,7 @@ def summarise(splits: Sequence[Split], present: Mapping[str, Sequence[int]], set
                         "name": name,
                         "images": len(shows[class_id] & used[position]),
                         "other_steps": len(shows[class_id] & set().union(*used[:position], *used[position + 1 :])),
+                        **({"known": True} if class_id <= known else {}),
                     }
                     for class_id, name in zip(split.new, split.new_names, strict=True)
                 ],
@@ -59,7 +63,7 @@ def warning_of(summary: Mapping[str, Any]) -> str | None:
     lacking = {
         step["step"]: names
         for step in summary["steps"]
-        if (names := [one["name"] for one in step["classes"] if not one["images"]])
+        if (names := [one["name"] for one in step["classes"] if not one["images"] and "known" not in one])
     }
     if not lacking:
         return None

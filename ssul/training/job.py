@@ -16,6 +16,7 @@ from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex, require_unchanged
 from ssul.data.sampling import SampleOrder, TrainingItem
 from ssul.data.training_set import Augmentation
+from ssul.errors import UserError
 from ssul.inference.trained_model import TrainedModel
 from ssul.scenario.splits import Split
 from ssul.training.loop import iteration_count
@@ -110,6 +111,8 @@ def training_job(
     index = ImageIndex.read(layout.index("train"))
     root = data_root(params.data.root, layout)
     dataset = SegmentationDataset.of(index, root, saliency=params.data.saliency == "maps")
+    if not split.images:
+        raise UserError(f"step {split.step} has no training image: -S scenario=extension takes a checkpoint instead")
     new = tuple(TrainingItem(image_id, split.new) for image_id in split.images)
     wanted = {item.id for item in (*new, *memory)} | set(split.holdout)
     require_unchanged([row for row in index.rows if row.id in wanted], dataset.folders, saliency=dataset.saliency)

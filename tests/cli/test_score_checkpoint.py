@@ -14,18 +14,19 @@ from ssul.datasets.catalog import DatasetSpec
 from ssul.errors import UserError
 from ssul.evaluation.protocol import Protocol
 from ssul.evaluation.scores import Scores
-from ssul.model.checkpoint import save_checkpoint
+from ssul.model.checkpoint import load_checkpoint, save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 
 if TYPE_CHECKING:
     from tests.conftest import HandmadeDataset
 
+ARCHITECTURE = Architecture("small", "deeplabv3", 16, 8)
 LABELS = {"groups": [[1, 2]], "unknown": True, "activation": "sigmoid"}
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    model = IncrementalDeepLab(Architecture("small", "deeplabv3", 16, 8), (1, 1, 2))
+    model = IncrementalDeepLab(ARCHITECTURE, (1, 1, 2))
     save_checkpoint(tmp_path / "step_0", model, {"labels": LABELS, "class_names": ["ball", "star"]})
     return tmp_path / "step_0"
 
@@ -58,7 +59,7 @@ def test_a_checkpoint_has_scores_of_its_classes(checkpoint: Path, images: "Handm
 def test_a_shift_lowers_or_raises_the_classes_learned_after_the_base_step_alone(
     tmp_path: Path, images: "HandmadeDataset"
 ) -> None:
-    model = IncrementalDeepLab(Architecture("small", "deeplabv3", 16, 8), (1, 1, 1, 1))
+    model = IncrementalDeepLab(ARCHITECTURE, (1, 1, 1, 1))
     meaning = {"labels": {**LABELS, "groups": [[1], [2]]}, "class_names": ["ball", "star"]}
     save_checkpoint(tmp_path / "step_1", model, meaning)
     low, high = (scored(tmp_path / "step_1", images, shift) for shift in (-1e4, 1e4))
@@ -85,7 +86,7 @@ def test_an_invalid_value_in_a_mask_is_refused_and_not_left_out_of_the_score(
 def test_images_of_later_classes_alone_are_not_scored_where_seen_ones_are_asked_for(
     tmp_path: Path, images: "HandmadeDataset"
 ) -> None:
-    model = IncrementalDeepLab(Architecture("small", "deeplabv3", 16, 8), (1, 1, 1))
+    model = IncrementalDeepLab(ARCHITECTURE, (1, 1, 1))
     meaning = {"labels": {**LABELS, "groups": [[1]]}, "class_names": ["ball"]}
     save_checkpoint(tmp_path / "step_0", model, meaning)
     images.add("stars", np.full((32, 32), 2))
@@ -95,3 +96,19 @@ def test_images_of_later_classes_alone_are_not_scored_where_seen_ones_are_asked_
     images.list_images("val", ["stars"])
     with pytest.raises(UserError, match="none of the 1 validation images"):
         scored(tmp_path / "step_0", images, images="seen")
+
+
+def test_classes_are_matched_by_name_and_one_that_the_dataset_lacks_has_no_iou(
+    checkpoint: Path, tmp_path: Path, images: "HandmadeDataset"
+) -> None:
+    same, other = IncrementalDeepLab(ARCHITECTURE, (1, 1, 2)), {**LABELS, "groups": [[7, 4]]}
+    same.load_state_dict(load_checkpoint(checkpoint)[0].state_dict())
+    save_checkpoint(tmp_path / "other", same, {"labels": other, "class_names": ["ball", "star"]})
+    assert scored(tmp_path / "other", images) == scored(checkpoint, images)
+    save_checkpoint(tmp_path / "other", same, {"labels": other, "class_names": ["kite", "star"]})
+    scores = scored(tmp_path / "other", images)
+    assert list(scores.iou) == ["background", "kite", "star"]
+    assert scores.iou["kite"] is None
+    save_checkpoint(tmp_path / "other", same, {"labels": other, "class_names": ["kite", "gem"]})
+    with pytest.raises(UserError, match="none of them is a class of toy"):
+        scored(tmp_path / "other", images)

@@ -30,7 +30,7 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-SCENARIOS = options("scenario")
+SCENARIOS = [name for name in options("scenario") if name != "extension"]  # that one needs a dataset with a network
 
 
 def with_value(name: str, value: object) -> dict[str, Any]:

@@ -86,6 +86,17 @@ def test_any_index_is_read_as_written_and_written_to_the_same_bytes(
     assert one.read_bytes() == two.read_bytes()
 
 
+def test_the_known_classes_that_no_mask_shows_are_named(tmp_path: Path) -> None:
+    row = IndexRow("a", 1, 3, {0: 1, 2: 1, 4: 1}, 0, 9, "0" * 64)
+    values = MaskEncoding(class_ids=(4, 2))
+    index = ImageIndex(
+        "toy", ("hat", "star", "ball", "moon"), SplitFiles("{id}.jpg", "{id}.png"), values, (row,), known=3
+    )
+    index.write(tmp_path / "train.json")
+    assert ImageIndex.read(tmp_path / "train.json") == index
+    assert index.known_but_not_shown == ("hat", "ball")
+
+
 @pytest.mark.parametrize(("pixels", "void"), [({0: 1, 1: 1}, 0), ({0: 3, 1: 0}, 0), ({0: 4}, -1), ({9: 3}, 0)])
 def test_inconsistent_pixel_counts_are_refused(tmp_path: Path, pixels: dict[int, int], void: int) -> None:
     index = replace(INDEX, rows=(IndexRow("a", 1, 3, pixels, void, 1, "0a" * 32),))

@@ -1,5 +1,6 @@
 """The dataset that the parameters name, and a custom dataset from its description to the training target."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,3 +128,41 @@ def test_253_classes_stay_different_from_the_mask_to_the_target(
     assert (target == VOID).tolist() == [[class_id == VOID for class_id in ids]]
     known = torch.tensor([1 <= class_id < VOID for class_id in ids])
     assert sorted(target[0, known].tolist()) == list(range(2, 255))
+
+
+# --- a dataset that extends a network ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> str:
+    """A checkpoint of a network that knows trees and cars."""
+    description = {"meaning": {"class_names": ["tree", "car"]}, "architecture": {"backbone": "small"}}
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    return str(tmp_path)
+
+
+def test_the_classes_of_a_network_come_first_and_one_that_the_masks_show_too_is_one_class(known: str) -> None:
+    town = resolve_dataset("town", described(extends=known, palette=[(0, 0, 9), (1, 1, 1), (2, 2, 2), (3, 3, 3)]))
+    assert (town.classes, town.known) == (("tree", "car", "house", "road"), 2)
+    assert town.values.ids(len(town.classes)) == {0: 0, 1: 3, 2: 1, 3: 4, 255: VOID}  # house, tree, road
+    assert town.palette == ((0, 0, 9), (2, 2, 2), voc_colours(5)[2], (1, 1, 1), (3, 3, 3))
+
+
+def test_a_network_that_knows_every_class_already_is_refused(known: str) -> None:
+    with pytest.raises(UserError, match="the network knows all of tree already: name a new class"):
+        resolve_dataset("town", described(extends=known, classes=["tree"]))
+
+
+@pytest.mark.parametrize("content", [None, "[]", "{", '{"meaning": {"class_names": [1]}, "architecture": {}}', "{}"])
+def test_a_folder_without_a_networks_description_is_refused_with_the_parameter(
+    tmp_path: Path, content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / "model.json").write_text(content)
+    with pytest.raises(UserError, match=r"data.custom.extends: the description .*: name the folder of a checkpoint"):
+        resolve_dataset("town", described(extends=str(tmp_path)))
+
+
+def test_a_checkpoint_that_the_next_run_overwrites_is_refused_with_the_command_that_copies_it() -> None:
+    with pytest.raises(UserError, match=r"overwrites: copy it first \(cp -rL data/checkpoints/step_2 "):
+        resolve_dataset("town", described(extends="data/checkpoints/step_2"))

@@ -201,3 +201,10 @@ def test_the_harmonic_mean_is_high_only_where_both_are(
     old: float | None, new: float | None, hiou: float | None
 ) -> None:
     assert harmonic_mean(old, new) == (None if hiou is None else pytest.approx(hiou))
+
+
+def test_a_class_that_no_mask_shows_although_images_may_has_no_iou_and_enters_no_mean() -> None:
+    scores = score_any(COUNTS, (2, 1), NAMES, [], background=HAS, unscored=["dog"])
+    assert scores.iou["dog"] is None
+    assert scores.absent == ["dog"]
+    assert scores.all == pytest.approx((BACKGROUND + CAT + SHEEP) / 3)

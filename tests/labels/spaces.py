@@ -22,7 +22,8 @@ def label_spaces(draw: st.DrawFn, unknown: bool | None = None) -> LabelSpace:
     groups = tuple(tuple(next(ids) for _ in range(size)) for size in sizes)
     has_unknown = draw(st.booleans()) if unknown is None else unknown
     activation: Activation = draw(st.sampled_from(["sigmoid", "softmax"]))
-    return LabelSpace(groups, has_unknown, activation, activation == "sigmoid" and draw(st.booleans()))
+    labels = LabelSpace(groups, has_unknown, activation, activation == "sigmoid" and draw(st.booleans()))
+    return labels.as_base(labels.classes).with_step((200,)) if draw(st.booleans()) else labels
 
 
 def masks() -> st.SearchStrategy[Tensor]:

@@ -286,3 +286,27 @@ def test_a_softmax_has_no_constant_background() -> None:
     described = PLAIN.to_dict() | {"constant_background": True}
     with pytest.raises(UserError, match="not valid"):
         LabelSpace.from_dict(described)
+
+
+# --- a network that learned in several steps as the base of another scenario -----------------------------------------
+
+
+def test_as_a_base_its_heads_and_channels_stay_and_its_classes_have_other_ids() -> None:
+    base = GROWN.as_base((1, 2, 3))
+    assert (base.groups, base.head_sizes) == (((1, 2, 3),), GROWN.head_sizes)
+    assert [base.channel_of(new) for new in (1, 2, 3)] == [GROWN.channel_of(old) for old in GROWN.classes]
+    assert base.with_step((4,)).head_sizes == (*GROWN.head_sizes, 1)
+    assert BASE.as_base(BASE.classes) == BASE  # one head is nothing new
+
+
+@given(label_spaces())
+def test_as_a_base_a_label_space_survives_its_file(labels: LabelSpace) -> None:
+    base = labels.as_base(labels.classes)
+    assert base.head_sizes == labels.head_sizes
+    assert LabelSpace.from_dict(json.loads(json.dumps(base.to_dict()))) == base
+
+
+@pytest.mark.parametrize("heads", [[1], [2, 2], [3, 0], ["3"], 3, [True, 2]])
+def test_heads_that_do_not_share_out_the_base_classes_are_refused(heads: Any) -> None:
+    with pytest.raises(UserError, match="label space is not"):
+        LabelSpace.from_dict({**GROWN.as_base((1, 2, 3)).to_dict(), "base_heads": heads})

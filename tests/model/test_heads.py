@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ssul.model.heads import Head
+from ssul.model.heads import Head, LogOdds
 from tests.model.learning import randomise_norms
 
 
@@ -92,3 +92,11 @@ def test_classes_that_share_a_channels_probability_have_equal_logits_lower_by_th
     torch.testing.assert_close(after[:, channel : channel + 1], expected)
     others = [other for other in range(4) if other != channel]
     assert torch.equal(after[:, others], before[:, others])
+
+
+def test_log_odds_have_the_softmaxs_probabilities_as_sigmoids_also_where_one_class_is_certain() -> None:
+    logits = torch.tensor([[2.0, -1.0, 0.5], [40.0, 0.0, -3.0], [-90.0, 90.0, 0.0]]).T[None, :, None, :]
+    odds = LogOdds()(logits)
+    torch.testing.assert_close(odds.sigmoid(), logits.softmax(1))
+    assert odds[0, 0, 0, 1] == pytest.approx(40 - math.log(1 + math.exp(-3)))
+    assert odds.isfinite().all()

@@ -81,6 +81,16 @@ def test_a_step_without_images_is_refused_with_its_classes_and_the_setting(setti
         make_splits({"a": (1,), "g": (4,)}, TOY, setting, names=NAMES, seed=0)
 
 
+def test_the_base_needs_no_image_where_a_network_knows_its_classes_already(tmp_path: Path) -> None:
+    present: dict[str, tuple[int, ...]] = {"b": (2,), "g": (4,)}
+    splits = make_splits(present, TOY, "overlapped", names=NAMES, seed=0, known=3)
+    assert [split.images for split in splits] == [(), ("b",), ("g",)]
+    splits[0].write(tmp_path / "step_0.json")
+    assert Split.read(tmp_path / "step_0.json") == splits[0]
+    assert warning_of(summarise(splits, present, "overlapped", known=3)) is None
+    assert "hat" in (warning_of(summarise(splits, present, "overlapped")) or "")
+
+
 # --- what is held out -------------------------------------------------------------------------------------------------
 
 MANY = {

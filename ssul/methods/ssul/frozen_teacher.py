@@ -55,7 +55,8 @@ class FusedHeads(nn.Module):
         super().__init__()
         convolutions = [getattr(head, "conv", None) for head in heads]
         self.wide = _fuse_convs(convolutions) if _are_plain(convolutions) else None
-        self.parts = nn.ModuleList(heads if self.wide is None else [head.classifier for head in heads])
+        scores = [nn.Sequential(head.classifier, head.output) for head in heads]
+        self.parts = nn.ModuleList(heads if self.wide is None else scores)
 
     def forward(self, x: Tensor) -> Tensor:
         """The input of the heads (B, C, h, w) -> logits of all heads (B, K, h, w)."""

@@ -36,6 +36,7 @@ def prepare_increment(
     pseudo_threshold: float | None,
     loss: LossName,
     background_lr_ratio: float = 1.0,
+    learn_unknown: bool = True,
 ) -> Objective:
     """Grows a network by a step's classes and returns what this step minimises.
 
@@ -49,13 +50,14 @@ def prepare_increment(
         pseudo_threshold: score in 0..1 from which the old network labels a pixel; None for no pseudo-labels.
         loss: of the pixels.
         background_lr_ratio: with freeze and an unknown head, the background head's rate is lr * background_lr_ratio.
+        learn_unknown: whether, with freeze, the unknown and the background head learn.
     """
     labels = old.with_step(new)
     teacher = FrozenTeacher(model) if freeze else None if pseudo_threshold is None else copy.deepcopy(model)
     model.grow(len(new))
     if weight_transfer and labels.unknown:
         model.init_head_from_unknown(parent=labels.unknown_head)
-    learning = learning_heads(labels) if freeze else ()
+    learning = learning_heads(labels, learn_unknown=learn_unknown) if freeze else ()
     if freeze:
         model.freeze_past(learning)
     if freeze_norm:
@@ -67,10 +69,10 @@ def prepare_increment(
     return Supervised(model, labels, loss)
 
 
-def learning_heads(labels: LabelSpace) -> tuple[int, ...]:
+def learning_heads(labels: LabelSpace, *, learn_unknown: bool = True) -> tuple[int, ...]:
     """The heads that learn in a frozen network (section 3.4), ascending."""
     newest = len(labels.head_sizes) - 1
-    return (labels.unknown_head, labels.background_head, newest) if labels.unknown else (newest,)
+    return (labels.unknown_head, labels.background_head, newest) if labels.unknown and learn_unknown else (newest,)
 
 
 class PseudoLabelIncrement(TeacherStudentObjective):

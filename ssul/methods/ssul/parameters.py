@@ -11,7 +11,8 @@ class SsulParams(StrictModel):
 
     pseudo_threshold: the previous network labels background where a score reaches it; null: no pseudo-labels. freeze:
     only the newest, the unknown and the background head learn. weight_transfer: a new head starts as a copy of the
-    unknown head. background_lr_ratio: the background head's rate is lr * ratio, with freeze and unknown.
+    unknown head. background_lr_ratio: the background head's rate is lr * ratio, with freeze and unknown. learn_unknown:
+    false leaves unknown and background as they are, with freeze; then an old class loses pixels to new ones alone.
     """
 
     pseudo_threshold: Fraction | None
@@ -19,6 +20,7 @@ class SsulParams(StrictModel):
     freeze_norm: bool
     weight_transfer: bool
     background_lr_ratio: PositiveRate
+    learn_unknown: bool
 
 
 class Method(MethodParams):

@@ -271,6 +271,7 @@ def test_with_every_switch_off_it_is_plain_fine_tuning_iteration_for_iteration()
         pytest.param(
             SSUL, {"freeze_norm": False}, convolutions_of_heads((0, 1, 4)) | norms_of_heads((0, 1, 4)), id="their norms"
         ),
+        pytest.param(SSUL, {"learn_unknown": False}, convolutions_of_heads((4,)), id="only the newest, if so chosen"),
     ],
 )
 def test_frozen_only_these_heads_learn(labels: LabelSpace, changes: dict[str, Any], expected: set[str]) -> None:

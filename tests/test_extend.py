@@ -1,0 +1,104 @@
+"""New classes for a trained network from tensors."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from ssul.data.transforms import network_input
+from ssul.errors import UserError
+from ssul.extend import Batches, extend
+from ssul.inference.trained_model import TrainedModel
+from ssul.labels.space import LabelSpace
+from ssul.model.deeplab import Architecture, IncrementalDeepLab
+
+SSUL = LabelSpace(((1, 2), (3,)), unknown=True, activation="sigmoid")
+SOFTMAX = LabelSpace(((4, 2, 1),), unknown=False, activation="softmax")
+
+
+def trained(labels: LabelSpace) -> TrainedModel:
+    torch.manual_seed(0)
+    network = Architecture("small", "deeplabv3", 8, 16, constant_head=labels.constant_head)
+    model = IncrementalDeepLab(network, labels.head_sizes, "pretrained")
+    return TrainedModel(model.eval(), labels, ("tree", "car", "road"))
+
+
+def squares() -> DataLoader[tuple[Tensor, ...]]:
+    """Red squares on grey, 0 around them and 1 in them."""
+    images = torch.full((8, 3, 48, 48), 120, dtype=torch.uint8)
+    masks = torch.zeros(8, 48, 48, dtype=torch.uint8)
+    for place, (image, mask) in enumerate(zip(images, masks, strict=True)):
+        box = (slice(2 * place, 2 * place + 24), slice(20 - place, 44 - place))
+        image[(slice(None), *box)] = torch.tensor([230, 20, 20], dtype=torch.uint8)[:, None, None]
+        mask[box] = 1
+    return DataLoader(TensorDataset(images, masks), batch_size=4)
+
+
+@pytest.mark.parametrize("labels", [SSUL, SOFTMAX], ids=["ssul", "softmax"])
+def test_it_learns_a_class_and_keeps_the_logits_of_the_others_and_the_network_that_it_was_given(
+    labels: LabelSpace,
+) -> None:
+    model = trained(labels)
+    before = {name: tensor.clone() for name, tensor in model.model.state_dict().items()}
+    grown = extend(model, squares(), ["square"], epochs=25, lr=0.3, progress=False)
+    assert grown.class_names == ("tree", "car", "road", "square")
+    assert grown.labels.classes == (*labels.classes, max(labels.classes) + 1)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.model.state_dict().items())
+    pictures, masks = squares().dataset.tensors  # type: ignore[attr-defined]
+    images = network_input(pictures)
+    with torch.no_grad():
+        old = model.with_sigmoids().model.forward_low_res(images)
+        new = grown.model.forward_low_res(images)
+    torch.testing.assert_close(new[:, :-1], old)
+    inside = masks[:, ::8, ::8] == 1
+    assert new[:, -1][inside].mean() > new[:, -1][~inside].mean() + 1
+
+
+def test_with_saliency_maps_the_unknown_learns_too_and_the_result_depends_on_the_seed_alone() -> None:
+    images, masks = squares().dataset.tensors  # type: ignore[attr-defined]
+    batches = [(images, masks, masks * 255)]
+    one, same, other = (
+        extend(trained(SSUL), batches, ["square"], epochs=2, lr=0.1, seed=seed, progress=False).model
+        for seed in (1, 1, 2)
+    )
+    before = trained(SSUL).model.state_dict()
+    moved = {
+        name.partition(".conv")[0]
+        for name, tensor in one.state_dict().items()
+        if not torch.equal(tensor, before.get(name, tensor))
+    }
+    assert {name for name in moved if name.startswith("heads")} >= {"heads.0", "heads.1"}
+    assert all(map(torch.equal, one.state_dict().values(), same.state_dict().values()))
+    assert not all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+
+
+def test_a_grown_network_grows_again() -> None:
+    grown = extend(trained(SSUL), squares(), ["square"], epochs=1, lr=0.1, progress=False)
+    again = extend(grown, squares(), ["box"], epochs=1, lr=0.1, progress=False)
+    assert again.model.head_sizes == (1, 1, 2, 1, 1, 1)
+    assert again.class_names[-2:] == ("square", "box")
+
+
+@pytest.mark.parametrize(
+    ("classes", "batches", "message"),
+    [
+        (["car"], squares(), "classes must be new and different: got \\['car'\\]"),
+        (["a", "a"], squares(), "classes must be new and different"),
+        ([], squares(), "classes must be new and different"),
+        (["a"], [], "there is nothing to learn from: 0 batches"),
+        (["a"], [(torch.zeros(2, 3, 8, 8), torch.zeros(2, 8, 8))], "a batch is uint8 images"),
+        (["a"], [(torch.zeros(2, 3, 8, 8).byte(), torch.full((2, 8, 8), 3).byte())], r"holds \[3\]"),
+        ([f"class {number}" for number in range(253)], squares(), "too many"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_by_name(classes: list[str], batches: Batches, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        extend(trained(SSUL), batches, classes, epochs=1, lr=0.1, progress=False)
+
+
+def test_a_network_with_a_constant_background_is_sent_to_the_pipeline() -> None:
+    constant = replace(SSUL, constant_background=True)
+    with pytest.raises(UserError, match="extended by its own method, in the pipeline"):
+        extend(trained(constant), squares(), ["square"], epochs=1, lr=0.1, progress=False)
