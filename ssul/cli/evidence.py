@@ -49,7 +49,7 @@ def queue(table: Tables = None, root: Root = Path()) -> None:
     spec = read_spec(layout.evidence_spec)
     runs, waiting = finished_runs(), _dvc(root, "queue", "status")
     for one in _wanted(spec, table):
-        if _is_complete(one) and one.name not in waiting and _find(one, runs, root) is None:
+        if _is_complete(one) and one.name not in waiting and find_run(one, runs, root) is None:
             _dvc(root, "exp", "remove", one.name, check=False)  # an earlier one, with other parameters or code
             _dvc(root, "exp", "run", "--queue", "-n", one.name, *_switches(one))
             print(f"queued {one.name}", flush=True)
@@ -76,7 +76,7 @@ def _results(
         name: {row: [] for row in one.rows} for name, one in spec.tables.items()
     }
     for one in planned(spec):
-        run = _find(one, runs, root) if _is_complete(one) else None
+        run = find_run(one, runs, root) if _is_complete(one) else None
         earlier = [r for r in known.results.get(one.table, {}).get(one.row, []) if r.overrides == one.overrides]
         if run is not None:
             found[one.table][one.row].append(_result(one, run, setup_of(_params(one, root))))
@@ -126,17 +126,23 @@ def _switches(one: Planned) -> list[str]:
     return [word for override in one.overrides for word in ("-S", expanded(override))]
 
 
-def _find(one: Planned, runs: Sequence[LoggedRun], root: Path) -> LoggedRun | None:
-    """The latest run with the parameters of an experiment, or with those of them that its version had."""
+def find_run(one: Planned, runs: Sequence[LoggedRun], root: Path) -> LoggedRun | None:
+    """The latest run with the parameters of an experiment.
+
+    A parameter that the run's version did not have yet may be missing, unless the experiment sets it.
+    """
     params = _params(one, root)
     wanted = {name: str(value) for name, value in params.items() if affects_results(name)}
     if params["memory.capacity"] == 0:  # then the memory's other parameters decide nothing
         wanted = {name: value for name, value in wanted.items() if not name.startswith("memory.")} | {
             "memory.capacity": "0"
         }
-    return next(
-        (run for run in runs if all(run.params.get(name, value) == value for name, value in wanted.items())), None
-    )
+    chosen = {override.partition("=")[0] for override in one.overrides}
+
+    def fits(run: LoggedRun) -> bool:
+        return all(run.params.get(name, None if name in chosen else value) == value for name, value in wanted.items())
+
+    return next((run for run in runs if fits(run)), None)
 
 
 @cache
