@@ -82,7 +82,9 @@ class ImageIndex:
             "data_set": self.data_set,
             "class_names": self.class_names,
             "files": asdict(self.files),
-            "values": asdict(self.values),
+            "values": {
+                name: value for name, value in asdict(self.values).items() if value is not None or name == "void"
+            },
         }
         write_text(path, f'{json.dumps(head)[:-1]},\n"rows": [\n{rows}\n]}}\n')
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ssul.errors import UserError
+from ssul.labels.colours import Colour
 from ssul.labels.ids import BACKGROUND_ID, VOID
 
 
@@ -17,7 +18,7 @@ class SplitFiles:
 
     Attributes:
         image: an RGB or grey photograph, JPEG or PNG.
-        mask: an 8-bit palette or grey PNG of class values.
+        mask: an 8-bit palette or grey PNG of class values, or a PNG of colours, see `MaskEncoding`.
         saliency: an 8-bit PNG, positive on salient objects; None if the split has none.
         list: the image list, one id a line. None: all masks of the template that the other split's list does not name.
         list_may_lack: whether a missing list file counts as None.
@@ -38,11 +39,14 @@ class MaskEncoding:
         background: whether 0 is the background; without one, every pixel is of a class or void.
         first: the value of the first class; the others follow.
         void: the value of pixels that are not annotated; None if there are none.
+        colours: the colour that stands for each value, as (colour, value), in colour-coded masks; None where the files
+            hold the values.
     """
 
     background: bool = True
     first: int = 1
     void: int | None = VOID
+    colours: tuple[tuple[Colour, int], ...] | None = None
 
     def ids(self, classes: int) -> dict[int, int]:
         """Mask value -> dataset id, for a number of classes."""

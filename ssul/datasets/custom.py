@@ -1,12 +1,17 @@
 """The dataset that the parameters name: one of the catalog, or a custom one that they describe."""
 
-from ssul.config.custom_dataset import CustomDataset, SplitFilesParams
+from collections.abc import Sequence
+
+from ssul.config.custom_dataset import VOID_NAME, CustomDataset, SplitFilesParams
 from ssul.config.schema import DataParams
 from ssul.data.layout import MaskEncoding, SplitFiles
 from ssul.datasets import catalog
 from ssul.datasets.catalog import CATALOG, DatasetSpec
 from ssul.errors import UserError
-from ssul.labels.colours import voc_colours
+from ssul.labels.colours import Colour, voc_colours
+from ssul.labels.ids import BACKGROUND_ID, VOID
+
+BACKGROUND = "background"
 
 
 def resolve_dataset(name: str, custom: CustomDataset | None) -> DatasetSpec:
@@ -27,10 +32,10 @@ def resolve_dataset(name: str, custom: CustomDataset | None) -> DatasetSpec:
     return DatasetSpec(
         name=name,
         classes=tuple(custom.classes),
-        palette=tuple(custom.palette or voc_colours(1 + len(custom.classes))),
+        palette=tuple(custom.palette or _palette(custom)),
         train=train,
         val=train if custom.val is None else _files(custom.val),
-        values=MaskEncoding(custom.background, custom.first_value, custom.void),
+        values=_encoding(custom),
         val_share=custom.val_share,
         val_seed=custom.val_seed,
     )
@@ -50,6 +55,21 @@ def uses_saliency(data: DataParams, spec: DatasetSpec) -> bool:
             "whole background is unknown"
         )
     return True
+
+
+def _encoding(custom: CustomDataset) -> MaskEncoding:
+    if custom.colours is None:
+        return MaskEncoding(custom.background, custom.first_value, custom.void)
+    value_of = {VOID_NAME: VOID, BACKGROUND: BACKGROUND_ID}
+    value_of |= {name: class_id for class_id, name in enumerate(custom.classes, start=1)}
+    colours = tuple((colour, value_of[name]) for name, colour in custom.colours.items())
+    return MaskEncoding(custom.background, void=VOID if VOID_NAME in custom.colours else None, colours=colours)
+
+
+def _palette(custom: CustomDataset) -> Sequence[Colour]:
+    colours = custom.colours or {}
+    chosen = voc_colours(1 + len(custom.classes))
+    return [colours.get(name, other) for name, other in zip((BACKGROUND, *custom.classes), chosen, strict=True)]
 
 
 def _files(params: SplitFilesParams) -> SplitFiles:
