@@ -1,5 +1,6 @@
 """The places of an image's files below a data root, and the encoding of masks."""
 
+import codecs
 import re
 import unicodedata
 from collections import Counter
@@ -7,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ssul.data.list_lines import listed_ids
 from ssul.errors import UserError
 from ssul.labels.colours import Colour
 from ssul.labels.ids import BACKGROUND_ID, VOID
@@ -20,7 +22,7 @@ class SplitFiles:
         image: an RGB or grey photograph, JPEG or PNG.
         mask: an 8-bit palette or grey PNG of class values, or a PNG of colours, see `MaskEncoding`.
         saliency: an 8-bit PNG, positive on salient objects; None if the split has none.
-        list: the image list, one id a line. None: all masks of the template that the other split's list does not name.
+        list: the image list, see `ssul.data.list_lines`. None: all masks of the template that the other split's list does not name.
         list_may_lack: whether a missing list file counts as None.
     """
 
@@ -101,7 +103,7 @@ class ImagePaths:
         if self.files.list is None:
             return None
         path = self.root / self.files.list
-        return None if self.files.list_may_lack and not path.exists() else read_image_list(path)
+        return None if self.files.list_may_lack and not path.exists() else read_image_list(path, self.files)
 
     def list_masks(self) -> list[str]:
         """The ids of all masks that match the template, sorted; ids may contain folders (`town/street_7`)."""
@@ -161,18 +163,26 @@ def _is_macos_metadata(name: str) -> bool:
     return name.startswith("._") or name == ".DS_Store"
 
 
-def read_image_list(path: Path) -> list[str]:
-    """The image ids of a list, one a line; line ends and a byte-order mark may be those of a Windows editor.
+def read_image_list(path: Path, files: SplitFiles) -> list[str]:
+    """The image ids of a list, see `ssul.data.list_lines`; line ends and a byte-order mark may be a Windows editor's.
+
+    Args:
+        path: the list.
+        files: the split's templates, by which paths in the list are understood.
 
     Raises:
         UserError: if it is missing, unreadable, empty, names an image twice or a place outside the data root.
     """
     try:
-        ids = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        content = path.read_bytes()
+        encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+        ids = list(listed_ids(content.decode(encoding).splitlines(), files.image, files.mask))
     except FileNotFoundError:
         raise UserError(f"the image list {path} is missing: it must hold one image id a line") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the image list {path} cannot be read ({error})") from None
+    except ValueError as error:
+        raise UserError(f"the image list {path} cannot be used: {error}") from None
     if not ids:
         raise UserError(f"the image list {path} is empty: it must name at least one image")
     twice = [image_id for image_id, times in Counter(ids).items() if times > 1]

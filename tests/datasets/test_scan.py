@@ -275,11 +275,15 @@ def test_a_second_scan_of_masks_alone_decodes_nothing(scans: Scans) -> None:
     assert len(scans.decoded) == 3
 
 
-@pytest.mark.parametrize("changed", range(2))
+@pytest.mark.parametrize("changed", range(3))
 def test_results_of_other_code_are_not_used(
     scans: Scans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: int
 ) -> None:
-    assert [source.name for source in image_check._SOURCES] == ["image_check.py", "image_files.py"]
+    assert [source.name for source in image_check._SOURCES] == [
+        "image_check.py",
+        "image_files.py",
+        "colour_masks.py",
+    ]
     first = scans()
     copies = tuple(tmp_path / source.name for source in image_check._SOURCES)
     for copy, source in zip(copies, image_check._SOURCES, strict=True):
