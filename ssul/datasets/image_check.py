@@ -26,6 +26,19 @@ class NoMapError(UnreadableImageError):
     """There is no saliency map."""
 
 
+class ForeignValuesError(UnreadableImageError):
+    """A mask holds values that mean nothing.
+
+    Attributes:
+        values: these.
+    """
+
+    def __init__(self, message: str, values: tuple[int, ...]) -> None:
+        """Takes the message and the values."""
+        super().__init__(message)
+        self.values = values
+
+
 def check_image(
     paths: ImagePaths, image_id: str, *, classes: int, values: MaskEncoding, saliency: bool, cache: ScanCache
 ) -> IndexRow:
@@ -96,8 +109,8 @@ def _statistics(labels: NDArray[np.uint8], classes: int, values: MaskEncoding) -
     foreign = [value for value in found if value not in meaning]
     if foreign:
         or_void = "" if values.void is None else f" and {values.void} (void)"
-        raise UnreadableImageError(
-            f"its mask holds {foreign}, valid are {_runs(meaning.keys() - {values.void})}{or_void}"
+        raise ForeignValuesError(
+            f"its mask holds {foreign}, valid are {_runs(meaning.keys() - {values.void})}{or_void}", tuple(foreign)
         )
     pixels = {meaning[value]: count for value, count in found.items()}
     void = pixels.pop(VOID, 0)
