@@ -5,6 +5,7 @@ import sys
 import typer
 
 from ssul.cli.checkpoints import evaluate, export_backbone, import_checkpoint
+from ssul.cli.convert import app as convert
 from ssul.cli.evidence import app as evidence
 from ssul.cli.new_method import new_method
 from ssul.cli.results import show, table
@@ -17,6 +18,7 @@ app = typer.Typer(
 )
 for command in (show, scenarios, splits, import_checkpoint, export_backbone, evaluate, table, new_method):
     app.command()(command)
+app.add_typer(convert, name="convert")
 app.add_typer(evidence, name="evidence")
 
 

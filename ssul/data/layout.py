@@ -22,7 +22,8 @@ class SplitFiles:
         image: an RGB or grey photograph, JPEG or PNG.
         mask: an 8-bit palette or grey PNG of class values, or a PNG of colours, see `MaskEncoding`.
         saliency: an 8-bit PNG, positive on salient objects; None if the split has none.
-        list: the image list, see `ssul.data.list_lines`. None: all masks of the template that the other split's list does not name.
+        list: the image list, see `ssul.data.list_lines`. None: all masks of the template that the other split's list
+            does not name.
         list_may_lack: whether a missing list file counts as None.
     """
 

@@ -47,7 +47,9 @@ def test_an_id_without_dots_and_separators_is_itself(image_id: str) -> None:
 
 def test_two_columns_of_two_images_are_refused_with_their_line(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("a\nimages/b.jpg labels/b_gt.png\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"train\.txt cannot be used: line 2 names images/b and labels/b, which are not"):
+    with pytest.raises(
+        UserError, match=r"train\.txt cannot be used: line 2 names images/b and labels/b, which are not"
+    ):
         read_image_list(tmp_path / "train.txt", SplitFiles(IMAGE, MASK))
 
 

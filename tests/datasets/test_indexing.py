@@ -43,7 +43,9 @@ def test_a_value_in_every_image_speaks_against_the_description(
     tmp_path: Path, described: dict[str, Any], words: str
 ) -> None:
     message = refusal(tmp_path, {"a": [0, 1, 9], "b": [9, 1, 7]}, **described)
-    assert "Every image holds 9, so that its description is the likelier cause: conf/data/toys.yaml may need " in message
+    assert (
+        "Every image holds 9, so that its description is the likelier cause: conf/data/toys.yaml may need " in message
+    )
     assert words in message
     assert "Otherwise: Mend the files, take the ids out" in message
 
