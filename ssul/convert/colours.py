@@ -24,7 +24,7 @@ _BETWEEN = r"[\s,;]+"
 _COLOUR = _BETWEEN.join(rf"(?P<{channel}>\d{{1,3}})" for channel in ("red", "green", "blue"))
 _LINES = (
     re.compile(rf"{_COLOUR}{_BETWEEN}(?P<name>\S.*)"),
-    re.compile(rf"(?P<name>.*\S){_BETWEEN}{_COLOUR}"),
+    re.compile(rf"(?P<name>.*[^\s,;]){_BETWEEN}{_COLOUR}"),
 )
 
 

@@ -100,11 +100,7 @@ def _image(path: Path, content: _File, images: Path | None) -> Path | bytes:
 def _paint(
     image: Path | bytes, content: _File, value_of: Mapping[str, int], notes: Counter[str], height: int, width: int
 ) -> NDArray[np.uint8]:
-    with image_files.open_image(image, "image") as opened:
-        if opened.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # LabelMe turns it, this code does not
-            raise UnreadableImageError(
-                "the image has an EXIF orientation, by which LabelMe turns it before it is annotated: store it turned"
-            )
+    _refuse_turned(image)
     instances = []
     for shape in content.shapes:
         if shape.label not in value_of:
@@ -120,6 +116,17 @@ def _paint(
         notes["shapes are cut off at the edge of their image"] += _is_beyond(shape, height, width)
     notes["images have no annotation and are all background"] += not content.shapes
     return paint(instances, height, width)
+
+
+def _refuse_turned(image: Path | bytes) -> None:
+    """LabelMe turns an image by its EXIF orientation before it is annotated; this code reads it as it is stored."""
+    with image_files.open_image(image, "image") as opened:
+        try:
+            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        except Exception:  # Pillow raises anything for damaged metadata, which LabelMe cannot follow either
+            turned = False
+    if turned:
+        raise UnreadableImageError("the image has an EXIF orientation, by which LabelMe turns it: store it turned")
 
 
 def _is_beyond(shape: _Shape, height: int, width: int) -> bool:
