@@ -1,6 +1,5 @@
 """The files of conf/, read without Hydra."""
 
-import difflib
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,13 @@ from ssul.datasets.custom import resolve_dataset
 from ssul.errors import UserError
 
 
-def known_dataset(name: str, root: Path) -> DatasetSpec:
+def known_dataset(name: str, root: Path, *, option: str = "the dataset") -> DatasetSpec:
     """A dataset of the catalog, or the user's own one that conf/data describes.
+
+    Args:
+        name: of the dataset.
+        root: the project.
+        option: where the name was typed, for the message.
 
     Raises:
         UserError: if it is neither, or its description is not valid.
@@ -23,7 +27,7 @@ def known_dataset(name: str, root: Path) -> DatasetSpec:
     if name in CATALOG:
         return CATALOG[name]
     if not path.is_file():
-        raise unknown_dataset(name, root)
+        raise unknown_dataset(name, root, option=option)
     return resolve_dataset(name, parse_custom_dataset(read_sections(path).get("custom")))
 
 
@@ -37,10 +41,8 @@ def unknown_dataset(name: str, root: Path, *, option: str = "the dataset") -> Us
     """
     own = {path.stem for path in Layout(root).datasets.glob("*.yaml")}
     known = sorted(own | CATALOG.keys())
-    close = difflib.get_close_matches(name, known, n=1)
-    guess = f" (did you mean '{close[0]}'?)" if close else ""
     return UserError(
-        f"{option} is '{name}', which is not in the catalog and not described in conf/data{guess}: choose "
+        f"{option} is '{name}', which is not in the catalog and not described in conf/data: choose "
         f"{', '.join(known)}, or describe your own, see docs/own_data.md"
     )
 

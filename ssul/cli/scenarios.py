@@ -10,7 +10,7 @@ import typer
 
 from ssul.cli.conf_files import known_dataset, read_sections
 from ssul.cli.masks import present_classes
-from ssul.cli.options import Root
+from ssul.cli.options import Root, require_project
 from ssul.config.paths import Layout
 from ssul.errors import UserError
 from ssul.scenario.order import ScenarioName, learning_order, make_scenario
@@ -21,6 +21,8 @@ from ssul.scenario.summary import summarise, text_summary, warning_of
 
 def scenarios(root: Root = Path()) -> None:
     """List the scenarios that `-S scenario=NAME` knows, with the number of classes of each step."""
+    if not Layout(root).scenarios.is_dir():
+        require_project(root)
     for path in sorted(Layout(root).scenarios.glob("*.yaml")):
         try:
             sizes = classes_of_steps(path, root)
