@@ -18,6 +18,7 @@ from ssul.config.load import load_params, parse_params, read_params
 from ssul.config.paths import Layout, given_checkpoint, weights_file
 from ssul.config.schema import Params
 from ssul.data.layout import ImagePaths
+from ssul.datasets.custom import resolve_dataset
 from ssul.datasets.download import missing_archives
 from ssul.datasets.prepare import Preparation
 from ssul.datasets.scan import ImageProblem, scan_images
@@ -276,8 +277,6 @@ def duration(seconds: float) -> str:
 
 def scenario_of(params: Params) -> Scenario:
     """The classes of each step."""
-    from ssul.datasets.custom import resolve_dataset
-
     spec = resolve_dataset(params.data.name, params.data.custom)
     chosen = params.scenario
     return make_scenario(chosen.order, chosen.base_classes, chosen.increment, dataset=spec.name, names=spec.classes)
