@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hydra._internal.hydra import Hydra
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 
 from ssul.config.load import unknown_parameter
 from ssul.errors import UserError
@@ -31,6 +31,13 @@ def _reason(error: HydraException) -> str:
     """What Hydra says, without its advice to add a parameter, which nothing would read."""
     if isinstance(error, MissingConfigException) and error.options:
         return f"there is no conf/{error.missing_cfg_file}.yaml: choose {', '.join(error.options)}"
+    if isinstance(error, OverrideParseException):
+        name, _, value = error.override.partition("=")
+        quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+        return (
+            f"-S {error.override} cannot be read: put a value with blanks, umlauts or other special characters into "
+            f"two pairs of quotes, as in -S '{name}=\"{quoted}\"'"
+        )
     section = getattr(error.__cause__, "parent_node", None)  # where a name is missing
     if section is not None:
         name = str(getattr(error.__cause__, "full_key", ""))

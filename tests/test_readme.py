@@ -84,6 +84,7 @@ def test_every_ssul_command_runs(
 ) -> None:
     """Small files replace the reader's own, and the committed reports those of the working copy."""
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    (tmp_path / "dvc.yaml").touch()
     if "show" in words:
         needs_git()
         unpack_committed_reports(tmp_path)

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from tqdm import tqdm
@@ -20,6 +20,7 @@ from ssul.report.rows import heading
 from ssul.report.tables import percent
 from ssul.scenario.order import ScenarioName, learning_order
 
+Precision = Literal["32", "bf16"]
 BASE_STAGES = ("prepare", "splits", "train_base")
 """The stages whose parameters decide the base step."""
 
@@ -76,7 +77,7 @@ def evaluate(
     unknown: Annotated[
         Unknown, typer.Option(help="What the unknown becomes in a prediction; auto: background where there can be one.")
     ] = "auto",
-    precision: Annotated[str, typer.Option(help="32 or bf16.")] = "32",
+    precision: Annotated[Precision, typer.Option(help="Of the arithmetic.")] = "32",
     shift: Annotated[
         float, typer.Option(help="Added to the logits of classes learned after step 0: are old ones outshouted?")
     ] = 0.0,
@@ -88,11 +89,16 @@ def evaluate(
     from ssul.evaluation.protocol import Protocol
     from ssul.inference.device import choose_device
 
+    known = known_dataset(data_set, root, option="--data-set")
+    if not data_root.is_dir():
+        raise UserError(f"--data-root {data_root} is not a folder: name the one where {known.name} lies")
+    if not checkpoint.is_dir():
+        raise UserError(f"{checkpoint} is no checkpoint: name its folder, such as data/checkpoints/step_1")
     scores = evaluate_checkpoint(
         checkpoint,
-        known_dataset(data_set, root),
+        known,
         data_root,
-        protocol=Protocol(choose_device(precision), future, unknown, crop, images),
+        protocol=Protocol(choose_device(precision, named="--precision"), future, unknown, crop, images),
         watch=lambda evaluated, count: iter(tqdm(evaluated, total=count, desc="evaluate", unit="image")),
         shift=shift,
     )

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ssul.cli.counted_run import counted_run
-from ssul.cli.options import Root
+from ssul.cli.options import Root, require_project
 from ssul.config.dotted import affects_results
 from ssul.config.load import load_params
 from ssul.config.paths import Layout
@@ -45,6 +45,7 @@ Tables = Annotated[list[str] | None, typer.Option("--table", help="Only these ta
 @app.command()
 def queue(table: Tables = None, root: Root = Path()) -> None:
     """Queue the experiments of docs/evidence.yaml that MLflow lacks; `dvc queue start` runs them."""
+    require_project(root)
     layout = Layout(root)
     spec = read_spec(layout.evidence_spec)
     runs, waiting = finished_runs(), _dvc(root, "queue", "status")
@@ -58,6 +59,7 @@ def queue(table: Tables = None, root: Root = Path()) -> None:
 @app.command()
 def tables(root: Root = Path()) -> None:
     """Read the results from MLflow into docs/evidence.json and write the tables of docs/evidence.md."""
+    require_project(root)
     layout = Layout(root)
     spec, known, runs = read_spec(layout.evidence_spec), Evidence.read(layout.evidence), finished_runs()
     evidence = Evidence(_results(spec, known, runs, root), {})

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ssul.cli.options import Root
+from ssul.cli.options import Root, require_project
 from ssul.config.method import registered_methods
 from ssul.config.paths import Layout
 from ssul.errors import UserError
@@ -22,6 +22,7 @@ def new_method(
     root: Root = Path(),
 ) -> None:
     """Write a method that runs, to make yours from: cross-entropy, and a distance to the previous network."""
+    require_project(root)
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise UserError(f"'{name}' is no name for a method: choose small letters, digits and _, such as my_method")
     if name in registered_methods():

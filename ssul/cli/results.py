@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ssul.cli.counted_run import counted_run
-from ssul.cli.options import Root
+from ssul.cli.options import Root, require_project
 from ssul.config.dotted import affects_results
 from ssul.config.paths import Layout
 from ssul.errors import UserError
@@ -28,6 +28,8 @@ from ssul.tracking.store import how_to_open
 def show(root: Root = Path()) -> None:
     """Print the name and the per-step table of the last run, where its report is, and how to open MLflow."""
     layout = Layout(root)
+    if not layout.reported_run.exists():
+        require_project(root)
     what = {"what": "the table of the last run,", "way_out": "run `dvc repro` first"}
     run = read_json(layout.reported_run, ReportedRun, **what | {"what": "the name of the last run,"})
     rows = read_json(layout.miou_per_step, list[dict[str, int | float | list[str] | None]], **what)

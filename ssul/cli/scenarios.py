@@ -10,7 +10,7 @@ import typer
 
 from ssul.cli.conf_files import known_dataset, read_sections
 from ssul.cli.masks import present_classes
-from ssul.cli.options import Root
+from ssul.cli.options import Root, require_project
 from ssul.config.paths import Layout
 from ssul.errors import UserError
 from ssul.scenario.order import ScenarioName, learning_order, make_scenario
@@ -19,9 +19,20 @@ from ssul.scenario.splits import make_splits
 from ssul.scenario.summary import summarise, text_summary, warning_of
 
 
+EXTENSION = "extension"
+"""The scenario whose base is a checkpoint."""
+
+
 def scenarios(root: Root = Path()) -> None:
     """List the scenarios that `-S scenario=NAME` knows, with the number of classes of each step."""
+    if not Layout(root).scenarios.is_dir():
+        require_project(root)
     for path in sorted(Layout(root).scenarios.glob("*.yaml")):
+        if path.stem == EXTENSION:
+            print(
+                f"{path.stem:16} the classes of a checkpoint, and those of a dataset that extends it (docs/extend.md)"
+            )
+            continue
         try:
             sizes = classes_of_steps(path, root)
         except UserError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ssul.data.dataset import SegmentationDataset, mask_lookup_table
+from ssul.data.dataset import SegmentationDataset
 from ssul.data.layout import ImagePaths
 from ssul.datasets.catalog import DatasetSpec
 from ssul.datasets.scan import ImageProblem, raise_unusable, scan_images
@@ -58,7 +58,7 @@ def evaluate_checkpoint(
     val = ImagePaths(root, data_set.val)
     _, ids = split_ids(ImagePaths(root, data_set.train), val, val_share=data_set.val_share, val_seed=data_set.val_seed)
     ids = protocol.scored(_present(val, ids, data_set), labels)
-    dataset = SegmentationDataset(val, mask_lookup_table(data_set.values, len(data_set.classes)))
+    dataset = SegmentationDataset.of_files(val, data_set.values, len(data_set.classes))
     in_data, classes = data_set.values.background, len(data_set.classes) + len(foreign)
     background = protocol.background(labels, in_data=in_data, classes=classes)
     images = evaluate_images(trained.model, labels, dataset, ids, protocol=protocol, background=background)

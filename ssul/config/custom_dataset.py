@@ -36,6 +36,10 @@ def _is_name(name: str) -> str:
 Name = Annotated[str, AfterValidator(_is_name)]
 
 
+Colour = tuple[Byte, Byte, Byte]
+VOID_NAME = "void"
+
+
 class SplitFilesParams(StrictModel):
     """The files of a split of a custom dataset, below its root: templates with `{id}`, and an image list."""
 
@@ -49,12 +53,15 @@ class CustomDataset(StrictModel):
     """A custom dataset, in place of an entry of the catalog. See `ssul.datasets.catalog.DatasetSpec`.
 
     classes: names, in the order of their values in the masks. palette: a colour for the background and for each class;
-    null takes Pascal VOC's. The validation split is either `val`, or a random share `val_share` of the training split.
+    null takes Pascal VOC's. colours: of colour-coded masks, the colour of each class, of the background and perhaps of
+    `void`; these masks have no values. The validation split is either `val`, or a random share `val_share` of the
+    training split.
     extends: the folder of a checkpoint whose classes are known already; then `classes` may be the new ones alone.
     """
 
     classes: Annotated[list[Name], Field(min_length=1, max_length=MAX_CLASSES)]
-    palette: list[tuple[Byte, Byte, Byte]] | None = None
+    palette: list[Colour] | None = None
+    colours: dict[Name, Colour] | None = None
     background: bool = True
     first_value: Byte = 1
     void: Byte | None = VOID
@@ -83,7 +90,27 @@ class CustomDataset(StrictModel):
             f"the classes take the values up to {values[-1]}, a mask holds 0..255": values[-1] > 255,
             f"void is {self.void}, which is also the value of the background or of a class": self.void in values,
         }
-        wrong = [error for error, holds in errors.items() if holds]
+        wrong = [error for error, holds in errors.items() if holds] + self._wrong_colours()
         if wrong:
             raise ValueError("; ".join(wrong))
         return self
+
+    def _wrong_colours(self) -> list[str]:
+        if self.colours is None:
+            return []
+        needed = [*(["background"] if self.background else []), *self.classes]
+        missing = [name for name in needed if name not in self.colours]
+        unknown = [name for name in self.colours if name not in (*needed, VOID_NAME)]
+        shared = [colour for colour, times in Counter(self.colours.values()).items() if times > 1]
+        errors = {
+            f"colours has no colour for {', '.join(missing)}": bool(missing),
+            f"colours names {', '.join(unknown)}, valid are {', '.join(needed)} and {VOID_NAME}": bool(unknown),
+            f"colours has the colour {[*shared[0]] if shared else ''} twice": bool(shared),
+            f"a class is called {VOID_NAME}, which names the pixels that are not annotated in colours: rename it": (
+                VOID_NAME in self.classes
+            ),
+            "colours stand in place of values: leave out first_value and void (colours may name one)": (
+                self.first_value != 1 or self.void not in (None, VOID)
+            ),
+        }
+        return [error for error, holds in errors.items() if holds]

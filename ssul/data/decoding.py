@@ -5,6 +5,7 @@ or palette PNGs of values. Pillow decodes everything else: other formats and dep
 so that Pillow decides what such a file shows and explains what is wrong with it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg, decode_png
 
 from ssul.data import image_files
+from ssul.data.colour_masks import read_colour_mask
+from ssul.labels.colours import Colour
 
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
@@ -65,6 +68,23 @@ def decode_values(path: Path, what: str) -> Tensor:
         if len(channels) == 1:  # a palette with transparency comes as colours
             return channels[0]  # type: ignore[no-any-return]
     return torch.from_numpy(image_files.values(content, what))
+
+
+def decode_colours(path: Path, colours: Mapping[Colour, int]) -> Tensor:
+    """Decodes a colour-coded mask; Pillow does, because exact colours matter more than time.
+
+    Args:
+        path: the file.
+        colours: the value of each colour.
+
+    Returns:
+        uint8 (H, W), values.
+
+    Raises:
+        OSError, UnreadableImageError: see `decode_rgb`; the latter also if a colour is unknown.
+    """
+    image_files.open_image(path, image_files.COLOUR_MASK).close()
+    return torch.from_numpy(read_colour_mask(path.read_bytes(), colours))
 
 
 def _bytes(content: bytes) -> Tensor:

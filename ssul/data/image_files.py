@@ -8,6 +8,7 @@
   ignored, as by every published loader.
 - A mask or saliency map is an 8-bit palette or grey PNG; its values count, never their colours. A JPEG would change
   the values, and so would Pillow for grey of 2 or 4 bits (15 becomes 255).
+- A colour-coded mask is a PNG of 8-bit colours, or has a palette or grey values that stand for colours.
 - EXIF orientation is ignored, as by the published loaders: masks belong to the pixels as they are stored.
 """
 
@@ -25,6 +26,7 @@ MAX_PIXELS = 1 << 26
 """8192 x 8192: below the size at which Pillow warns, and more than a network can process."""
 MAX_BYTES = 1 << 28
 """Of one file: `MAX_PIXELS` in uncompressed RGB, and room for metadata."""
+COLOUR_MASK = "colour-coded mask"
 _PHOTOGRAPHS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 _BROKEN = (OSError, SyntaxError, ValueError, OverflowError, TypeError, LookupError, struct.error, zlib.error)
 """What Pillow is known to raise for damaged files."""
@@ -39,7 +41,7 @@ def open_image(source: Path | bytes, what: str) -> ImageFile:
 
     Args:
         source: the file, or its content.
-        what: its role, for the message and the rules: `image`, `mask` or `saliency map`.
+        what: its role, for the message and the rules: `image`, `mask`, `saliency map` or `COLOUR_MASK`.
 
     Raises:
         UnreadableImageError: if it is not an image, or is refused.
@@ -77,8 +79,9 @@ def _check_header(image: ImageFile, what: str) -> None:
                 f"its image has the mode {image.mode}: 8 bits a channel are read, grey or colours"
             )
         return
-    if image.mode not in ("P", "L"):
-        raise UnreadableImageError(f"a {what} must be an 8-bit palette or grey image, this one is {image.mode}")
+    if image.mode not in (("P", "L", "RGB", "RGBA") if what == COLOUR_MASK else ("P", "L")):
+        colours = "a PNG of 8-bit colours" if what == COLOUR_MASK else "an 8-bit palette or grey image"
+        raise UnreadableImageError(f"a {what} must be {colours}, this one is {image.mode}")
     if image.format != "PNG":
         raise UnreadableImageError(f"a {what} must be a PNG, this one is a {image.format}, which changes its values")
     if image.mode == "L" and any(tile[3] != "L" for tile in image.tile):

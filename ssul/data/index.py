@@ -91,7 +91,7 @@ class ImageIndex:
             "class_names": self.class_names,
             "files": asdict(self.files),
             "values": {
-                name: value for name, value in asdict(self.values).items() if (name, value) != ("class_ids", None)
+                name: value for name, value in asdict(self.values).items() if value is not None or name == "void"
             },
             **({"known": self.known} if self.known else {}),
         }

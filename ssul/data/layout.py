@@ -1,5 +1,6 @@
 """The places of an image's files below a data root, and the encoding of masks."""
 
+import codecs
 import re
 import unicodedata
 from collections import Counter
@@ -7,7 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ssul.data.list_lines import listed_ids
 from ssul.errors import UserError
+from ssul.labels.colours import Colour
 from ssul.labels.ids import BACKGROUND_ID, VOID
 
 
@@ -17,9 +20,10 @@ class SplitFiles:
 
     Attributes:
         image: an RGB or grey photograph, JPEG or PNG.
-        mask: an 8-bit palette or grey PNG of class values.
+        mask: an 8-bit palette or grey PNG of class values, or a PNG of colours, see `MaskEncoding`.
         saliency: an 8-bit PNG, positive on salient objects; None if the split has none.
-        list: the image list, one id a line. None: all masks of the template that the other split's list does not name.
+        list: the image list, see `ssul.data.list_lines`. None: all masks of the template that the other split's list
+            does not name.
         list_may_lack: whether a missing list file counts as None.
     """
 
@@ -39,12 +43,15 @@ class MaskEncoding:
         first: the value of the first class; the others follow.
         void: the value of pixels that are not annotated; None if there are none.
         class_ids: the dataset ids of the classes that have values, in the order of their values; None: 1 and up.
+        colours: the colour that stands for each value, as (colour, value), in colour-coded masks; None where the files
+            hold the values.
     """
 
     background: bool = True
     first: int = 1
     void: int | None = VOID
     class_ids: tuple[int, ...] | None = None
+    colours: tuple[tuple[Colour, int], ...] | None = None
 
     def ids(self, classes: int) -> dict[int, int]:
         """Mask value -> dataset id, for a number of classes."""
@@ -100,7 +107,7 @@ class ImagePaths:
         if self.files.list is None:
             return None
         path = self.root / self.files.list
-        return None if self.files.list_may_lack and not path.exists() else read_image_list(path)
+        return None if self.files.list_may_lack and not path.exists() else read_image_list(path, self.files)
 
     def list_masks(self) -> list[str]:
         """The ids of all masks that match the template, sorted; ids may contain folders (`town/street_7`)."""
@@ -160,18 +167,26 @@ def _is_macos_metadata(name: str) -> bool:
     return name.startswith("._") or name == ".DS_Store"
 
 
-def read_image_list(path: Path) -> list[str]:
-    """The image ids of a list, one a line; line ends and a byte-order mark may be those of a Windows editor.
+def read_image_list(path: Path, files: SplitFiles) -> list[str]:
+    """The image ids of a list, see `ssul.data.list_lines`; line ends and a byte-order mark may be a Windows editor's.
+
+    Args:
+        path: the list.
+        files: the split's templates, by which paths in the list are understood.
 
     Raises:
         UserError: if it is missing, unreadable, empty, names an image twice or a place outside the data root.
     """
     try:
-        ids = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        content = path.read_bytes()
+        encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+        ids = list(listed_ids(content.decode(encoding).splitlines(), files.image, files.mask))
     except FileNotFoundError:
         raise UserError(f"the image list {path} is missing: it must hold one image id a line") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the image list {path} cannot be read ({error})") from None
+    except ValueError as error:
+        raise UserError(f"the image list {path} cannot be used: {error}") from None
     if not ids:
         raise UserError(f"the image list {path} is empty: it must name at least one image")
     twice = [image_id for image_id, times in Counter(ids).items() if times > 1]

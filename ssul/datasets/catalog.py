@@ -223,5 +223,5 @@ def find_dataset(name: str) -> DatasetSpec:
     except KeyError:
         raise UserError(
             f"data.name is '{name}', which is not in the catalog: choose {', '.join(CATALOG)}, or describe your own "
-            "dataset (data.custom, see the README)"
+            "dataset (data.custom, see docs/own_data.md)"
         ) from None

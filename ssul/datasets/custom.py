@@ -1,15 +1,19 @@
 """The dataset that the parameters name: one of the catalog, or a custom one that they describe."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from ssul.config.custom_dataset import MAX_CLASSES, CustomDataset, SplitFilesParams
+from ssul.config.custom_dataset import MAX_CLASSES, VOID_NAME, CustomDataset, SplitFilesParams
 from ssul.config.schema import DataParams
 from ssul.data.layout import MaskEncoding, SplitFiles
 from ssul.datasets import catalog
 from ssul.datasets.catalog import CATALOG, DatasetSpec
 from ssul.datasets.known_network import KnownNetwork
 from ssul.errors import UserError
-from ssul.labels.colours import voc_colours
+from ssul.labels.colours import Colour, voc_colours
+from ssul.labels.ids import BACKGROUND_ID, VOID
+
+BACKGROUND = "background"
 
 
 def resolve_dataset(name: str, custom: CustomDataset | None) -> DatasetSpec:
@@ -31,10 +35,10 @@ def resolve_dataset(name: str, custom: CustomDataset | None) -> DatasetSpec:
     spec = DatasetSpec(
         name=name,
         classes=tuple(custom.classes),
-        palette=tuple(custom.palette or voc_colours(1 + len(custom.classes))),
+        palette=tuple(custom.palette or _palette(custom)),
         train=train,
         val=train if custom.val is None else _files(custom.val),
-        values=MaskEncoding(custom.background, custom.first_value, custom.void),
+        values=_encoding(custom),
         val_share=custom.val_share,
         val_seed=custom.val_seed,
     )
@@ -58,8 +62,8 @@ def _extended(spec: DatasetSpec, custom: CustomDataset, known: tuple[str, ...]) 
             f"data.custom.extends: {len(known)} known classes and {len(new)} new ones are more than {MAX_CLASSES}"
         )
     ids = tuple(classes.index(name) + 1 for name in spec.classes)
-    palette = list(voc_colours(1 + len(classes)))
-    for class_id, colour in zip((0, *ids), custom.palette or (), strict=False):
+    palette, own_colours = list(voc_colours(1 + len(classes))), custom.palette or custom.colours
+    for class_id, colour in zip((0, *ids), spec.palette if own_colours else (), strict=False):
         palette[class_id] = colour
     return replace(
         spec,
@@ -84,6 +88,21 @@ def uses_saliency(data: DataParams, spec: DatasetSpec) -> bool:
             "whole background is unknown"
         )
     return True
+
+
+def _encoding(custom: CustomDataset) -> MaskEncoding:
+    if custom.colours is None:
+        return MaskEncoding(custom.background, custom.first_value, custom.void)
+    value_of = {VOID_NAME: VOID, BACKGROUND: BACKGROUND_ID}
+    value_of |= {name: class_id for class_id, name in enumerate(custom.classes, start=1)}
+    colours = tuple((colour, value_of[name]) for name, colour in custom.colours.items())
+    return MaskEncoding(custom.background, void=VOID if VOID_NAME in custom.colours else None, colours=colours)
+
+
+def _palette(custom: CustomDataset) -> Sequence[Colour]:
+    colours = custom.colours or {}
+    chosen = voc_colours(1 + len(custom.classes))
+    return [colours.get(name, other) for name, other in zip((BACKGROUND, *custom.classes), chosen, strict=True)]
 
 
 def _files(params: SplitFilesParams) -> SplitFiles:

@@ -9,20 +9,34 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ssul.data import image_files
+from ssul.data import colour_masks, image_files
+from ssul.data.colour_masks import read_colour_mask
 from ssul.data.image_files import MAX_BYTES, UnreadableImageError, decoded, open_image
 from ssul.data.index import IndexRow
 from ssul.data.layout import ImagePaths, MaskEncoding
 from ssul.datasets.scan_cache import MaskStatistics, ScanCache
 from ssul.labels.ids import VOID
 
-_SOURCES = (Path(__file__), Path(image_files.__file__))
+_SOURCES = (Path(__file__), Path(image_files.__file__), Path(colour_masks.__file__))
 """The modules that decide what is found and what is refused. Their digest is a part of every key of the cache, so that
 results of other code are not used."""
 
 
 class NoMapError(UnreadableImageError):
     """There is no saliency map."""
+
+
+class ForeignValuesError(UnreadableImageError):
+    """A mask holds values that mean nothing.
+
+    Attributes:
+        values: these.
+    """
+
+    def __init__(self, message: str, values: tuple[int, ...]) -> None:
+        """Takes the message and the values."""
+        super().__init__(message)
+        self.values = values
 
 
 def check_image(
@@ -43,7 +57,7 @@ def check_image(
 
     def scan_files() -> MaskStatistics:
         rgb = _decoded(image, "image")
-        labels = _values(mask, "mask")
+        labels = _mask_values(mask, values)
         if labels.shape != (rgb.height, rgb.width):
             height, width = labels.shape
             raise UnreadableImageError(
@@ -75,7 +89,7 @@ def check_mask(content: bytes, *, classes: int, values: MaskEncoding, cache: Sca
         UnreadableImageError: if the mask is unreadable.
     """
     key = _key(hashlib.sha256(content), classes, values)
-    return cache.get_or_scan(key, lambda: _statistics(_values(content, "mask"), classes, values))
+    return cache.get_or_scan(key, lambda: _statistics(_mask_values(content, values), classes, values))
 
 
 def _key(digest: "hashlib._Hash", *parameters: object) -> str:
@@ -95,8 +109,8 @@ def _statistics(labels: NDArray[np.uint8], classes: int, values: MaskEncoding) -
     foreign = [value for value in found if value not in meaning]
     if foreign:
         or_void = "" if values.void is None else f" and {values.void} (void)"
-        raise UnreadableImageError(
-            f"its mask holds {foreign}, valid are {_runs(meaning.keys() - {values.void})}{or_void}"
+        raise ForeignValuesError(
+            f"its mask holds {foreign}, valid are {_runs(meaning.keys() - {values.void})}{or_void}", tuple(foreign)
         )
     pixels = {meaning[value]: count for value, count in found.items()}
     void = pixels.pop(VOID, 0)
@@ -132,6 +146,10 @@ def _content(path: Path, what: str, root: Path) -> bytes:
         raise UnreadableImageError(f"no {what} at {path.relative_to(root)}") from None
     except OSError as error:  # its message holds the whole path
         raise UnreadableImageError(f"unreadable {what} ({error.strerror or type(error).__name__})") from None
+
+
+def _mask_values(content: bytes, values: MaskEncoding) -> NDArray[np.uint8]:
+    return _values(content, "mask") if values.colours is None else read_colour_mask(content, dict(values.colours))
 
 
 def _values(content: bytes, what: str) -> NDArray[np.uint8]:

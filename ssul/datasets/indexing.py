@@ -66,10 +66,11 @@ def _refuse_or_skip(dataset: Preparation, rows: Rows, problems: Problems, log: C
     every = [one for some in problems.values() for one in some]
     if every and dataset.data.on_error == "refuse":
         images = len(every) + sum(map(len, rows.values()))
-        _refuse(dataset, every, images, _way_out(every, skips=False))
+        _refuse(dataset, every, images, _likelier(dataset, every, images) + _way_out(every, skips=False))
     for split, some in problems.items():
         if not rows[split]:
-            _refuse(dataset, some, len(some), f"No {split} image is left. {_way_out(some, skips=True)}")
+            likelier = _likelier(dataset, some, len(some))
+            _refuse(dataset, some, len(some), f"No {split} image is left. {likelier}{_way_out(some, skips=True)}")
         if some:
             log(f"{split}: {len(some)} images cannot be used and are left out (data.on_error=skip)")
 
@@ -80,6 +81,20 @@ def _refuse(dataset: Preparation, problems: list[ImageProblem], images: int, way
         listed = dataset.shared.cache / "unusable_images.txt"
         write_text(listed, "".join(f"{one.id}: {one.what}\n" for one in problems))
     raise_unusable(problems, of=images, where=dataset.root, way_out=way_out, listed=listed)
+
+
+def _likelier(dataset: Preparation, problems: list[ImageProblem], images: int) -> str:
+    """A sentence for a description under which every image has a value without a meaning; else empty."""
+    shared = set.intersection(*(set(problem.foreign) for problem in problems))
+    if not shared or len(problems) < images or dataset.data.custom is None:
+        return ""
+    value, values = max(shared), dataset.spec.values
+    void = f"void: {value}" if values.void is None else f"void: {value} in place of {values.void}"
+    return (
+        f"Every image holds {value}, so that its description is the likelier cause: conf/data/{dataset.spec.name}.yaml "
+        f"may need {void} (if such pixels are not annotated), another first_value than {values.first}, or more "
+        "classes. Otherwise: "
+    )
 
 
 def _way_out(problems: list[ImageProblem], *, skips: bool) -> str:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from ssul.data.image_files import UnreadableImageError
 from ssul.data.index import IndexRow
 from ssul.data.layout import ImagePaths, MaskEncoding
-from ssul.datasets.image_check import NoMapError, check_image, check_mask
+from ssul.datasets.image_check import ForeignValuesError, NoMapError, check_image, check_mask
 from ssul.datasets.scan_cache import MaskStatistics, ScanCache
 from ssul.errors import UserError
 
@@ -29,11 +29,13 @@ class ImageProblem:
         id: its name in the image list.
         what: the problem; files are named relative to the data root, so that moved data has the same problems.
         lacks_map: whether the only problem is that there is no saliency map.
+        foreign: the values of its mask that mean nothing, if they are the problem.
     """
 
     id: str
     what: str
     lacks_map: bool = False
+    foreign: tuple[int, ...] = ()
 
 
 def scan_images(
@@ -63,7 +65,8 @@ def scan_images(
         try:
             return check_image(paths, image_id, classes=classes, values=values, saliency=saliency, cache=cache)
         except UnreadableImageError as problem:
-            return ImageProblem(image_id, str(problem), lacks_map=isinstance(problem, NoMapError))
+            foreign = problem.values if isinstance(problem, ForeignValuesError) else ()
+            return ImageProblem(image_id, str(problem), isinstance(problem, NoMapError), foreign)
 
     return _on_all_cores(scan_one, ids)
 

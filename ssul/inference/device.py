@@ -15,12 +15,15 @@ from ssul.inference.allocator import keep_freed_memory
 _PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 
 
-def choose_device(precision: str, processes: Mapping[str, Any] | None = None) -> Fabric:
+def choose_device(
+    precision: str, processes: Mapping[str, Any] | None = None, *, named: str = "recipe.precision"
+) -> Fabric:
     """The best device, or the one that SSUL_ACCELERATOR names (cpu, cuda, mps, auto).
 
     Args:
         precision: 32 or bf16; it changes results, so it is a parameter.
         processes: see `ssul.training.distributed.fabric_settings`; None for one device.
+        named: how the precision was chosen, for the message.
 
     Raises:
         UserError: if the device does not exist, or does not compute in this precision.
@@ -33,7 +36,7 @@ def choose_device(precision: str, processes: Mapping[str, Any] | None = None) ->
             f"{environment.ACCELERATOR}={accelerator} cannot be used ({error}): choose cpu, cuda, mps or auto"
         ) from None
     if precision == "bf16" and not (fabric.device.type == "cuda" and torch.cuda.is_bf16_supported()):
-        raise UserError(f"recipe.precision is bf16, which {fabric.device} does not compute: choose 32, or a newer GPU")
+        raise UserError(f"{named} is bf16, which {fabric.device} does not compute: choose 32, or a newer GPU")
     if fabric.device.type == "cpu":
         keep_freed_memory()
     return fabric

@@ -34,7 +34,7 @@ def finished_runs() -> list[LoggedRun]:
         TrackingError: if mlflow is not installed, or its store cannot be reached.
     """
     found: list[LoggedRun] = []
-    with open_store() as store:
+    with open_store(create=False) as store:
         token: str | None = None
         while token is None or token:
             page = store.client.search_runs(
@@ -59,7 +59,7 @@ def step_scores(run_id: str, metric: str) -> dict[int, float]:
     Raises:
         TrackingError: if the store cannot be read.
     """
-    with open_store() as store:
+    with open_store(create=False) as store:
         return {point.step: point.value for point in store.client.get_metric_history(run_id, metric)}
 
 
@@ -69,5 +69,5 @@ def fetch_artifact(run_id: str, name: str, folder: Path) -> Path:
     Raises:
         TrackingError: if the run has no such artifact, or the store cannot be read.
     """
-    with open_store() as store:
+    with open_store(create=False) as store:
         return Path(store.client.download_artifacts(run_id, name, str(folder)))

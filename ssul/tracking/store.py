@@ -115,14 +115,20 @@ def how_to_open() -> str:
 
 
 @contextmanager
-def open_store() -> Iterator[Store]:
-    """Opens the store, or makes it, and turns every exception of mlflow within the block into one line.
+def open_store(*, create: bool = True) -> Iterator[Store]:
+    """Opens the store, and turns every exception of mlflow within the block into one line.
+
+    Args:
+        create: whether a store that does not exist is made; who only reads refuses it.
 
     Raises:
-        TrackingError: if mlflow is not installed, or its store cannot be reached or written.
+        TrackingError: if mlflow is not installed, or its store is missing or cannot be reached or written.
     """
     environment.set_defaults(_ENVIRONMENT)
     uri = store_uri()
+    database = _sqlite_file(uri)
+    if not create and database is not None and not database.exists():
+        raise TrackingError(f"there is no MLflow store {database}: `dvc exp run` in the project's folder makes it")
     try:
         with _lock(uri):  # the first clients of a fresh sqlite store collide in its migrations
             store = _open(uri)

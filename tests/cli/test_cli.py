@@ -152,6 +152,7 @@ def test_a_scenario_without_a_dataset_has_the_default_dataset(ssul: Command, tmp
 def reports_of(root: Path, run: str | None, table: str | None) -> None:
     """Writes what `ssul show` reads."""
     (root / "reports").mkdir()
+    (root / "dvc.yaml").touch()
     for name, content in (("run", run), ("miou_per_step", table)):
         if content is not None:
             (root / "reports" / f"{name}.json").write_text(content)
@@ -192,9 +193,28 @@ def test_show_of_a_missing_or_damaged_report_names_the_way_out(
 
 
 def test_a_process_of_the_command_ends_with_code_1_and_one_line(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").touch()
     code = "import sys; from ssul.cli.app import main; sys.argv[1:] = ['show']; main()"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "`dvc repro`" in Output(done.returncode, done.stdout, done.stderr).error
+
+
+@pytest.mark.parametrize(
+    "words", [("show",), ("scenarios",), ("new-method", "mine"), ("evidence", "queue"), ("evidence", "tables")]
+)
+def test_outside_a_project_a_command_says_so_and_makes_nothing(ssul: Command, tmp_path: Path, words: Words) -> None:
+    assert "is no ssul project, because it has no dvc.yaml" in ssul(*words, "--root", tmp_path).error
+    assert not list(tmp_path.iterdir())
+
+
+def test_reading_makes_no_store(ssul: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert f"there is no MLflow store {tmp_path / 'mlflow.db'}" in ssul("table", "--root", tmp_path).error
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_version_is_printed(ssul: Command) -> None:
+    assert re.fullmatch(r"ssul \d+\.\d+\S*\n", ssul("--version").out)
 
 
 # --- splits -----------------------------------------------------------------------------------------------------------
@@ -303,7 +323,7 @@ def test_vocs_15_1_has_the_published_numbers_of_images(ssul: Command) -> None:
 @pytest.mark.parametrize(
     ("scenario", "words"),
     [
-        ("cityscapes_10-1", "'cityscapes', which is not in the catalog: choose shapes, silhouettes, voc, ade"),
+        ("cityscapes_10-1", "'cityscapes', which is not in the catalog and not described in conf/data: choose ade, "),
         ("voc_15_1", "'voc_15_1' is not the name of a scenario"),
         ("voc_15-1_z", "scenario.order is 'z', which the dataset does not have: choose natural, b, c, "),
         ("voc_21-1", "scenario.base_classes is 21, but only 20 classes are learned"),
@@ -409,7 +429,7 @@ def test_an_invalid_import_is_refused_and_nothing_is_written(
 
 def test_the_evaluation_of_a_missing_checkpoint_is_refused(ssul: Command, tmp_path: Path) -> None:
     error = ssul("evaluate", tmp_path / "nowhere", "--data-root", tmp_path).error
-    assert f"the checkpoint {tmp_path / 'nowhere'} is missing" in error
+    assert f"{tmp_path / 'nowhere'} is no checkpoint: name its folder" in error
 
 
 # --- runs in MLflow --------------------------------------------------------------------------------------------------

@@ -13,6 +13,12 @@ from ssul.errors import UserError
 from tests.project import PROJECT
 
 
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path) -> None:
+    """What tells a project's folder."""
+    (tmp_path / "dvc.yaml").touch()
+
+
 def test_what_it_writes_is_formatted_typed_code_for_every_name(tmp_path: Path) -> None:
     shutil.copy(PROJECT / "pyproject.toml", tmp_path)
     for name in ("gentle", "a_method_with_a_rather_long_name"):
@@ -30,7 +36,7 @@ def test_what_it_writes_is_formatted_typed_code_for_every_name(tmp_path: Path) -
 def test_what_is_no_name_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no name for a method"):
         new_method(name, tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["dvc.yaml"]
 
 
 def test_a_taken_name_is_refused_and_nothing_is_overwritten(tmp_path: Path) -> None:

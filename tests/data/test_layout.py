@@ -93,7 +93,7 @@ def test_blank_lines_spaces_and_a_windows_editors_line_ends_and_byte_order_mark_
     tmp_path: Path, mark: str
 ) -> None:
     (tmp_path / "val.txt").write_bytes(f"{mark}b \r\n\r\n  a\r\n  \r\n".encode())
-    assert read_image_list(tmp_path / "val.txt") == ["b", "a"]
+    assert read_image_list(tmp_path / "val.txt", VOC.train) == ["b", "a"]
 
 
 @pytest.mark.parametrize(
@@ -111,4 +111,4 @@ def test_blank_lines_spaces_and_a_windows_editors_line_ends_and_byte_order_mark_
 def test_an_invalid_list_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "val.txt").write_bytes(content)
     with pytest.raises(UserError, match=message):
-        read_image_list(tmp_path / "val.txt")
+        read_image_list(tmp_path / "val.txt", VOC.train)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ssul.config.custom_dataset import CustomDataset
 from ssul.config.load import parse_custom_dataset, parse_params
@@ -166,3 +167,47 @@ def test_a_folder_without_a_networks_description_is_refused_with_the_parameter(
 def test_a_checkpoint_that_the_next_run_overwrites_is_refused_with_the_command_that_copies_it() -> None:
     with pytest.raises(UserError, match=r"overwrites: copy it first \(cp -rL data/checkpoints/step_2 "):
         resolve_dataset("town", described(extends="data/checkpoints/step_2"))
+
+
+# --- colour-coded masks -----------------------------------------------------------------------------------------------
+
+COLOURS = {"background": [0, 0, 0], "house": [200, 0, 0], "tree": [0, 200, 0], "road": [9, 9, 9]}
+
+
+def test_colours_are_read_from_the_masks_to_the_index_and_the_training_images(
+    book: "HandmadeDataset", tmp_path: Path
+) -> None:
+    town = resolve_dataset("town", described(colours={**COLOURS, "void": [255, 255, 255]}))
+    assert town.palette == tuple(map(tuple, COLOURS.values()))
+    paths = ImagePaths(book.root, town.train)
+    type(book)(paths).add("a", [[0, 0, 0, 0, 0]])
+    colours = [*COLOURS.values(), [255, 255, 255]]
+    Image.fromarray(np.array([colours], dtype=np.uint8)).save(paths.mask("a"))
+    (row,) = scan_images(paths, ["a"], classes=3, values=town.values, saliency=False, cache=ScanCache(None))
+    assert isinstance(row, IndexRow)
+    assert (row.pixels, row.void) == ({0: 1, 1: 1, 2: 1, 3: 1}, 1)
+    ImageIndex("town", town.classes, town.train, town.values, (row,)).write(tmp_path / "train.json")
+    index = ImageIndex.read(tmp_path / "train.json")
+    assert SegmentationDataset.of(index, book.root, saliency=False).read("a").mask.tolist() == [[0, 1, 2, 3, VOID]]
+
+
+def test_masks_of_values_have_an_index_that_knows_nothing_of_colours(tmp_path: Path) -> None:
+    ImageIndex("voc", ("cat",), SplitFiles("{id}.jpg", "{id}.png"), MaskEncoding(), ()).write(tmp_path / "train.json")
+    assert "colours" not in (tmp_path / "train.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"colours": COLOURS | {"street": [1, 1, 1]}}, "colours names street, valid are background, house, tree, road"),
+        ({"colours": {"house": [1, 1, 1]}}, "colours has no colour for background, tree, road"),
+        ({"colours": COLOURS | {"tree": [200, 0, 0]}}, r"colours has the colour \[200, 0, 0\] twice"),
+        ({"colours": COLOURS | {"tree": [256, 0, 0]}}, r"data\.custom\.colours\.tree\.0 is 256"),
+        ({"colours": COLOURS, "first_value": 3}, "leave out first_value and void"),
+        ({"colours": COLOURS, "background": False}, "colours names background, valid are house, tree, road and void"),
+        ({"colours": COLOURS | {"void": [1, 1, 1]}, "classes": ["house", "tree", "void"]}, "a class is called void"),
+    ],
+)
+def test_colours_that_are_not_one_for_each_class_are_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        described(**changes)

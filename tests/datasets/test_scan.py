@@ -275,11 +275,15 @@ def test_a_second_scan_of_masks_alone_decodes_nothing(scans: Scans) -> None:
     assert len(scans.decoded) == 3
 
 
-@pytest.mark.parametrize("changed", range(2))
+@pytest.mark.parametrize("changed", range(3))
 def test_results_of_other_code_are_not_used(
     scans: Scans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: int
 ) -> None:
-    assert [source.name for source in image_check._SOURCES] == ["image_check.py", "image_files.py"]
+    assert [source.name for source in image_check._SOURCES] == [
+        "image_check.py",
+        "image_files.py",
+        "colour_masks.py",
+    ]
     first = scans()
     copies = tuple(tmp_path / source.name for source in image_check._SOURCES)
     for copy, source in zip(copies, image_check._SOURCES, strict=True):
@@ -320,7 +324,7 @@ def test_other_parameters_scan_the_same_files_again(scans: Scans, other: dict[st
 def test_problems_are_never_cached(scans: Scans) -> None:
     scans.book.add("b", [[9, 9, 255]])
     for _ in range(2):
-        assert scans(["b"]) == [ImageProblem("b", "its mask holds [9], valid are 0..3 and 255 (void)")]
+        assert scans(["b"]) == [ImageProblem("b", "its mask holds [9], valid are 0..3 and 255 (void)", foreign=(9,))]
         assert "mask" in scans.decoded
     assert not scans.path.exists()
     scans()

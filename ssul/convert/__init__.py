@@ -1,0 +1,1 @@
+"""Annotations of other tools, painted as masks of own data."""
