@@ -203,7 +203,7 @@ class Recorder:
 
 
 @pytest.fixture(scope="module")
-def finished(clone: Clone) -> Clone:
+def finished(clone: Clone, untracked: None) -> Clone:
     """A clone after an experiment that rehearses."""
     succeeded(clone.experiment("memory.capacity=4"))
     return clone

@@ -150,7 +150,7 @@ def test_a_killed_experiment_that_is_run_again_is_in_mlflow_once(clone: Clone) -
         running = [run for run in page.parents().values() if run.data.params.get("recipe.increment.epochs") == "60"]
         return bool(running) and any(page.points(child, "loss") for child in page.children(running[0]).values())
 
-    wait(lambda: shown() or process.poll() is not None, seconds=240)
+    wait(lambda: shown() or process.poll() is not None, seconds=540)
     assert process.poll() is None, "it ended before it could be killed"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

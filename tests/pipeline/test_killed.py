@@ -159,8 +159,8 @@ def test_an_increment_with_an_objective_of_its_own_goes_on_to_the_same_bits_afte
 ) -> None:
     """STAR's draws features around prototypes, and counts what the network before predicts."""
     clone = alone[0].copy(alone[0].root.with_name(method))
-    one_epoch = ("recipe.base.epochs=1", "recipe.increment.lr=0.01")
-    write_params(clone.root / "params.yaml", *WORLD, *one_epoch, f"method={method}")
+    shorter = ("recipe.base.epochs=1", "recipe.increment.epochs=30", "memory.capacity=0", "recipe.increment.lr=0.01")
+    write_params(clone.root / "params.yaml", *WORLD, *shorter, f"method={method}")
     for words in (("train_base",), ("select_memory", "1"), ("train_step", "1")):
         succeeded(clone.stage(*words))
     whole = digests(clone.root)
