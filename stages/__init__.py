@@ -3,7 +3,8 @@
 import gc
 import sys
 
-# What imports make lives on, and the collector would go through it again and again: a fifth of a stage's start.
-# `ssul.pipeline.run` lets it work again. Python gives this name to a module that is still being located.
+# What imports make lives on, and the collector of garbage would go through it again and again: a fifth of a start.
+# `ssul.pipeline.run` lets it work again. `python -m` calls itself so until it has found the module; whatever else
+# imports a stage, such as a test, keeps its collector.
 if sys.argv[0] == "-m":
     gc.disable()
