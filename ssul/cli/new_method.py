@@ -37,6 +37,6 @@ def new_method(
         write_text(path, Template(text).substitute(words))
         print(path)
     print(
-        f"change {files['increment.py']}; try `python -m pytest {files['test_increment.py'].parent}` and "
+        f"change {files['increment.py']}; try `python -m pytest tests/methods -k {name}` and "
         f"`dvc exp run -S method={name}`; docs/your_method.md explains what else a method can do"
     )

@@ -1,5 +1,6 @@
 """Runs a stage: lock, one-line errors, exit codes."""
 
+import gc
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -19,6 +20,9 @@ def run(stage: Callable[..., None], *arguments: str, alone: bool = True) -> None
         arguments: of the command line.
         alone: whether to take the `stage_lock`; trainings take it themselves.
     """
+    if not gc.isenabled():  # see `stages`
+        gc.freeze()
+        gc.enable()
     name = "_".join([Path(stage.__code__.co_filename).stem, *arguments])
     try:
         with stage_lock(name) if alone else nullcontext():

@@ -6,12 +6,22 @@ The first experiment runs once per test session. Each module gets a copy of its 
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import pytest
 from filelock import FileLock
 
+from ssul.environment import TRACKING
 from tests.pipeline.clone import Clone, Outcome, digest, make_clone, succeeded
+
+
+@pytest.fixture(scope="module")
+def untracked() -> Iterator[None]:
+    """Spares the reports of a module the time that MLflow takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(TRACKING, "off")
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 TABLE = {
     "title": "Toys",
-    "common": list(TINY),
+    "common": [*TINY, "scenario.increment=4"],
     "seeds": [0],
     "rows": {"SSUL": [], "fine-tuning": ["method=finetune"], "elsewhere": ["data.root=$NOWHERE"]},
     "differences": [["SSUL", "fine-tuning"]],

@@ -22,6 +22,7 @@ import yaml
 from ssul.training.resume import StateFile
 from tests.pipeline.clone import Clone, make_clone, succeeded
 from tests.pipeline.torture import ENVIRONMENT, WORLD, digests
+from tests.project import write_params
 
 pytestmark = pytest.mark.slow
 Finished = tuple[Clone, dict[str, str]]
@@ -150,6 +151,23 @@ def appears(folder: Path, pattern: str, process: "subprocess.Popen[str]") -> Non
         assert process.poll() is None
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("method", ["dkd", "star"])
+def test_an_increment_with_an_objective_of_its_own_goes_on_to_the_same_bits_after_a_kill(
+    alone: Finished, method: str
+) -> None:
+    """STAR's draws features around prototypes, and counts what the network before predicts."""
+    clone = alone[0].copy(alone[0].root.with_name(method))
+    shorter = ("recipe.base.epochs=1", "recipe.increment.epochs=30", "memory.capacity=0", "recipe.increment.lr=0.01")
+    write_params(clone.root / "params.yaml", *WORLD, *shorter, f"method={method}")
+    for words in (("train_base",), ("select_memory", "1"), ("train_step", "1")):
+        succeeded(clone.stage(*words))
+    whole = digests(clone.root)
+    training = Training((clone, whole), "train_step", "1").has_saved()
+    training.process.kill()
+    training.end()
+    assert training.goes_on() > 0
 
 
 def test_an_orphan_in_the_same_folder_hands_over_what_it_has_learned(alone: Finished) -> None:

@@ -1,5 +1,6 @@
 """How a stage begins and ends, whatever happens in it."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -101,3 +102,19 @@ def test_other_stages_are_not_waited_for() -> None:
     assert line_of(first.stdout) == "began\n"
     assert stage("4").communicate("", timeout=60) == ("began\n", "")
     first.communicate("", timeout=60)
+
+
+def test_the_collector_of_garbage_rests_only_while_a_stage_is_imported() -> None:
+    code = (
+        "import gc, sys\n"
+        "sys.argv[0] = '-m'  # as python -m sets it\n"
+        "import stages\n"
+        "from ssul.pipeline.run import run\n"
+        "print(gc.isenabled())\n"
+        "run(lambda: print(gc.isenabled(), gc.get_freeze_count() > 0), alone=False)\n"
+    )
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(
+        words, env={**os.environ, "PYTHONPATH": str(PROJECT)}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "True", "True"]

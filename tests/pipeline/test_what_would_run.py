@@ -12,20 +12,21 @@ from dvc.repo import Repo
 
 from tests.pipeline.clone import Clone, succeeded
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untracked")]
 
 STEPS = {"train_step@1", "train_step@2"}
 TRAININGS = {"train_base", *STEPS}
 EVALUATIONS = {"evaluate_base", "evaluate_step@1", "evaluate_step@2"}
 MEMORIES = {"select_memory@1", "select_memory@2"}
 """They run a method's `remember`, if it has one; without one they take a second and change nothing."""
+PLOPS = {"train_step@1", "select_memory@1"}
 
 
 @pytest.fixture(scope="module")
 def plop(clone: Clone) -> Clone:
-    """A clone after the same experiment with PLOP."""
+    """A clone after an experiment with PLOP, whose only increment has all other classes."""
     other = clone.copy(clone.root.with_name("plop"))
-    succeeded(other.experiment("method=plop"))
+    succeeded(other.experiment("method=plop", "scenario.increment=4"))
     return other
 
 
@@ -79,9 +80,9 @@ def test_an_edit_runs_the_stages_that_it_can_change_and_the_report(clone: Clone,
 @pytest.mark.parametrize(
     ("module", "stages"),
     [
-        ("ssul/methods/plop/increment.py", STEPS | MEMORIES),
+        ("ssul/methods/plop/increment.py", PLOPS),
         ("ssul/methods/ssul/increment.py", set()),
-        ("ssul/training/losses.py", TRAININGS | MEMORIES),
+        ("ssul/training/losses.py", {"train_base"} | PLOPS),
     ],
 )
 def test_an_edit_of_a_method_runs_the_increments_of_that_method_alone(
@@ -91,6 +92,20 @@ def test_an_edit_of_a_method_runs_the_increments_of_that_method_alone(
         assert changed(plop) == stages | {"report"}
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "stages"),
+    [
+        ("pseudo_threshold: 0.7", "pseudo_threshold: 0.5", STEPS | MEMORIES),
+        ("lr: 0.2", "lr: 0.02", STEPS),  # of increments
+    ],
+)
+def test_what_acts_on_increments_alone_does_not_run_the_base(
+    clone: Clone, old: str, new: str, stages: set[str]
+) -> None:
+    with edited(clone.root / "params.yaml", old, new):
+        assert changed(clone) == stages | {"report"}
+
+
 def test_a_new_parameter_of_a_method_runs_its_increments_and_not_its_base(plop: Clone) -> None:
     with edited(plop.root / "params.yaml", "  plop:\n", "  plop:\n    one_more: 1\n"):
-        assert changed(plop) == STEPS | MEMORIES | {"report"}
+        assert changed(plop) == PLOPS | {"report"}

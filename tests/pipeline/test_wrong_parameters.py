@@ -17,7 +17,7 @@ from ssul.config.paths import Layout
 from tests.pipeline.clone import TINY, Clone, digest, succeeded, switches
 from tests.pipeline.held import held
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untracked")]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Kills runs again and again and shows that nothing is lost: the end is, to the bit, that of a run left alone.
 
-    python -m tests.pipeline.torture [--kills 30] [--seed 0] [--json FILE]
+    python -m tests.pipeline.torture [--kills 30] [--seed 0] [-S method=star] [--json FILE]
 
 SIGKILL hits the training, dvc, their whole process group, or a worker of dvc's queue: at a time uniform over the run,
 in a training after its first saved state, or while a state is being written. Each time the same command is given again.
@@ -30,7 +30,7 @@ import psutil
 
 from ssul.environment import SAVE_MINUTES
 from ssul.training.resume import StateFile
-from tests.pipeline.clone import TINY, Clone, make_clone
+from tests.pipeline.clone import TINY, Clone, make_clone, switches
 
 INTERVAL = 0.5
 """Seconds between two savings of a training."""
@@ -88,9 +88,10 @@ def digests(root: Path) -> dict[str, str]:
 class Run:
     """`dvc repro` in a clone, given again until it ends."""
 
-    def __init__(self, clone: Clone, seconds: float, pick: random.Random) -> None:
-        """Takes a clone in which nothing has run, the seconds of an undisturbed run, and the source of random times."""
-        self.clone, self.seconds, self.pick = clone, seconds, pick
+    def __init__(self, clone: Clone, seconds: float, pick: random.Random, world: Sequence[str] = WORLD) -> None:
+        """Takes a clone in which nothing has run, the seconds of an undisturbed run, the source of random times, and
+        the overrides of the clone's parameters."""
+        self.clone, self.seconds, self.pick, self.world = clone, seconds, pick, world
         self.log = clone.root.with_suffix(".log")
         self.states = clone.root / "data" / "cache" / "trainings"
         self.command: subprocess.Popen[bytes] | None = None
@@ -240,7 +241,7 @@ class QueuedRun(Run):
         """Queues it, and starts a worker where none is."""
         self.clone.repair()
         self.name = f"again-{len(self.output())}"
-        overrides = [word for item in WORLD for word in ("-S", item)]  # dvc composes the parameters of each experiment
+        overrides = switches(*self.world)  # dvc composes the parameters of each experiment
         queued = self.clone.dvc("exp", "run", "--queue", "-n", self.name, *overrides)
         with self.log.open("a", encoding="utf-8") as log:
             log.write(queued.text)
@@ -282,7 +283,12 @@ def undisturbed(pristine: Clone, root: Path) -> tuple[Clone, float]:
 
 
 def torture(
-    wanted: list[tuple[str, str]], pristine: Clone, whole: dict[str, str], seconds: float, pick: random.Random
+    wanted: list[tuple[str, str]],
+    pristine: Clone,
+    whole: dict[str, str],
+    seconds: float,
+    pick: random.Random,
+    world: Sequence[str],
 ) -> list[Kill]:
     """Carries out a plan of kills.
 
@@ -292,6 +298,7 @@ def torture(
         whole: the digests of what an undisturbed run leaves.
         seconds: how long that run takes.
         pick: the source of random times.
+        world: the overrides of the clone's parameters.
     """
     kills: list[Kill] = []
     rounds = 0
@@ -299,7 +306,7 @@ def torture(
         rounds += 1
         queued = wanted[0][0] == "worker"
         clone = pristine.copy(pristine.root.with_name(f"round_{rounds}"))
-        run = (QueuedRun if queued else Run)(clone, seconds, pick)
+        run = (QueuedRun if queued else Run)(clone, seconds, pick, world)
         kills += one_round(run, wanted, queued)
         found = digests(clone.root)
         different = sorted(name for name in whole | found if whole.get(name) != found.get(name))
@@ -360,16 +367,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "-S",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter, such as method=dkd",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the kills there too")
     given = parser.parse_args()
     pick = random.Random(given.seed)
     os.environ |= ENVIRONMENT
+    world = (*WORLD, *given.overrides)
     with tempfile.TemporaryDirectory() as place:
-        pristine = make_clone(Path(place) / "pristine", *WORLD)
+        pristine = make_clone(Path(place) / "pristine", *world)
         alone, seconds = undisturbed(pristine, Path(place) / "alone")
         print(f"undisturbed: {seconds:.0f} s", flush=True)
         wanted = plan(given.kills, pick)
-        kills = torture(list(wanted), pristine, digests(alone.root), seconds, pick)
+        kills = torture(list(wanted), pristine, digests(alone.root), seconds, pick, world)
     if given.json is not None:
         given.json.write_text(json.dumps([asdict(kill) for kill in kills], indent=1) + "\n", encoding="utf-8")
     lost = [kill.lost for kill in kills if kill.saved is not None and not kill.again]
