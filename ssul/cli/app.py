@@ -6,7 +6,9 @@ import typer
 
 from ssul.cli.checkpoints import evaluate, export_backbone, import_checkpoint
 from ssul.cli.evidence import app as evidence
+from ssul.cli.export import export
 from ssul.cli.new_method import new_method
+from ssul.cli.predict import predict
 from ssul.cli.results import show, table
 from ssul.cli.scenarios import scenarios, splits
 from ssul.errors import UserError
@@ -15,7 +17,18 @@ from ssul.tracking.store import TrackingError
 app = typer.Typer(
     help="Class-incremental semantic segmentation; the pipeline itself is run by `dvc repro`.", no_args_is_help=True
 )
-for command in (show, scenarios, splits, import_checkpoint, export_backbone, evaluate, table, new_method):
+for command in (
+    show,
+    scenarios,
+    splits,
+    predict,
+    export,
+    import_checkpoint,
+    export_backbone,
+    evaluate,
+    table,
+    new_method,
+):
     app.command()(command)
 app.add_typer(evidence, name="evidence")
 
