@@ -73,6 +73,8 @@ def export_program(trained: TrainedModel, look: Look, out: Path, kind: str) -> N
     """
     if kind not in get_args(Format):
         raise UserError(f"--format is {kind}: choose {' or '.join(get_args(Format))}")
+    if kind == "onnx":
+        _require_onnx()
     program = Program(trained, background=look.background).eval()
     metadata = json.dumps(_metadata(trained, look))
     example = torch.randint(256, (1, 3, *_EXAMPLE), dtype=torch.uint8)
@@ -91,11 +93,14 @@ def export_program(trained: TrainedModel, look: Look, out: Path, kind: str) -> N
         _write_onnx(exported, out, metadata)
 
 
-def _write_onnx(exported: Any, out: Path, metadata: str) -> None:
+def _require_onnx() -> None:
     try:
         import onnxscript  # noqa: F401 (torch's exporter needs it)
     except ImportError as error:
         raise UserError(f'{error}: pip install "ssul[onnx]"') from None
+
+
+def _write_onnx(exported: Any, out: Path, metadata: str) -> None:
     made = torch.onnx.export(
         exported, dynamo=True, input_names=[INPUT], output_names=[OUTPUT], opset_version=_OPSET, verbose=False
     )

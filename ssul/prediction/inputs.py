@@ -59,36 +59,34 @@ def find_inputs(given: Sequence[Path], out: Path) -> list[Input]:
 
 
 def output_names(files: Mapping[Path, Path]) -> dict[Path, str]:
-    """A name for the outputs of each file.
+    """A name for the outputs of each file, which no other file has.
 
-    It is the file's path below the folder that was given, without its suffix; with the suffixes where files of a folder
-    differ in nothing else; and with as many of the folders above as tell equal names apart.
+    It is the file's path below the folder that was given, without its suffix. Equal names get as many of the folders
+    above as tell them apart, and their suffixes where folders do not.
 
     Args:
         files: absolute path -> path below the folder that was given.
     """
-    bare = {place: place.with_suffix("") for place in files}
-    twice = _repeated(bare.values())
-    suffixed = {place.parent for place in files if _key(bare[place]) in twice}
-    whole = {place: (place if place.parent in suffixed else bare[place]).parts[1:] for place in files}
+    whole = {place: place.with_suffix("").parts[1:] for place in files}
     depth = {place: len(below.parts) for place, below in files.items()}
     while True:
         names = {place: "/".join(whole[place][-depth[place] :]) for place in files}
-        equal = _repeated(map(Path, names.values()))
-        longer = [place for place in files if _key(Path(names[place])) in equal and depth[place] < len(whole[place])]
-        if not longer:
-            return names
+        equal = _repeated(names.values())
+        longer = [place for place in files if names[place].casefold() in equal and depth[place] < len(whole[place])]
+        bare = [place for place in files if names[place].casefold() in equal and whole[place][-1] != place.name]
         for place in longer:
             depth[place] += 1
+        if not longer:
+            for place in bare:
+                depth[place] = len(files[place].parts)
+                whole[place] = place.parts[1:]
+            if not bare:
+                return names
 
 
-def _repeated(paths: Iterable[Path]) -> set[str]:
-    return {key for key, count in Counter(map(_key, paths)).items() if count > 1}
-
-
-def _key(path: Path) -> str:
-    """Equal for names that a file system may take for the same."""
-    return str(path).casefold()
+def _repeated(names: Iterable[str]) -> set[str]:
+    """The names that are there twice for a file system that ignores case."""
+    return {name for name, count in Counter(map(str.casefold, names)).items() if count > 1}
 
 
 def _files(folder: Path) -> list[Path]:

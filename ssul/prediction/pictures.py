@@ -1,5 +1,6 @@
 """Reading the images that users have: by the rules of `ssul.data.image_files`, but upright."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,9 @@ def upright(pixels: Tensor, orientation: int) -> Tensor:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        found = image.getexif().get(_ORIENTATION, 1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # Pillow's parser of EXIF raises many kinds of errors; damaged EXIF is no damaged image
         return 1
     return found if isinstance(found, int) else 1
