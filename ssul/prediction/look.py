@@ -1,15 +1,19 @@
 """What a checkpoint does not hold, because no weight depends on it: colours, and whether a background is predicted."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ssul.config.paths import Layout
 from ssul.data.dataset_info import DatasetInfo
 from ssul.data.index import ImageIndex
 from ssul.datasets.catalog import CATALOG
+from ssul.io.atomic import write_json
+from ssul.io.strict_json import read_json
 from ssul.labels.colours import Colour, voc_colours
 
+LOOK = "look.json"
+"""The file beside a checkpoint in MLflow."""
 _STEP = re.compile(r"step_(\d+)")
 
 
@@ -25,20 +29,26 @@ class Look:
     palette: tuple[Colour, ...]
     background: bool
 
+    def write(self, path: Path) -> None:
+        """Writes it as JSON."""
+        write_json(path, asdict(self))
+
 
 def look_of(checkpoint: Path, names: dict[int, str]) -> Look:
     """How the predictions of a checkpoint look.
 
-    The project that the checkpoint lies in knows it. Elsewhere the catalog does, if a dataset has these classes. Else
-    they get the colours of Pascal VOC, and a background.
+    The project that the checkpoint lies in knows it, and a file beside it in MLflow. Elsewhere the catalog
+    does, if a dataset has these classes. Else they get the colours of Pascal VOC, and a background.
 
     Args:
         checkpoint: its folder.
         names: of its classes by dataset id, without the background.
 
     Raises:
-        UserError: if the project's index is damaged.
+        UserError: if the file that knows it is damaged.
     """
+    if (checkpoint / LOOK).is_file():
+        return read_json(checkpoint / LOOK, Look, what="the look of a checkpoint,", way_out="delete it")
     return _of_project(checkpoint, names) or _of_catalog(names) or Look(voc_colours(1 + max(names)), background=True)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ssul.errors import UserError
 from ssul.io.atomic import replace_file, write_json
 from ssul.labels.colours import Colour, id_colours
 from ssul.prediction.drawing import legend_entries, paint, with_legend
@@ -60,6 +61,16 @@ class Prediction:
         image.putpalette(id_colours(self.palette))
         return image
 
+    def unknown_image(self) -> Image.Image:
+        """The score of the unknown as a grey image: 255 is a score of 1.
+
+        Raises:
+            UserError: if it was not asked.
+        """
+        if self.unknown_score is None:
+            raise UserError("the unknown was not asked: predict with unknown=True")
+        return Image.fromarray((255 * self.unknown_score).round().astype(np.uint8))
+
     def summary(self) -> dict[str, object]:
         """The size and the classes as JSON."""
         height, width = self.mask.shape
@@ -77,12 +88,11 @@ class Prediction:
     def save(self, folder: Path, name: str) -> None:
         """Writes masks/NAME.png, overlays/NAME.jpg and classes/NAME.json below a folder.
 
-        The unknown's score becomes unknown/NAME.png, grey: 255 is a score of 1. Each file appears whole or not at all.
+        The unknown's score, if it was asked, becomes unknown/NAME.png. Each file appears whole or not at all.
         """
         pictures = {f"masks/{name}.png": self.mask_image(), f"overlays/{name}.jpg": self.overlay()}
         if self.unknown_score is not None:
-            grey = (255 * self.unknown_score).round().astype(np.uint8)
-            pictures[f"unknown/{name}.png"] = Image.fromarray(grey)
+            pictures[f"unknown/{name}.png"] = self.unknown_image()
         for place, picture in pictures.items():
             with replace_file(folder / place) as temporary:
                 if place.endswith(".jpg"):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ssul.errors import UserError
 from ssul.tracking.collect import LoggedRun, fetch_artifact, finished_runs
+from ssul.tracking.finished import CHECKPOINT
 from ssul.tracking.store import TrackingError
 
 _RUN = "runs:/"
-_ARTIFACT = "checkpoint"
 _MAX_NAMED = 5
 
 
@@ -36,7 +36,7 @@ def _fetched(name: str, folder: Path) -> Path:
     """The checkpoint of a run, copied below a folder."""
     try:
         run = name.removeprefix(_RUN).partition("/")[0] if name.startswith(_RUN) else _run_named(name, finished_runs())
-        return fetch_artifact(run, _ARTIFACT, folder)
+        return fetch_artifact(run, CHECKPOINT, folder)
     except TrackingError as error:
         what = "is no folder, and no run can be asked" if not name.startswith(_RUN) else "cannot be fetched"
         raise UserError(f"the checkpoint {name} {what}: {error}") from None
