@@ -15,6 +15,8 @@ from pandas import DataFrame
 
 import ssul
 
+Answer = dict[str, Any]
+
 
 class ServedModel(PythonModel):
     """Answers each image with its mask and the shares of its classes."""
@@ -23,7 +25,7 @@ class ServedModel(PythonModel):
         """Opens the checkpoint."""
         self.model = ssul.load(context.artifacts["checkpoint"])
 
-    def predict(self, context: Any, model_input: DataFrame, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    def predict(self, context: Any, model_input: DataFrame, params: dict[str, Any] | None = None) -> list[Answer]:
         """Predicts images.
 
         Args:
@@ -39,12 +41,12 @@ class ServedModel(PythonModel):
         unknown = bool((params or {}).get("unknown"))
         return [self._answer(image, unknown=unknown) for image in model_input["image"]]
 
-    def _answer(self, image: str, *, unknown: bool) -> dict[str, Any]:
+    def _answer(self, image: str, *, unknown: bool) -> Answer:
         try:
             result = self.model.predict(base64.b64decode(image, validate=True), unknown=unknown)
         except (ssul.UserError, binascii.Error) as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
-        answer: dict[str, Any] = {"mask": _png(result.mask_image()), "classes": result.classes}
+        answer: Answer = {"mask": _png(result.mask_image()), "classes": result.classes}
         if unknown:
             answer["unknown"] = _png(result.unknown_image())
         return answer
