@@ -20,6 +20,8 @@ _PAPER, _INK, _GREY = (255, 255, 255), (34, 38, 46), (107, 114, 128)
 _LIGHT, _DARK = np.array((255, 255, 255)), np.array((20, 16, 48))
 """The hatching's two stripes: together they show on bright and on dark images."""
 _LONGEST_NAME = 28
+_READABLE = 400
+"""Pixels of the longer side."""
 
 
 def paint(image: Pixels, mask: Pixels, palette: Sequence[Colour], unknown: NDArray[np.bool_] | None = None) -> Pixels:
@@ -92,6 +94,11 @@ def legend_entries(
         entries.append((_words("unknown", unknown), None))
     rest = shares.get(BACKGROUND_ID, 0.0) - (unknown or 0.0)
     return [*entries, (_words(names[BACKGROUND_ID], rest), _PAPER)] if rest > 0 or not entries else entries
+
+
+def enlargement(size: tuple[int, ...]) -> int:
+    """How many times an image is enlarged, so that its classes and their legend are readable together."""
+    return -(-_READABLE // max(size)) if max(size) < _READABLE else 1
 
 
 def _words(name: str, share: float) -> str:

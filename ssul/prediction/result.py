@@ -12,7 +12,7 @@ from PIL import Image
 from ssul.errors import UserError
 from ssul.io.atomic import replace_file, write_json
 from ssul.labels.colours import Colour, id_colours
-from ssul.prediction.drawing import legend_entries, paint, with_legend
+from ssul.prediction.drawing import enlargement, legend_entries, paint, with_legend
 
 JPEG_QUALITY = 92
 
@@ -47,13 +47,21 @@ class Prediction:
         """The classes over the image, the unknown hatched if it was asked.
 
         Args:
-            legend: whether names and shares stand below; without them the picture has the size of the image.
+            legend: whether names and shares stand below; small images are enlarged then. Without a legend the picture
+                has the size of the image.
         """
-        picture = paint(self.image, self.mask, self.palette, self.unknown)
         if not legend:
-            return Image.fromarray(picture)
+            return Image.fromarray(paint(self.image, self.mask, self.palette, self.unknown))
+        times = enlargement(self.mask.shape)
+        height, width = self.mask.shape
+        image = np.asarray(
+            Image.fromarray(self.image).resize((times * width, times * height), Image.Resampling.BICUBIC)
+        )
+        mask, unknown = (
+            one if one is None else one.repeat(times, 0).repeat(times, 1) for one in (self.mask, self.unknown)
+        )
         entries = legend_entries(self._shares, self.names, self.palette, self._unknown_share)
-        return with_legend(picture, entries)
+        return with_legend(paint(image, mask, self.palette, unknown), entries)
 
     def mask_image(self) -> Image.Image:
         """The mask as a palette image, which keeps the ids and shows the colours."""

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from ssul.prediction.drawing import legend_entries, paint
@@ -51,12 +52,16 @@ def test_the_legend_names_what_is_shown_the_greatest_first() -> None:
     assert [colour for _, colour in entries] == [(0, 0, 255), (255, 0, 0), None, (255, 255, 255)]
 
 
-def test_an_overlay_keeps_the_picture_above_its_legend() -> None:
-    result = example(unknown=True)
-    sheet, bare = result.overlay(), result.overlay(legend=False)
-    assert sheet.height > 40
-    left = (sheet.width - 60) // 2
-    assert np.array_equal(sheet.crop((left, 0, left + 60, 40)), bare)
+@pytest.mark.parametrize(("times", "shown"), [(1, 7), (10, 10)])
+def test_an_overlay_is_above_its_legend_and_small_images_are_enlarged(times: int, shown: int) -> None:
+    small = example(unknown=True)
+    image, mask, unknown = (one.repeat(times, 0).repeat(times, 1) for one in (IMAGE, small.mask, small.unknown))
+    sheet = Prediction(image, mask, NAMES, PALETTE, None, unknown).overlay()
+    width, height, left = 60 * shown, 40 * shown, (sheet.width - 60 * shown) // 2
+    assert sheet.height > height
+    mask, unknown = (one.repeat(shown, 0).repeat(shown, 1) for one in (small.mask, small.unknown))
+    expected = paint(np.full((height, width, 3), 100, dtype=np.uint8), mask, PALETTE, unknown)
+    assert np.array_equal(sheet.crop((left, 0, left + width, height)), expected)
 
 
 def test_the_files_hold_ids_scores_and_shares(tmp_path: Path) -> None:
