@@ -9,8 +9,9 @@ from ssul.data.dataset_info import DatasetInfo
 from ssul.data.index import ImageIndex
 from ssul.datasets.catalog import CATALOG
 from ssul.io.atomic import write_json
-from ssul.io.strict_json import read_json
+from ssul.io.strict_json import check_consistent, read_json
 from ssul.labels.colours import Colour, voc_colours
+from ssul.labels.ids import VOID
 
 LOOK = "look.json"
 """The file beside a checkpoint in MLflow."""
@@ -48,8 +49,19 @@ def look_of(checkpoint: Path, names: dict[int, str]) -> Look:
         UserError: if the file that knows it is damaged.
     """
     if (checkpoint / LOOK).is_file():
-        return read_json(checkpoint / LOOK, Look, what="the look of a checkpoint,", way_out="delete it")
+        return _stored(checkpoint / LOOK, names)
     return _of_project(checkpoint, names) or _of_catalog(names) or Look(voc_colours(1 + max(names)), background=True)
+
+
+def _stored(path: Path, names: dict[int, str]) -> Look:
+    wording = {"what": "the look of a checkpoint,", "way_out": "delete it, which changes no prediction of classes"}
+    look = read_json(path, Look, **wording)
+    faults = {
+        "a colour is not in 0..255": any(not 0 <= channel <= 255 for colour in look.palette for channel in colour),
+        "it is not a colour for each class": not max(names) < len(look.palette) <= VOID,
+    }
+    check_consistent(path, faults, **wording)
+    return look
 
 
 def _of_project(checkpoint: Path, names: dict[int, str]) -> Look | None:

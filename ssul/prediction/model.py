@@ -23,6 +23,7 @@ from ssul.prediction.unknown import is_unknown, require_unknown, unknown_score
 WINDOW = 2048
 """The default side in pixels up to which an image is seen whole."""
 LEAST_WINDOW = 128
+PRECISIONS = ("32", "bf16")
 
 
 class Model:
@@ -35,6 +36,8 @@ class Model:
 
     def __init__(self, trained: TrainedModel, look: Look, *, precision: str = "32") -> None:
         """Takes a checkpoint, and moves it to the device that SSUL_ACCELERATOR names, or to the best one."""
+        if precision not in PRECISIONS:
+            raise UserError(f"the precision is {precision}: choose {' or '.join(PRECISIONS)}")
         self.names: Mapping[int, str] = class_names(trained)
         self.palette = look.palette
         self._labels: LabelSpace = trained.labels

@@ -41,7 +41,10 @@ class Prediction:
     @cached_property
     def classes(self) -> dict[str, float]:
         """The share of the pixels in 0..1 of each class that is seen (background included), the greatest first."""
-        return {self.names[key]: share for key, share in self._shares.items()}
+        shares: dict[str, float] = {}
+        for key, share in self._shares.items():  # a class may have the background's name
+            shares[self.names[key]] = shares.get(self.names[key], 0.0) + share
+        return shares
 
     def overlay(self, *, legend: bool = True) -> Image.Image:
         """The classes over the image, the unknown hatched if it was asked.
@@ -57,9 +60,8 @@ class Prediction:
         image = np.asarray(
             Image.fromarray(self.image).resize((times * width, times * height), Image.Resampling.BICUBIC)
         )
-        mask, unknown = (
-            one if one is None else one.repeat(times, 0).repeat(times, 1) for one in (self.mask, self.unknown)
-        )
+        mask = self.mask.repeat(times, 0).repeat(times, 1)
+        unknown = None if self.unknown is None else self.unknown.repeat(times, 0).repeat(times, 1)
         entries = legend_entries(self._shares, self.names, self.palette, self._unknown_share)
         return with_legend(paint(image, mask, self.palette, unknown), entries)
 

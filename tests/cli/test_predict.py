@@ -79,6 +79,7 @@ def test_what_no_image_could_get_is_refused_at_once(
     refused = {
         ("predict", mib, album, "--unknown"): "has no unknown class to show",
         ("predict", mib, album, "--window", 5): "choose 128 or more",
+        ("predict", mib, album, "--precision", 16): "choose 32 or bf16",
         ("predict", mib, album / "gone"): "gone does not exist",
         ("export", mib, "--format", "tflite"): "choose torch or onnx",
     }
@@ -89,3 +90,5 @@ def test_what_no_image_could_get_is_refused_at_once(
         assert line.startswith("error: ")
         assert why in line
     assert not (tmp_path / "out").exists()
+    code, _, complained = ssul("predict", mib, album, "--out", album / "cut.jpg")
+    assert (code, complained) == (1, f"error: --out is {album / 'cut.jpg'}, a file: name a folder\n")
