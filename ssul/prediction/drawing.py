@@ -101,10 +101,14 @@ def enlargement(size: tuple[int, ...]) -> int:
     return -(-_READABLE // max(size)) if max(size) < _READABLE else 1
 
 
-def _words(name: str, share: float) -> str:
+def legend_name(name: str) -> str:
+    """A class name as one short line that can be drawn, whatever a checkpoint calls the class."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())
-    short = line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 3]}..."
-    return f"{short}  {'< 0.1' if 0 < share < 0.001 else f'{100 * share:.1f}'} %"
+    return line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 3]}..."
+
+
+def _words(name: str, share: float) -> str:
+    return f"{legend_name(name)}  {'< 0.1' if 0 < share < 0.001 else f'{100 * share:.1f}'} %"
 
 
 def _filled(side: int, colour: Swatch, thickness: int) -> Pixels:

@@ -11,7 +11,8 @@ from PIL import Image
 
 from ssul.errors import UserError
 from ssul.io.atomic import replace_file, write_json
-from ssul.prediction.drawing import Pixels, Swatch, with_legend
+from ssul.labels.ids import BACKGROUND_ID
+from ssul.prediction.drawing import Pixels, Swatch, legend_name, with_legend
 from ssul.prediction.model import Model
 from ssul.prediction.result import Prediction
 
@@ -69,7 +70,7 @@ def _frame(result: Prediction, model: Model) -> Pixels:
 
 def _entries(result: Prediction, model: Model) -> Iterator[tuple[str, Swatch]]:
     for key, name in model.names.items():
-        if key:
-            yield name, model.palette[key]
+        if key != BACKGROUND_ID:
+            yield legend_name(name), model.palette[key]
     if result.unknown is not None:
         yield "unknown", None
