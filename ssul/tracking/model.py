@@ -4,6 +4,7 @@ The files lie beside the checkpoint's own, so that its weights are stored once. 
 of `served_model.py`, which opens the checkpoint.
 """
 
+import logging
 import warnings
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +35,7 @@ def write_model(folder: Path) -> None:
         from mlflow.pyfunc import save_model
         from pandas import DataFrame
 
+        logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
         save_model(
             folder,
             python_model=str(_CODE),
