@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from ssul.labels.colours import voc_colours
 from ssul.prediction.look import LOOK, Look
 from ssul.tracking.model import write_model
 from ssul.tracking.runs import log_finished
+from tests.project import PROJECT
 from tests.tracking.examples import client, files, finished
 
 pytestmark = pytest.mark.slow
@@ -120,11 +122,17 @@ def test_a_served_model_answers_a_jpeg_with_its_mask_and_refuses_other_bytes(
     assert "not a JPEG or PNG image" in refused.value.read().decode()
 
 
-def test_the_run_holds_one_copy_of_the_weights_and_no_pickle(run: str, tmp_path: Path) -> None:
+def test_a_run_holds_its_weights_once_and_no_pickle_and_one_command_registers_it(run: str, tmp_path: Path) -> None:
     logged = files(run)
     assert {"checkpoint/MLmodel", "checkpoint/model.json", "checkpoint/served_model.py"} <= logged
     assert sum(name.endswith("backbone.safetensors") for name in logged) == 1
     assert not [name for name in logged if name.endswith((".pkl", ".pickle", ".pt", ".pth"))]
+    page = (PROJECT / "docs" / "predict.md").read_text(encoding="utf-8")
+    (register,) = re.findall(r'^python -c "(import mlflow; .*)"$', page, flags=re.MULTILINE)
+    variables = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{Path('mlflow.db').resolve()}"}
+    subprocess.run([sys.executable, "-c", register.replace("RUN", run)], env=variables, check=True)
+    (version,) = client().search_model_versions("name = 'ssul'")
+    assert version.run_id == run
     folder = Path(client().download_artifacts(run, "checkpoint", str(tmp_path)))
     assert ssul.load(folder).palette == LOOKS.palette
     assert ssul.load(f"runs:/{run}").palette == LOOKS.palette
