@@ -14,7 +14,7 @@ from PIL import Image
 from ssul.data.layout import ImagePaths
 from ssul.datasets.catalog import find_dataset
 
-pytest_plugins = ["tests.answers", "tests.workplace"]
+pytest_plugins = ["tests.answers", "tests.onlooker", "tests.workplace"]
 torch.set_num_threads(1)
 # `pytest --hypothesis-profile=default` looks for new examples instead.
 # A machine that is busy draws slowly; that is no fault of a test.

@@ -9,6 +9,7 @@ import pytest
 from ssul.config.load import parse_params
 from ssul.config.paths import Layout
 from ssul.config.schema import Params
+from ssul.data.dataset_info import DatasetInfo
 from ssul.data.index import ImageIndex, IndexRow
 from ssul.data.initial_checkpoint import InitialCheckpoint
 from ssul.datasets.catalog import find_dataset
@@ -51,6 +52,7 @@ def fill(layout: Layout) -> None:
     for split, files in (("train", known.train), ("val", known.val)):
         row = IndexRow(f"{split}_00000", 48, 64, {0: 3000, 1: 72}, 0, 1234, "0" * 64)
         ImageIndex("shapes", known.classes, files, known.values, (row,)).write(layout.index(split))
+    DatasetInfo(known.palette, {}, {}).write(layout.dataset_info)
     InitialCheckpoint(None).write(layout.initial_checkpoint)
     Split(1, ((1,), (2, 3)), NAMES[1:], ("train_00000",), ()).write(layout.split(1))
     contents = {layout.metrics: "{}", layout.miou_per_step: "[]", layout.class_iou: "[]", layout.page: "# page"}

@@ -10,7 +10,9 @@ from ssul.cli.checkpoints import evaluate, export_backbone, import_checkpoint
 from ssul.cli.convert import app as convert
 from ssul.cli.doctor import doctor
 from ssul.cli.evidence import app as evidence
+from ssul.cli.export import export
 from ssul.cli.new_method import new_method
+from ssul.cli.predict import predict
 from ssul.cli.results import show, table
 from ssul.cli.scenarios import scenarios, splits
 from ssul.errors import UserError
@@ -39,7 +41,19 @@ def options(
     """Options without a command."""
 
 
-for command in (doctor, show, scenarios, splits, import_checkpoint, export_backbone, evaluate, table, new_method):
+for command in (
+    doctor,
+    show,
+    scenarios,
+    splits,
+    predict,
+    export,
+    import_checkpoint,
+    export_backbone,
+    evaluate,
+    table,
+    new_method,
+):
     app.command()(command)
 app.add_typer(convert, name="convert")
 app.add_typer(evidence, name="evidence")

@@ -18,7 +18,6 @@ from ssul.scenario.scenario import Setting
 from ssul.scenario.splits import make_splits
 from ssul.scenario.summary import summarise, text_summary, warning_of
 
-
 EXTENSION = "extension"
 """The scenario whose base is a checkpoint."""
 

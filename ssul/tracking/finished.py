@@ -10,6 +10,9 @@ from ssul.config.paths import IMAGE_COUNTS, LAYOUT
 from ssul.config.schema import Params
 from ssul.tracking.experiment import Experiment, experiment_of
 
+CHECKPOINT = "checkpoint"
+"""The last checkpoint among a run's artifacts, which is also a model of MLflow (`ssul.tracking.model`)."""
+
 
 @dataclass(frozen=True)
 class DatasetRecord:
@@ -77,7 +80,7 @@ def finished_run(
         tuple(curves),
         DatasetRecord(settings.data.name, digest, settings.data.root or "drawn by the pipeline", data_profile(summary)),
         {path.name: path for path in (LAYOUT.metrics, LAYOUT.miou_per_step, LAYOUT.class_iou, LAYOUT.page)}
-        | {"figures": LAYOUT.figures, "checkpoint": LAYOUT.checkpoint(last)}
+        | {"figures": LAYOUT.figures, CHECKPOINT: LAYOUT.checkpoint(last)}
         | {IMAGE_COUNTS: LAYOUT.evaluation(last) / IMAGE_COUNTS},
     )
 

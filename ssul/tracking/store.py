@@ -124,22 +124,36 @@ def open_store(*, create: bool = True) -> Iterator[Store]:
     Raises:
         TrackingError: if mlflow is not installed, or its store is missing or cannot be reached or written.
     """
-    environment.set_defaults(_ENVIRONMENT)
     uri = store_uri()
     database = _sqlite_file(uri)
     if not create and database is not None and not database.exists():
         raise TrackingError(f"there is no MLflow store {database}: `dvc exp run` in the project's folder makes it")
-    try:
+    with explained(f"the MLflow store {uri} cannot be used"):
         with _lock(uri):  # the first clients of a fresh sqlite store collide in its migrations
             store = _open(uri)
         yield store
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Prepares mlflow, and turns every exception of it within the block into one line.
+
+    Args:
+        what: has failed if there is one.
+
+    Raises:
+        TrackingError: if mlflow is not installed, or raises anything.
+    """
+    environment.set_defaults(_ENVIRONMENT)
+    try:
+        yield
     except ImportError as error:
         raise TrackingError(
             f"{error}: install ssul[pipeline] to have MLflow, or set {environment.TRACKING}=off"
         ) from None
     except Exception as error:  # backends raise anything, and a log failure must not lose a finished run
         reason = redact_password(" ".join(str(error).split()))[:300] or type(error).__name__
-        raise TrackingError(redact_password(f"the MLflow store {uri} cannot be used: {reason}")) from None
+        raise TrackingError(redact_password(f"{what}: {reason}")) from None
 
 
 def _open(uri: str) -> Store:

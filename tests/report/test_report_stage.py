@@ -45,7 +45,9 @@ def assert_complete() -> None:
         "figures/curve.png",
         "image_counts.json",
     }
-    assert files(run.info.run_id) == {*reports, "checkpoint/model.json"}
+    served = {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt", "served_model.py", "look.json"}
+    served |= {"input_example.json", "serving_input_example.json"}
+    assert files(run.info.run_id) == {*reports, *(f"checkpoint/{name}" for name in ("model.json", *served))}
     assert len(run.inputs.dataset_inputs) == 1
     assert len(runs()) == 3
 
