@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ssul.errors import UserError
+    from ssul.extension import extend
     from ssul.prediction.model import Model, load
     from ssul.prediction.result import Prediction
 
-__all__ = ["Model", "Prediction", "UserError", "load"]
+__all__ = ["Model", "Prediction", "UserError", "extend", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -26,6 +27,10 @@ def __getattr__(name: str) -> Any:
         from ssul.errors import UserError
 
         return UserError
+    if name == "extend":
+        from ssul.extension import extend
+
+        return extend
     if name in ("Model", "load"):
         from ssul.prediction import model
 

@@ -11,9 +11,10 @@ from ssul.errors import UserError
 from ssul.inference.device import choose_device
 from ssul.inference.predict import predict, setup_for_inference
 from ssul.inference.trained_model import TrainedModel
+from ssul.labels.colours import voc_colours
 from ssul.labels.ids import BACKGROUND_ID
 from ssul.labels.space import LabelSpace
-from ssul.prediction.look import Look, look_of
+from ssul.prediction.look import LOOK, Look, look_of
 from ssul.prediction.pictures import Picture, read_picture
 from ssul.prediction.result import Prediction
 from ssul.prediction.sliding import STRIDE, logits_of
@@ -32,6 +33,7 @@ class Model:
     Attributes:
         names: of the background (0) and of each learned class, by dataset id.
         palette: RGB 0..255 for each dataset id.
+        trained: the network with the meaning of its channels; of the package, not promised.
     """
 
     def __init__(self, trained: TrainedModel, look: Look, *, precision: str = "32") -> None:
@@ -40,6 +42,7 @@ class Model:
             raise UserError(f"the precision is {precision}: choose {' or '.join(PRECISIONS)}")
         self.names: Mapping[int, str] = class_names(trained)
         self.palette = look.palette
+        self.trained, self._look, self._precision = trained, look, precision
         self._labels: LabelSpace = trained.labels
         self._background = look.background
         self._fabric = choose_device(precision)
@@ -70,6 +73,17 @@ class Model:
             marked = logits.at_full_size(lambda low, size: is_unknown(labels, low, size)).cpu().numpy()
         mask = labels.decode(indices).cpu().numpy()
         return Prediction(_rows(pixels), mask, self.names, self.palette, score, marked)
+
+    def save(self, folder: str | Path) -> None:
+        """Writes a checkpoint folder, as a whole or not at all; colours stand beside the weights."""
+        self.trained.save(Path(folder))
+        self._look.write(Path(folder) / LOOK)
+
+    def with_network(self, trained: TrainedModel) -> "Model":
+        """This model with a network that has more classes, which get Pascal VOC's colours."""
+        known = self._look.palette
+        more = voc_colours(1 + max(trained.labels.classes))[len(known) :]
+        return Model(trained, replace(self._look, palette=(*known, *more)), precision=self._precision)
 
     def require(self, *, unknown: bool, window: int) -> None:
         """Refuses what `predict` cannot do with any image.

@@ -17,6 +17,7 @@ from ssul.labels.space import LabelSpace
 from ssul.methods.ssul.increment import prepare_increment
 from ssul.model.deeplab import IncrementalDeepLab
 from ssul.pipeline.progress import progress_bar
+from ssul.prediction.model import Model
 from ssul.training.loop import learn_step
 
 
@@ -27,7 +28,7 @@ class Batches(Sized, Protocol):
 
 
 def extend(
-    model: TrainedModel,
+    model: Model,
     batches: Batches,
     classes: Sequence[str],
     *,
@@ -37,7 +38,7 @@ def extend(
     weight_decay: float = 1e-4,
     seed: int = 0,
     progress: bool = True,
-) -> TrainedModel:
+) -> Model:
     """Lets a copy of a network learn new classes; everything else in it stays as it is.
 
     Without saliency maps the new heads alone learn, because the unknown of a network that was trained with maps would
@@ -59,24 +60,25 @@ def extend(
         progress: whether to show a progress bar.
 
     Returns:
-        The grown network, on the CPU.
+        The grown network.
 
     Raises:
         UserError: if the classes or the batches do not fit the network.
     """
-    old_names = model.class_names
+    trained = model.trained
+    old_names = trained.class_names
     if not classes or len({*classes, *old_names}) < len(classes) + len(old_names):
         raise UserError(f"classes must be new and different: got {list(classes)}, known are {', '.join(old_names)}")
     if epochs * len(batches) < 1:
         raise UserError(f"there is nothing to learn from: {len(batches)} batches, {epochs} epochs")
-    first = max(model.labels.classes) + 1
+    first = max(trained.labels.classes) + 1
     new = tuple(range(first, first + len(classes)))
     if new[-1] >= VOID:
         raise UserError(
             f"{len(old_names)} known and {len(classes)} new classes are too many: ids must stay below {VOID}"
         )
     seed_everything(seed, "extend")
-    start = _copy(model).with_sigmoids()
+    start = _copy(trained).with_sigmoids()
     with_maps = len(next(iter(batches))) == 3
     objective = prepare_increment(
         start.model,
@@ -106,20 +108,20 @@ def extend(
         for one in steps:
             bar.set_postfix_str(f"loss {one.loss:.3f}", refresh=False)
             bar.update()
-    return TrainedModel(objective.model.cpu().eval(), objective.labels, (*old_names, *classes))
+    return model.with_network(TrainedModel(objective.model.cpu().eval(), objective.labels, (*old_names, *classes)))
 
 
-def _copy(model: TrainedModel) -> TrainedModel:
+def _copy(trained: TrainedModel) -> TrainedModel:
     """A copy in which everything may learn.
 
     Raises:
         UserError: if the network has a constant background.
     """
-    if model.labels.constant_background:
+    if trained.labels.constant_background:
         raise UserError("a network of DKD or STAR is extended by its own method, in the pipeline")
-    network = IncrementalDeepLab(model.model.architecture, model.model.head_sizes)
-    network.load_state_dict(model.model.state_dict())
-    return replace(model, model=network.eval())
+    network = IncrementalDeepLab(trained.model.architecture, trained.model.head_sizes)
+    network.load_state_dict({name: tensor.cpu() for name, tensor in trained.model.state_dict().items()})
+    return replace(trained, model=network.eval())
 
 
 def _encode(labels: LabelSpace, new: Sequence[int], batch: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

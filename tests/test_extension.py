@@ -1,6 +1,7 @@
 """New classes for a trained network from tensors."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,20 +10,23 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ssul.data.transforms import network_input
 from ssul.errors import UserError
-from ssul.extend import Batches, extend
+from ssul.extension import Batches, extend
 from ssul.inference.trained_model import TrainedModel
+from ssul.labels.colours import voc_colours
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
+from ssul.prediction.look import Look
+from ssul.prediction.model import Model, load
 
 SSUL = LabelSpace(((1, 2), (3,)), unknown=True, activation="sigmoid")
 SOFTMAX = LabelSpace(((4, 2, 1),), unknown=False, activation="softmax")
 
 
-def trained(labels: LabelSpace) -> TrainedModel:
+def trained(labels: LabelSpace) -> Model:
     torch.manual_seed(0)
-    network = Architecture("small", "deeplabv3", 8, 16, constant_head=labels.constant_head)
-    model = IncrementalDeepLab(network, labels.head_sizes, "pretrained")
-    return TrainedModel(model.eval(), labels, ("tree", "car", "road"))
+    architecture = Architecture("small", "deeplabv3", 8, 16, constant_head=labels.constant_head)
+    network = IncrementalDeepLab(architecture, labels.head_sizes, "pretrained").eval()
+    return Model(TrainedModel(network, labels, ("tree", "car", "road")), Look(voc_colours(6), background=True))
 
 
 def squares() -> DataLoader[tuple[Tensor, ...]]:
@@ -41,16 +45,16 @@ def test_it_learns_a_class_and_keeps_the_logits_of_the_others_and_the_network_th
     labels: LabelSpace,
 ) -> None:
     model = trained(labels)
-    before = {name: tensor.clone() for name, tensor in model.model.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in model.trained.model.state_dict().items()}
     grown = extend(model, squares(), ["square"], epochs=25, lr=0.3, progress=False)
-    assert grown.class_names == ("tree", "car", "road", "square")
-    assert grown.labels.classes == (*labels.classes, max(labels.classes) + 1)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.model.state_dict().items())
+    assert grown.trained.class_names == ("tree", "car", "road", "square")
+    assert grown.trained.labels.classes == (*labels.classes, max(labels.classes) + 1)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.trained.model.state_dict().items())
     pictures, masks = squares().dataset.tensors  # type: ignore[attr-defined]
     images = network_input(pictures)
     with torch.no_grad():
-        old = model.with_sigmoids().model.forward_low_res(images)
-        new = grown.model.forward_low_res(images)
+        old = model.trained.with_sigmoids().model.forward_low_res(images)
+        new = grown.trained.model.forward_low_res(images)
     torch.testing.assert_close(new[:, :-1], old)
     inside = masks[:, ::8, ::8] == 1
     assert new[:, -1][inside].mean() > new[:, -1][~inside].mean() + 1
@@ -60,10 +64,10 @@ def test_with_saliency_maps_the_unknown_learns_too_and_the_result_depends_on_the
     images, masks = squares().dataset.tensors  # type: ignore[attr-defined]
     batches = [(images, masks, masks * 255)]
     one, same, other = (
-        extend(trained(SSUL), batches, ["square"], epochs=2, lr=0.1, seed=seed, progress=False).model
+        extend(trained(SSUL), batches, ["square"], epochs=2, lr=0.1, seed=seed, progress=False).trained.model
         for seed in (1, 1, 2)
     )
-    before = trained(SSUL).model.state_dict()
+    before = trained(SSUL).trained.model.state_dict()
     moved = {
         name.partition(".conv")[0]
         for name, tensor in one.state_dict().items()
@@ -74,11 +78,13 @@ def test_with_saliency_maps_the_unknown_learns_too_and_the_result_depends_on_the
     assert not all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
 
 
-def test_a_grown_network_grows_again() -> None:
-    grown = extend(trained(SSUL), squares(), ["square"], epochs=1, lr=0.1, progress=False)
+def test_a_grown_network_is_saved_opened_and_grown_again(tmp_path: Path) -> None:
+    extend(trained(SSUL), squares(), ["square"], epochs=1, lr=0.1, progress=False).save(tmp_path / "grown")
+    grown = load(tmp_path / "grown")
+    assert set(grown.names.values()) == {"background", "tree", "car", "road", "square"}
     again = extend(grown, squares(), ["box"], epochs=1, lr=0.1, progress=False)
-    assert again.model.head_sizes == (1, 1, 2, 1, 1, 1)
-    assert again.class_names[-2:] == ("square", "box")
+    assert again.trained.model.head_sizes == (1, 1, 2, 1, 1, 1)
+    assert again.trained.class_names[-2:] == ("square", "box")
 
 
 @pytest.mark.parametrize(
