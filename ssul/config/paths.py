@@ -7,6 +7,8 @@ from ssul.environment import project_root
 
 IMAGE_COUNTS = "image_counts.json"
 """The pixel counts of each validation image, in the folder of an evaluation and among a run's artifacts."""
+SMALL_MASKS = "masks.zip"
+"""Small masks of each validation image, in the folder of an evaluation."""
 
 
 @dataclass(frozen=True)
