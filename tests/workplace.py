@@ -54,6 +54,7 @@ def fill(layout: Layout) -> None:
     InitialCheckpoint(None).write(layout.initial_checkpoint)
     Split(1, ((1,), (2, 3)), NAMES[1:], ("train_00000",), ()).write(layout.split(1))
     contents = {layout.metrics: "{}", layout.miou_per_step: "[]", layout.class_iou: "[]", layout.page: "# page"}
+    contents |= {layout.interactive_page: "<p>page</p>"}
     contents |= {layout.evaluation(2) / "image_counts.json": "{}"}
     contents |= {layout.figures / "curve.png": "png", layout.checkpoint(2) / "model.json": '{"format": 1}'}
     for path, content in contents.items():

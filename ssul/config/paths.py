@@ -206,6 +206,16 @@ class Layout:
         return self.reports / "index.md"
 
     @property
+    def interactive_page(self) -> Path:
+        """The report as one file for a browser; not in git."""
+        return self.reports / "index.html"
+
+    @property
+    def pages(self) -> tuple[Path, Path]:
+        """The report, in both forms."""
+        return self.page, self.interactive_page
+
+    @property
     def figures(self) -> Path:
         """The PNGs that the page shows."""
         return self.reports / "figures"

@@ -1,4 +1,4 @@
-"""What an evaluation writes: scores of all steps so far, the confusion matrix, counts and masks of each image, and examples.
+"""What an evaluation writes: scores of all steps so far, confusion, what is kept of each image, and examples.
 
     results.json         dataset, class names, one row of scores a step, the confusion matrix
     image_counts.json    of this step alone, see `ssul.evaluation.image_counts`

@@ -20,7 +20,6 @@ from ssul.io.atomic import replace_file
 
 LONGEST_SIDE = 192
 """Pixels of the longer side of an image that was not smaller."""
-_KINDS = ("truth", "prediction")
 
 SmallMasks = dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 """By image: ground truth and prediction, (H, W) each."""
@@ -30,10 +29,10 @@ def write_masks(folder: Path, masks: Mapping[str, tuple[NDArray[np.uint8], NDArr
     """Writes masks.zip into an evaluation folder, the same bytes for the same masks."""
     with replace_file(folder / SMALL_MASKS) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for image_id, pair in masks.items():
-            for kind, mask in zip(_KINDS, pair, strict=True):
+            for kind, mask in zip(("truth", "prediction"), pair, strict=True):
                 png = io.BytesIO()
                 Image.fromarray(mask).save(png, format="PNG")
-                archive.writestr(zipfile.ZipInfo(f"{kind}/{image_id}.png"), png.getvalue())  # which has a fixed date
+                archive.writestr(zipfile.ZipInfo(_name(kind, image_id)), png.getvalue())  # its date is fixed
 
 
 def read_masks(folder: Path) -> SmallMasks:
@@ -45,18 +44,16 @@ def read_masks(folder: Path) -> SmallMasks:
     path = folder / SMALL_MASKS
     try:
         with zipfile.ZipFile(path) as archive:
-            first, second = (
-                {_id(name): name for name in archive.namelist() if name.startswith(kind)} for kind in _KINDS
-            )
-            return {one: (_pixels(archive, first[one]), _pixels(archive, second[one])) for one in first}
+            ids = [name[len("truth/") : -len(".png")] for name in archive.namelist() if name.startswith("truth/")]
+            return {one: (_pixels(archive, "truth", one), _pixels(archive, "prediction", one)) for one in ids}
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"the masks {path} cannot be read ({error}): run `dvc repro`") from None
 
 
-def _id(name: str) -> str:
-    return name.partition("/")[2].removesuffix(".png")
-
-
-def _pixels(archive: zipfile.ZipFile, name: str) -> NDArray[np.uint8]:
-    with archive.open(name) as file, Image.open(file, formats=("PNG",)) as image:
+def _pixels(archive: zipfile.ZipFile, kind: str, image_id: str) -> NDArray[np.uint8]:
+    with archive.open(_name(kind, image_id)) as file, Image.open(file, formats=("PNG",)) as image:
         return np.asarray(image)
+
+
+def _name(kind: str, image_id: str) -> str:
+    return f"{kind}/{image_id}.png"

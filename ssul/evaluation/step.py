@@ -68,7 +68,7 @@ def evaluate_step(
     protocol: Protocol,
     watch: Watch,
 ) -> Scores:
-    """Evaluates the network after a step and writes `Results`, the counts and small masks of each image, and example images.
+    """Evaluates the network after a step and writes all that `ssul.evaluation.results` lists.
 
     Args:
         folder: gets them; it exists and is empty.

@@ -76,7 +76,7 @@ def finished_run(
         tuple(rows),
         tuple(curves),
         DatasetRecord(settings.data.name, digest, settings.data.root or "drawn by the pipeline", data_profile(summary)),
-        {path.name: path for path in (LAYOUT.metrics, LAYOUT.miou_per_step, LAYOUT.class_iou, LAYOUT.page)}
+        {path.name: path for path in (LAYOUT.metrics, LAYOUT.miou_per_step, LAYOUT.class_iou, *LAYOUT.pages)}
         | {"figures": LAYOUT.figures, "checkpoint": LAYOUT.checkpoint(last)}
         | {IMAGE_COUNTS: LAYOUT.evaluation(last) / IMAGE_COUNTS},
     )

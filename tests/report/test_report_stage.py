@@ -42,6 +42,7 @@ def assert_complete() -> None:
         "miou_per_step.json",
         "class_iou.json",
         "index.md",
+        "index.html",
         "figures/curve.png",
         "image_counts.json",
     }
