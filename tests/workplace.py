@@ -69,7 +69,7 @@ def results() -> Results:
         Scores(step, 0.5, new, 0.5, new and 1 / 3, new, 0.5, 0.5, new, 0.5, 0.9, new, 0.5, iou, iou, [])
         for step, (new, iou) in enumerate([(None, {NAMES[0]: 0.75}), (0.25, {NAMES[0]: 0.5, NAMES[1]: 1 / 3})])
     ]
-    return Results("shapes", True, NAMES, (1, 2), 150, tuple(map(asdict, rows)), ((9,),), CURVES)
+    return Results("shapes", True, NAMES, (1, 2), 150, tuple(map(asdict, rows)), ((9, 0, 0, 0),) * 4, CURVES)
 
 
 @pytest.fixture

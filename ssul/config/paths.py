@@ -97,6 +97,11 @@ class Layout:
         """Journals of trainings, the source of MLflow's live curves; of the main folder, see `project_root`."""
         return self.cache / "live"
 
+    @property
+    def times(self) -> Path:
+        """Notes on how long stages took; of the main folder, see `project_root`."""
+        return self.cache / "times"
+
     def index(self, split: str) -> Path:
         """The index of a split, `train` or `val`."""
         return self.root / "data" / "index" / f"{split}.json"

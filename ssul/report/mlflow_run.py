@@ -24,4 +24,11 @@ def log_run(settings: Params, results: Results, summary: Mapping[str, Any], last
         TrackingError: if mlflow is not installed, or its store cannot be reached or written.
     """
     note = run_description(RunName.of(settings).run_name(settings.seed), results)
-    log_finished(finished_run(settings, results.rows, results.training, summary, last=last, note=note))
+    tables = {"confusion.json": confusion_table(results)}
+    log_finished(finished_run(settings, results.rows, results.training, summary, last=last, note=note, tables=tables))
+
+
+def confusion_table(results: Results) -> dict[str, list[Any]]:
+    """The pixels of each true class (row) by predicted class (column), after the last step."""
+    columns = {f"as {name}": [row[place] for row in results.confusion] for place, name in enumerate(results.names)}
+    return {"ground truth": list(results.names), **columns}

@@ -4,24 +4,34 @@ import json
 import os
 import select
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ssul.config.load import parse_params
 from ssul.config.paths import LAYOUT
+from ssul.config.stages import read_stages, upstream
 from ssul.io.atomic import write_text
 from ssul.scenario.splits import Split
 from ssul.tracking.experiment import Experiment, experiment_of
 from ssul.tracking.live import error_file
 from ssul.tracking.metrics import curve_points
 from ssul.tracking.runs import add_points, child_name, log_params_and_tags
+from ssul.tracking.stage_times import known_times, process_start, training_stage
 from ssul.tracking.store import TrackingError, open_store
 
 _SECONDS = 2.0  # between two reads of the journal
 
 
 def follow(
-    journal: Path, experiment: Experiment, step: int, learned: Sequence[str], trains: Callable[[float], bool]
+    journal: Path,
+    experiment: Experiment,
+    step: int,
+    learned: Sequence[str],
+    trains: Callable[[float], bool],
+    *,
+    seconds: float = 0.0,
+    before: float = 0.0,
 ) -> None:
     """Logs the points of a journal to MLflow until the training ends.
 
@@ -32,14 +42,16 @@ def follow(
         experiment: of the step.
         step, learned: index and classes of the step.
         trains: waits for at most so many seconds and returns whether the training process still runs.
+        seconds: how long that process runs already; new runs begin with it.
+        before: how long the stages took before it.
 
     Raises:
         TrackingError: if mlflow is not installed, or its store cannot be reached or written.
     """
     with open_store() as store, journal.open(encoding="utf-8") as lines:
         with store.locked():
-            parent = store.find_or_create(experiment.fingerprint, experiment.name)
-            child = store.find_or_create_child(parent, step, child_name(step, learned))
+            parent = store.find_or_create(experiment.fingerprint, experiment.name, before + seconds)
+            child = store.find_or_create_child(parent, step, child_name(step, learned), seconds)
         log_params_and_tags(store, parent, experiment)
         complete = store.status(parent) == "FINISHED"  # already finished: do not change its status
         if trains(0) and not complete:  # without a training the report may have finished the run
@@ -72,8 +84,14 @@ def main(step: str, journal: str) -> None:
     lines, split = Path(journal), Split.read(LAYOUT.split(int(step)))
     with lines.open(encoding="utf-8") as begin:
         settings = parse_params(json.loads(begin.readline()))
+    stages = read_stages(LAYOUT.pipeline, settings.model_dump(mode="json"))
+    before = upstream(next(one for one in stages if one.name == training_stage(split.step)), stages)
+    taken = {
+        "seconds": time.time() - process_start(os.getppid()),
+        "before": sum(one.seconds for one in known_times(before).values()),
+    }
     try:
-        follow(lines, experiment_of(settings), split.step, split.new_names, training_lives)
+        follow(lines, experiment_of(settings), split.step, split.new_names, training_lives, **taken)
     except TrackingError as error:
         write_text(error_file(lines), str(error))
         if training_lives(0):

@@ -5,6 +5,7 @@ mlflow is imported late, because the import takes seconds and no other module ne
 
 import logging
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,15 +57,24 @@ class Store:
         with _lock(self.uri):
             yield
 
-    def find_or_create(self, fingerprint: str, name: str) -> str:
-        """The id of an experiment's run; hold the lock."""
+    def find_or_create(self, fingerprint: str, name: str, seconds: float = 0.0) -> str:
+        """The id of an experiment's run, which began so many seconds ago if it is new; hold the lock."""
         found = self.search(f"tags.`{FINGERPRINT_TAG}` = '{fingerprint}'")
-        return found or self.create(name, {FINGERPRINT_TAG: fingerprint})
+        return found or self.create(name, {FINGERPRINT_TAG: fingerprint}, seconds)
 
-    def find_or_create_child(self, parent: str, step: int, name: str) -> str:
-        """The id of the run that holds the training curve of a step, below a parent's; hold the lock."""
+    def find_or_create_child(self, parent: str, step: int, name: str, seconds: float = 0.0) -> str:
+        """The id of the run that holds the training curve of a step, below a parent's; otherwise the same."""
         found = self.search(f"tags.`mlflow.parentRunId` = '{parent}' and tags.`ssul.step` = '{step}'")
-        return found or self.create(name, {"mlflow.parentRunId": parent, "ssul.step": str(step)})
+        return found or self.create(name, {"mlflow.parentRunId": parent, "ssul.step": str(step)}, seconds)
+
+    def finish(self, run_id: str, seconds: float | None) -> None:
+        """Ends a run, which took so many seconds; of None it keeps the end that it has, or ends now.
+
+        MLflow shows the time between start and end, and never changes a start.
+        """
+        info = self.client.get_run(run_id).info
+        ended = info.end_time if seconds is None else info.start_time + round(1000 * seconds)
+        self.client.set_terminated(run_id, "FINISHED", end_time=ended)
 
     def status(self, run_id: str) -> str:
         """MLflow's status of a run, like FINISHED."""
@@ -75,9 +85,10 @@ class Store:
         found = self.client.search_runs([self.experiment_id], condition, max_results=1)
         return str(found[0].info.run_id) if found else None
 
-    def create(self, name: str, tags: dict[str, str]) -> str:
-        """Makes a run and returns its id."""
-        return str(self.client.create_run(self.experiment_id, tags=tags, run_name=name).info.run_id)
+    def create(self, name: str, tags: dict[str, str], seconds: float = 0.0) -> str:
+        """Makes a run that began so many seconds ago, and returns its id."""
+        began = round(1000 * (time.time() - seconds))
+        return str(self.client.create_run(self.experiment_id, began, tags, name).info.run_id)
 
 
 def is_on() -> bool:

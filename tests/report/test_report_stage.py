@@ -45,9 +45,10 @@ def assert_complete() -> None:
         "index.html",
         "figures/curve.png",
         "image_counts.json",
+        "confusion.json",
     }
     assert files(run.info.run_id) == {*reports, "checkpoint/model.json"}
-    assert len(run.inputs.dataset_inputs) == 1
+    assert len(run.inputs.dataset_inputs) == 2  # training and validation images
     assert len(runs()) == 3
 
 
