@@ -1,12 +1,18 @@
 """The run of a report in MLflow."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ssul.config.naming import RunName
+from ssul.config.paths import LAYOUT
 from ssul.config.schema import Params
 from ssul.evaluation.results import Results
 from ssul.report.page import run_description
+from ssul.report.step_images import write_step_images
+from ssul.report.write import example_folders
 from ssul.tracking.finished import finished_run
 from ssul.tracking.runs import log_finished
 
@@ -25,7 +31,10 @@ def log_run(settings: Params, results: Results, summary: Mapping[str, Any], last
     """
     note = run_description(RunName.of(settings).run_name(settings.seed), results)
     tables = {"confusion.json": confusion_table(results)}
-    log_finished(finished_run(settings, results.rows, results.training, summary, last=last, note=note, tables=tables))
+    finished = finished_run(settings, results.rows, results.training, summary, last=last, note=note, tables=tables)
+    with TemporaryDirectory() as images:
+        write_step_images(Path(images), example_folders(LAYOUT.evaluation(last)), len(results.rows))
+        log_finished(replace(finished, artifacts=finished.artifacts | {"images": Path(images)}))
 
 
 def confusion_table(results: Results) -> dict[str, list[Any]]:

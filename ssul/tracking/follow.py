@@ -5,7 +5,8 @@ import os
 import select
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ssul.config.load import parse_params
@@ -18,7 +19,7 @@ from ssul.tracking.live import error_file
 from ssul.tracking.metrics import curve_points
 from ssul.tracking.runs import add_points, child_name, log_params_and_tags
 from ssul.tracking.stage_times import known_times, process_start, training_stage
-from ssul.tracking.store import TrackingError, open_store
+from ssul.tracking.store import Store, TrackingError, open_store
 
 _SECONDS = 2.0  # between two reads of the journal
 
@@ -58,14 +59,15 @@ def follow(
             for run in (parent, child):
                 store.client.update_run(run, status="RUNNING")
         done, alive, rest = False, True, ""
-        while alive:
-            alive = trains(_SECONDS)
-            *whole, rest = (rest + lines.read()).split("\n")  # the last line may be half written
-            points = [json.loads(line) for line in whole]
-            done = done or any("done" in point for point in points)
-            if shown := [point for point in points if "iteration" in point]:
-                with store.locked():  # the report may add the same points
-                    add_points(store, child, curve_points(shown))
+        with _system_metrics(store, child):
+            while alive:
+                alive = trains(_SECONDS)
+                *whole, rest = (rest + lines.read()).split("\n")  # the last line may be half written
+                points = [json.loads(line) for line in whole]
+                done = done or any("done" in point for point in points)
+                if shown := [point for point in points if "iteration" in point]:
+                    with store.locked():  # the report may add the same points
+                        add_points(store, child, curve_points(shown))
         if complete:
             return
         store.client.set_terminated(child, "FINISHED" if done else "FAILED")
@@ -76,6 +78,19 @@ def follow(
                 store.client.update_run(parent, status="SCHEDULED")  # until its next step
             else:
                 store.client.set_terminated(parent, "FAILED")
+
+
+@contextmanager
+def _system_metrics(store: Store, run_id: str) -> Iterator[None]:
+    """Logs the load of this machine, every ten seconds: processor, memory, disk, network, and GPUs with nvidia-ml-py."""
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=store.uri)
+    monitor.start()
+    try:
+        yield
+    finally:
+        monitor.finish()
 
 
 def main(step: str, journal: str) -> None:

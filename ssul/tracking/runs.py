@@ -41,6 +41,8 @@ def log_finished(finished: FinishedRun) -> str:
                 store.client.log_artifacts(run_id, str(path), artifact_path=place)
             else:
                 store.client.log_artifact(run_id, str(path), artifact_path=str(Path(place).parent).strip("."))
+        if "images" in finished.artifacts:
+            store.client.set_tag(run_id, "mlflow.loggedImages", "true")
         for place, table in finished.tables.items():
             _log_table(store, run_id, place, table)
         store.finish(run_id, None if finished.unmeasured else finished.seconds)

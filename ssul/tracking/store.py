@@ -16,7 +16,8 @@ from ssul import environment
 from ssul.environment import project_root
 from ssul.errors import UserError
 from ssul.io.urls import redact_password
-from ssul.tracking.view import page_tags
+from ssul.tracking.database import ARTIFACTS, experiment_id, follow_moved_artifacts
+from ssul.tracking.view import VIEW, page_tags
 
 EXPERIMENT = "ssul"
 FINGERPRINT_TAG = "ssul.fingerprint"
@@ -31,6 +32,9 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # mlflow's default lets a stage wait for minutes if no server answers
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # storing a large checkpoint takes long
 }
+
+SERVER_ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""For MLflow's page: neither telemetry nor the processes of jobs, which nothing here starts."""
 
 
 class TrackingError(Exception):
@@ -125,6 +129,27 @@ def how_to_open() -> str:
     )
 
 
+def server_uri() -> str | None:
+    """The address of a server that keeps the runs, without a password; None where a database is opened directly."""
+    uri = store_uri()
+    return redact_password(uri) if uri.startswith("http") else None
+
+
+def prepare_database() -> None:
+    """Makes the store ready for MLflow's page; it may not exist yet."""
+    database = _sqlite_file(store_uri())
+    if database is not None and database.is_file():
+        with _lock(store_uri()):
+            follow_moved_artifacts(database, EXPERIMENT)
+
+
+def page_address(server: str) -> str:
+    """The address of the table of runs at a server's; the list of experiments, as long as nothing is logged."""
+    database = _sqlite_file(store_uri())
+    found = None if database is None else experiment_id(database, EXPERIMENT)
+    return f"{server}/#/experiments" + ("" if found is None else f"/{found}/{VIEW}")
+
+
 @contextmanager
 def open_store() -> Iterator[Store]:
     """Opens the store, or makes it, and turns every exception of mlflow within the block into one line.
@@ -149,6 +174,8 @@ def open_store() -> Iterator[Store]:
 
 def _open(uri: str) -> Store:
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    if (database := _sqlite_file(uri)) is not None:
+        follow_moved_artifacts(database, EXPERIMENT)
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
@@ -159,8 +186,7 @@ def _open(uri: str) -> Store:
                 client.set_experiment_tag(experiment.experiment_id, key, value)
         return Store(client, experiment.experiment_id, uri)
     # absolute, because experiments run in DVC's temporary folders; stores other than sqlite choose themselves
-    database = _sqlite_file(uri)
-    place = None if database is None else (database.parent / "mlruns").as_uri()
+    place = None if database is None else (database.parent / ARTIFACTS).as_uri()
     return Store(client, client.create_experiment(EXPERIMENT, artifact_location=place, tags=page_tags()), uri)
 
 
