@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ssul.config.load import parse_params
 from ssul.config.paths import LAYOUT
@@ -82,10 +83,11 @@ def follow(
 
 @contextmanager
 def _system_metrics(store: Store, run_id: str) -> Iterator[None]:
-    """Logs the load of this machine, every ten seconds: processor, memory, disk, network, and GPUs with nvidia-ml-py."""
-    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+    """Logs the load of this machine every ten seconds: processor, memory, disk, network; GPUs with nvidia-ml-py."""
+    from mlflow.system_metrics import system_metrics_monitor
 
-    monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=store.uri)
+    make: Any = system_metrics_monitor.SystemMetricsMonitor  # which has no types
+    monitor = make(run_id, resume_logging=True, tracking_uri=store.uri)
     monitor.start()
     try:
         yield
