@@ -39,8 +39,7 @@ def unusual(params: Mapping[str, Any], layout: Layout) -> str:
         if group == "recipe" and choice != _usual_recipe(params, layout):
             found["recipe"] = choice.stem
         for name, value in usual.items():
-            other = name in given and str(given[name]) != str(_filled(value, params))  # a precision is 32 or "32"
-            if other and not _is_named(name, params):
+            if name in given and not _same(given[name], _filled(value, params)) and not _is_named(name, params):
                 found[name] = given[name]
     words = [f"{_short(name, params)}={_text(value)}" for name, value in found.items()]
     if len(words) <= _MOST:
@@ -73,7 +72,12 @@ def _usual_recipe(params: Mapping[str, Any], layout: Layout) -> Path:
 
 
 def _distance(usual: Mapping[str, Any], given: Mapping[str, Any]) -> int:
-    return sum(name not in given or str(given[name]) != str(value) for name, value in usual.items())
+    return sum(name not in given or not _same(given[name], value) for name, value in usual.items())
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are one: 1 and 1.0, and a precision of 32 and "32"."""
+    return bool(one == other) or str(one) == str(other)
 
 
 def _read(path: Path) -> dict[str, Any]:

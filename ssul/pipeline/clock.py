@@ -13,7 +13,7 @@ from ssul.config.paths import LAYOUT
 from ssul.config.stages import Stage, read_stages
 from ssul.errors import UserError
 from ssul.io.atomic import write_json
-from ssul.tracking.stage_times import StageTime, note_time, process_seconds
+from ssul.tracking.stage_times import StageTime, command_start, note_time, process_seconds
 
 if TYPE_CHECKING:  # else every stage would import torch
     from ssul.training.session import TrainingSession
@@ -25,7 +25,7 @@ def note_stage(script: str, *arguments: str) -> None:
         command = " ".join(["python", "-m", f"stages.{script}", *arguments])
         for stage in read_stages(LAYOUT.pipeline, read_params(LAYOUT.params)):
             if stage.command == command:
-                note_time(stage, StageTime(process_seconds()))
+                note_time(stage, StageTime(process_seconds(), command_start()))
 
 
 class TrainingClock:
@@ -54,7 +54,8 @@ class TrainingClock:
         """Notes the time; the checkpoint is in place."""
         seconds, training = self._sums()
         job = self._session.job
-        taken = StageTime(seconds, training, job.iterations * job.order.batch / max(training, 1e-9), versions())
+        speed = job.iterations * job.order.batch / max(training, 1e-9)
+        taken = StageTime(seconds, command_start(), training, speed, versions())
         note_time(self._stage, taken)
         self._unfinished.unlink(missing_ok=True)
 

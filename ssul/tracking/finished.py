@@ -10,7 +10,7 @@ from ssul.config.paths import IMAGE_COUNTS, LAYOUT
 from ssul.config.schema import Params
 from ssul.config.stages import read_stages
 from ssul.tracking.experiment import Experiment, experiment_of
-from ssul.tracking.stage_times import StageTime, known_times, process_seconds, training_stage
+from ssul.tracking.stage_times import StageTime, command_start, known_times, total_seconds, training_stage
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class FinishedRun:
 
     @property
     def seconds(self) -> float:
-        """The time of all measured stages, and of this process so far."""
-        return sum(one.seconds for one in self.times.values()) + process_seconds()
+        """The time of all measured stages, and of the command that reports them so far."""
+        return total_seconds(self.times.values(), command_start())
 
     def step_time(self, step: int) -> StageTime | None:
         """The time of a step's training; None if it is not known."""

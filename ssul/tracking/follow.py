@@ -19,7 +19,7 @@ from ssul.tracking.experiment import Experiment, experiment_of
 from ssul.tracking.live import error_file
 from ssul.tracking.metrics import curve_points
 from ssul.tracking.runs import add_points, child_name, log_params_and_tags
-from ssul.tracking.stage_times import known_times, process_start, training_stage
+from ssul.tracking.stage_times import known_times, total_seconds, training_stage
 from ssul.tracking.store import Store, TrackingError, open_store
 
 _SECONDS = 2.0  # between two reads of the journal
@@ -33,7 +33,7 @@ def follow(
     trains: Callable[[float], bool],
     *,
     seconds: float = 0.0,
-    before: float = 0.0,
+    total: float = 0.0,
 ) -> None:
     """Logs the points of a journal to MLflow until the training ends.
 
@@ -44,15 +44,15 @@ def follow(
         experiment: of the step.
         step, learned: index and classes of the step.
         trains: waits for at most so many seconds and returns whether the training process still runs.
-        seconds: how long that process runs already; new runs begin with it.
-        before: how long the stages took before it.
+        seconds: how long that process runs already; a new run of the step begins with it.
+        total: the same of the whole experiment.
 
     Raises:
         TrackingError: if mlflow is not installed, or its store cannot be reached or written.
     """
     with open_store() as store, journal.open(encoding="utf-8") as lines:
         with store.locked():
-            parent = store.find_or_create(experiment.fingerprint, experiment.name, before + seconds)
+            parent = store.find_or_create(experiment.fingerprint, experiment.name, total)
             child = store.find_or_create_child(parent, step, child_name(step, learned), seconds)
         log_params_and_tags(store, parent, experiment)
         complete = store.status(parent) == "FINISHED"  # already finished: do not change its status
@@ -95,8 +95,14 @@ def _system_metrics(store: Store, run_id: str) -> Iterator[None]:
         monitor.finish()
 
 
-def main(step: str, journal: str) -> None:
-    """Logs the journal of a step's training to MLflow; the reason of a failure is written beside the journal."""
+def main(step: str, journal: str, process: str, command: str) -> None:
+    """Logs the journal of a step's training to MLflow; the reason of a failure is written beside the journal.
+
+    Args:
+        step: its index.
+        journal: its path.
+        process, command: when the training and its dvc command started, in seconds since 1970.
+    """
     os.nice(10)  # the training has priority
     lines, split = Path(journal), Split.read(LAYOUT.split(int(step)))
     with lines.open(encoding="utf-8") as begin:
@@ -104,8 +110,8 @@ def main(step: str, journal: str) -> None:
     stages = read_stages(LAYOUT.pipeline, settings.model_dump(mode="json"))
     before = upstream(next(one for one in stages if one.name == training_stage(split.step)), stages)
     taken = {
-        "seconds": time.time() - process_start(os.getppid()),
-        "before": sum(one.seconds for one in known_times(before).values()),
+        "seconds": time.time() - float(process),
+        "total": total_seconds(known_times(before).values(), float(command)),
     }
     try:
         follow(lines, experiment_of(settings), split.step, split.new_names, training_lives, **taken)

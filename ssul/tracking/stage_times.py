@@ -30,12 +30,14 @@ class StageTime:
 
     Attributes:
         seconds: from the start of its process to its outputs; of an interrupted training the sum over its processes.
+        command: when the dvc command started that ran it, in seconds since 1970.
         training: of these, in the iterations alone; 0 where the stage trains nothing.
         images_per_second: mean over the iterations, likewise.
         versions: of the libraries that computed, such as torch and CUDA.
     """
 
     seconds: float
+    command: float = 0.0
     training: float = 0.0
     images_per_second: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -75,12 +77,24 @@ def training_stage(step: int) -> str:
     return f"train_step@{step}" if step else "train_base"
 
 
-def process_start(pid: int | None = None) -> float:
-    """When a process started, in seconds since 1970; None is this one. Of a process that has ended it is now."""
-    try:
-        return float(psutil.Process(pid).create_time())
-    except psutil.NoSuchProcess:
-        return time.time()
+def process_start() -> float:
+    """When this process started, in seconds since 1970."""
+    return float(psutil.Process().create_time())
+
+
+def command_start() -> float:
+    """When the dvc command started that runs this process, in seconds since 1970; the process, where none does."""
+    with suppress(psutil.Error):
+        for one in psutil.Process().parents():
+            if any(Path(word).name == "dvc" for word in one.cmdline()[:3]):  # python, -m, dvc
+                return float(one.create_time())
+    return process_start()
+
+
+def total_seconds(times: Iterable[StageTime], command: float) -> float:
+    """The time of stages and of a running dvc command: all of its time, and what other commands spent on the rest."""
+    earlier = sum(one.seconds for one in times if abs(one.command - command) > 1)
+    return earlier + time.time() - command
 
 
 def process_seconds() -> float:

@@ -1,5 +1,6 @@
 """The time of a stage is found again with its outputs, and with no others."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,13 +8,13 @@ import pytest
 
 from ssul.config.stages import Stage
 from ssul.tracking.runs import log_finished
-from ssul.tracking.stage_times import StageTime, known_times, note_time
+from ssul.tracking.stage_times import StageTime, known_times, note_time, total_seconds
 from tests.tracking.examples import children, client, finished
 
 STAGE = Stage(
     "train_step@1", "python -m stages.train_step 1", (), (), ("data/checkpoints/step_1", "data/made_with/x.json")
 )
-TIME = StageTime(40.0, 30.0, 12.5, {"torch": "2.12"})
+TIME = StageTime(40.0, 0.0, 30.0, 12.5, {"torch": "2.12"})
 
 
 def test_the_time_comes_back_with_the_outputs_and_not_with_others(project: Path) -> None:
@@ -27,6 +28,12 @@ def test_the_time_comes_back_with_the_outputs_and_not_with_others(project: Path)
     assert known_times([STAGE]) == {}
     model.write_text("one")  # as dvc restores it
     assert known_times([STAGE]) == {"train_step@1": TIME}
+
+
+def test_the_stages_of_the_running_command_count_once_with_all_its_time_between_them() -> None:
+    command = time.time() - 500
+    times = [TIME, replace(TIME, command=command)]
+    assert total_seconds(times, command) == pytest.approx(540, abs=5)
 
 
 def milliseconds(run_id: str) -> int:

@@ -92,7 +92,7 @@ function picture(id, shown, { cell = null, note = "" } = {}) {
     return right === 0 ? INVENTED : found === 0 ? MISSED : CONFUSED;
   }
 
-  /** IoU of every class of this image after the step, the best shown first. */
+  /** IoU of every class of this image after the step, in the order of the ids. */
   function scores(prediction) {
     const counts = new Map();
     const of = id => counts.get(id) ?? counts.set(id, [0, 0]).get(id);  // intersection, union
