@@ -32,8 +32,8 @@ def follow(
     learned: Sequence[str],
     trains: Callable[[float], bool],
     *,
-    seconds: float = 0.0,
-    total: float = 0.0,
+    began: float | None = None,
+    experiment_began: float | None = None,
 ) -> None:
     """Logs the points of a journal to MLflow until the training ends.
 
@@ -44,16 +44,16 @@ def follow(
         experiment: of the step.
         step, learned: index and classes of the step.
         trains: waits for at most so many seconds and returns whether the training process still runs.
-        seconds: how long that process runs already; a new run of the step begins with it.
-        total: the same of the whole experiment.
+        began: when that process started, in seconds since 1970; a new run of the step begins then.
+        experiment_began: the same of the whole experiment.
 
     Raises:
         TrackingError: if mlflow is not installed, or its store cannot be reached or written.
     """
     with open_store() as store, journal.open(encoding="utf-8") as lines:
         with store.locked():
-            parent = store.find_or_create(experiment.fingerprint, experiment.name, total)
-            child = store.find_or_create_child(parent, step, child_name(step, learned), seconds)
+            parent = store.find_or_create(experiment.fingerprint, experiment.name, experiment_began)
+            child = store.find_or_create_child(parent, step, child_name(step, learned), began)
         log_params_and_tags(store, parent, experiment)
         complete = store.status(parent) == "FINISHED"  # already finished: do not change its status
         if trains(0) and not complete:  # without a training the report may have finished the run
@@ -109,12 +109,10 @@ def main(step: str, journal: str, process: str, command: str) -> None:
         settings = parse_params(json.loads(begin.readline()))
     stages = read_stages(LAYOUT.pipeline, settings.model_dump(mode="json"))
     before = upstream(next(one for one in stages if one.name == training_stage(split.step)), stages)
-    taken = {
-        "seconds": time.time() - float(process),
-        "total": total_seconds(known_times(before).values(), float(command)),
-    }
+    taken = total_seconds(known_times(before).values(), float(command))
+    starts = {"began": float(process), "experiment_began": time.time() - taken}
     try:
-        follow(lines, experiment_of(settings), split.step, split.new_names, training_lives, **taken)
+        follow(lines, experiment_of(settings), split.step, split.new_names, training_lives, **starts)
     except TrackingError as error:
         write_text(error_file(lines), str(error))
         if training_lives(0):

@@ -98,20 +98,20 @@ def logged_metrics(store: Store, run_id: str, keys: Iterable[str]) -> list[Metri
 def _run_for(store: Store, finished: FinishedRun) -> str:
     """The run of an experiment; if it holds other numbers, a new one that replaces it."""
     experiment = finished.experiment
-    run_id = store.find_or_create(experiment.fingerprint, experiment.name, finished.seconds)
+    run_id = store.find_or_create(experiment.fingerprint, experiment.name, time.time() - finished.seconds)
     if _agrees(store, run_id, metric_points(finished.rows)):
         return run_id
     while (child := store.search(f"tags.`mlflow.parentRunId` = '{run_id}'")) is not None:
         store.client.delete_run(child)
     store.client.delete_run(run_id)
-    return store.find_or_create(experiment.fingerprint, experiment.name, finished.seconds)
+    return store.find_or_create(experiment.fingerprint, experiment.name, time.time() - finished.seconds)
 
 
 def _log_curve(store: Store, parent: str, finished: FinishedRun, curve: dict[str, Any]) -> None:
     """Completes the run of a step; if it holds other numbers, a new one replaces it."""
     taken = finished.step_time(curve["step"])
     seconds = None if taken is None else taken.seconds
-    place = parent, curve["step"], child_name(curve["step"], curve["learned"]), seconds or 0.0
+    place = parent, curve["step"], child_name(curve["step"], curve["learned"]), time.time() - (seconds or 0.0)
     points, child = curve_points(curve["points"]), store.find_or_create_child(*place)
     if not _agrees(store, child, points):
         store.client.delete_run(child)

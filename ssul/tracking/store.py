@@ -61,15 +61,15 @@ class Store:
         with _lock(self.uri):
             yield
 
-    def find_or_create(self, fingerprint: str, name: str, seconds: float = 0.0) -> str:
-        """The id of an experiment's run, which began so many seconds ago if it is new; hold the lock."""
+    def find_or_create(self, fingerprint: str, name: str, began: float | None = None) -> str:
+        """The id of an experiment's run; a new one began then (seconds since 1970), or now. Hold the lock."""
         found = self.search(f"tags.`{FINGERPRINT_TAG}` = '{fingerprint}'")
-        return found or self.create(name, {FINGERPRINT_TAG: fingerprint}, seconds)
+        return found or self.create(name, {FINGERPRINT_TAG: fingerprint}, began)
 
-    def find_or_create_child(self, parent: str, step: int, name: str, seconds: float = 0.0) -> str:
+    def find_or_create_child(self, parent: str, step: int, name: str, began: float | None = None) -> str:
         """The id of the run that holds the training curve of a step, below a parent's; otherwise the same."""
         found = self.search(f"tags.`mlflow.parentRunId` = '{parent}' and tags.`ssul.step` = '{step}'")
-        return found or self.create(name, {"mlflow.parentRunId": parent, "ssul.step": str(step)}, seconds)
+        return found or self.create(name, {"mlflow.parentRunId": parent, "ssul.step": str(step)}, began)
 
     def finish(self, run_id: str, seconds: float | None) -> None:
         """Ends a run, which took so many seconds; of None it keeps the end that it has, or ends now.
@@ -89,10 +89,10 @@ class Store:
         found = self.client.search_runs([self.experiment_id], condition, max_results=1)
         return str(found[0].info.run_id) if found else None
 
-    def create(self, name: str, tags: dict[str, str], seconds: float = 0.0) -> str:
-        """Makes a run that began so many seconds ago, and returns its id."""
-        began = round(1000 * (time.time() - seconds))
-        return str(self.client.create_run(self.experiment_id, began, tags, name).info.run_id)
+    def create(self, name: str, tags: dict[str, str], began: float | None = None) -> str:
+        """Makes a run that began then (seconds since 1970), or now; returns its id."""
+        start = round(1000 * (time.time() if began is None else began))
+        return str(self.client.create_run(self.experiment_id, start, tags, name).info.run_id)
 
 
 def is_on() -> bool:
