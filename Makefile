@@ -29,10 +29,8 @@ test: setup
 test-slow: setup
 	. $(BIN)/activate && python -m pytest -m slow -n 3 --dist loadfile --no-loadscope-reorder
 
-# no telemetry: neither from the pages nor from the server
 ui: setup
-	@echo "the table of runs: http://127.0.0.1:5000/#/experiments/1/runs?viewStateShareKey=ssul"
-	. $(BIN)/activate && MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:///mlflow.db
+	. $(BIN)/activate && ssul ui
 
 # the columns that tell: scores, and parameters that differ
 experiments: setup

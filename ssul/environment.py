@@ -4,7 +4,7 @@ They set devices, workers, intervals and places, and never change a result. Ever
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -120,6 +120,11 @@ def set_defaults(values: Mapping[str, str]) -> None:
     """Sets variables that are not set, for libraries that read them when they are imported."""
     for name, value in values.items():
         os.environ.setdefault(name, value)
+
+
+def become(command: Sequence[str]) -> None:
+    """Replaces this process by a program, given by its path, with the environment as it is now."""
+    os.execve(command[0], list(command), os.environ)
 
 
 def _number(

@@ -56,6 +56,7 @@ def fill(layout: Layout) -> None:
     InitialCheckpoint(None).write(layout.initial_checkpoint)
     Split(1, ((1,), (2, 3)), NAMES[1:], ("train_00000",), ()).write(layout.split(1))
     contents = {layout.metrics: "{}", layout.miou_per_step: "[]", layout.class_iou: "[]", layout.page: "# page"}
+    contents |= {layout.interactive_page: "<p>page</p>"}
     contents |= {layout.evaluation(2) / "image_counts.json": "{}"}
     contents |= {layout.figures / "curve.png": "png", layout.checkpoint(2) / "model.json": '{"format": 1}'}
     for path, content in contents.items():
@@ -70,7 +71,7 @@ def results() -> Results:
         Scores(step, 0.5, new, 0.5, new and 1 / 3, new, 0.5, 0.5, new, 0.5, 0.9, new, 0.5, iou, iou, [])
         for step, (new, iou) in enumerate([(None, {NAMES[0]: 0.75}), (0.25, {NAMES[0]: 0.5, NAMES[1]: 1 / 3})])
     ]
-    return Results("shapes", True, NAMES, (1, 2), 150, tuple(map(asdict, rows)), ((9,),), CURVES)
+    return Results("shapes", True, NAMES, (1, 2), 150, tuple(map(asdict, rows)), ((9, 0, 0, 0),) * 4, CURVES)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from ssul.cli.new_method import new_method
 from ssul.cli.predict import predict
 from ssul.cli.results import show, table
 from ssul.cli.scenarios import scenarios, splits
+from ssul.cli.ui import ui
 from ssul.errors import UserError
 from ssul.pipeline.failures import explain
 from ssul.tracking.store import TrackingError
@@ -52,6 +53,7 @@ for command in (
     export_backbone,
     evaluate,
     table,
+    ui,
     new_method,
 ):
     app.command()(command)

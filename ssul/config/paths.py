@@ -7,6 +7,8 @@ from ssul.environment import project_root
 
 IMAGE_COUNTS = "image_counts.json"
 """The pixel counts of each validation image, in the folder of an evaluation and among a run's artifacts."""
+SMALL_MASKS = "masks.zip"
+"""Small masks of each validation image, in the folder of an evaluation."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,11 @@ class Layout:
     def live(self) -> Path:
         """Journals of trainings, the source of MLflow's live curves; of the main folder, see `project_root`."""
         return self.cache / "live"
+
+    @property
+    def times(self) -> Path:
+        """Notes on how long stages took; of the main folder, see `project_root`."""
+        return self.cache / "times"
 
     def index(self, split: str) -> Path:
         """The index of a split, `train` or `val`."""
@@ -202,6 +209,16 @@ class Layout:
     def page(self) -> Path:
         """The report."""
         return self.reports / "index.md"
+
+    @property
+    def interactive_page(self) -> Path:
+        """The report as one file for a browser; not in git."""
+        return self.reports / "index.html"
+
+    @property
+    def pages(self) -> tuple[Path, Path]:
+        """The report, in both forms."""
+        return self.page, self.interactive_page
 
     @property
     def figures(self) -> Path:

@@ -10,6 +10,7 @@ from ssul.data.dataset import LabeledImage, SegmentationDataset
 from ssul.data.transforms import centre_crop
 from ssul.evaluation.image_counts import ImageCounts
 from ssul.evaluation.protocol import Protocol
+from ssul.evaluation.small_masks import LONGEST_SIDE, SmallMasks
 from ssul.inference.confusion import ConfusionMatrix
 from ssul.inference.predict import predict, predict_images, setup_for_inference
 from ssul.labels.background import Background
@@ -81,12 +82,42 @@ class ImageCounter:
         }
 
 
+class MaskKeeper:
+    """Keeps the masks of each image that passes, small. On a GPU nothing is copied before `masks`."""
+
+    def __init__(self) -> None:
+        """Without any image yet."""
+        self._masks: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def watch(self, evaluated: Iterable[EvaluatedImage]) -> Iterator[EvaluatedImage]:
+        """Passes images on."""
+        for one in evaluated:
+            self._masks[one.image.id] = shrink(one.image.mask), shrink(one.prediction)
+            yield one
+
+    def masks(self) -> SmallMasks:
+        """The ground truth and the prediction of all images that have passed, in their order."""
+        return {one: (truth.numpy(), predicted.cpu().numpy()) for one, (truth, predicted) in self._masks.items()}
+
+
+def shrink(mask: Tensor, longest: int = LONGEST_SIDE) -> Tensor:
+    """Evenly spaced pixels of a mask (H, W), so that its longer side has `longest` at most; a small one stays whole."""
+    scale = min(1.0, longest / max(mask.shape))
+    rows, columns = (_centres(side, max(1, round(side * scale)), mask.device) for side in mask.shape)
+    return mask[rows][:, columns]
+
+
 def sum_confusion(evaluated: Iterable[EvaluatedImage], classes: int) -> ConfusionMatrix:
     """The counts of all images together, for `classes` classes (background included where it is counted)."""
     counts = ConfusionMatrix.empty(classes)
     for one in evaluated:
         counts = one.confusion + counts  # in this order: they stay on the device until the end
     return counts.cpu()
+
+
+def _centres(side: int, count: int, device: torch.device) -> Tensor:
+    """The pixels in the middle of `count` equal parts of a side."""
+    return ((torch.arange(count, device=device) + 0.5) * (side / count)).long()
 
 
 def _cropped(labeled: LabeledImage, crop: int | None) -> LabeledImage:

@@ -1,7 +1,8 @@
-"""What an evaluation writes: scores of all steps so far, the confusion matrix, counts of each image, and examples.
+"""What an evaluation writes: scores of all steps so far, confusion, what is kept of each image, and examples.
 
     results.json         dataset, class names, one row of scores a step, the confusion matrix
     image_counts.json    of this step alone, see `ssul.evaluation.image_counts`
+    masks.zip            of this step alone, see `ssul.evaluation.small_masks`
     examples/            see `ssul.evaluation.examples`
 
 Every step's folder carries the rows and images of the steps before it. A reader never searches for the files of other

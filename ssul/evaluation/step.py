@@ -8,12 +8,13 @@ from typing import Any
 
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex, IndexRow, require_unchanged
-from ssul.evaluation.evaluate import EvaluatedImage, ImageCounter, evaluate_images, sum_confusion
+from ssul.evaluation.evaluate import EvaluatedImage, ImageCounter, MaskKeeper, evaluate_images, sum_confusion
 from ssul.evaluation.examples import choose_examples, save_examples
 from ssul.evaluation.image_counts import write_counts
 from ssul.evaluation.protocol import Protocol
 from ssul.evaluation.results import Results
 from ssul.evaluation.scores import Holdout, Scores, score, score_holdout
+from ssul.evaluation.small_masks import write_masks
 from ssul.inference.trained_model import TrainedModel
 from ssul.labels.colours import Colour
 from ssul.model.checkpoint import read_training
@@ -67,7 +68,7 @@ def evaluate_step(
     protocol: Protocol,
     watch: Watch,
 ) -> Scores:
-    """Evaluates the network after a step and writes `Results`, the counts of each image, and example images.
+    """Evaluates the network after a step and writes all that `ssul.evaluation.results` lists.
 
     Args:
         folder: gets them; it exists and is empty.
@@ -111,9 +112,10 @@ def evaluate_step(
     saved = save_examples(
         evaluated(predicted, f"evaluate step {step}"), chosen, folder / "examples", step=step, palette=palette
     )
-    counter = ImageCounter()
-    confusion = sum_confusion(counter.watch(one for one in saved if one.image.id in scored), len(names))
+    counter, keeper = ImageCounter(), MaskKeeper()
+    confusion = sum_confusion(keeper.watch(counter.watch(one for one in saved if one.image.id in scored)), len(names))
     write_counts(folder, counter.counts())
+    write_masks(folder, keeper.masks())
     scores = score(confusion, group_sizes, names, history, background=background, unscored=index.known_but_not_shown)
     if held_out.ids:
         holdout = score_holdout(

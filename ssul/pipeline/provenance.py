@@ -19,10 +19,9 @@ from ssul.config.stages import Stage, read_stages, upstream
 from ssul.errors import UserError
 from ssul.pipeline.dvc_lock import dvc_at_rest
 from ssul.pipeline.made_with import listed_params, note, require_made_with
+from ssul.tracking.stage_times import DESCRIPTIONS
 
 _CODE = Path(ssul.__file__).parents[1]
-_DESCRIPTIONS = {"checkpoints": "model.json", "evaluation": "results.json"}
-"""The file that stands for a folder, because it holds a digest or the sum of the others."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class Provenance:
 
 
 def _files(stage: Stage) -> dict[str, Path]:
-    data = [Path(dep) / _DESCRIPTIONS.get(Path(dep).parent.name, "") for dep in stage.data]
+    data = [Path(dep) / DESCRIPTIONS.get(Path(dep).parent.name, "") for dep in stage.data]
     return {str(path): path for path in data} | {str(path.relative_to(_CODE)): path for path in stage.code(_CODE)}
 
 

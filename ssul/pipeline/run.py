@@ -9,6 +9,7 @@ from pathlib import Path
 from ssul.config.paths import LAYOUT
 from ssul.errors import UserError
 from ssul.io.locks import file_lock
+from ssul.pipeline.clock import note_stage
 from ssul.pipeline.failures import explain
 
 
@@ -18,7 +19,7 @@ def run(stage: Callable[..., None], *arguments: str, alone: bool = True) -> None
     Args:
         stage: its main function.
         arguments: of the command line.
-        alone: whether to take the `stage_lock`; trainings take it themselves.
+        alone: whether to take the `stage_lock` and note the time; trainings do so themselves.
     """
     if not gc.isenabled():  # see `stages`
         gc.freeze()
@@ -27,6 +28,8 @@ def run(stage: Callable[..., None], *arguments: str, alone: bool = True) -> None
     try:
         with stage_lock(name) if alone else nullcontext():
             stage(*arguments)
+        if alone:
+            note_stage(Path(stage.__code__.co_filename).stem, *arguments)
     except UserError as error:
         if str(error):  # empty on all ranks but the first, which prints
             print(f"error: {error}", file=sys.stderr)

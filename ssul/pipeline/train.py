@@ -1,12 +1,13 @@
 """Trains a step under lock, from its saved state if there is one, and writes its checkpoint."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 from ssul.config.paths import LAYOUT, Layout
 from ssul.environment import project_root
 from ssul.inference.device import choose_device
+from ssul.pipeline.clock import TrainingClock
 from ssul.pipeline.provenance import Provenance
 from ssul.pipeline.run import stage_lock
 from ssul.pipeline.watch import log, run_session, silent
@@ -33,12 +34,15 @@ def train(job: TrainingJob, provenance: Provenance) -> None:
         session = TrainingSession(job, fabric, rank, world_size, state_file, log_line)
         if leads:
             print(start_line(job, str(fabric.device)), flush=True)
-        run_session(session, provenance.params)
+        clock = TrainingClock(provenance.stage, session)
+        with clock.runs() if leads else nullcontext():
+            run_session(session, provenance.params)
         if leads:
             provenance.record(WAY_ON)
             job.trained_model.save(
                 LAYOUT.checkpoint(job.step), training=session.history.describe(), outputs=job.objective.outputs()
             )
+            clock.note()
 
 
 @contextmanager

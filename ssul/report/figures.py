@@ -17,7 +17,7 @@ def draw_all(
     folder: Path,
     results: Results,
     *,
-    examples: Path,
+    examples: Sequence[Path],
     exemplars: Sequence[ShownExemplar],
     index: ImageIndex,
     palette: Sequence[Colour],
@@ -27,7 +27,7 @@ def draw_all(
     Args:
         folder: gets the PNGs.
         results: of all steps.
-        examples: the folder with one folder for each example image; may be missing.
+        examples: a folder for each example image; may be empty.
         exemplars: in memory during the last step; may be empty.
         index: gives the names of the class ids in the example images.
         palette: RGB 0..255 of the background and of each class.
@@ -36,9 +36,8 @@ def draw_all(
     draw_curves(folder / "miou_per_step.png", rows, learned)
     draw_class_iou(folder / "class_iou.png", rows, learned)
     draw_confusion(folder / "confusion.png", results.confusion, results.names, results.group_sizes)
-    places = sorted(place for place in examples.iterdir() if place.is_dir()) if examples.is_dir() else []
-    if places:
-        draw_examples(folder / "examples.png", places, learned, index, palette)
+    if examples:
+        draw_examples(folder / "examples.png", examples, learned, index, palette)
     if results.training:
         draw_training(folder / "training.png", results.training)
     if exemplars:

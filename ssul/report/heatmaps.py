@@ -51,12 +51,10 @@ def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], names: Sequen
         names: of rows and columns.
         groups: number of classes that each step learned; thin lines separate them.
     """
-    counts = np.array(confusion, dtype=float)  # (classes, classes)
-    totals = counts.sum(axis=1, keepdims=True)
-    shares = 100 * np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
+    shares = class_shares(confusion)
     shown = most_confused(shares)
     some = f"; the {len(shown)} of {len(names)} classes that are most confused" if len(shown) < len(names) else ""
-    known = [[bool(totals[row, 0])] * len(shown) for row in shown]
+    known = [[not np.isnan(shares[row, 0])] * len(shown) for row in shown]
     cell = 0.4 if len(shown) <= 25 else 0.3
     with new_figure(path, cell * len(shown) + 1.6, cell * len(shown) + 1.2) as figure:
         axes = figure.add_subplot()
@@ -72,6 +70,14 @@ def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], names: Sequen
         for position in np.searchsorted(shown, borders(len(names), groups)):
             axes.axhline(position, color=PALE, linewidth=1.0)
             axes.axvline(position, color=PALE, linewidth=1.0)
+
+
+def class_shares(confusion: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    """Percent of each true class (row) that is predicted as each class (column), (K, K); NaN without its pixels."""
+    counts = np.array(confusion, dtype=float)
+    totals = counts.sum(axis=1, keepdims=True)
+    shares: NDArray[np.float64] = 100 * np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
+    return shares
 
 
 def most_confused(shares: NDArray[np.float64], most: int = _MAX_CLASSES) -> list[int]:

@@ -14,6 +14,7 @@ from ssul.config.paths import Layout, data_root
 from ssul.data.index import ImageIndex
 from ssul.data.layout import ImagePaths
 from ssul.memory.exemplars import read_exemplars
+from ssul.report.inline import central_square
 from ssul.report.style import GREY, PALE, annotate, evenly_spaced, new_figure, title, truncate
 
 _MAX_EXEMPLARS = 48
@@ -63,7 +64,7 @@ def draw_memory(path: Path, exemplars: Sequence[ShownExemplar]) -> None:
         path: of the PNG.
         exemplars: at least one.
     """
-    shown = [exemplars[place] for place in evenly_spaced(len(exemplars), _MAX_EXEMPLARS)]
+    shown, which = select_shown(exemplars)
     across = min(_ACROSS, len(shown))
     down = math.ceil(len(shown) / across)
     with new_figure(path, 1.35 * across, 1.65 * down) as figure:
@@ -74,8 +75,14 @@ def draw_memory(path: Path, exemplars: Sequence[ShownExemplar]) -> None:
             panel.imshow(_thumbnail(exemplar.path))
             words = _lines(exemplar.classes)
             annotate(panel, words, (0.5, 0), (0, -3), "axes fraction", ha="center", va="top", fontsize=7, color=GREY)
-        some = f", {len(shown)} of {len(exemplars)}" if len(shown) < len(exemplars) else ""
-        title(panels[0][0], "What is remembered", f"the exemplars in memory during the last step{some}")
+        title(panels[0][0], "What is remembered", which)
+
+
+def select_shown(exemplars: Sequence[ShownExemplar]) -> tuple[list[ShownExemplar], str]:
+    """The exemplars that a reader sees, of many an evenly spaced selection; and which they are, in words."""
+    shown = [exemplars[place] for place in evenly_spaced(len(exemplars), _MAX_EXEMPLARS)]
+    some = f", {len(shown)} of {len(exemplars)}" if len(shown) < len(exemplars) else ""
+    return shown, f"the exemplars in memory during the last step{some}"
 
 
 def _lines(names: Sequence[str]) -> str:
@@ -87,9 +94,7 @@ def _lines(names: Sequence[str]) -> str:
 def _thumbnail(path: Path) -> NDArray[np.uint8]:
     """The centre square of an image, small."""
     with Image.open(path, formats=("JPEG", "PNG")) as image:  # the formats of ssul.data.image_files
-        side = min(image.size)
-        left, top = ((length - side) // 2 for length in image.size)
-        square = image.convert("RGB").resize((_SIDE, _SIDE), box=(left, top, left + side, top + side))
+        square = image.convert("RGB").resize((_SIDE, _SIDE), box=central_square(image.size))
     framed = np.array(square)
     framed[[0, -1]] = framed[:, [0, -1]] = [int(PALE[place : place + 2], 16) for place in (1, 3, 5)]
     return framed

@@ -15,6 +15,8 @@ from ssul.evaluation.results import Results
 from ssul.labels.background import Background
 from ssul.prediction.look import LOOK, Look
 from ssul.report.page import run_description
+from ssul.report.step_images import write_step_images
+from ssul.report.write import example_folders
 from ssul.tracking.finished import CHECKPOINT, finished_run
 from ssul.tracking.model import write_model
 from ssul.tracking.runs import log_finished
@@ -33,12 +35,22 @@ def log_run(settings: Params, results: Results, summary: Mapping[str, Any], last
         TrackingError: if mlflow is not installed, or its store cannot be reached or written.
     """
     note = run_description(RunName.of(settings).run_name(settings.seed), results)
-    finished = finished_run(settings, results.rows, results.training, summary, last=last, note=note)
+    tables = {"confusion.json": confusion_table(results)}
+    finished = finished_run(settings, results.rows, results.training, summary, last=last, note=note, tables=tables)
     with TemporaryDirectory() as temporary:
-        write_model(model := Path(temporary) / "model")
+        images, model = Path(temporary) / "images", Path(temporary) / "model"
+        images.mkdir()
+        write_step_images(images, example_folders(LAYOUT.evaluation(last)), len(results.rows))
+        write_model(model)
         _look(settings, results).write(model / LOOK)
         beside = {f"{CHECKPOINT}/{path.name}": path for path in sorted(model.iterdir())}
-        log_finished(replace(finished, artifacts=finished.artifacts | beside))
+        log_finished(replace(finished, artifacts=finished.artifacts | {"images": images} | beside))
+
+
+def confusion_table(results: Results) -> dict[str, list[Any]]:
+    """The pixels of each true class (row) by predicted class (column), after the last step."""
+    columns = {f"as {name}": [row[place] for row in results.confusion] for place, name in enumerate(results.names)}
+    return {"ground truth": list(results.names), **columns}
 
 
 def _look(settings: Params, results: Results) -> Look:

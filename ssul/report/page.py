@@ -1,6 +1,7 @@
 """The page of a run, reports/index.md: scores, figures and splits in one place."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ssul.config.naming import RunName
@@ -12,8 +13,39 @@ from ssul.report.rows import WITHOUT_BACKGROUND, absent_classes, learned_classes
 from ssul.report.tables import UNDEFINED, markdown_classes, markdown_holdout, markdown_steps, percent
 from ssul.tracking.store import OPEN_COMMAND
 
+STEPS_UNIT = "Mean IoU and forgetting, in percent."
 
-def write_page(
+
+@dataclass(frozen=True)
+class PageText:
+    """The words and tables of a run, as Markdown; empty where there is nothing to say. Both pages show them.
+
+    Attributes:
+        title: of the page.
+        introduction: what was learned and evaluated, and the scores.
+        steps: the table of scores.
+        without_background: the last means without it.
+        how_to_read: what the scores mean.
+        holdout: on held-out images.
+        absent: the classes that no mean holds.
+        classes: IoU of each class after each step, as a table.
+        examples: what the examples show; empty without examples.
+        splits: the training data.
+    """
+
+    title: str
+    introduction: str
+    steps: str
+    without_background: str
+    how_to_read: str
+    holdout: str
+    absent: str
+    classes: str
+    examples: str
+    splits: str
+
+
+def page_text(
     name: RunName,
     results: Results,
     *,
@@ -22,10 +54,10 @@ def write_page(
     unknown: Unknown,
     crop: int | None,
     images: Images,
+    examples: bool,
     splits: str,
-    figures: Collection[str],
-) -> str:
-    """The page as Markdown; the same for the same results on every machine.
+) -> PageText:
+    """The words; the same for the same results on every machine.
 
     Args:
         name: for the title.
@@ -34,29 +66,51 @@ def write_page(
         future, unknown: how images were evaluated, see `ssul.labels.background`.
         crop: the side in pixels of the central squares that were evaluated; None for whole images.
         images: which validation images were scored.
+        examples: whether there are example images.
         splits: the section on the training data, see `split_section`.
-        figures: names of the existing files below figures/.
     """
     learned = learned_classes(results.names, results.group_sizes)
+    return PageText(
+        title=f"{name.method} on {markdown(name.scenario)}, {name.setting} (backbone {markdown(name.model)})",
+        introduction=_introduction(results, capacity),
+        steps=markdown_steps(step_rows(results)),
+        without_background=_without_background(results.rows[-1]),
+        how_to_read=_how_to_read(results, future, unknown, crop, images),
+        holdout=_holdout(results.rows),
+        absent=_absent(results),
+        classes=markdown_classes(results.rows, learned),
+        examples=_examples(results.data_set) if examples else "",
+        splits=splits,
+    )
+
+
+def write_page(words: PageText, figures: Collection[str]) -> str:
+    """The page as Markdown.
+
+    Args:
+        words: of the run.
+        figures: names of the existing files below figures/.
+    """
     text = paragraphs(
-        f"# {name.method} on {markdown(name.scenario)}, {name.setting} (backbone {markdown(name.model)})",
-        _introduction(results, capacity),
+        f"# {words.title}",
+        words.introduction,
         "## After each step",
-        "Mean IoU and forgetting, in percent.",
-        markdown_steps(step_rows(results)),
-        _without_background(results.rows[-1]),
+        STEPS_UNIT,
+        words.steps,
+        words.without_background,
         figure("miou_per_step.png", "mean IoU of old, new and all classes after each step", figures),
-        _how_to_read(results, future, unknown, crop, images),
-        _holdout(results.rows),
+        words.how_to_read,
+        words.holdout,
         "## Class by class",
-        _absent(results),
+        words.absent,
         figure("class_iou.png", "IoU of each class after each step", figures),
-        details("The same numbers as a table (IoU, percent)", markdown_classes(results.rows, learned)),
+        details("The same numbers as a table (IoU, percent)", words.classes),
         figure("confusion.png", "which class was taken for which after the last step", figures),
-        _examples(results.data_set, figures),
+        words.examples and f"## Examples\n\n{words.examples}",
+        figure("examples.png", "images, ground truth and predictions", figures),
         _learned_from(figures),
         "## The splits",
-        splits,
+        words.splits,
         f"## More\n\nCurves and parameters of all runs, side by side:\n\n```\n{OPEN_COMMAND}\n```",
     )
     return text + "\n"
@@ -67,7 +121,8 @@ def run_description(name: str, results: Results) -> str:
     table = markdown_steps(step_rows(results))
     return (
         f"**{name}**: mean IoU and forgetting in percent, on {results.images} validation images.\n\n{table}\n\n"
-        "Artifacts: the report `index.md`, its figures, and the last network in `checkpoint/`. "
+        "Artifacts: the report as a page to explore, `index.html`, and as `index.md`, its figures, and the last "
+        "network in `checkpoint/`. "
         "`mlflow artifacts download -r RUN_ID -a checkpoint` fetches it, "
         "and `ssul.inference.trained_model.TrainedModel.load` opens it. "
         "The runs below this one are the steps, with their training curves."
@@ -187,13 +242,10 @@ def _learned_from(figures: Collection[str]) -> str:
     return paragraphs("## The training", *shown) if any(shown) else ""
 
 
-def _examples(data_set: str, figures: Collection[str]) -> str:
-    if "examples.png" not in figures:
-        return ""
+def _examples(data_set: str) -> str:
     drawn = "The images of this dataset are drawn by the pipeline. " if data_set in ("shapes", "silhouettes") else ""
-    text = (
+    return (
         f"{drawn}Each row is a validation image, its ground truth and what the network predicts after a step. The "
         "images are chosen to show rare classes too, and far from each other in the validation set. The ground truth "
         "shows all classes, also those that a step has not learned yet."
     )
-    return paragraphs("## Examples", text, figure("examples.png", "images, ground truth and predictions", figures))

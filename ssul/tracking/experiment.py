@@ -14,6 +14,7 @@ from ssul.config.naming import RunName
 from ssul.config.paths import LAYOUT
 from ssul.config.schema import Params
 from ssul.config.stages import read_stages
+from ssul.config.unusual import unusual
 
 _CODE = ("ssul", "stages", "conf", "dvc.yaml", "hydra_plugins")  # a commit identifies a run if these are unchanged
 
@@ -45,13 +46,23 @@ def experiment_of(settings: Params) -> Experiment:
     """
     params = logged_params(settings)
     index = [*(LAYOUT.index(split) for split in ("train", "val")), LAYOUT.initial_checkpoint]
-    run_name = RunName.of(settings)
     return Experiment(
         fingerprint(params, deciding_code(settings), index),
-        run_name.run_name(settings.seed),
-        vars(run_name) | source_tags(),
+        experiment_name(settings),
+        vars(RunName.of(settings)) | source_tags(),
         params,
     )
+
+
+def experiment_name(settings: Params) -> str:
+    """The name in a list of runs: no two runs of a sweep have the same.
+
+    Like `ssul-m voc 15-1 overlapped resnet101 seed 1 (crop=256, increment.lr=0.1) [DVC's name]`.
+    """
+    different = unusual(settings.model_dump(mode="json"), LAYOUT)
+    by_dvc, _ = environment.dvc_experiment()
+    name = RunName.of(settings).run_name(settings.seed)
+    return name + (f" ({different})" if different else "") + (f" [{by_dvc}]" if by_dvc else "")
 
 
 def logged_params(settings: Params) -> dict[str, Scalar]:

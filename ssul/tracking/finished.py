@@ -2,13 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ssul.config.paths import IMAGE_COUNTS, LAYOUT
 from ssul.config.schema import Params
+from ssul.config.stages import read_stages
 from ssul.tracking.experiment import Experiment, experiment_of
+from ssul.tracking.stage_times import StageTime, command_start, known_times, total_seconds, training_stage
 
 CHECKPOINT = "checkpoint"
 """The last checkpoint among a run's artifacts, which is also a model of MLflow (`ssul.tracking.model`)."""
@@ -41,6 +43,10 @@ class FinishedRun:
         curves: training histories (`ssul.training.history`) as dicts, one for each step that was trained.
         data: of the trainings.
         artifacts: path in the run -> file or folder to store there.
+        tables: path in the run -> rows by column, shown as a table.
+        validation: the validation images.
+        times: of its stages, see `ssul.tracking.stage_times`.
+        unmeasured: the stages whose times are not known.
     """
 
     experiment: Experiment
@@ -48,6 +54,19 @@ class FinishedRun:
     curves: tuple[dict[str, Any], ...]
     data: DatasetRecord
     artifacts: dict[str, Path]
+    tables: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
+    validation: DatasetRecord | None = None
+    times: Mapping[str, StageTime] = field(default_factory=dict)
+    unmeasured: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """The time of all measured stages, and of the command that reports them so far."""
+        return total_seconds(self.times.values(), command_start())
+
+    def step_time(self, step: int) -> StageTime | None:
+        """The time of a step's training; None if it is not known."""
+        return self.times.get(training_stage(step))
 
 
 def finished_run(
@@ -58,6 +77,7 @@ def finished_run(
     *,
     last: int,
     note: str,
+    tables: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
 ) -> FinishedRun:
     """The finished experiment of this working folder.
 
@@ -67,6 +87,7 @@ def finished_run(
         summary: of the splits, as `ssul.scenario.summary.summarise` makes it.
         last: index of the last step.
         note: the description of the run, as Markdown.
+        tables: see `FinishedRun`.
     """
     experiment, digest = experiment_of(settings), digest_of(LAYOUT.index("train"), LAYOUT.index("val"))
     tags = {
@@ -74,14 +95,24 @@ def finished_run(
         "hardware": "; ".join(dict.fromkeys(curve["hardware"] for curve in curves)),
         "mlflow.note.content": note,
     }
+    stages = [one for one in read_stages(LAYOUT.pipeline, settings.model_dump(mode="json")) if one.name != "report"]
+    times = known_times(stages)
+    versions = {name: value for time in times.values() for name, value in time.versions.items()}
+    source = settings.data.root or "drawn by the pipeline"
+    tags |= {f"version.{name}": value for name, value in versions.items()}
+    tags |= {"unmeasured": ", ".join(one.name for one in stages if one.name not in times)}
     return FinishedRun(
         replace(experiment, tags=experiment.tags | {key: value for key, value in tags.items() if value}),
         tuple(rows),
         tuple(curves),
-        DatasetRecord(settings.data.name, digest, settings.data.root or "drawn by the pipeline", data_profile(summary)),
-        {path.name: path for path in (LAYOUT.metrics, LAYOUT.miou_per_step, LAYOUT.class_iou, LAYOUT.page)}
+        DatasetRecord(settings.data.name, digest, source, data_profile(summary)),
+        {path.name: path for path in (LAYOUT.metrics, LAYOUT.miou_per_step, LAYOUT.class_iou, *LAYOUT.pages)}
         | {"figures": LAYOUT.figures, CHECKPOINT: LAYOUT.checkpoint(last)}
         | {IMAGE_COUNTS: LAYOUT.evaluation(last) / IMAGE_COUNTS},
+        tables or {},
+        DatasetRecord(f"{settings.data.name} validation", digest_of(LAYOUT.index("val")), source, {}),
+        times,
+        tuple(one.name for one in stages if one.name not in times),
     )
 
 

@@ -19,6 +19,7 @@ from ssul.config.paths import Layout
 from ssul.config.schema import Params
 from ssul.environment import project_root
 from ssul.errors import UserError
+from ssul.tracking.stage_times import command_start, process_start
 
 _MAX_AGE = 24 * 60 * 60  # seconds; a running training writes more often
 
@@ -40,7 +41,7 @@ class LiveLogger:
                 lines.write(json.dumps(point) + "\n")
             if self._reader is None and time.monotonic() - self._started >= self._after and _tracking_is_on():
                 self._reader = subprocess.Popen(
-                    [sys.executable, "-m", "ssul.tracking.follow", str(self.step), str(self.journal)],
+                    [sys.executable, "-m", "ssul.tracking.follow", *self._arguments()],
                     stdin=subprocess.PIPE,  # closed when this process dies, however it dies
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -49,6 +50,10 @@ class LiveLogger:
         except OSError as error:  # a full disk or a deleted folder must not end a training
             self._warn_once(str(error))
         self._check_reader()
+
+    def _arguments(self) -> list[str]:
+        """Step, journal, and when this process and its dvc command started."""
+        return [str(self.step), str(self.journal), str(process_start()), str(command_start())]
 
     def close(self) -> None:
         """Closes the pipe to the reader, which then ends by itself."""

@@ -6,7 +6,7 @@ is deleted and a new one is made, because MLflow cannot change a point.
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +30,22 @@ def log_finished(finished: FinishedRun) -> str:
         with store.locked():
             run_id = _run_for(store, finished)
             log_params_and_tags(store, run_id, finished.experiment)
-            add_points(store, run_id, metric_points(finished.rows))
-            _log_dataset(store, run_id, finished.data)
+            add_points(store, run_id, [*metric_points(finished.rows), *_time_points(finished)])
+            _log_dataset(store, run_id, finished.data, "training")
+            if finished.validation is not None:
+                _log_dataset(store, run_id, finished.validation, "validation")
             for curve in finished.curves:
-                _log_curve(store, run_id, curve)
+                _log_curve(store, run_id, finished, curve)
         for place, path in finished.artifacts.items():
             if path.is_dir():
                 store.client.log_artifacts(run_id, str(path), artifact_path=place)
             else:
                 store.client.log_artifact(run_id, str(path), artifact_path=str(Path(place).parent).strip("."))
-        store.client.set_terminated(run_id, "FINISHED")
+        if "images" in finished.artifacts:
+            store.client.set_tag(run_id, "mlflow.loggedImages", "true")
+        for place, table in finished.tables.items():
+            _log_table(store, run_id, place, table)
+        store.finish(run_id, None if finished.unmeasured else finished.seconds)
     return run_id
 
 
@@ -51,7 +57,15 @@ def child_name(step: int, learned: Sequence[str]) -> str:
 
 def log_params_and_tags(store: Store, run_id: str, experiment: Experiment) -> None:
     """Gives a run its name, its tags and its missing parameters (MLflow's parameters are immutable)."""
-    from mlflow.entities import Param, RunTag
+    from mlflow.entities import RunTag
+
+    tags = experiment.tags | {"mlflow.runName": experiment.name}
+    store.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    _log_params(store, run_id, experiment)
+
+
+def _log_params(store: Store, run_id: str, experiment: Experiment) -> None:
+    from mlflow.entities import Param
 
     logged = store.client.get_run(run_id).data.params
     missing = [
@@ -59,8 +73,6 @@ def log_params_and_tags(store: Store, run_id: str, experiment: Experiment) -> No
         for key, value in experiment.params.items()
         if key not in logged
     ]
-    tags = experiment.tags | {"mlflow.runName": experiment.name}
-    store.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
     for start in range(0, len(missing), _PARAMS_A_BATCH):
         store.client.log_batch(run_id, params=missing[start : start + _PARAMS_A_BATCH])
 
@@ -86,24 +98,46 @@ def logged_metrics(store: Store, run_id: str, keys: Iterable[str]) -> list[Metri
 def _run_for(store: Store, finished: FinishedRun) -> str:
     """The run of an experiment; if it holds other numbers, a new one that replaces it."""
     experiment = finished.experiment
-    run_id = store.find_or_create(experiment.fingerprint, experiment.name)
+    run_id = store.find_or_create(experiment.fingerprint, experiment.name, time.time() - finished.seconds)
     if _agrees(store, run_id, metric_points(finished.rows)):
         return run_id
     while (child := store.search(f"tags.`mlflow.parentRunId` = '{run_id}'")) is not None:
         store.client.delete_run(child)
     store.client.delete_run(run_id)
-    return store.find_or_create(experiment.fingerprint, experiment.name)
+    return store.find_or_create(experiment.fingerprint, experiment.name, time.time() - finished.seconds)
 
 
-def _log_curve(store: Store, parent: str, curve: dict[str, Any]) -> None:
+def _log_curve(store: Store, parent: str, finished: FinishedRun, curve: dict[str, Any]) -> None:
     """Completes the run of a step; if it holds other numbers, a new one replaces it."""
-    place = parent, curve["step"], child_name(curve["step"], curve["learned"])
+    taken = finished.step_time(curve["step"])
+    seconds = None if taken is None else taken.seconds
+    place = parent, curve["step"], child_name(curve["step"], curve["learned"]), time.time() - (seconds or 0.0)
     points, child = curve_points(curve["points"]), store.find_or_create_child(*place)
     if not _agrees(store, child, points):
         store.client.delete_run(child)
         child = store.find_or_create_child(*place)
     add_points(store, child, points)
-    store.client.set_terminated(child, "FINISHED")
+    _log_params(store, child, finished.experiment)
+    _log_dataset(store, child, finished.data, "training")
+    store.finish(child, seconds)
+
+
+def _time_points(finished: FinishedRun) -> list[MetricPoint]:
+    """Wall time and speed of each step's training, at step = k."""
+    times = [(curve["step"], taken) for curve in finished.curves if (taken := finished.step_time(curve["step"]))]
+    return [
+        (name, step, round(value, 3))
+        for step, taken in times
+        for name, value in (("train_seconds", taken.training), ("train_images_per_second", taken.images_per_second))
+    ]
+
+
+def _log_table(store: Store, run_id: str, place: str, table: Mapping[str, Sequence[Any]]) -> None:
+    """Logs a table as MLflow keeps one; its own call would add the rows again to those of an earlier report."""
+    rows = [list(row) for row in zip(*table.values(), strict=True)]
+    store.client.log_text(run_id, json.dumps({"columns": list(table), "data": rows}), place)
+    tables = json.dumps([{"path": place, "type": "table"}])
+    store.client.set_tag(run_id, "mlflow.loggedArtifacts", tables)
 
 
 def _agrees(store: Store, run_id: str, points: Sequence[MetricPoint]) -> bool:
@@ -112,10 +146,11 @@ def _agrees(store: Store, run_id: str, points: Sequence[MetricPoint]) -> bool:
     return all(expected.get((key, step)) == value for key, step, value in logged)
 
 
-def _log_dataset(store: Store, run_id: str, data: DatasetRecord) -> None:
+def _log_dataset(store: Store, run_id: str, data: DatasetRecord, context: str) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    if store.client.get_run(run_id).inputs.dataset_inputs:
+    given = store.client.get_run(run_id).inputs.dataset_inputs
+    if any(tag.value == context for one in given for tag in one.tags):
         return
     dataset = Dataset(
         data.name,
@@ -124,4 +159,4 @@ def _log_dataset(store: Store, run_id: str, data: DatasetRecord) -> None:
         json.dumps({"uri": redact_password(data.source)}),
         profile=json.dumps(data.profile),
     )
-    store.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+    store.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])

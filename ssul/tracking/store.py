@@ -5,6 +5,7 @@ mlflow is imported late, because the import takes seconds and no other module ne
 
 import logging
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from ssul import environment
 from ssul.environment import project_root
 from ssul.errors import UserError
 from ssul.io.urls import redact_password
-from ssul.tracking.view import page_tags
+from ssul.tracking.database import ARTIFACTS, experiment_id, follow_moved_artifacts
+from ssul.tracking.view import VIEW, page_tags
 
 EXPERIMENT = "ssul"
 FINGERPRINT_TAG = "ssul.fingerprint"
@@ -30,6 +32,9 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # mlflow's default lets a stage wait for minutes if no server answers
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # storing a large checkpoint takes long
 }
+
+SERVER_ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""For MLflow's page: neither telemetry nor the processes of jobs, which nothing here starts."""
 
 
 class TrackingError(Exception):
@@ -56,15 +61,24 @@ class Store:
         with _lock(self.uri):
             yield
 
-    def find_or_create(self, fingerprint: str, name: str) -> str:
-        """The id of an experiment's run; hold the lock."""
+    def find_or_create(self, fingerprint: str, name: str, began: float | None = None) -> str:
+        """The id of an experiment's run; a new one began then (seconds since 1970), or now. Hold the lock."""
         found = self.search(f"tags.`{FINGERPRINT_TAG}` = '{fingerprint}'")
-        return found or self.create(name, {FINGERPRINT_TAG: fingerprint})
+        return found or self.create(name, {FINGERPRINT_TAG: fingerprint}, began)
 
-    def find_or_create_child(self, parent: str, step: int, name: str) -> str:
-        """The id of the run that holds the training curve of a step, below a parent's; hold the lock."""
+    def find_or_create_child(self, parent: str, step: int, name: str, began: float | None = None) -> str:
+        """The id of the run that holds the training curve of a step, below a parent's; otherwise the same."""
         found = self.search(f"tags.`mlflow.parentRunId` = '{parent}' and tags.`ssul.step` = '{step}'")
-        return found or self.create(name, {"mlflow.parentRunId": parent, "ssul.step": str(step)})
+        return found or self.create(name, {"mlflow.parentRunId": parent, "ssul.step": str(step)}, began)
+
+    def finish(self, run_id: str, seconds: float | None) -> None:
+        """Ends a run, which took so many seconds; of None it keeps the end that it has, or ends now.
+
+        MLflow shows the time between start and end, and never changes a start.
+        """
+        info = self.client.get_run(run_id).info
+        ended = info.end_time if seconds is None else info.start_time + round(1000 * seconds)
+        self.client.set_terminated(run_id, "FINISHED", end_time=ended)
 
     def status(self, run_id: str) -> str:
         """MLflow's status of a run, like FINISHED."""
@@ -75,9 +89,10 @@ class Store:
         found = self.client.search_runs([self.experiment_id], condition, max_results=1)
         return str(found[0].info.run_id) if found else None
 
-    def create(self, name: str, tags: dict[str, str]) -> str:
-        """Makes a run and returns its id."""
-        return str(self.client.create_run(self.experiment_id, tags=tags, run_name=name).info.run_id)
+    def create(self, name: str, tags: dict[str, str], began: float | None = None) -> str:
+        """Makes a run that began then (seconds since 1970), or now; returns its id."""
+        start = round(1000 * (time.time() if began is None else began))
+        return str(self.client.create_run(self.experiment_id, start, tags, name).info.run_id)
 
 
 def is_on() -> bool:
@@ -112,6 +127,27 @@ def how_to_open() -> str:
     return redact_password(
         uri if uri.startswith("http") else f"MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri {uri}"
     )
+
+
+def server_uri() -> str | None:
+    """The address of a server that keeps the runs, without a password; None where a database is opened directly."""
+    uri = store_uri()
+    return redact_password(uri) if uri.startswith("http") else None
+
+
+def prepare_database() -> None:
+    """Makes the store ready for MLflow's page; it may not exist yet."""
+    database = _sqlite_file(store_uri())
+    if database is not None and database.is_file():
+        with _lock(store_uri()):
+            follow_moved_artifacts(database, EXPERIMENT)
+
+
+def page_address(server: str) -> str:
+    """The address of the table of runs at a server's; the list of experiments, as long as nothing is logged."""
+    database = _sqlite_file(store_uri())
+    found = None if database is None else experiment_id(database, EXPERIMENT)
+    return f"{server}/#/experiments" + ("" if found is None else f"/{found}/{VIEW}")
 
 
 @contextmanager
@@ -158,6 +194,8 @@ def explained(what: str) -> Iterator[None]:
 
 def _open(uri: str) -> Store:
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    if (database := _sqlite_file(uri)) is not None:
+        follow_moved_artifacts(database, EXPERIMENT)
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
@@ -168,8 +206,7 @@ def _open(uri: str) -> Store:
                 client.set_experiment_tag(experiment.experiment_id, key, value)
         return Store(client, experiment.experiment_id, uri)
     # absolute, because experiments run in DVC's temporary folders; stores other than sqlite choose themselves
-    database = _sqlite_file(uri)
-    place = None if database is None else (database.parent / "mlruns").as_uri()
+    place = None if database is None else (database.parent / ARTIFACTS).as_uri()
     return Store(client, client.create_experiment(EXPERIMENT, artifact_location=place, tags=page_tags()), uri)
 
 

@@ -6,7 +6,7 @@ MLflow's API; a version that does not know it shows its usual page.
 
 import json
 
-VIEW = "runs?viewStateShareKey=ssul"
+VIEW = "runs?workflowType=machine_learning&viewStateShareKey=ssul"
 """The view in the address of the page, behind `#/experiments/ID/`."""
 _COLUMNS = (
     "attributes.`Created`",

@@ -19,6 +19,7 @@ from ssul.evaluation.image_counts import read_counts
 from ssul.evaluation.protocol import Protocol
 from ssul.evaluation.results import Results
 from ssul.evaluation.scores import Scores
+from ssul.evaluation.small_masks import read_masks
 from ssul.evaluation.step import ImageSet, evaluate_step
 from ssul.model.checkpoint import save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
@@ -93,6 +94,10 @@ def test_the_counts_are_those_of_the_scored_images_and_make_the_scores(
     assert results.images == 2
     assert sum(map(sum, results.confusion)) == 2 * SIDE * SIDE
     assert predicted == ["a", "b", "c"]  # b is an example: nothing predicts d
+    masks = read_masks(places[1])
+    assert list(masks) == ["a", "c"]
+    assert [int((truth == 1).sum()) for truth, _ in masks.values()] == [8 * SIDE] * 2
+    assert sum(int(((truth == 1) & (predicted == 1)).sum()) for truth, predicted in masks.values()) == right
 
 
 def test_examples_are_the_same_and_have_predictions_whichever_images_are_scored(

@@ -67,7 +67,8 @@ RESULTS = Results("shapes", True, NAMES, (2, 1), 9, ROWS, CONFUSION, (curve(0, 1
 def draw(folder: Path, saved: Path, results: Results = RESULTS) -> list[str]:
     folder.mkdir(exist_ok=True)
     shown = [ShownExemplar(saved / "wide" / "image.jpg", ("cat",))] if saved.is_dir() else []
-    return draw_all(folder, results, examples=saved, exemplars=shown, index=INDEX, palette=SHAPES.palette)
+    examples = sorted(saved.iterdir()) if saved.is_dir() else []
+    return draw_all(folder, results, examples=examples, exemplars=shown, index=INDEX, palette=SHAPES.palette)
 
 
 def pixels_of(path: Path) -> NDArray[np.uint8]:

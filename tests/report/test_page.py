@@ -7,7 +7,7 @@ import pytest
 
 from ssul.config.naming import RunName
 from ssul.evaluation.results import Results
-from ssul.report.page import run_description, write_page
+from ssul.report.page import page_text, run_description, write_page
 from ssul.report.rows import SCORES
 
 RUN_NAME = RunName(scenario="voc_15-1", setting="overlapped", method="ssul-m", model="mobilenet_v2")
@@ -37,8 +37,9 @@ BASE = replace(RESULTS, rows=RESULTS.rows[:1], group_sizes=(1,), names=("backgro
 
 def page(results: Results = RESULTS, **changes: Any) -> str:
     given: dict[str, Any] = {"capacity": 100, "future": "ignore", "unknown": "auto", "crop": None, "images": "all"}
-    given |= {"splits": "the splits", "figures": FIGURES}
-    return write_page(RUN_NAME, results, **(given | changes))
+    given |= {"splits": "the splits", "figures": FIGURES} | changes
+    figures = given.pop("figures")
+    return write_page(page_text(RUN_NAME, results, **given, examples="examples.png" in figures), figures)
 
 
 def last(**scores: Any) -> Results:

@@ -42,13 +42,15 @@ def assert_complete() -> None:
         "miou_per_step.json",
         "class_iou.json",
         "index.md",
+        "index.html",
         "figures/curve.png",
         "image_counts.json",
+        "confusion.json",
     }
     served = {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt", "served_model.py", "look.json"}
     served |= {"input_example.json", "serving_input_example.json"}
     assert files(run.info.run_id) == {*reports, *(f"checkpoint/{name}" for name in ("model.json", *served))}
-    assert len(run.inputs.dataset_inputs) == 1
+    assert len(run.inputs.dataset_inputs) == 2  # training and validation images
     assert len(runs()) == 3
 
 

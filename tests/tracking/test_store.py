@@ -133,7 +133,7 @@ def test_a_new_experiment_has_the_view_that_its_address_names() -> None:
     with open_store() as store:
         tags = client().get_experiment(store.experiment_id).tags
     assert page_tags().items() <= tags.items()
-    assert f"mlflow.sharedViewState.{VIEW.partition('=')[2]}" in tags
+    assert f"mlflow.sharedViewState.{VIEW.rpartition('=')[2]}" in tags
 
 
 def test_the_view_fits_in_a_tag_and_shows_scores_that_runs_have() -> None:
