@@ -8,7 +8,6 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from ssul.data.dataset import LabeledImage
-from ssul.data.transforms import network_input
 from ssul.labels.scores import argmax_with_background
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab, upsample
@@ -54,7 +53,7 @@ def predict_images(network: Any, images: Iterable[LabeledImage], device: torch.d
     """
     for image in images:
         with torch.inference_mode():
-            inputs = network_input(image.image[None].to(device))
+            inputs = network.normalisation.network_input(image.image[None].to(device))
             low_res = network.forward_low_res(inputs)
         yield LowResLogits(image, inputs, low_res)
 

@@ -8,10 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ssul.model.aspp import ASPP, RATES, convolution, init_convolutions
-from ssul.model.backbones import backbone_channels, build_backbone, forward_stages, low_level_channels
+from ssul.errors import UserError
+from ssul.model.aspp import ASPP, convolution, init_convolutions, rates_for
+from ssul.model.backbones import build_backbone, forward_stages, outputs_of
 from ssul.model.dropout import SampleDropout
 from ssul.model.heads import ConstantHead, Head
+from ssul.model.normalisation import Channels, Normalisation
+from ssul.model.timm_backbones import is_timm, timm_normalisation
 from ssul.model.weights import NO_WEIGHTS
 
 BODY = ("backbone", "aspp", "low_level", "shared")
@@ -26,14 +29,16 @@ class Architecture:
     """The parameters of the network, apart from its heads.
 
     Attributes:
-        backbone: small, mobilenet_v2, resnet50 or resnet101.
+        backbone: small, mobilenet_v2, resnet50, resnet101 or timm:NAME.
         head: deeplabv3 or deeplabv3plus.
-        output_stride: 8 or 16.
+        output_stride: 8 or 16, unless the backbone cannot dilate and keeps its own.
         width: channels of the ASPP's output and inside each head (256 in the papers).
         classifier: of each head, conv3x3 or conv1x1, see `Head`; or shared_conv1x1, a conv1x1 for each head behind one
             conv3x3 + BatchNorm + ReLU that all heads share (DKD and STAR).
         separable: whether the 3x3 convolutions of ASPP and heads are depthwise separable.
         constant_head: index of the head whose only logit is 0, see `ConstantHead`; or None.
+        mean, std: of the normalisation. None is ImageNet's; with a backbone of timm, what timm notes of it. So a
+            checkpoint holds the numbers, and does not depend on what a later timm notes.
     """
 
     backbone: str
@@ -43,6 +48,20 @@ class Architecture:
     classifier: str = "conv3x3"
     separable: bool = False
     constant_head: int | None = None
+    mean: Channels | None = None
+    std: Channels | None = None
+
+    def __post_init__(self) -> None:
+        if is_timm(self.backbone) and (self.mean is None or self.std is None):
+            own = timm_normalisation(self.backbone)
+            object.__setattr__(self, "mean", own.mean if self.mean is None else self.mean)
+            object.__setattr__(self, "std", own.std if self.std is None else self.std)
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """The normalisation of the network's input."""
+        usual = Normalisation()
+        return Normalisation(self.mean or usual.mean, self.std or usual.std)
 
     @property
     def has_shared_convolution(self) -> bool:
@@ -97,12 +116,17 @@ class IncrementalDeepLab(nn.Module):
         super().__init__()
         self.architecture = architecture
         self.backbone = build_backbone(architecture.backbone, architecture.output_stride, weights)
-        channels = backbone_channels(architecture.backbone)
-        rates = RATES[architecture.output_stride]
-        self.aspp = ASPP(channels, architecture.width, rates, separable=architecture.separable)
+        outputs = outputs_of(architecture.backbone, self.backbone, architecture.output_stride)
+        rates = rates_for(outputs.stride)
+        self.aspp = ASPP(outputs.channels, architecture.width, rates, separable=architecture.separable)
         if architecture.is_plus:
+            if outputs.low_level_stride >= outputs.stride:
+                raise UserError(
+                    f"model.head is deeplabv3plus, but all features of {architecture.backbone} have the stride "
+                    f"{outputs.stride}, none is finer: choose deeplabv3"
+                )
             self.low_level = nn.Sequential(
-                nn.Conv2d(low_level_channels(architecture.backbone), LOW_LEVEL_WIDTH, 1, bias=False),
+                nn.Conv2d(outputs.low_level_channels, LOW_LEVEL_WIDTH, 1, bias=False),
                 nn.BatchNorm2d(LOW_LEVEL_WIDTH),
                 nn.ReLU(inplace=True),
             )
@@ -121,6 +145,11 @@ class IncrementalDeepLab(nn.Module):
             for index, size in enumerate(head_sizes)
         )
         self._frozen_modules: tuple[nn.Module, ...] = ()
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """What turns uint8 images into the input of this network."""
+        return self.architecture.normalisation
 
     @property
     def head_sizes(self) -> tuple[int, ...]:
@@ -189,8 +218,12 @@ class IncrementalDeepLab(nn.Module):
         self._freeze(list(self.heads)[:-1])
 
     def freeze_norms(self) -> None:
-        """Stops every BatchNorm: statistics and affine parameters, in training mode too."""
-        self._freeze([module for module in self.modules() if isinstance(module, nn.BatchNorm2d)])
+        """Stops every norm: affine parameters and, of BatchNorm, statistics, in training mode too.
+
+        Norms without statistics (LayerNorm, GroupNorm, RMSNorm in networks of timm) still normalise each image by
+        itself; their weights and biases stay as they are.
+        """
+        self._freeze([module for module in self.modules() if _is_norm(module)])
 
     def train(self, mode: bool = True) -> "IncrementalDeepLab":
         """Switches between training and evaluation; frozen parts stay in evaluation."""
@@ -278,6 +311,12 @@ class IncrementalDeepLab(nn.Module):
             module.requires_grad_(False)
         self._frozen_modules = (*self._frozen_modules, *modules)  # a tuple, so that it registers nothing
         self.train(self.training)
+
+
+def _is_norm(module: nn.Module) -> bool:
+    """Whether a module is a norm; timm's own kinds are known by their names alone."""
+    known = (nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm)
+    return isinstance(module, known) or ("Norm" in type(module).__name__ and not list(module.children()))
 
 
 def _learning(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
