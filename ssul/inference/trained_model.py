@@ -1,7 +1,7 @@
 """A network with the meaning of its channels and the class names, as a checkpoint holds them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +85,13 @@ class TrainedModel:
         return self
 
     def require(self, architecture: Architecture, labels: LabelSpace, names: tuple[str, ...]) -> "TrainedModel":
-        """This model, if it is the one that the parameters describe.
+        """This model, if it is the one that the parameters describe; they do not name a variant.
 
         Raises:
             UserError: naming the difference.
         """
         asked = (architecture, labels, list(names))
-        found = (self.model.architecture, self.labels, list(self.class_names))
+        found = (replace(self.model.architecture, variant=None), self.labels, list(self.class_names))
         for what, one, other in zip(("network", "label space", "classes"), asked, found, strict=True):
             if one != other:
                 raise UserError(

@@ -167,6 +167,17 @@ def _resnet(name: str, output_stride: int, weights: str) -> nn.Module:
     return nn.Sequential(*list(net.children())[:-2])  # without pooling and classifier
 
 
+def dilate_first_blocks(resnet: nn.Module) -> None:
+    """Lets the first block of each stage of a ResNet dilate as the others do.
+
+    In torchvision and in DeepLab's paper its 3x3 convolution still has the dilation of the stage before.
+    """
+    for stage in _RESNET_STAGE_ENDS:
+        first, second = list(list(resnet.children())[stage].children())[:2]
+        conv, like = first.conv2, second.conv2
+        conv.dilation, conv.padding = like.dilation, like.padding  # type: ignore[union-attr, assignment]
+
+
 def _mobilenet(output_stride: int, weights: str) -> nn.Module:
     net = models.mobilenet_v2()
     load_weights(net, "mobilenet_v2", weights)

@@ -185,6 +185,7 @@ class _Architecture:
     classifier: Literal["conv3x3", "conv1x1", "shared_conv1x1"] = "conv3x3"
     separable: bool = False
     constant_head: Annotated[int, Field(ge=0, le=1)] | None = None
+    variant: Literal["smp"] | None = None
     mean: tuple[_Finite, _Finite, _Finite] | None = None
     std: tuple[_Positive, _Positive, _Positive] | None = None
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ssul.errors import UserError
 from ssul.model.aspp import ASPP, convolution, init_convolutions, rates_for
-from ssul.model.backbones import build_backbone, forward_stages, outputs_of
+from ssul.model.backbones import build_backbone, dilate_first_blocks, forward_stages, outputs_of
 from ssul.model.dropout import SampleDropout
 from ssul.model.heads import ConstantHead, Head
 from ssul.model.normalisation import Channels, Normalisation
@@ -20,6 +20,7 @@ from ssul.model.weights import NO_WEIGHTS
 BODY = ("backbone", "aspp", "low_level", "shared")
 """The parts that are no heads, of which V3 lacks the third, and networks whose heads share nothing the fourth."""
 DROPOUT = 0.1
+SMP_RATES = (12, 24, 36)
 LOW_LEVEL_WIDTH = 48
 """Channels that V3+ reduces the early features to (DeepLabV3+, arXiv 1802.02611, section 4.1)."""
 
@@ -37,6 +38,9 @@ class Architecture:
             conv3x3 + BatchNorm + ReLU that all heads share (DKD and STAR).
         separable: whether the 3x3 convolutions of ASPP and heads are depthwise separable.
         constant_head: index of the head whose only logit is 0, see `ConstantHead`; or None.
+        variant: smp for a network of segmentation_models.pytorch, which differs: the first block of a dilated stage
+            dilates as well; the rates of the ASPP are 12, 24 and 36 at any stride; with V3+ a separable 3x3 convolution
+            + BatchNorm + ReLU follows the ASPP; corners are aligned wherever it upsamples. Else None.
         mean, std: of the normalisation. None is ImageNet's; with a backbone of timm, what timm notes of it. So a
             checkpoint holds the numbers, and does not depend on what a later timm notes.
     """
@@ -48,6 +52,7 @@ class Architecture:
     classifier: str = "conv3x3"
     separable: bool = False
     constant_head: int | None = None
+    variant: str | None = None
     mean: Channels | None = None
     std: Channels | None = None
 
@@ -67,6 +72,11 @@ class Architecture:
     def has_shared_convolution(self) -> bool:
         """Whether all heads share their 3x3 convolution."""
         return self.classifier == "shared_conv1x1"
+
+    @property
+    def is_smp(self) -> bool:
+        """Whether it is a network of segmentation_models.pytorch, see `variant`."""
+        return self.variant == "smp"
 
     @property
     def is_plus(self) -> bool:
@@ -117,8 +127,14 @@ class IncrementalDeepLab(nn.Module):
         self.architecture = architecture
         self.backbone = build_backbone(architecture.backbone, architecture.output_stride, weights)
         outputs = outputs_of(architecture.backbone, self.backbone, architecture.output_stride)
-        rates = rates_for(outputs.stride)
-        self.aspp = ASPP(outputs.channels, architecture.width, rates, separable=architecture.separable)
+        if architecture.is_smp:
+            dilate_first_blocks(self.backbone)
+        rates = SMP_RATES if architecture.is_smp else rates_for(outputs.stride)
+        self.aspp: nn.Module = ASPP(outputs.channels, architecture.width, rates, separable=architecture.separable)
+        if architecture.is_smp and architecture.is_plus:
+            width = architecture.width
+            refining = convolution(width, width, kernel=3, separable=True)
+            self.aspp = nn.Sequential(self.aspp, refining, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
         if architecture.is_plus:
             if outputs.low_level_stride >= outputs.stride:
                 raise UserError(
@@ -152,6 +168,11 @@ class IncrementalDeepLab(nn.Module):
         return self.architecture.normalisation
 
     @property
+    def align_corners(self) -> bool:
+        """Whether upsampling puts the outer features on the outer pixels; else each on the middle of its cell."""
+        return self.architecture.is_smp
+
+    @property
     def head_sizes(self) -> tuple[int, ...]:
         """Channels of each head."""
         return tuple(head.channels for head in self.heads)  # type: ignore[misc]
@@ -178,12 +199,16 @@ class IncrementalDeepLab(nn.Module):
 
     def head_input(self, features: Features) -> Tensor:
         """What enters every head: float (B, C, h, w), at least 0."""
-        x = join(features)
+        x = join(features, align_corners=self.align_corners)
         return self.shared(x) if self.architecture.has_shared_convolution else x
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits at image resolution: normalised images (B, 3, H, W) -> (B, K, H, W)."""
-        return upsample(self.forward_low_res(images), images)
+        return self.upsample(self.forward_low_res(images), images)
+
+    def upsample(self, logits: Tensor, images: Tensor) -> Tensor:
+        """Logits (B, k, h, w) at the resolution of the images, see the function `upsample`."""
+        return upsample(logits, images, align_corners=self.align_corners)
 
     def forward_low_res(self, images: Tensor) -> Tensor:
         """Logits at the resolution of the features: normalised images (B, 3, H, W) -> (B, K, h, w)."""
@@ -326,16 +351,16 @@ def _learning(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [group for group in groups if group["params"]]
 
 
-def join(features: Features) -> Tensor:
+def join(features: Features, *, align_corners: bool = False) -> Tensor:
     """The features as one tensor: with V3+ the early ones, then the ASPP's output at their resolution."""
     if features.low_level is None:
         return features.aspp
     size = features.low_level.shape[-2:]
-    aspp = functional.interpolate(features.aspp, size=size, mode="bilinear", align_corners=False)
+    aspp = functional.interpolate(features.aspp, size=size, mode="bilinear", align_corners=align_corners)
     return torch.cat([features.low_level, aspp], dim=1)
 
 
-def upsample(logits: Tensor, images: Tensor) -> Tensor:
-    """Bilinear logits at the resolution of the images, in single precision at least; corners not aligned."""
+def upsample(logits: Tensor, images: Tensor, *, align_corners: bool = False) -> Tensor:
+    """Bilinear logits at the resolution of the images, in single precision at least."""
     precise = logits.to(torch.promote_types(logits.dtype, torch.float32))  # losses sum too many values for bf16
-    return functional.interpolate(precise, size=images.shape[-2:], mode="bilinear", align_corners=False)
+    return functional.interpolate(precise, size=images.shape[-2:], mode="bilinear", align_corners=align_corners)
