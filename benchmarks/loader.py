@@ -127,7 +127,9 @@ def core_seconds(ours: Work, theirs: Work, slots: range, rounds: int) -> tuple[f
 
 def same_samples(ours: tuple[Tensor, Tensor], theirs: tuple[Tensor, Tensor], window: CropWindow) -> bool:
     """Whether targets are equal, where either answer is not right, and images within two grey levels."""
-    images = [one if one.is_floating_point() else Normalisation().normalise(one[None])[0] for one in (ours[0], theirs[0])]
+    images = [
+        one if one.is_floating_point() else Normalisation().normalise(one[None])[0] for one in (ours[0], theirs[0])
+    ]
     levels = (images[0] - images[1]).abs() * 255 * torch.tensor(IMAGENET_STD)[:, None, None]
     return bool(levels.max() < 2.01) and bool(((ours[1] == theirs[1]) | undecided(window)).all())
 

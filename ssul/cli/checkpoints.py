@@ -62,7 +62,9 @@ def import_checkpoint(
         if source == "smp" and output_stride is None:
             raise UserError("--from smp needs --output-stride (encoder_output_stride; by default 8 in V3, 16 in V3+)")
         names = importing.read_class_names(classes)
-        model, dropped = importing.import_softmax_network(file, source, names, output_stride=output_stride or 8, out=out)
+        model, dropped = importing.import_softmax_network(
+            file, source, names, output_stride=output_stride or 8, out=out
+        )
     print(f"{out}: {model.architecture.head} over {model.architecture.backbone}, heads {list(model.head_sizes)}")
     if dropped:
         part = dropped[0].partition(".")[0]

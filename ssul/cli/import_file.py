@@ -1,20 +1,20 @@
 """Turns a foreign checkpoint into one of ours."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from ssul.cli import smp_checkpoint, torchvision_checkpoint
+from torch import Tensor
+
 from ssul.cli.published_checkpoint import import_published, load_published
+from ssul.cli.smp_checkpoint import import_smp, load_smp
+from ssul.cli.torchvision_checkpoint import import_torchvision, load_torchvision
 from ssul.datasets.catalog import find_dataset
 from ssul.errors import UserError
 from ssul.inference.trained_model import TrainedModel
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab
-
-Source = Literal["published", "torchvision", "smp"]
-"""SSUL's published code, torchvision, or segmentation_models.pytorch."""
 
 
 def import_file(
@@ -44,7 +44,12 @@ def import_file(
 
 
 def import_softmax_network(
-    path: Path, source: Literal["torchvision", "smp"], class_names: Sequence[str] | None, *, output_stride: int, out: Path
+    path: Path,
+    source: Literal["torchvision", "smp"],
+    class_names: Sequence[str] | None,
+    *,
+    output_stride: int,
+    out: Path,
 ) -> tuple[IncrementalDeepLab, list[str]]:
     """Turns a network of a library into a checkpoint of ours: background and classes share one softmax.
 
@@ -63,15 +68,12 @@ def import_softmax_network(
         UserError: if the file is not such a network, or the names are not those of its channels; nothing is written
             then.
     """
-    library = torchvision_checkpoint if source == "torchvision" else smp_checkpoint
-    read = torchvision_checkpoint.load_torchvision if source == "torchvision" else smp_checkpoint.load_smp
-    state = read(path)
-    dropped = [name for name in state if name.startswith(library.DROPPED)]
-    kept = {name: tensor for name, tensor in state.items() if name not in dropped}
     if source == "torchvision":
-        model = torchvision_checkpoint.import_torchvision(kept)
+        kept, dropped = _split(load_torchvision(path), "aux_classifier.")
+        model = import_torchvision(kept)
     else:
-        model = smp_checkpoint.import_smp(kept, output_stride=output_stride)
+        kept, dropped = _split(load_smp(path), "classification_head.")
+        model = import_smp(kept, output_stride=output_stride)
     names = _class_names(class_names, model.head_sizes[0])
     labels = LabelSpace((tuple(range(1, 1 + len(names))),), unknown=False, activation="softmax")
     TrainedModel(model, labels, names).save(out)
@@ -87,21 +89,31 @@ def read_class_names(classes: str | None) -> list[str] | None:
     if classes is None:
         return None
     try:
-        words = Path(classes).read_text(encoding="utf-8").splitlines() if Path(classes).is_file() else classes.split(",")
+        words = (
+            Path(classes).read_text(encoding="utf-8").splitlines() if Path(classes).is_file() else classes.split(",")
+        )
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"--classes names the file {classes}, which cannot be read ({type(error).__name__})") from None
     names = [word.strip() for word in words]
     if not all(name and name.isprintable() for name in names) or len(set(names)) < len(names):
-        raise UserError("--classes must hold different names, none of them empty: between commas, or a file with one a line")
+        raise UserError(
+            "--classes must hold different names, none of them empty: between commas, or a file with one a line"
+        )
     return names
+
+
+def _split(state: Mapping[str, Tensor], beside: str) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors of a network, and the names of those of a part that takes no part in the prediction of pixels."""
+    kept = {name: tensor for name, tensor in state.items() if not name.startswith(beside)}
+    return kept, [name for name in state if name not in kept]
 
 
 def _class_names(given: Sequence[str] | None, channels: int) -> tuple[str, ...]:
     voc = find_dataset("voc").classes
     if given is None and channels != 1 + len(voc):
         raise UserError(
-            f"the network has {channels} channels: name the classes of all but the first, which is the background, with "
-            "--classes"
+            f"the network has {channels} channels: name with --classes those of all but the first, which is the "
+            "background"
         )
     names = tuple(voc if given is None else given)
     if len(names) != channels - 1 or not 0 < len(names) < VOID:

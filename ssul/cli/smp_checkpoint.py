@@ -13,8 +13,6 @@ from ssul.cli.strict_mapping import aspp_name, backbone_name, load_renamed, read
 from ssul.errors import UserError
 from ssul.model.deeplab import LOW_LEVEL_WIDTH, Architecture, IncrementalDeepLab
 
-DROPPED = "classification_head."
-"""The classifier of whole images; it takes no part in a prediction of pixels."""
 _FORMERLY = {"decoder.0.": "decoder.aspp.", "decoder.1.": "decoder.conv.", "decoder.2.": "decoder.bn."}
 """Names of DeepLabV3 in earlier versions, and the present ones."""
 
@@ -30,7 +28,7 @@ def load_smp(path: Path) -> dict[str, Tensor]:
 
 
 def import_smp(state: Mapping[str, Tensor], *, output_stride: int) -> IncrementalDeepLab:
-    """Builds our network from the tensors without `DROPPED`.
+    """Builds our network from the tensors without those of the classifier of whole images.
 
     Args:
         state: as `load_smp` returns it.

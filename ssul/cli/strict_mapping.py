@@ -43,7 +43,8 @@ def read_state(path: Path, *, within: Sequence[str], prefix: str, source: str) -
             "not run"
         ) from None
     inside = content if isinstance(content, Mapping) else {}
-    states = [one for key in within if (one := inside.get(key) if key else inside) and is_state_dict(one)]
+    places = [inside.get(key) if key else inside for key in within]
+    states = [one for one in places if isinstance(one, Mapping) and one and is_state_dict(one)]
     if not states:
         named = " or ".join(key or "state dict" for key in within)
         raise UserError(f"the checkpoint {path} holds no {named}: it is not from {source}")
@@ -51,7 +52,9 @@ def read_state(path: Path, *, within: Sequence[str], prefix: str, source: str) -
     for name, tensor in states[0].items():
         bare = name.removeprefix(prefix)
         if bare in found:
-            raise UserError(f"the checkpoint {path} is not {source}'s: {bare} is there twice, with {prefix} and without")
+            raise UserError(
+                f"the checkpoint {path} is not {source}'s: {bare} is there twice, with {prefix} and without"
+            )
         found[bare] = tensor
     if not all_finite(found):
         raise UserError(f"the checkpoint {path} holds weights that are NaN or infinite: its training went wrong")

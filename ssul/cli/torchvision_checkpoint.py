@@ -9,8 +9,6 @@ from ssul.cli.strict_mapping import aspp_name, backbone_name, load_renamed, read
 from ssul.errors import UserError
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 
-DROPPED = "aux_classifier."
-"""The classifier that helps torchvision's training; it takes no part in a prediction."""
 _HEAD = {"1": "conv", "2": "norm", "4": "classifier"}
 
 
@@ -24,7 +22,7 @@ def load_torchvision(path: Path) -> dict[str, Tensor]:
 
 
 def import_torchvision(state: Mapping[str, Tensor]) -> IncrementalDeepLab:
-    """Builds our network, of output stride 8 as torchvision's, from its tensors without `DROPPED`.
+    """Builds our network, of output stride 8 as torchvision's, from its tensors without the auxiliary classifier's.
 
     Raises:
         UserError: if it is another network: a tensor is missing, left over, or has another shape.

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 
 
-
 def rates_for(stride: int) -> tuple[int, int, int]:
     """The dilation rates for features of a stride: the same distances in the image for each.
 

@@ -175,7 +175,7 @@ def dilate_first_blocks(resnet: nn.Module) -> None:
     for stage in _RESNET_STAGE_ENDS:
         first, second = list(list(resnet.children())[stage].children())[:2]
         conv, like = first.conv2, second.conv2
-        conv.dilation, conv.padding = like.dilation, like.padding  # type: ignore[union-attr, assignment]
+        conv.dilation, conv.padding = like.dilation, like.padding  # type: ignore[union-attr]
 
 
 def _mobilenet(output_stride: int, weights: str) -> nn.Module:

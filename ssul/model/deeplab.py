@@ -113,6 +113,9 @@ class IncrementalDeepLab(nn.Module):
 
     The logits are the channels of all heads, concatenated in the order in which the heads were added. So growing never
     moves a channel.
+
+    Attributes:
+        stride: of the backbone's features; another than the architecture's where the backbone cannot dilate.
     """
 
     def __init__(self, architecture: Architecture, head_sizes: Sequence[int], weights: str = NO_WEIGHTS) -> None:
@@ -127,6 +130,7 @@ class IncrementalDeepLab(nn.Module):
         self.architecture = architecture
         self.backbone = build_backbone(architecture.backbone, architecture.output_stride, weights)
         outputs = outputs_of(architecture.backbone, self.backbone, architecture.output_stride)
+        self.stride = outputs.stride
         if architecture.is_smp:
             dilate_first_blocks(self.backbone)
         rates = SMP_RATES if architecture.is_smp else rates_for(outputs.stride)

@@ -52,7 +52,7 @@ class TimmBackbone(nn.Module):
         self._channels_last = str(getattr(net, "output_fmt", "")).endswith("NHWC")
         for module in net.modules():
             if hasattr(module, "drop_prob"):
-                module.drop_prob = 0.0
+                module.drop_prob = 0.0  # type: ignore[assignment]
             elif isinstance(module, nn.Dropout):
                 module.p = 0.0
 
@@ -98,8 +98,8 @@ def build_timm_backbone(name: str, output_stride: int, weights: str = NO_WEIGHTS
     Args:
         name: `timm:NAME`, with or without the tag of its weights.
         output_stride: 8 or 16; a network that cannot dilate keeps its own.
-        weights: `imagenet` (timm's, whatever they were pretrained on), `none`, or the file of the network's state dict, as
-            timm publishes it, or of the backbone's, as `ssul export-backbone` writes it (.pth or .safetensors).
+        weights: `imagenet` (timm's, whatever they were pretrained on), `none`, or the file of a state dict, .pth or
+            .safetensors: the network's, as timm publishes it, or the backbone's, as `ssul export-backbone` writes it.
 
     Raises:
         UserError: if timm or the network is missing, the network gives no maps, or takes images of certain sizes alone;
@@ -118,6 +118,8 @@ def build_timm_backbone(name: str, output_stride: int, weights: str = NO_WEIGHTS
         if state.keys() == backbone.state_dict().keys():
             backbone.load_state_dict(state)
             return backbone
+        if not state:  # timm would take none to mean its own
+            raise ValueError("it is empty")
         _with_state(timm, model, state)  # the whole network, because a part of it would ignore what is left over
         return TimmBackbone(_with_state(timm, model, state, **plan.settings), pads=plan.pads)
     except (RuntimeError, LookupError, AttributeError, TypeError, ValueError) as error:
@@ -176,7 +178,7 @@ def _feature_settings(timm: ModuleType, model: str, output_stride: int) -> dict[
         settings = {"features_only": True, **more}
         try:
             timm.create_model(model, **settings)
-        except Exception:  # noqa: S112, PERF203 (the next setting is tried)
+        except Exception:  # of any kind: the next setting is tried
             continue
         return settings
     return None
@@ -206,7 +208,7 @@ def _known(name: str) -> tuple[ModuleType, str]:
         import timm
     except ImportError:
         raise UserError(
-            f'model.backbone is \'{name}\', but timm is not installed: pip install "ssul[backbones]"'
+            f"model.backbone is '{name}', but timm is not installed: pip install \"ssul[backbones]\""
         ) from None
     logging.getLogger("timm").setLevel(logging.ERROR)  # it warns of each classifier that it leaves out
     model = name.removeprefix(PREFIX)
@@ -218,7 +220,9 @@ def _known(name: str) -> tuple[ModuleType, str]:
         pass
     stem, dot, _ = model.partition(".")
     names = timm.list_pretrained(f"{stem}.*") if dot and timm.is_model(stem) else timm.list_models()
-    near = ", ".join(f"{PREFIX}{one}{_lack(timm, one)}" for one in difflib.get_close_matches(model, names, n=4, cutoff=0.3))
+    near = ", ".join(
+        f"{PREFIX}{one}{_lack(timm, one)}" for one in difflib.get_close_matches(model, names, n=4, cutoff=0.3)
+    )
     raise UserError(
         f"model.backbone is '{name[:100]}', which timm {timm.__version__} does not have"
         + (f" (near: {near})" if near else "")

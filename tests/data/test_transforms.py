@@ -9,7 +9,6 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms import v2
 
 from ssul.data.transforms import MEAN_COLOUR, centre_crop, resize_target
 from ssul.labels.ids import VOID

@@ -369,7 +369,9 @@ def test_every_method_learns_with_memory(dataset: SegmentationDataset, name: str
     seen = {int(channel) for _, target in batches for channel in target.unique()}
     assert {objective.labels.channel_of(class_id) for class_id in NEW} <= seen  # of new images
     assert seen & set(range(old.first_class_channel, old.num_channels))  # of memory
-    for _ in objective.calibrate([(objective.model.normalisation.normalise(images), target) for images, target in batches]):
+    for _ in objective.calibrate(
+        [(objective.model.normalisation.normalise(images), target) for images, target in batches]
+    ):
         pass
     before = {key: tensor.clone() for key, tensor in model.heads[-1].state_dict().items()}
     progress = run(objective, batches, objective.parameter_groups(0.05, backbone_ratio=0.1))

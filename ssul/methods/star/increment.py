@@ -145,7 +145,9 @@ class StarIncrement(TeacherStudentObjective):
         their number over that of the batch's cells, times the background's ratio for the third.
         """
         low_res = self.model.classify_input(seen, [self.newest])
-        real = class_binary_cross_entropy(self.model.upsample(low_res, images), target, self.new_channels, self.positive_weight)
+        real = class_binary_cross_entropy(
+            self.model.upsample(low_res, images), target, self.new_channels, self.positive_weight
+        )
         replayed = _refusal(self._score(self.replay().to(seen.dtype)))
         background = at_cell_centres(nothing, seen)
         again = _refusal(low_res.movedim(1, -1)[background])
