@@ -4,6 +4,7 @@ timm is optional: it is imported where such a backbone is built, and nowhere els
 """
 
 import difflib
+import functools
 import logging
 import re
 from collections.abc import Mapping
@@ -138,6 +139,7 @@ class _Plan(NamedTuple):
     pads: bool
 
 
+@functools.cache
 def _plan(timm: ModuleType, model: str, output_stride: int) -> _Plan:
     """Finds out by a copy without memory how a network is built so that it takes images of any size.
 
@@ -221,7 +223,7 @@ def _known(name: str) -> tuple[ModuleType, str]:
     stem, dot, _ = model.partition(".")
     names = timm.list_pretrained(f"{stem}.*") if dot and timm.is_model(stem) else timm.list_models()
     near = ", ".join(
-        f"{PREFIX}{one}{_lack(timm, one)}" for one in difflib.get_close_matches(model, names, n=4, cutoff=0.3)
+        f"{PREFIX}{one}{_lack(timm, one)}" for one in difflib.get_close_matches(model, names, n=3, cutoff=0.5)
     )
     raise UserError(
         f"model.backbone is '{name[:100]}', which timm {timm.__version__} does not have"

@@ -45,7 +45,7 @@ def network(name: str, head: str = "deeplabv3", heads: tuple[int, ...] = (1, 1, 
     [
         ("test_resnet", {16: (4, 8, 16, 16), 8: (4, 8, 8, 8)}),
         ("test_efficientnet", {16: (4, 8, 16, 16), 8: (4, 8, 8, 8)}),
-        ("test_convnext", {16: (4, 8, 16, 16), 8: (4, 8, 8, 8)}),
+        pytest.param("test_convnext", {16: (4, 8, 16, 16), 8: (4, 8, 8, 8)}, marks=pytest.mark.slow),
         ("test_mambaout", {16: (4, 8, 16, 32), 8: (4, 8, 16, 32)}),  # cannot dilate; gives NHWC
         ("test_vit", {16: (16,) * 4, 8: (16,) * 4}),
         pytest.param("dla34", {16: (4, 8, 16, 32), 8: (4, 8, 16, 32)}, marks=pytest.mark.slow),  # refuses odd sizes
@@ -153,7 +153,14 @@ def test_a_checkpoint_with_another_description_is_refused(tmp_path: Path, change
 # ---- freezing -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["test_vit", "test_convnext", "test_efficientnet", "test_efficientnet_gn"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "test_vit",
+        "test_efficientnet_gn",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("test_convnext", SWIN)),
+    ],
+)
 def test_frozen_norms_of_any_kind_do_not_learn_and_all_else_does(name: str) -> None:
     model = network(name).train()
     model.freeze_norms()
@@ -284,10 +291,10 @@ def test_networks_without_feature_maps_are_refused_and_marked_among_near_names(m
         return create(name, **settings)  # type: ignore[no-any-return]
 
     monkeypatch.setattr(timm, "create_model", without_maps)
-    with pytest.raises(UserError, match="timm:test_vit', of which timm gives no feature maps"):
-        build_backbone("timm:test_vit", 16)
-    with pytest.raises(UserError, match=r"near: timm:test_vit without feature maps,.* timm:test_vit2[,)]"):
-        build_backbone("timm:test_vitt", 16)
+    with pytest.raises(UserError, match="timm:test_vit3', of which timm gives no feature maps"):
+        build_backbone("timm:test_vit3", 16)
+    with pytest.raises(UserError, match=r"timm:test_vit3 without feature maps.*timm:test_vit2[,)]"):
+        build_backbone("timm:test_vit23", 16)
 
 
 def test_a_missing_timm_is_one_line_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
