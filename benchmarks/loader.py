@@ -26,10 +26,11 @@ from ssul.data.layout import ImagePaths
 from ssul.data.random_crop import CropWindow, sample_crop_window
 from ssul.data.sampling import SampleOrder, TrainingItem, derive_seed
 from ssul.data.training_set import Augmentation, TrainingDataset
-from ssul.data.transforms import IMAGENET_MEAN, IMAGENET_STD, MEAN_COLOUR, normalise, resize_target
+from ssul.data.transforms import MEAN_COLOUR, resize_target
 from ssul.datasets.catalog import find_dataset
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
+from ssul.model.normalisation import IMAGENET_MEAN, IMAGENET_STD, Normalisation
 
 CROP = 513
 LABELS = LabelSpace((tuple(range(1, 16)), (16,), (17,)), unknown=True, activation="sigmoid")
@@ -126,7 +127,9 @@ def core_seconds(ours: Work, theirs: Work, slots: range, rounds: int) -> tuple[f
 
 def same_samples(ours: tuple[Tensor, Tensor], theirs: tuple[Tensor, Tensor], window: CropWindow) -> bool:
     """Whether targets are equal, where either answer is not right, and images within two grey levels."""
-    images = [one if one.is_floating_point() else normalise(one[None])[0] for one in (ours[0], theirs[0])]
+    images = [
+        one if one.is_floating_point() else Normalisation().normalise(one[None])[0] for one in (ours[0], theirs[0])
+    ]
     levels = (images[0] - images[1]).abs() * 255 * torch.tensor(IMAGENET_STD)[:, None, None]
     return bool(levels.max() < 2.01) and bool(((ours[1] == theirs[1]) | undecided(window)).all())
 

@@ -137,6 +137,7 @@ def share(side: int, backbone: str) -> None:
         [batch] * (ITERATIONS + 1),
         groups,
         fabric=fabric,
+        normalisation=lean.objective.model.normalisation,
         iterations=ITERATIONS + 1,
         momentum=0.9,
         weight_decay=1e-4,

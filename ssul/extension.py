@@ -103,6 +103,7 @@ def extend(
         momentum=0.9,
         weight_decay=weight_decay,
         schedule="poly",
+        normalisation=start.model.normalisation,
     )
     with progress_bar(total=iterations, title=f"learn {', '.join(classes)}", unit="it", silent=not progress) as bar:
         for one in steps:

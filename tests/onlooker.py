@@ -8,11 +8,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ssul.data.transforms import network_input
 from ssul.inference.trained_model import TrainedModel
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.model.heads import Head
+from ssul.model.normalisation import Normalisation
 
 SPACE = LabelSpace(((3, 1), (2,)), unknown=True, activation="sigmoid")
 NAMES = ("house", "ball", "star")  # the classes 3, 1 and 2 of the drawn world
@@ -28,7 +28,7 @@ def photograph() -> NDArray[np.uint8]:
 @pytest.fixture
 def onlooker(tmp_path: Path, photograph: NDArray[np.uint8]) -> Callable[..., Path]:
     """Writes a checkpoint whose logits on the photograph have mean 0 and one spread, and returns its folder."""
-    image = network_input(torch.from_numpy(photograph).permute(2, 0, 1)[None])
+    image = Normalisation().network_input(torch.from_numpy(photograph).permute(2, 0, 1)[None])
 
     def checkpoint(labels: LabelSpace = SPACE, head: str = "deeplabv3", folder: Path = tmp_path / "checkpoint") -> Path:
         torch.manual_seed(0)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from ssul.data.transforms import network_input
 from ssul.errors import UserError
 from ssul.extension import Batches, extend
 from ssul.inference.trained_model import TrainedModel
@@ -51,7 +50,7 @@ def test_it_learns_a_class_and_keeps_the_logits_of_the_others_and_the_network_th
     assert grown.trained.labels.classes == (*labels.classes, max(labels.classes) + 1)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.trained.model.state_dict().items())
     pictures, masks = squares().dataset.tensors  # type: ignore[attr-defined]
-    images = network_input(pictures)
+    images = model.trained.model.normalisation.network_input(pictures)
     with torch.no_grad():
         old = model.trained.with_sigmoids().model.forward_low_res(images)
         new = grown.trained.model.forward_low_res(images)

@@ -12,6 +12,7 @@ from ssul.cli.conf_files import known_dataset
 from ssul.cli.options import Root
 from ssul.config.paths import Layout
 from ssul.config.schema import Images
+from ssul.datasets.catalog import DatasetSpec
 from ssul.errors import UserError
 from ssul.evaluation.results import Results
 from ssul.labels.background import Future, Unknown
@@ -26,27 +27,60 @@ BASE_STAGES = ("prepare", "splits", "train_base")
 
 
 def import_checkpoint(
-    file: Annotated[Path, typer.Argument(help="A checkpoint of SSUL's published code (.pth).")],
-    scenario: Annotated[str, typer.Option(help="What it learned, like voc_15-1.")],
-    step: Annotated[int, typer.Option(help="After which step, from 0.")],
+    file: Annotated[Path, typer.Argument(help="The weights: .pth, .ckpt or .safetensors.")],
     out: Annotated[Path, typer.Option(help="The folder to write our checkpoint to.")],
-    output_stride: Annotated[int, typer.Option(help="Of the network: 8 or 16; the file does not hold it.")] = 16,
+    source: Annotated[
+        Literal["published", "torchvision", "smp"],
+        typer.Option("--from", help="SSUL's published code, torchvision, or segmentation_models.pytorch."),
+    ] = "published",
+    scenario: Annotated[str | None, typer.Option(help="published: what it learned, like voc_15-1.")] = None,
+    step: Annotated[int | None, typer.Option(help="published: after which step, from 0.")] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(help="torchvision, smp: a,b,c or a file with one a line; for 21 channels VOC's by default."),
+    ] = None,
+    output_stride: Annotated[
+        int | None, typer.Option(help="8 or 16; the file does not hold it. published: 16 by default; torchvision: 8.")
+    ] = None,
     root: Root = Path(),
 ) -> None:
-    """Turn a checkpoint of the published code into ours; every tensor is used once, or the file is refused."""
-    from ssul.cli.published_checkpoint import import_file  # late: it brings torch, which takes seconds
+    """Turn a foreign network into a checkpoint of ours; every tensor is used once, or the file is refused."""
+    from ssul.cli import import_file as importing  # late: it brings torch, which takes seconds
 
+    if output_stride not in (None, 8, 16):
+        raise UserError(f"--output-stride is {output_stride}: choose 8 or 16")
+    dropped: list[str] = []
+    if source == "published":
+        if scenario is None or step is None or classes is not None:
+            raise UserError("--from published needs --scenario and --step, and takes no --classes")
+        groups, data_set = _learned_groups(scenario, step, root)
+        model = importing.import_file(file, groups, data_set.classes, output_stride=output_stride or 16, out=out)
+    else:
+        if scenario is not None or step is not None:
+            raise UserError(f"--from {source} takes --classes in place of --scenario and --step")
+        if source == "torchvision" and output_stride == 16:
+            raise UserError("--output-stride is 16, but torchvision's networks have 8: leave it out")
+        if source == "smp" and output_stride is None:
+            raise UserError("--from smp needs --output-stride (encoder_output_stride; by default 8 in V3, 16 in V3+)")
+        names = importing.read_class_names(classes)
+        model, dropped = importing.import_softmax_network(
+            file, source, names, output_stride=output_stride or 8, out=out
+        )
+    print(f"{out}: {model.architecture.head} over {model.architecture.backbone}, heads {list(model.head_sizes)}")
+    if dropped:
+        part = dropped[0].partition(".")[0]
+        print(f"left out: {len(dropped)} tensors of {part}, which takes no part in a prediction")
+
+
+def _learned_groups(scenario: str, step: int, root: Path) -> tuple[tuple[tuple[int, ...], ...], DatasetSpec]:
+    """The classes that each step of a scenario up to one learned, and its dataset."""
     name = ScenarioName.parse(scenario)
     data_set = known_dataset(name.dataset, root)
     order = learning_order(name.order, dataset=data_set.name, names=data_set.classes)
     steps = name.scenario(order).steps
     if not 0 <= step < len(steps):
         raise UserError(f"--step is {step}, but {scenario} has the steps 0..{len(steps) - 1}")
-    if output_stride not in (8, 16):
-        raise UserError(f"--output-stride is {output_stride}: choose 8 or 16")
-    groups = tuple(past.new for past in steps[: step + 1])
-    model = import_file(file, groups, data_set.classes, output_stride=output_stride, out=out)
-    print(f"{out}: {model.architecture.head} over {model.architecture.backbone}, heads {list(model.head_sizes)}")
+    return tuple(past.new for past in steps[: step + 1]), data_set
 
 
 def export_backbone(

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from ssul.config.method import keeps_something
 from ssul.config.schema import Optimisation, Params
-from ssul.data.transforms import normalise
 from ssul.labels.space import LabelSpace
 from ssul.methods.build import build_objective
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
@@ -97,7 +96,9 @@ def _seconds(
     batch = optimisation.batch if fabric.device.type == "cuda" else min(_SMALL_BATCH, optimisation.batch)
     images, target = _random_batch(labels, new, batch, params)
     objective.to(fabric.device)
-    for _ in objective.calibrate([(normalise(images.to(fabric.device)), target.to(fabric.device))]):
+    for _ in objective.calibrate(
+        [(objective.model.normalisation.normalise(images.to(fabric.device)), target.to(fabric.device))]
+    ):
         pass
     groups = objective.parameter_groups(optimisation.lr, backbone_ratio=optimisation.backbone_lr_ratio)
     progress = learn_step(
@@ -109,6 +110,7 @@ def _seconds(
         momentum=optimisation.momentum,
         weight_decay=optimisation.weight_decay,
         schedule=optimisation.schedule,
+        normalisation=objective.model.normalisation,
     )
     next(progress)
     started, done = _now(fabric), 0

@@ -3,9 +3,10 @@
 The methods bring their own sections, see `ssul.config.method`.
 """
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from ssul.config.base import Fraction, PositiveInt, PositiveRate, StrictModel, Weight
 from ssul.config.custom_dataset import CustomDataset
@@ -15,6 +16,7 @@ from ssul.labels.background import Future, Unknown
 MAX_SIDE = 8192
 """Pixels, of crops and drawn images. The shorter side of an image that is read is no longer than this."""
 Scale = Annotated[float, Field(gt=0.0, le=16.0)]
+BACKBONES = ("small", "mobilenet_v2", "resnet50", "resnet101")
 Images = Literal["all", "seen"]
 """Which validation images are scored: all, or those whose ground truth shows a class that is learned by then."""
 
@@ -71,13 +73,21 @@ class ScenarioParams(StrictModel):
     last: Annotated[int, Field(ge=0)]
 
 
+def _known_backbone(name: str) -> str:
+    """Refuses a name that cannot be a backbone's; whether timm has it shows where it is built."""
+    if name not in BACKBONES and not re.fullmatch(r"timm:[\w.-]+", name):
+        raise ValueError(f"choose {', '.join(BACKBONES)}, or timm:NAME for a network of timm")
+    return name
+
+
 class ModelParams(StrictModel):
     """The network.
 
-    weights: imagenet (torchvision's), pretrained (the small backbone's), none, or a file of the backbone's state dict.
+    backbone: one of BACKBONES, or timm:NAME. weights: imagenet (torchvision's or timm's), pretrained (the small
+    backbone's), none, or a file of the backbone's state dict.
     """
 
-    backbone: Literal["small", "mobilenet_v2", "resnet50", "resnet101"]
+    backbone: Annotated[str, AfterValidator(_known_backbone)]
     head: Literal["deeplabv3", "deeplabv3plus"]
     classifier: Literal["conv3x3", "conv1x1", "shared_conv1x1"]
     separable: bool

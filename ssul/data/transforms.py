@@ -5,10 +5,8 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-MEAN_COLOUR = torch.tensor([round(255 * channel) for channel in IMAGENET_MEAN], dtype=torch.uint8)
-"""uint8 (3,), RGB: the padding of training crops; close to zero when normalised."""
+MEAN_COLOUR = torch.tensor([124, 116, 104], dtype=torch.uint8)
+"""uint8 (3,), RGB: the padding of training crops, ImageNet's mean; close to zero when it is normalised."""
 
 
 def resize_target(target: Tensor, size: list[int]) -> Tensor:
@@ -33,15 +31,3 @@ def centre_crop(image: Tensor, target: Tensor, side: int) -> tuple[Tensor, Tenso
     resized = functional.resize(image, size, interpolation=InterpolationMode.BILINEAR, antialias=True)
     labels = resize_target(target, size)[None]
     return functional.center_crop(resized, [side, side]), functional.center_crop(labels, [side, side])[0]
-
-
-def normalise(images: Tensor) -> Tensor:
-    """uint8 RGB (B, 3, H, W) to the float input of ImageNet networks, on the device where the images are."""
-    mean = torch.tensor(IMAGENET_MEAN, device=images.device)[:, None, None]
-    std = torch.tensor(IMAGENET_STD, device=images.device)[:, None, None]
-    return (images.float() / 255.0 - mean) / std
-
-
-def network_input(images: Tensor) -> Tensor:
-    """`normalise`, in the memory layout that makes convolutions quick: uint8 (B, 3, H, W) to float (B, 3, H, W)."""
-    return normalise(images).contiguous(memory_format=torch.channels_last)

@@ -53,7 +53,8 @@ def evaluate_images(
     fabric = protocol.fabric
     images = (_cropped(dataset.read(image_id), protocol.crop) for image_id in ids)
     for image, inputs, low_res in predict_images(setup_for_inference(model, fabric), images, fabric.device):
-        prediction = predict(labels, low_res, inputs, background=background.predicted)[0]
+        corners = model.align_corners
+        prediction = predict(labels, low_res, inputs, background=background.predicted, align_corners=corners)[0]
         truth = labels.encode_ground_truth(fabric.to_device(image.mask), protocol.future)
         counts = ConfusionMatrix.of(truth, prediction, labels.num_classes)
         confusion = counts if background.counted else counts.without_background()

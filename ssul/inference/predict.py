@@ -1,6 +1,7 @@
 """Predictions at image resolution from low-resolution logits, without holding all scores at that size."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -8,7 +9,6 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from ssul.data.dataset import LabeledImage
-from ssul.data.transforms import network_input
 from ssul.labels.scores import argmax_with_background
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import IncrementalDeepLab, upsample
@@ -54,12 +54,14 @@ def predict_images(network: Any, images: Iterable[LabeledImage], device: torch.d
     """
     for image in images:
         with torch.inference_mode():
-            inputs = network_input(image.image[None].to(device))
+            inputs = network.normalisation.network_input(image.image[None].to(device))
             low_res = network.forward_low_res(inputs)
         yield LowResLogits(image, inputs, low_res)
 
 
-def predict(labels: LabelSpace, low_res: Tensor, images: Tensor, *, background: bool = True) -> Tensor:
+def predict(
+    labels: LabelSpace, low_res: Tensor, images: Tensor, *, background: bool = True, align_corners: bool = False
+) -> Tensor:
     """`ssul.labels.scores.predict` of the upsampled logits; classes are upsampled a few at a time.
 
     Args:
@@ -67,6 +69,7 @@ def predict(labels: LabelSpace, low_res: Tensor, images: Tensor, *, background: 
         low_res: float (B, K, h, w), logits at any resolution, K = labels.num_channels.
         images: (B, 3, H, W); only their size counts.
         background: whether (unknown and) background are predicted; else each pixel gets the best class.
+        align_corners: see `IncrementalDeepLab.upsample`.
 
     Returns:
         uint8 (B, H, W): class indices.
@@ -75,13 +78,16 @@ def predict(labels: LabelSpace, low_res: Tensor, images: Tensor, *, background: 
     low_res = low_res.float().contiguous()  # not channels last, because single channels are read
     rivals = labels.first_scored_channel if background else first  # the first channel that can win
     channels = possible_winners(low_res[:, rivals:]) + rivals
-    best, class_index = _best_class(low_res, images, channels[channels >= first], first)
+    wide = partial(upsample, images=images, align_corners=align_corners)
+    best, class_index = _best_class(low_res, images, channels[channels >= first], first, wide)
     if not background:
         return class_index
-    return argmax_with_background(labels, upsample(low_res[:, :first], images), best, class_index)
+    return argmax_with_background(labels, wide(low_res[:, :first]), best, class_index)
 
 
-def _best_class(low_res: Tensor, images: Tensor, channels: Tensor, first: int) -> tuple[Tensor, Tensor]:
+def _best_class(
+    low_res: Tensor, images: Tensor, channels: Tensor, first: int, wide: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
     """The greatest logit of some class channels at the size of the images, and its class.
 
     Args:
@@ -89,6 +95,7 @@ def _best_class(low_res: Tensor, images: Tensor, channels: Tensor, first: int) -
         images: (B, 3, H, W).
         channels: int64 (n,), ascending; may be empty.
         first: the first class channel.
+        wide: upsamples logits to the size of the images.
 
     Returns:
         float (B, H, W), -infinity without channels; uint8 (B, H, W), class indices.
@@ -97,7 +104,7 @@ def _best_class(low_res: Tensor, images: Tensor, channels: Tensor, first: int) -
     rank = torch.zeros_like(best, dtype=torch.uint8)  # of the best class so far, among the channels
     chunk = _AT_ONCE_ON_CPU if low_res.device.type == "cpu" else _AT_ONCE
     for start in range(0, len(channels), chunk):
-        highest, which = upsample(low_res[:, channels[start : start + chunk]], images).max(dim=1)
+        highest, which = wide(low_res[:, channels[start : start + chunk]]).max(dim=1)
         better = highest > best  # strictly, because arg-max takes the first of equals
         rank = torch.where(better, which.to(torch.uint8) + start, rank)
         best = torch.maximum(best, highest)

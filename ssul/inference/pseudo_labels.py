@@ -8,7 +8,9 @@ from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import upsample
 
 
-def add_pseudo_labels_low_res(old: LabelSpace, target: Tensor, old_logits: Tensor, threshold: float) -> Tensor:
+def add_pseudo_labels_low_res(
+    old: LabelSpace, target: Tensor, old_logits: Tensor, threshold: float, *, align_corners: bool = False
+) -> Tensor:
     """`add_pseudo_labels` of the logits at the target's resolution, without holding all of them.
 
     An upsampled value lies between the values that it is interpolated from. So with sigmoids a channel that does not
@@ -20,6 +22,7 @@ def add_pseudo_labels_low_res(old: LabelSpace, target: Tensor, old_logits: Tenso
         target: uint8 (B, H, W), from `LabelSpace.encode` of the later step.
         old_logits: float (B, K, h, w), K = old.num_channels, at the resolution of the features.
         threshold: see `ssul.labels.scores.pseudo_labels`.
+        align_corners: see `IncrementalDeepLab.upsample`.
 
     Returns:
         uint8 (B, H, W).
@@ -32,9 +35,6 @@ def add_pseudo_labels_low_res(old: LabelSpace, target: Tensor, old_logits: Tenso
             completed.append(one)
             continue
         chosen = None if channels.all() else channels.nonzero()[:, 0].to(target.device)
-        completed.append(
-            add_pseudo_labels(
-                old, one, upsample(logits if chosen is None else logits[:, chosen], one), threshold, chosen
-            )
-        )
+        wide = upsample(logits if chosen is None else logits[:, chosen], one, align_corners=align_corners)
+        completed.append(add_pseudo_labels(old, one, wide, threshold, chosen))
     return torch.cat(completed)

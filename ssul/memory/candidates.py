@@ -11,7 +11,7 @@ from ssul.labels.ids import VOID
 from ssul.labels.scores import pseudo_labels
 from ssul.labels.space import LabelSpace
 from ssul.memory.exemplars import Exemplar
-from ssul.model.deeplab import IncrementalDeepLab, upsample
+from ssul.model.deeplab import IncrementalDeepLab
 
 
 def with_annotated_classes(
@@ -45,7 +45,7 @@ def with_pseudo_classes(
     predictions = predict_images(setup_for_inference(model, fabric), images, fabric.device)
     for candidate, (image, inputs, low_res) in zip(candidates, predictions, strict=True):
         target = labels.encode(image.mask, image.saliency, candidate.annotated(labels.groups))
-        sure = pseudo_labels(labels, upsample(low_res, inputs), threshold)[0].cpu()
+        sure = pseudo_labels(labels, model.upsample(low_res, inputs), threshold)[0].cpu()
         channels = set(sure[(target <= labels.background_channel) & (sure != VOID)].tolist())
         pseudo = {labels.class_of(channel) for channel in channels}
         yield replace(candidate, classes=tuple(sorted({*candidate.classes, *pseudo})))

@@ -17,7 +17,6 @@ from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex
 from ssul.data.loader import loader_workers, training_loader
 from ssul.data.sampling import SampleOrder, TrainingItem
-from ssul.data.transforms import network_input
 from ssul.inference.device import choose_device
 from ssul.inference.trained_model import TrainedModel
 from ssul.io.atomic import replace_file
@@ -88,6 +87,7 @@ class _Batches:
         index, root = ImageIndex.read(layout.index("train")), data_root(params.data.root, layout)
         new = tuple(TrainingItem(image_id, split.new) for image_id in split.images)
         self.iterations = iteration_count(len(new), epochs=1, batch=BATCH)
+        self.normalisation = trained.model.normalisation
         self.title, self.show, self.to_device = f"what step {split.step} leaves", show, to_device
         self.loader = training_loader(
             SampleOrder(new, (), BATCH, params.seed, split.step),
@@ -100,4 +100,4 @@ class _Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         for images, target in self.show(self.loader, total=self.iterations, title=self.title, unit="batch"):
-            yield network_input(self.to_device(images)), self.to_device(target)
+            yield self.normalisation.network_input(self.to_device(images)), self.to_device(target)

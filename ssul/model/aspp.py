@@ -3,8 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
-"""Dilation rates by output stride."""
+
+def rates_for(stride: int) -> tuple[int, int, int]:
+    """The dilation rates for features of a stride: the same distances in the image for each.
+
+    The paper's are 6, 12 and 18 at stride 16, and twice that at stride 8.
+    """
+    return tuple(max(1, round(distance / stride)) for distance in (96, 192, 288))  # type: ignore[return-value]
 
 
 class ASPP(nn.Module):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torchvision import models
 
+from ssul.model.timm_backbones import TimmBackbone, build_timm_backbone, is_timm
 from ssul.model.weights import NO_WEIGHTS, load_weights
 
 NORM_MOMENTUM = 0.01
@@ -55,21 +56,35 @@ def _conv_norm(channels: int, out: int, *, stride: int = 1, dilation: int = 1, k
     return nn.Sequential(conv, nn.BatchNorm2d(out))
 
 
-def backbone_channels(name: str) -> int:
-    """How many channels a backbone's features have."""
-    return _BACKBONE_CHANNELS[name]
+class Outputs(NamedTuple):
+    """The sizes of a backbone's outputs.
+
+    Attributes:
+        channels: of the features.
+        stride: of the features, in pixels of the image.
+        low_level_channels: of the early features (in networks with their own strides at a quarter of the resolution).
+        low_level_stride: of the early features.
+    """
+
+    channels: int
+    stride: int
+    low_level_channels: int
+    low_level_stride: int
 
 
-def low_level_channels(name: str) -> int:
-    """How many channels a backbone's early features have (at a quarter of the resolution)."""
-    return _LOW_LEVEL_CHANNELS[name]
+def outputs_of(name: str, backbone: nn.Module, output_stride: int) -> Outputs:
+    """The outputs of a backbone of `build_backbone`."""
+    if isinstance(backbone, TimmBackbone):
+        return Outputs(backbone.channels[-1], backbone.strides[-1], backbone.channels[0], backbone.strides[0])
+    return Outputs(_BACKBONE_CHANNELS[name], output_stride, _LOW_LEVEL_CHANNELS[name], 4)
 
 
 class Stages(NamedTuple):
     """The outputs of a backbone, stage by stage.
 
     Attributes:
-        before_activation: the outputs of the four stages, before the ReLU that ends them where there is one.
+        before_activation: the outputs of the four stages, before the ReLU that ends them where there is one; timm gives
+            them after it.
         low_level: the first stage's output, for V3+.
         output: the backbone's output.
     """
@@ -87,6 +102,9 @@ def forward_stages(name: str, backbone: nn.Module, images: Tensor) -> Stages:
         backbone: the backbone.
         images: normalised, float (B, 3, H, W).
     """
+    if isinstance(backbone, TimmBackbone):
+        maps = backbone.stages(images)
+        return Stages(maps, maps[0], maps[-1])
     ends = _STAGE_ENDS.get(name, _RESNET_STAGE_ENDS)
     before_activation: list[Tensor] = []
     outputs: list[Tensor] = []
@@ -117,12 +135,13 @@ def _last_relu(name: str, stage: nn.Module) -> nn.Module | None:
 
 
 def build_backbone(name: str, output_stride: int, weights: str = NO_WEIGHTS) -> nn.Module:
-    """Builds a backbone: images (B, 3, H, W) -> features (B, backbone_channels, H / output_stride, W / output_stride).
+    """Builds a backbone: images (B, 3, H, W) -> features (B, channels, H / stride, W / stride), see `outputs_of`.
 
     Args:
-        name: small, mobilenet_v2, resnet50 or resnet101.
-        output_stride: 8 or 16; later stages dilate instead of striding further.
-        weights: see `load_weights`.
+        name: small, mobilenet_v2, resnet50, resnet101 or timm:NAME.
+        output_stride: 8 or 16; later stages dilate instead of striding further. Some of timm's networks cannot, and
+            keep their own.
+        weights: see `load_weights` and `build_timm_backbone`.
 
     Raises:
         UserError: if the weights cannot be read or downloaded, or do not fit.
@@ -130,6 +149,8 @@ def build_backbone(name: str, output_stride: int, weights: str = NO_WEIGHTS) -> 
     if name == "small":
         backbone: nn.Module = SmallBackbone(output_stride)
         load_weights(backbone, name, weights)
+    elif is_timm(name):
+        backbone = build_timm_backbone(name, output_stride, weights)
     elif name == "mobilenet_v2":
         backbone = _mobilenet(output_stride, weights)
     else:
@@ -144,6 +165,17 @@ def _resnet(name: str, output_stride: int, weights: str) -> nn.Module:
     net = getattr(models, name)(replace_stride_with_dilation=[False, output_stride == 8, True])
     load_weights(net, name, weights)
     return nn.Sequential(*list(net.children())[:-2])  # without pooling and classifier
+
+
+def dilate_first_blocks(resnet: nn.Module) -> None:
+    """Lets the first block of each stage of a ResNet dilate as the others do.
+
+    In torchvision and in DeepLab's paper its 3x3 convolution still has the dilation of the stage before.
+    """
+    for stage in _RESNET_STAGE_ENDS:
+        first, second = list(list(resnet.children())[stage].children())[:2]
+        conv, like = first.conv2, second.conv2
+        conv.dilation, conv.padding = like.dilation, like.padding  # type: ignore[union-attr]
 
 
 def _mobilenet(output_stride: int, weights: str) -> nn.Module:

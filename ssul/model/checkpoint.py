@@ -31,6 +31,7 @@ from ssul.errors import UserError
 from ssul.io.atomic import replace_dir
 from ssul.io.strict_json import check_consistent, parse_json, read_json
 from ssul.model.deeplab import BODY, Architecture, IncrementalDeepLab
+from ssul.model.timm_backbones import PREFIX, is_timm
 from ssul.model.torch_files import all_finite
 
 FORMAT = 2
@@ -40,6 +41,9 @@ _RENAMED_SINCE_1 = {"trunk": "backbone", "low": "low_level", "score": "classifie
 _MAX_CHANNELS, _MAX_WIDTH = 255, 2**20
 """Heads and their channels: as many as a byte can distinguish. Width: so that no product of sizes overflows."""
 _OUTPUTS = "outputs.safetensors"
+_BACKBONE = rf"^(small|mobilenet_v2|resnet50|resnet101|{PREFIX}.+)$"
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 _DTYPES = {"F32": torch.float32, "I64": torch.int64}
 """The types of a network's tensors, by their names in safetensors."""
 
@@ -150,20 +154,31 @@ def load_checkpoint(folder: Path) -> tuple[IncrementalDeepLab, dict[str, Any]]:
         raise UserError(f"{path} does not describe a checkpoint ({type(error).__name__}: {error})") from None
     renamed = _RENAMED_SINCE_1 if described.format == 1 else {}
     before = {new: old for old, new in renamed.items()}
-    parts = {folder / f"{before.get(name, name)}.safetensors": part for name, part in _parts(model).items()}
-    for place, part in parts.items():
-        _check_tensors(place, part, described.digests, renamed)
-    model.to_empty(device="cpu")
-    for place, part in parts.items():
-        _load_part(place, part, renamed)
+    places = {name: folder / f"{before.get(name, name)}.safetensors" for name in _parts(model)}
+    for name, part in _parts(model).items():
+        _check_tensors(places[name], part, described.digests, renamed)
+    model = _with_memory(model)
+    for name, part in _parts(model).items():
+        _load_part(places[name], part, renamed)
     return model.eval(), described.meaning
+
+
+def _with_memory(model: IncrementalDeepLab) -> IncrementalDeepLab:
+    """The same network on the CPU, with any weights.
+
+    One of timm is built anew, because it may hold tables that are no part of its state.
+    """
+    if not is_timm(model.architecture.backbone):
+        return model.to_empty(device="cpu")
+    with torch.random.fork_rng(devices=()):
+        return IncrementalDeepLab(model.architecture, model.head_sizes)
 
 
 @dataclass(frozen=True)
 class _Architecture:
     """`Architecture` with the values that it may have."""
 
-    backbone: Literal["small", "mobilenet_v2", "resnet50", "resnet101"]
+    backbone: Annotated[str, Field(pattern=_BACKBONE, max_length=200)]
     head: Literal["deeplabv3", "deeplabv3plus"]
     output_stride: Literal[8, 16]
     width: Annotated[int, Field(ge=1, le=_MAX_WIDTH)]
@@ -171,6 +186,9 @@ class _Architecture:
     separable: bool = False
     constant_head: Annotated[int, Field(ge=0, le=1)] | None = None
     log_odds_head: Literal[0] | None = None
+    variant: Literal["smp"] | None = None
+    mean: tuple[_Finite, _Finite, _Finite] | None = None
+    std: tuple[_Positive, _Positive, _Positive] | None = None
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ssul.model.aspp import ASPP, RATES, convolution, init_convolutions
-from ssul.model.backbones import backbone_channels, build_backbone, forward_stages, low_level_channels
+from ssul.errors import UserError
+from ssul.model.aspp import ASPP, convolution, init_convolutions, rates_for
+from ssul.model.backbones import build_backbone, dilate_first_blocks, forward_stages, outputs_of
 from ssul.model.dropout import SampleDropout
 from ssul.model.heads import ConstantHead, Head, LogOdds
+from ssul.model.normalisation import Channels, Normalisation
+from ssul.model.timm_backbones import is_timm, timm_normalisation
 from ssul.model.weights import NO_WEIGHTS
 
 BODY = ("backbone", "aspp", "low_level", "shared")
 """The parts that are no heads, of which V3 lacks the third, and networks whose heads share nothing the fourth."""
 DROPOUT = 0.1
+SMP_RATES = (12, 24, 36)
 LOW_LEVEL_WIDTH = 48
 """Channels that V3+ reduces the early features to (DeepLabV3+, arXiv 1802.02611, section 4.1)."""
 
@@ -26,15 +30,20 @@ class Architecture:
     """The parameters of the network, apart from its heads.
 
     Attributes:
-        backbone: small, mobilenet_v2, resnet50 or resnet101.
+        backbone: small, mobilenet_v2, resnet50, resnet101 or timm:NAME.
         head: deeplabv3 or deeplabv3plus.
-        output_stride: 8 or 16.
+        output_stride: 8 or 16, unless the backbone cannot dilate and keeps its own.
         width: channels of the ASPP's output and inside each head (256 in the papers).
         classifier: of each head, conv3x3 or conv1x1, see `Head`; or shared_conv1x1, a conv1x1 for each head behind one
             conv3x3 + BatchNorm + ReLU that all heads share (DKD and STAR).
         separable: whether the 3x3 convolutions of ASPP and heads are depthwise separable.
         constant_head: index of the head whose only logit is 0, see `ConstantHead`; or None.
         log_odds_head: index of the head that learned with a softmax and is read as sigmoids, see `LogOdds`; or None.
+        variant: smp for a network of segmentation_models.pytorch, which differs: the first block of a dilated stage
+            dilates as well; the rates of the ASPP are 12, 24 and 36 at any stride; with V3+ a separable 3x3 convolution
+            + BatchNorm + ReLU follows the ASPP; corners are aligned wherever it upsamples. Else None.
+        mean, std: of the normalisation. None is ImageNet's; with a backbone of timm, what timm notes of it. So a
+            checkpoint holds the numbers, and does not depend on what a later timm notes.
     """
 
     backbone: str
@@ -45,11 +54,31 @@ class Architecture:
     separable: bool = False
     constant_head: int | None = None
     log_odds_head: int | None = None
+    variant: str | None = None
+    mean: Channels | None = None
+    std: Channels | None = None
+
+    def __post_init__(self) -> None:
+        if is_timm(self.backbone) and (self.mean is None or self.std is None):
+            own = timm_normalisation(self.backbone)
+            object.__setattr__(self, "mean", own.mean if self.mean is None else self.mean)
+            object.__setattr__(self, "std", own.std if self.std is None else self.std)
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """The normalisation of the network's input."""
+        usual = Normalisation()
+        return Normalisation(self.mean or usual.mean, self.std or usual.std)
 
     @property
     def has_shared_convolution(self) -> bool:
         """Whether all heads share their 3x3 convolution."""
         return self.classifier == "shared_conv1x1"
+
+    @property
+    def is_smp(self) -> bool:
+        """Whether it is a network of segmentation_models.pytorch, see `variant`."""
+        return self.variant == "smp"
 
     @property
     def is_plus(self) -> bool:
@@ -86,6 +115,9 @@ class IncrementalDeepLab(nn.Module):
 
     The logits are the channels of all heads, concatenated in the order in which the heads were added. So growing never
     moves a channel.
+
+    Attributes:
+        stride: of the backbone's features; another than the architecture's where the backbone cannot dilate.
     """
 
     def __init__(self, architecture: Architecture, head_sizes: Sequence[int], weights: str = NO_WEIGHTS) -> None:
@@ -99,12 +131,24 @@ class IncrementalDeepLab(nn.Module):
         super().__init__()
         self.architecture = architecture
         self.backbone = build_backbone(architecture.backbone, architecture.output_stride, weights)
-        channels = backbone_channels(architecture.backbone)
-        rates = RATES[architecture.output_stride]
-        self.aspp = ASPP(channels, architecture.width, rates, separable=architecture.separable)
+        outputs = outputs_of(architecture.backbone, self.backbone, architecture.output_stride)
+        self.stride = outputs.stride
+        if architecture.is_smp:
+            dilate_first_blocks(self.backbone)
+        rates = SMP_RATES if architecture.is_smp else rates_for(outputs.stride)
+        self.aspp: nn.Module = ASPP(outputs.channels, architecture.width, rates, separable=architecture.separable)
+        if architecture.is_smp and architecture.is_plus:
+            width = architecture.width
+            refining = convolution(width, width, kernel=3, separable=True)
+            self.aspp = nn.Sequential(self.aspp, refining, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
         if architecture.is_plus:
+            if outputs.low_level_stride >= outputs.stride:
+                raise UserError(
+                    f"model.head is deeplabv3plus, but all features of {architecture.backbone} have the stride "
+                    f"{outputs.stride}, none is finer: choose deeplabv3"
+                )
             self.low_level = nn.Sequential(
-                nn.Conv2d(low_level_channels(architecture.backbone), LOW_LEVEL_WIDTH, 1, bias=False),
+                nn.Conv2d(outputs.low_level_channels, LOW_LEVEL_WIDTH, 1, bias=False),
                 nn.BatchNorm2d(LOW_LEVEL_WIDTH),
                 nn.ReLU(inplace=True),
             )
@@ -125,6 +169,16 @@ class IncrementalDeepLab(nn.Module):
         self._frozen_modules: tuple[nn.Module, ...] = ()
         if architecture.log_odds_head is not None:
             self.read_as_log_odds(architecture.log_odds_head)
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """What turns uint8 images into the input of this network."""
+        return self.architecture.normalisation
+
+    @property
+    def align_corners(self) -> bool:
+        """Whether upsampling puts the outer features on the outer pixels; else each on the middle of its cell."""
+        return self.architecture.is_smp
 
     @property
     def head_sizes(self) -> tuple[int, ...]:
@@ -153,12 +207,16 @@ class IncrementalDeepLab(nn.Module):
 
     def head_input(self, features: Features) -> Tensor:
         """What enters every head: float (B, C, h, w), at least 0."""
-        x = join(features)
+        x = join(features, align_corners=self.align_corners)
         return self.shared(x) if self.architecture.has_shared_convolution else x
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits at image resolution: normalised images (B, 3, H, W) -> (B, K, H, W)."""
-        return upsample(self.forward_low_res(images), images)
+        return self.upsample(self.forward_low_res(images), images)
+
+    def upsample(self, logits: Tensor, images: Tensor) -> Tensor:
+        """Logits (B, k, h, w) at the resolution of the images, see the function `upsample`."""
+        return upsample(logits, images, align_corners=self.align_corners)
 
     def forward_low_res(self, images: Tensor) -> Tensor:
         """Logits at the resolution of the features: normalised images (B, 3, H, W) -> (B, K, h, w)."""
@@ -198,8 +256,12 @@ class IncrementalDeepLab(nn.Module):
         self._freeze(list(self.heads)[:-1])
 
     def freeze_norms(self) -> None:
-        """Stops every BatchNorm: statistics and affine parameters, in training mode too."""
-        self._freeze([module for module in self.modules() if isinstance(module, nn.BatchNorm2d)])
+        """Stops every norm: affine parameters and, of BatchNorm, statistics, in training mode too.
+
+        Norms without statistics (LayerNorm, GroupNorm, RMSNorm in networks of timm) still normalise each image by
+        itself; their weights and biases stay as they are.
+        """
+        self._freeze([module for module in self.modules() if _is_norm(module)])
 
     def train(self, mode: bool = True) -> "IncrementalDeepLab":
         """Switches between training and evaluation; frozen parts stay in evaluation."""
@@ -289,6 +351,12 @@ class IncrementalDeepLab(nn.Module):
         self.train(self.training)
 
 
+def _is_norm(module: nn.Module) -> bool:
+    """Whether a module is a norm; timm's own kinds are known by their names alone."""
+    known = (nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm)
+    return isinstance(module, known) or ("Norm" in type(module).__name__ and not list(module.children()))
+
+
 def _learning(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The groups without what does not learn."""
     for group in groups:
@@ -296,16 +364,16 @@ def _learning(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [group for group in groups if group["params"]]
 
 
-def join(features: Features) -> Tensor:
+def join(features: Features, *, align_corners: bool = False) -> Tensor:
     """The features as one tensor: with V3+ the early ones, then the ASPP's output at their resolution."""
     if features.low_level is None:
         return features.aspp
     size = features.low_level.shape[-2:]
-    aspp = functional.interpolate(features.aspp, size=size, mode="bilinear", align_corners=False)
+    aspp = functional.interpolate(features.aspp, size=size, mode="bilinear", align_corners=align_corners)
     return torch.cat([features.low_level, aspp], dim=1)
 
 
-def upsample(logits: Tensor, images: Tensor) -> Tensor:
-    """Bilinear logits at the resolution of the images, in single precision at least; corners not aligned."""
+def upsample(logits: Tensor, images: Tensor, *, align_corners: bool = False) -> Tensor:
+    """Bilinear logits at the resolution of the images, in single precision at least."""
     precise = logits.to(torch.promote_types(logits.dtype, torch.float32))  # losses sum too many values for bf16
-    return functional.interpolate(precise, size=images.shape[-2:], mode="bilinear", align_corners=False)
+    return functional.interpolate(precise, size=images.shape[-2:], mode="bilinear", align_corners=align_corners)

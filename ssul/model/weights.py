@@ -29,20 +29,41 @@ def load_weights(net: nn.Module, name: str, weights: str) -> None:
     """
     if weights == NO_WEIGHTS:
         return
-    own, other = (PRETRAINED, IMAGENET) if name == "small" else (IMAGENET, PRETRAINED)
-    if weights == other or not (weights == own or Path(weights).is_file()):
-        raise UserError(
-            f"model.weights is '{weights}', which {name} does not have: choose {own}, {NO_WEIGHTS}, or an existing file"
-        )
-    state = _imagenet_weights(name) if weights == IMAGENET else _read_weights(_file_of(weights))
+    require_source(name, weights)
+    state = _imagenet_weights(name) if weights == IMAGENET else read_weights(_file_of(weights))
     try:
         net.load_state_dict(state)
     except RuntimeError as error:
-        detail = " ".join(str(error).split())
         source = "the small backbone" if name == "small" else f"torchvision.models.{name}"
+        raise misfit(name, weights, source, error) from None
+
+
+def require_source(name: str, weights: str) -> None:
+    """Refuses weights that a backbone does not have.
+
+    Raises:
+        UserError: with those that it has.
+    """
+    own, other = (PRETRAINED, IMAGENET) if name == "small" else (IMAGENET, PRETRAINED)
+    if weights == other or not (weights in (own, NO_WEIGHTS) or Path(weights).is_file()):
         raise UserError(
-            f"model.weights '{weights}' does not fit {name}: {detail[:300]}. It must be the state dict of {source}"
-        ) from None
+            f"model.weights is '{weights}', which {name} does not have: choose {own}, {NO_WEIGHTS}, or an existing file"
+        )
+
+
+def misfit(name: str, weights: str, source: str, error: Exception) -> UserError:
+    """The refusal of weights that are not those of a backbone.
+
+    Args:
+        name: of the backbone.
+        weights: the file.
+        source: the network whose state dict it must be.
+        error: what torch says.
+    """
+    detail = " ".join(str(error).split())
+    return UserError(
+        f"model.weights '{weights}' does not fit {name}: {detail[:300]}. It must be the state dict of {source}"
+    )
 
 
 def _imagenet_weights(name: str) -> Mapping[str, Tensor]:
@@ -59,7 +80,12 @@ def _file_of(weights: str) -> Path:
     return SMALL_BACKBONE if weights == PRETRAINED else Path(weights)
 
 
-def _read_weights(path: Path) -> Mapping[str, Tensor]:
+def read_weights(path: Path) -> Mapping[str, Tensor]:
+    """The state dict in a file, .safetensors or .pth.
+
+    Raises:
+        UserError: if it cannot be read, or holds something else or weights that are not finite.
+    """
     try:
         state = load_file(path) if path.suffix == ".safetensors" else read_tensors(path)
     except (TorchFileError, SafetensorError, OSError) as error:

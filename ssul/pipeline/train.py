@@ -63,11 +63,16 @@ def lock_training(job: TrainingJob, provenance: Provenance) -> Iterator[StateFil
 
 def start_line(job: TrainingJob, device: str) -> str:
     """What is printed when a training starts."""
-    order = job.order
+    order, network = job.order, job.objective.model
     few = len(order.new) < order.batch
     return (
         f"step {job.step}: learning {', '.join(job.class_names)} from {len(order.new)} images"
         + (f" and {len(order.memory)} exemplars" if order.memory else "")
         + f" on {device}, {job.iterations} iterations"
         + (f" (fewer images than a batch of {order.batch}: they repeat)" if few else "")
+        + (
+            f" ({network.architecture.backbone} cannot dilate: its features keep the stride {network.stride})"
+            if network.stride != network.architecture.output_stride
+            else ""
+        )
     )

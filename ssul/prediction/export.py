@@ -8,7 +8,6 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from ssul.data.transforms import normalise
 from ssul.errors import UserError
 from ssul.inference.trained_model import TrainedModel
 from ssul.io.atomic import replace_file
@@ -40,7 +39,8 @@ class Program(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """The dataset ids uint8 (1, H, W) of an image uint8 (1, 3, H, W), RGB."""
-        indices = predict(self._labels, self.network(normalise(image)), background=self._background)
+        logits = self.network(self.network.normalisation.normalise(image))
+        indices = predict(self._labels, logits, background=self._background)
         return self.ids[indices.long()]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,9 @@ class Model:
         pixels = read_picture(image)
         logits = logits_of(self._network, pixels, window - window % STRIDE, self._fabric.device)
         labels = self._labels
-        indices = logits.at_full_size(lambda low, size: predict(labels, low, size, background=self._background))
+        whole = logits.cell is None  # windows have cells of one size, whose corners are not the image's
+        see = partial(predict, background=self._background, align_corners=whole and self.trained.model.align_corners)
+        indices = logits.at_full_size(lambda low, size: see(labels, low, size))
         score = marked = None
         if unknown:
             score = logits.at_full_size(lambda low, size: unknown_score(labels, low, size)).cpu().numpy()

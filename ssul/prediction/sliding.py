@@ -11,9 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ssul.data.transforms import network_input
-
-STRIDE = 16
+STRIDE = 32
 """Windows start at its multiples, which every network's cell divides."""
 _STRIPE = 512
 """Pixel rows that are upsampled together."""
@@ -83,7 +81,7 @@ def logits_of(network: Any, image: Tensor, window: int, device: torch.device) ->
 
 def _forward(network: Any, image: Tensor, device: torch.device) -> Tensor:
     with torch.inference_mode():
-        found: Tensor = network.forward_low_res(network_input(image[None].to(device)))
+        found: Tensor = network.forward_low_res(network.normalisation.network_input(image[None].to(device)))
         return found
 
 

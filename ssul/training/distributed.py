@@ -122,4 +122,12 @@ def convert_to_sync_batchnorm(objective: nn.Module, fabric: Fabric) -> None:
                         f"norms that learn cannot be shared by processes on {fabric.device.type}: train this step with "
                         f"{environment.DEVICES}=1, or freeze the norms"
                     )
-                setattr(parent, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))  # type: ignore[no-untyped-call]
+                setattr(parent, name, _synchronised(child))
+
+
+def _synchronised(norm: nn.BatchNorm2d) -> nn.Module:
+    if type(norm) is nn.BatchNorm2d:
+        return nn.SyncBatchNorm.convert_sync_batchnorm(norm)  # type: ignore[no-any-return, no-untyped-call]
+    from timm.layers import convert_sync_batchnorm  # a norm of timm, which may hold an activation
+
+    return convert_sync_batchnorm(norm)  # type: ignore[no-any-return]

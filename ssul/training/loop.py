@@ -11,8 +11,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from ssul.data.transforms import network_input
 from ssul.errors import UserError
+from ssul.model.normalisation import Normalisation
 from ssul.model.seeded import SeededModule
 from ssul.training.distributed import convert_to_sync_batchnorm
 from ssul.training.objective import Loss
@@ -77,6 +77,7 @@ def learn_step(
     groups: list[dict[str, Any]],
     *,
     fabric: Fabric,
+    normalisation: Normalisation,
     iterations: int,
     momentum: float,
     weight_decay: float,
@@ -94,6 +95,7 @@ def learn_step(
         batches: uint8 images (B, 3, H, W) and uint8 targets (B, H, W), for each remaining iteration.
         groups: the optimiser's groups with their initial learning rates.
         fabric: devices and precision.
+        normalisation: of the network's input.
         iterations: of the whole step.
         momentum, weight_decay: of SGD.
         schedule: of the learning rates.
@@ -125,7 +127,7 @@ def learn_step(
         for iteration, (images, target) in zip(range(done, iterations), batches, strict=False):
             for group, rate in zip(optimizer.param_groups, initial, strict=True):
                 group["lr"] = rate_at(rate, iteration, iterations)
-            inputs = network_input(fabric.to_device(images))
+            inputs = normalisation.network_input(fabric.to_device(images))
             optimizer.zero_grad(set_to_none=True)
             for module in drawing:
                 module.seeds = None if seeds is None else seeds(iteration)

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
-from ssul.model.deeplab import IncrementalDeepLab, upsample
+from ssul.model.deeplab import IncrementalDeepLab
 from ssul.training.fusion import WeightFusion
 from ssul.training.losses import (
     binary_cross_entropy,
@@ -121,7 +121,7 @@ class SupervisedClasses(Objective):
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """See `Objective.forward`."""
         seen = self.model.head_input(self.model.apply_dropout(self.model.features(images)))
-        logits = upsample(self.model.classify_input(seen, self.learning_heads), images)
+        logits = self.model.upsample(self.model.classify_input(seen, self.learning_heads), images)
         learned = class_binary_cross_entropy(logits, target, self.learning_channels, self.positive_weight)
         if not self.labels.unknown:
             return Loss(learned, {})
@@ -139,7 +139,7 @@ def auxiliary_loss(model: IncrementalDeepLab, labels: LabelSpace, seen: Tensor, 
         images: (B, 3, H, W); only their size counts.
     """
     logits = model.classify_input(seen.detach(), [labels.unknown_head])
-    return functional.softplus(upsample(logits, images)).mean()
+    return functional.softplus(model.upsample(logits, images)).mean()
 
 
 def base_objective(

@@ -135,7 +135,8 @@ def step_miou(
     counts = ConfusionMatrix.empty(labels.num_classes)
     model.eval()
     for image, inputs, low_res in predict_images(model, map(dataset.read, ids), device):
-        prediction = predict(labels, low_res, inputs, background=background)[0]
+        corners = model.align_corners
+        prediction = predict(labels, low_res, inputs, background=background, align_corners=corners)[0]
         mask = image.mask.to(device)
         truth = labels.encode_step_ground_truth(mask, new) if background else labels.encode_ground_truth(mask)
         confusion = ConfusionMatrix.of(truth, prediction, labels.num_classes)

@@ -7,9 +7,9 @@ from functools import partial
 from lightning_fabric import Fabric
 
 from ssul.data.loader import TrainingLoader, loader_workers, training_loader
-from ssul.data.transforms import normalise
 from ssul.errors import UserError
 from ssul.inference.device import device_name
+from ssul.model.normalisation import Normalisation
 from ssul.training.distributed import same_on_all_ranks
 from ssul.training.history import TrainingHistory
 from ssul.training.job import TrainingJob
@@ -79,7 +79,8 @@ class TrainingSession:
         one_pass = iteration_count(len(order.images), epochs=1, batch=order.batch)
         objective.to(self.fabric.device)
         # every rank looks at all images
-        return objective.calibrate(_OnDevice(self._load(order, iterations=one_pass), self.fabric))
+        batches = self._load(order, iterations=one_pass)
+        return objective.calibrate(_OnDevice(batches, self.fabric, objective.model.normalisation))
 
     def start(self) -> Iterator[tuple[TrainingProgress, dict[str, float] | None]]:
         """Resumes from the saved state, if there is one; returns the remaining iterations.
@@ -101,6 +102,7 @@ class TrainingSession:
                 batches,
                 job.groups,
                 fabric=fabric,
+                normalisation=job.objective.model.normalisation,
                 iterations=job.iterations,
                 momentum=job.optimisation.momentum,
                 weight_decay=job.optimisation.weight_decay,
@@ -211,7 +213,8 @@ class _OnDevice:
 
     batches: TrainingLoader
     fabric: Fabric
+    normalisation: Normalisation
 
     def __iter__(self) -> Iterator[Batch]:
         for images, target in self.batches:
-            yield normalise(self.fabric.to_device(images)), self.fabric.to_device(target)
+            yield self.normalisation.normalise(self.fabric.to_device(images)), self.fabric.to_device(target)

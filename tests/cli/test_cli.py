@@ -427,6 +427,26 @@ def test_an_invalid_import_is_refused_and_nothing_is_written(
     assert not (tmp_path / "ours").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--from", "published", "--step", "0"), "--from published needs --scenario and --step"),
+        (("--from", "torchvision", "--step", "0"), "--from torchvision takes --classes in place of"),
+        (("--from", "torchvision", "--output-stride", "16"), "torchvision's networks have 8"),
+        (("--from", "smp"), "--from smp needs --output-stride"),
+        (("--from", "torchvision", "--classes", "cat,,dog"), "--classes must hold different names"),
+        (("--from", "smp", "--output-stride", "8"), "cannot be read as tensors alone"),
+    ],
+)
+def test_options_of_an_import_that_do_not_fit_its_source_are_refused(
+    ssul: Command, tmp_path: Path, words: tuple[str, ...], named: str
+) -> None:
+    (tmp_path / "weights.pth").write_bytes(b"not a checkpoint")
+    error = ssul("import-checkpoint", tmp_path / "weights.pth", "--out", tmp_path / "ours", *words).error
+    assert named in error
+    assert not (tmp_path / "ours").exists()
+
+
 def test_the_evaluation_of_a_missing_checkpoint_is_refused(ssul: Command, tmp_path: Path) -> None:
     error = ssul("evaluate", tmp_path / "nowhere", "--data-root", tmp_path).error
     assert f"{tmp_path / 'nowhere'} is no checkpoint: name its folder" in error

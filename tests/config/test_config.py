@@ -74,6 +74,13 @@ def test_an_unknown_name_is_refused_with_the_nearest_and_the_valid_names(
     assert f"unknown parameter {name}{guessed}, valid here: {valid}" in refusal(with_value(name, 1))
 
 
+@pytest.mark.parametrize("name", ["resnet18", "timm:", "timm:hf-hub:a/b", "timm:../weights", "TIMM:resnet18"])
+def test_a_backbone_is_one_of_the_projects_or_a_name_behind_timm(name: str) -> None:
+    message = refusal(with_value("model.backbone", name))
+    assert "choose small, mobilenet_v2, resnet50, resnet101, or timm:NAME for a network of timm" in message
+    assert parse_params(with_value("model.backbone", "timm:resnet18.a1_in1k")).model.backbone.startswith("timm:")
+
+
 def test_a_strange_name_or_an_endless_value_is_refused_in_a_short_message() -> None:
     for name in ("\n", "a\u2028b", "\x1b[31m", "long" * 1000):
         message = refusal(with_value(f"data.{name}", 1))

@@ -1,6 +1,7 @@
 """Any content of a file or a parameter gives a result or a one-line error: never a traceback, never a hang.
 
-600 examples, the same ones each time: 200 params.yaml, 100 stored files, 100 descriptions of checkpoints, 200 images.
+650 examples, the same ones each time: 200 params.yaml, 100 stored files, 100 descriptions of checkpoints, 50 foreign
+networks, 200 images.
 """
 
 import functools
@@ -13,10 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torchvision.models import segmentation
 
+from ssul.cli.import_file import import_softmax_network
 from ssul.config.load import load_params, parse_params
 from ssul.config.schema import Params
 from ssul.data import image_files
@@ -206,6 +210,51 @@ def test_a_checkpoint_with_a_changed_description_opens_or_is_refused(
     if isinstance(found, TrainedModel):
         assert found.model.head_sizes == found.labels.head_sizes == (1, 1, 2, 1)
         assert len(found.class_names) == len(found.labels.classes) == 3
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """A file of torchvision's DeepLabV3 in which every tensor is cut down to its first value."""
+    net = segmentation.deeplabv3_resnet50(weights=None, weights_backbone=None, aux_loss=True)
+    path = tmp_path_factory.mktemp("fuzz") / "model.pth"
+    torch.save({name: tensor.flatten()[:1].clone() for name, tensor in net.state_dict().items()}, path)
+    return path, path.read_bytes()
+
+
+@settings(max_examples=25, suppress_health_check=UNHEALTHY)
+@given(data=st.data())
+def test_a_changed_foreign_network_is_refused(foreign: tuple[Path, bytes], tmp_path: Path, data: st.DataObject) -> None:
+    path, content = foreign
+    path.write_bytes(data.draw(broken_bytes(content)))
+    source = data.draw(st.sampled_from(["torchvision", "smp"]))
+    found = result_or_refusal(
+        lambda: import_softmax_network(path, source, None, output_stride=8, out=tmp_path / "ours")
+    )
+    assert isinstance(found, str)  # the shapes are others
+    assert not (tmp_path / "ours").exists()
+
+
+@settings(max_examples=25, suppress_health_check=UNHEALTHY)
+@given(data=st.data())
+def test_changed_names_of_a_foreign_network_are_refused(
+    foreign: tuple[Path, bytes], tmp_path: Path, data: st.DataObject
+) -> None:
+    path, content = foreign
+    path.write_bytes(content)
+    state = torch.load(path, weights_only=True)
+    for name in data.draw(st.lists(st.sampled_from(sorted(state)), min_size=1, max_size=3, unique=True)):
+        tensor = state.pop(name)
+        cut = data.draw(st.integers(0, len(name)))
+        state[data.draw(st.sampled_from([name[:cut], name[cut:], f"{name[:cut]}.{name[cut:]}", f"module.{name}"]))] = (
+            tensor
+        )
+    torch.save({"model": state}, path)
+    assert isinstance(
+        result_or_refusal(
+            lambda: import_softmax_network(path, "torchvision", None, output_stride=8, out=tmp_path / "x")
+        ),
+        str,
+    )
 
 
 # --- images -----------------------------------------------------------------------------------------------------------

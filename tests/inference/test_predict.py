@@ -7,14 +7,27 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from ssul.data.dataset import LabeledImage
 from ssul.inference import predict as prediction
 from ssul.inference.predict import possible_winners, predict
 from ssul.labels.scores import fold_unknown
 from ssul.labels.space import Activation, LabelSpace
+from ssul.model.deeplab import Architecture, IncrementalDeepLab
+from ssul.model.normalisation import Normalisation
 
 # [unknown][background][3][1], and the same without the unknown
 FOLDING = LabelSpace(((3, 1),), unknown=True, activation="sigmoid")
 PLAIN = LabelSpace(((3, 1),), unknown=False, activation="softmax")
+
+
+def test_images_are_normalised_as_the_network_asks() -> None:
+    own = Normalisation((0.5, 0.5, 0.5), (0.5, 0.25, 0.5))
+    model = IncrementalDeepLab(Architecture("small", "deeplabv3", 16, 8, mean=own.mean, std=own.std), (1, 1, 2)).eval()
+    photograph = torch.randint(0, 256, (3, 40, 56), dtype=torch.uint8)
+    image = LabeledImage("a", photograph, torch.zeros(40, 56, dtype=torch.uint8), None)
+    (made,) = prediction.predict_images(model, [image], torch.device("cpu"))
+    assert torch.equal(made.inputs, own.normalise(photograph[None]))
+    assert torch.equal(made.low_res, model.forward_low_res(own.network_input(photograph[None])))
 
 
 @st.composite
@@ -130,8 +143,8 @@ def test_at_most_8_channels_are_held_at_full_size(monkeypatch: pytest.MonkeyPatc
     labels, sizes = LabelSpace((tuple(range(1, 151)),), unknown=True, activation="sigmoid"), []
     upsample = prediction.upsample
 
-    def watched(logits: Tensor, images: Tensor) -> Tensor:
-        made = upsample(logits, images)
+    def watched(logits: Tensor, images: Tensor, **how: bool) -> Tensor:
+        made = upsample(logits, images, **how)
         sizes.append(made.numel())
         return made
 

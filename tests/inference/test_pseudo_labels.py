@@ -52,9 +52,9 @@ def channels(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     original: Callable[[Tensor, Tensor], Tensor] = upsample
 
-    def counting(logits: Tensor, images: Tensor) -> Tensor:
+    def counting(logits: Tensor, images: Tensor, **how: bool) -> Tensor:
         seen.append(logits.shape[1])
-        return original(logits, images)
+        return original(logits, images, **how)
 
     monkeypatch.setattr(ssul.inference.pseudo_labels, "upsample", counting)
     return seen

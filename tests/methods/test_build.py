@@ -19,7 +19,6 @@ from ssul.data.dataset import SegmentationDataset
 from ssul.data.loader import training_loader
 from ssul.data.sampling import SampleOrder, TrainingItem
 from ssul.data.training_set import Augmentation
-from ssul.data.transforms import normalise
 from ssul.inference.trained_model import TrainedModel
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
@@ -328,6 +327,7 @@ def run(
         batches,
         groups,
         fabric=Fabric(accelerator="cpu", devices=1),
+        normalisation=objective.model.normalisation,
         iterations=len(batches),
         momentum=0.9,
         weight_decay=1e-4,
@@ -369,7 +369,9 @@ def test_every_method_learns_with_memory(dataset: SegmentationDataset, name: str
     seen = {int(channel) for _, target in batches for channel in target.unique()}
     assert {objective.labels.channel_of(class_id) for class_id in NEW} <= seen  # of new images
     assert seen & set(range(old.first_class_channel, old.num_channels))  # of memory
-    for _ in objective.calibrate([(normalise(images), target) for images, target in batches]):
+    for _ in objective.calibrate(
+        [(objective.model.normalisation.normalise(images), target) for images, target in batches]
+    ):
         pass
     before = {key: tensor.clone() for key, tensor in model.heads[-1].state_dict().items()}
     progress = run(objective, batches, objective.parameter_groups(0.05, backbone_ratio=0.1))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from ssul.errors import UserError
-from ssul.model.backbones import backbone_channels, build_backbone, forward_stages, low_level_channels
+from ssul.model.backbones import build_backbone, forward_stages, outputs_of
 
 REAL_WEIGHTS = Path(__file__).parents[3] / "shared" / "weights" / "mobilenet_v2_imagenet.pth"
 BACKBONES = ["small", "mobilenet_v2", "resnet50", pytest.param("resnet101", marks=pytest.mark.slow)]
@@ -135,8 +135,9 @@ def test_stages_end_in_the_backbones_own_output_and_leave_no_trace(name: str, ou
     strides = {8: (4, 8, 8, 8), 16: (4, 8, 16, 16)}[output_stride]
     sides = [tuple(layer.shape[-2:]) for layer in stages.before_activation]
     assert sides == [(-(-65 // stride), -(-49 // stride)) for stride in strides]
-    assert stages.low_level.shape == (2, low_level_channels(name), 17, 13)
-    assert stages.before_activation[-1].shape[1] == backbone_channels(name)
+    outputs = outputs_of(name, backbone, output_stride)
+    assert stages.low_level.shape == (2, outputs.low_level_channels, 17, 13)
+    assert stages.output.shape[1] == outputs.channels
 
 
 @pytest.mark.parametrize("name", ["small", "resnet50"])

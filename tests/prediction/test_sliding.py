@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from ssul.data.transforms import network_input
 from ssul.model.deeplab import upsample
+from ssul.model.normalisation import Normalisation
 from ssul.prediction.sliding import logits_of
 
 CPU = torch.device("cpu")
+
+
+NORMALISATION = Normalisation()
 
 
 class Local:
@@ -21,6 +24,8 @@ class Local:
 
     def __init__(self, cell: int) -> None:
         self.cell, self.seen = cell, list[tuple[int, ...]]()
+
+    normalisation = NORMALISATION
 
     def forward_low_res(self, images: Tensor) -> Tensor:
         self.seen.append(tuple(images.shape[-2:]))
@@ -35,12 +40,12 @@ def test_an_image_that_fits_is_seen_whole() -> None:
     network, image = Local(16), image_of(100, 128)
     found = logits_of(network, image, 128, CPU)
     assert network.seen == [(100, 128)]
-    expected = upsample(network.forward_low_res(network_input(image[None])), image)[0]
+    expected = upsample(network.forward_low_res(NORMALISATION.network_input(image[None])), image)[0]
     assert torch.equal(found.at_full_size(upsample), expected)
 
 
 @settings(max_examples=20)
-@given(st.integers(1, 400), st.integers(129, 400), st.sampled_from([4, 8, 16]), st.booleans())
+@given(st.integers(1, 400), st.integers(129, 400), st.sampled_from([4, 8, 16, 32]), st.booleans())
 def test_windows_of_a_local_network_join_without_a_seam(short: int, long: int, cell: int, upright: bool) -> None:
     size = (long, short) if upright else (short, long)
     network, image = Local(cell), image_of(*size)
@@ -48,7 +53,9 @@ def test_windows_of_a_local_network_join_without_a_seam(short: int, long: int, c
     assert len(network.seen) > 1
     assert max(max(seen) for seen in network.seen) <= 128
     padded = torch.empty(1, 3, *(-(-length // cell) * cell for length in size))
-    expected = upsample(network.forward_low_res(network_input(image[None])), padded)[0, :, : size[0], : size[1]]
+    expected = upsample(network.forward_low_res(NORMALISATION.network_input(image[None])), padded)[
+        0, :, : size[0], : size[1]
+    ]
     assert found.at_full_size(upsample).shape == (3, *size)
     assert torch.allclose(found.at_full_size(upsample), expected, atol=1e-4)
 

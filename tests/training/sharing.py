@@ -16,7 +16,6 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from ssul.data.sampling import SampleOrder, TrainingItem, rank_slots
-from ssul.data.transforms import normalise
 from ssul.inference.device import choose_device
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
@@ -111,7 +110,7 @@ def objective_of(case: str) -> tuple[Objective, int]:
 def calibrated(objective: Objective, channels: int) -> Objective:
     """The objective after it has looked at the first batch."""
     images, target = batches(channels, range(BATCH))[0]
-    for _ in objective.calibrate([(normalise(images), target)]):
+    for _ in objective.calibrate([(objective.model.normalisation.normalise(images), target)]):
         pass
     return objective
 
@@ -139,6 +138,7 @@ def learn(
         batches(channels, rank_slots(BATCH, rank, world_size))[0 if start is None else start.iteration :],
         objective.parameter_groups(0.02, backbone_ratio=0.5),
         fabric=fabric,
+        normalisation=objective.model.normalisation,
         iterations=ITERATIONS,
         momentum=0.9,
         weight_decay=1e-4,

@@ -12,6 +12,7 @@ from torchvision.transforms import v2
 
 from ssul.labels.space import LabelSpace
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
+from ssul.model.normalisation import Normalisation
 from ssul.training.loop import DivergedError, TrainingProgress, iteration_count, learn_step
 from ssul.training.objective import Loss, Supervised
 from ssul.training.state import LastFiniteWeights
@@ -57,6 +58,7 @@ def iterate(
     objective: nn.Module, groups: list[dict[str, Any]], iterations: int, **settings: Any
 ) -> Iterator[TrainingProgress]:
     settings = {"momentum": 0.0, "weight_decay": 0.0, "schedule": "poly", "batches": batches(iterations), **settings}
+    settings.setdefault("normalisation", Normalisation())
     fabric = Fabric(accelerator="cpu", devices=1)
     return learn_step(objective, groups=groups, fabric=fabric, iterations=iterations, **settings)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssul.labels.space import LabelSpace
-from ssul.model.deeplab import IncrementalDeepLab, upsample
+from ssul.model.deeplab import IncrementalDeepLab
 from ssul.model.heads import Head
 from ssul.training.distillation import sigmoid_distillation
 from ssul.training.losses import class_binary_cross_entropy
@@ -86,10 +86,10 @@ class DkdIncrement(TeacherStudentObjective):
             theirs = decomposed_logits(teacher, heads_input(teacher, images), self.old_heads)
         seen = heads_input(self.model, images)
         ours = decomposed_logits(self.model, seen, self.old_heads)
-        new = upsample(self.model.classify_input(seen, [self.newest]), images)
+        new = self.model.upsample(self.model.classify_input(seen, [self.newest]), images)
         learned = class_binary_cross_entropy(new, target, self.new_channels, self.positive_weight)
         auxiliary = auxiliary_loss(self.model, self.labels, seen, images)
-        kept = sigmoid_distillation(upsample(ours.whole, images), upsample(theirs.whole, images))
+        kept = sigmoid_distillation(self.model.upsample(ours.whole, images), self.model.upsample(theirs.whole, images))
         positive = sigmoid_distillation(ours.positive, theirs.positive)
         negative = sigmoid_distillation(ours.negative, theirs.negative)
         parts = {

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssul.labels.space import LabelSpace
-from ssul.model.deeplab import IncrementalDeepLab, upsample
+from ssul.model.deeplab import IncrementalDeepLab
 from ssul.training.distillation import softmax_distillation
 from ssul.training.losses import cross_entropy
 from ssul.training.objective import Loss, TeacherStudentObjective
@@ -63,9 +63,9 @@ class IltIncrement(TeacherStudentObjective):
         with torch.no_grad():
             teacher = self.teacher(images)
             old_features = teacher.features(images)
-            old_logits = upsample(teacher.classify(old_features), images)
+            old_logits = self.model.upsample(teacher.classify(old_features), images)
         features = self.model.features(images)
-        logits = upsample(self.model.classify(self.model.apply_dropout(features)), images)
+        logits = self.model.upsample(self.model.classify(self.model.apply_dropout(features)), images)
         learned = cross_entropy(logits, target)
         kept = softmax_distillation(logits, old_logits)
         near = functional.mse_loss(features.aspp, old_features.aspp)

@@ -15,7 +15,7 @@ from torch.nn import functional
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 from ssul.methods.plop.thresholds import Entropy, ExactMedians, PublishedMedians, normalised_entropy, published_entropy
-from ssul.model.deeplab import IncrementalDeepLab, Intermediates, upsample
+from ssul.model.deeplab import IncrementalDeepLab, Intermediates
 from ssul.training.losses import valid_count
 from ssul.training.objective import Batch, Loss, TeacherStudentObjective
 
@@ -109,7 +109,7 @@ class PlopIncrement(TeacherStudentObjective):
             labels, factor = self._label(target, old_logits.softmax(dim=1))
         intermediates = self.model.forward_intermediates(images)
         pixels = functional.cross_entropy(
-            upsample(intermediates.logits, images), labels.long(), ignore_index=VOID, reduction="none"
+            self.model.upsample(intermediates.logits, images), labels.long(), ignore_index=VOID, reduction="none"
         )
         learned = (factor[:, None, None] * pixels).mean()
         layers = [
@@ -130,7 +130,7 @@ class PlopIncrement(TeacherStudentObjective):
 
     def _old(self, images: Tensor) -> tuple[Intermediates, Tensor]:
         intermediates = self.teacher(images).forward_intermediates(images)
-        return intermediates, upsample(intermediates.logits, images)
+        return intermediates, self.model.upsample(intermediates.logits, images)
 
     def _uncertainty(self, probabilities: Tensor) -> Tensor:
         if self.entropy == "exact":

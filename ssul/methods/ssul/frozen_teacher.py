@@ -10,6 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ssul.model.deeplab import Features, IncrementalDeepLab
 from ssul.model.heads import Head
+from ssul.model.timm_backbones import TimmBackbone
 
 
 class FrozenTeacher:
@@ -69,10 +70,14 @@ class FusedHeads(nn.Module):
 def fold_norms(module: nn.Module) -> None:
     """Folds every BatchNorm that is defined right after a convolution into it, in place.
 
-    In all networks of the project, torchvision's too, it is also applied right after it. Folded norms keep their
-    statistics and no longer adapt.
+    In all networks of the project, torchvision's too, it is also applied right after it. Networks of timm stay as they
+    are, because their norms may hold an activation, or be applied elsewhere. Folded norms keep their statistics and no
+    longer adapt.
     """
+    foreign = {part for one in module.modules() if isinstance(one, TimmBackbone) for part in one.modules()}
     for parent in module.modules():
+        if parent in foreign:
+            continue
         name_before, before = "", nn.Module()
         for name, child in list(parent.named_children()):
             if isinstance(before, nn.Conv2d) and isinstance(child, nn.BatchNorm2d):

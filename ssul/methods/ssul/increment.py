@@ -12,7 +12,7 @@ from torch import Tensor
 from ssul.inference.pseudo_labels import add_pseudo_labels_low_res
 from ssul.labels.space import LabelSpace
 from ssul.methods.ssul.frozen_teacher import FrozenTeacher
-from ssul.model.deeplab import IncrementalDeepLab, upsample
+from ssul.model.deeplab import IncrementalDeepLab
 from ssul.training.losses import binary_cross_entropy
 from ssul.training.objective import (
     Loss,
@@ -142,11 +142,12 @@ class FrozenIncrement(Objective):
         features = teacher.features(images)
         completed = target
         if self.threshold is not None:
-            completed = add_pseudo_labels_low_res(self.old, target, teacher.classify(features), self.threshold)
+            logits, corners = teacher.classify(features), self.model.align_corners
+            completed = add_pseudo_labels_low_res(self.old, target, logits, self.threshold, align_corners=corners)
         dropped = self.model.apply_dropout(features)
         if self.loss == "bce":
-            logits = upsample(self.model.classify(dropped, self.learning), images)
+            logits = self.model.upsample(self.model.classify(dropped, self.learning), images)
             total = binary_cross_entropy(logits, completed, self.learning_channels)  # type: ignore[arg-type]
         else:  # a softmax couples all channels
-            total = pixel_loss(self.loss, upsample(self.model.classify(dropped), images), completed)
+            total = pixel_loss(self.loss, self.model.upsample(self.model.classify(dropped), images), completed)
         return Loss(total, label_statistics(target, completed, self.labels))

@@ -19,7 +19,7 @@ from ssul.labels.space import LabelSpace
 from ssul.methods.star.cells import at_cell_centres, covered_share
 from ssul.methods.star.kept import Kept
 from ssul.methods.star.replay import Replay
-from ssul.model.deeplab import IncrementalDeepLab, upsample
+from ssul.model.deeplab import IncrementalDeepLab
 from ssul.training.losses import class_binary_cross_entropy, valid_count
 from ssul.training.objective import Batch, Loss, TeacherStudentObjective
 from ssul.training.shared_batch import batch_sum, rank_and_size
@@ -135,7 +135,7 @@ class StarIncrement(TeacherStudentObjective):
         teacher = self.teacher(images)
         with torch.no_grad():
             seen = teacher.head_input(teacher.features(images))
-            return seen, predict(self.old, teacher.classify_input(seen), images)
+            return seen, predict(self.old, teacher.classify_input(seen), images, align_corners=teacher.align_corners)
 
     def _classification(self, images: Tensor, target: Tensor, seen: Tensor, nothing: Tensor) -> Tensor:
         """The binary cross-entropy of the new classes over the batch's pixels and what restores the samples.
@@ -145,7 +145,9 @@ class StarIncrement(TeacherStudentObjective):
         their number over that of the batch's cells, times the background's ratio for the third.
         """
         low_res = self.model.classify_input(seen, [self.newest])
-        real = class_binary_cross_entropy(upsample(low_res, images), target, self.new_channels, self.positive_weight)
+        real = class_binary_cross_entropy(
+            self.model.upsample(low_res, images), target, self.new_channels, self.positive_weight
+        )
         replayed = _refusal(self._score(self.replay().to(seen.dtype)))
         background = at_cell_centres(nothing, seen)
         again = _refusal(low_res.movedim(1, -1)[background])

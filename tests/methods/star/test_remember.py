@@ -16,7 +16,6 @@ from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex, IndexRow
 from ssul.data.sampling import SampleOrder, TrainingItem
 from ssul.data.training_set import Augmentation, TrainingDataset
-from ssul.data.transforms import normalise
 from ssul.datasets.catalog import find_dataset
 from ssul.inference.trained_model import TrainedModel
 from ssul.labels.space import LabelSpace
@@ -84,7 +83,7 @@ class Place:
         samples = TrainingDataset(order, dataset, self.labels, Augmentation(SIDE, (1.0, 1.0)), 1)
         images, targets = zip(*(samples[place] for place in range(BATCH)), strict=True)
         with torch.no_grad():
-            found = self.model.head_input(self.model.features(normalise(torch.stack(images))))
+            found = self.model.head_input(self.model.features(self.model.normalisation.normalise(torch.stack(images))))
         vectors = found.movedim(1, -1).reshape(-1, found.shape[1]).double()
         self.targets = torch.stack(targets)[:, CELL // 2 :: CELL, CELL // 2 :: CELL].flatten()
         return vectors
