@@ -18,12 +18,11 @@ from ssul.report.tables import markdown_steps
 from tests.project import PROJECT, commands_in, git, unpack_committed_reports, write_params
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-OWN_DATA = re.compile(r"<!-- own data: begin -->.*<!-- own data: end -->", flags=re.DOTALL)  # run in tests/pipeline
 
 
 def commands() -> list[list[str]]:
-    """The command lines of the README, without those for own data."""
-    return commands_in(OWN_DATA.sub("", README))
+    """The command lines of the README."""
+    return commands_in(README)
 
 
 def commands_of(*start: str) -> list[list[str]]:
@@ -75,7 +74,8 @@ def little_voc(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"--masks": root / "masks.zip", "--lists": root}
 
 
-ELSEWHERE = ("evaluate", "table", "send")  # run in tests/pipeline and, of an MLflow store, in tests/test_cli.py
+ELSEWHERE = ("evaluate", "table", "send", "doctor", "predict", "export")
+"""Run in tests/pipeline and tests/cli, because they need a checkpoint, a project or a store of MLflow."""
 
 
 @pytest.mark.parametrize("words", [words for words in commands_of("ssul") if words[0] not in ELSEWHERE], ids=" ".join)

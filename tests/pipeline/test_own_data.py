@@ -70,13 +70,13 @@ def judged_pixels(clone: Clone) -> int:
     return sum(map(sum, results["confusion"]))
 
 
-def test_the_readme_example_of_own_data_works_as_typed(fresh: Clone) -> None:
-    """The README runs it after `make repro`, whose drawn images it needs: here a few images and a narrow network."""
+def test_the_pages_example_of_own_data_works_as_typed(fresh: Clone) -> None:
+    """The page runs it after `make repro`, whose drawn images it needs: here a few images and a narrow network."""
     palette = find_dataset("shapes").palette
     for _ in draw_world(fresh.root / "data" / "drawn", seed=0, train=24, val=6, height=48, width=64, palette=palette):
         pass
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    example = re.search(r"<!-- own data: begin -->\n```bash\n(.*?)```\n<!-- own data: end -->", readme, flags=re.DOTALL)
+    page = (PROJECT / "docs" / "own_data.md").read_text(encoding="utf-8")
+    example = re.search(r"<!-- own data: begin -->\n```bash\n(.*?)```\n<!-- own data: end -->", page, flags=re.DOTALL)
     assert example is not None
     little = " ".join(f"-S {item}" for item in (*LITTLE, "scenario.increment=4"))
     succeeded(fresh.command("bash", "-ec", f"{example[1].rstrip()} {little}"))
