@@ -9,6 +9,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from ssul.data.dataset import LabeledImage
+from ssul.model.normalisation import Normalisation
 
 Ids = Sequence[Sequence[int]]
 APART = 20
@@ -35,6 +36,9 @@ class Pictures:
 class SeesRed(nn.Module):
     """A network that reads from the picture's red what it is to see, and answers with a given logit."""
 
+    normalisation = Normalisation()
+    align_corners = False
+
     def __init__(self, channel_of: Mapping[int, int], channels: int, logit: float = 5.0) -> None:
         super().__init__()
         self.channel_of, self.channels, self.logit = dict(channel_of), channels, logit
@@ -49,6 +53,10 @@ class SeesRed(nn.Module):
 
     def forward_low_res(self, images: Tensor) -> Tensor:
         return self(images)  # as fine as the images: there is nothing to up-sample
+
+    def upsample(self, logits: Tensor, images: Tensor) -> Tensor:
+        del images
+        return logits
 
 
 @pytest.fixture

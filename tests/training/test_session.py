@@ -173,7 +173,7 @@ def test_a_calibration_looks_at_new_images_and_at_appended_exemplars(
     job: Any = made.job
     new, memory = ([TrainingItem(f"{name}{at}", (1,)) for at in range(count)] for name, count in (("n", 4), ("m", 5)))
     job.order = SampleOrder(tuple(new), tuple(memory), batch=4, seed=0, step=2, appended=appended)
-    job.objective = SimpleNamespace(to=lambda device: None, calibrate=iter)
+    job.objective = SimpleNamespace(to=lambda device: None, calibrate=iter, model=SimpleNamespace(normalisation=None))
     load: Any = lambda order, *, iterations: asked.append((len(order.images), iterations)) or []  # noqa: E731
     made._load = load
     assert list(made.calibrate()) == []

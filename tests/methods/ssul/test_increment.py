@@ -90,8 +90,8 @@ def completed(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     seen: list[Tensor] = []
     original: Callable[..., Tensor] = ssul.methods.ssul.increment.add_pseudo_labels_low_res
 
-    def complete(*arguments: Any) -> Tensor:
-        seen.append(original(*arguments))
+    def complete(*arguments: Any, **options: Any) -> Tensor:
+        seen.append(original(*arguments, **options))
         return seen[-1]
 
     monkeypatch.setattr(ssul.methods.ssul.increment, "add_pseudo_labels_low_res", complete)
