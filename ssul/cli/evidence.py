@@ -35,6 +35,7 @@ from ssul.report.reported_run import setup_of
 from ssul.tracking.collect import LoggedRun, finished_runs, step_scores
 from ssul.tracking.experiment import Scalar, logged_params
 from ssul.tracking.metrics import BELOW_1_PERCENT
+from ssul.tracking.store import NoStoreError
 
 _METRICS = {"": "miou_", "held_out_": "holdout_miou_"}  # prefixes of a result's scores and of MLflow's metrics
 
@@ -48,7 +49,7 @@ def queue(table: Tables = None, root: Root = Path()) -> None:
     require_project(root)
     layout = Layout(root)
     spec = read_spec(layout.evidence_spec)
-    runs, waiting = finished_runs(), _dvc(root, "queue", "status")
+    runs, waiting = _known_runs(), _dvc(root, "queue", "status")
     for one in _wanted(spec, table):
         if _is_complete(one) and one.name not in waiting and find_run(one, runs, root) is None:
             _dvc(root, "exp", "remove", one.name, check=False)  # an earlier one, with other parameters or code
@@ -61,13 +62,21 @@ def tables(root: Root = Path()) -> None:
     """Read the results from MLflow into docs/evidence.json and write the tables of docs/evidence.md."""
     require_project(root)
     layout = Layout(root)
-    spec, known, runs = read_spec(layout.evidence_spec), Evidence.read(layout.evidence), finished_runs()
+    spec, known, runs = read_spec(layout.evidence_spec), Evidence.read(layout.evidence), _known_runs()
     evidence = Evidence(_results(spec, known, runs, root), {})
     for name, compared in _compared(spec, evidence, known, runs):
         evidence.differences.setdefault(name, []).append(compared)
     evidence.write(layout.evidence)
     update_page(layout.evidence_page, spec, evidence)
     print(f"{layout.evidence}, {layout.evidence_page}")
+
+
+def _known_runs() -> list[LoggedRun]:
+    """The finished runs of the store; none if there is no store yet."""
+    try:
+        return finished_runs()
+    except NoStoreError:
+        return []
 
 
 def _results(

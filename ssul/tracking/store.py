@@ -41,6 +41,10 @@ class TrackingError(Exception):
     """A run could not be logged or read; the message is one line. Only the log is lost."""
 
 
+class NoStoreError(TrackingError):
+    """There is no store to read."""
+
+
 @dataclass(frozen=True)
 class Store:
     """An open store.
@@ -158,12 +162,13 @@ def open_store(*, create: bool = True) -> Iterator[Store]:
         create: whether a store that does not exist is made; who only reads refuses it.
 
     Raises:
-        TrackingError: if mlflow is not installed, or its store is missing or cannot be reached or written.
+        NoStoreError: if there is no store, and none is to be made.
+        TrackingError: if mlflow is not installed, or its store cannot be reached or written.
     """
     uri = store_uri()
     database = _sqlite_file(uri)
     if not create and database is not None and not database.exists():
-        raise TrackingError(f"there is no MLflow store {database}: `dvc exp run` in the project's folder makes it")
+        raise NoStoreError(f"there is no MLflow store {database}: `dvc exp run` in the project's folder makes it")
     with explained(f"the MLflow store {uri} cannot be used"):
         with _lock(uri):  # the first clients of a fresh sqlite store collide in its migrations
             store = _open(uri)
