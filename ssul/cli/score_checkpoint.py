@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from ssul.data.dataset import SegmentationDataset
+from ssul.data.index import not_shown
 from ssul.data.layout import ImagePaths
 from ssul.datasets.catalog import DatasetSpec
 from ssul.datasets.scan import ImageProblem, raise_unusable, scan_images
@@ -39,7 +40,8 @@ def evaluate_checkpoint(
 
     Returns:
         The pipeline's scores of this step; forgetting and average are None, because they need the steps before. The
-        classes of network and dataset are matched by name; those that the dataset lacks have no IoU.
+        classes of network and dataset are matched by name. Those that the dataset lacks have no IoU, nor those that it
+        knows from the network that it extends and that no mask shows.
 
     Raises:
         UserError: if the checkpoint cannot be opened or learned none of the classes, or if an image cannot be used or
@@ -57,14 +59,16 @@ def evaluate_checkpoint(
     labels = _in_ids_of(data_set, trained, foreign)
     val = ImagePaths(root, data_set.val)
     _, ids = split_ids(ImagePaths(root, data_set.train), val, val_share=data_set.val_share, val_seed=data_set.val_seed)
-    ids = protocol.scored(_present(val, ids, data_set), labels)
+    present = _present(val, ids, data_set)
+    unscored = (*foreign, *not_shown(data_set.classes[: data_set.known], present.values()))
+    ids = protocol.scored(present, labels)
     dataset = SegmentationDataset.of_files(val, data_set.values, len(data_set.classes))
     in_data, classes = data_set.values.background, len(data_set.classes) + len(foreign)
     background = protocol.background(labels, in_data=in_data, classes=classes)
     images = evaluate_images(trained.model, labels, dataset, ids, protocol=protocol, background=background)
     sizes, rows = [len(group) for group in labels.groups], background.names(names)
     counts = sum_confusion(watch(images, len(ids)), len(rows))
-    scores = score(counts, sizes, rows, (), background=background, unscored=foreign)
+    scores = score(counts, sizes, rows, (), background=background, unscored=unscored)
     return replace(scores, average=None)
 
 

@@ -7,7 +7,7 @@ that a stage needs only the index and the data root. Colours and the reasons of 
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ssul.data.layout import ImagePaths, MaskEncoding, SplitFiles
 from ssul.errors import UserError
 from ssul.io.atomic import write_text
 from ssul.io.strict_json import check_consistent, read_json
-from ssul.labels.ids import BACKGROUND_ID
+from ssul.labels.ids import BACKGROUND_ID, BACKGROUND_NAME
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,11 @@ class ImageIndex:
     @property
     def known_but_not_shown(self) -> tuple[str, ...]:
         """The names of the known classes that no mask of the split shows."""
-        shown = {class_id for row in self.rows for class_id in row.pixels}
-        return tuple(name for class_id, name in enumerate(self.class_names[: self.known], 1) if class_id not in shown)
+        return not_shown(self.class_names[: self.known], self.present.values())
 
     def class_name(self, class_id: int) -> str:
         """The name of a class id; `background` for 0."""
-        return "background" if class_id == BACKGROUND_ID else self.class_names[class_id - 1]
+        return BACKGROUND_NAME if class_id == BACKGROUND_ID else self.class_names[class_id - 1]
 
     def write(self, path: Path) -> None:
         """Writes the index as JSON, one image a line, byte-identical for the same content."""
@@ -122,6 +121,17 @@ class _Stored:
     values: MaskEncoding
     rows: tuple[tuple[str, int, int, dict[int, int], int, int, str], ...]
     known: int = 0
+
+
+def not_shown(names: Sequence[str], present: Iterable[Collection[int]]) -> tuple[str, ...]:
+    """The classes that no mask shows.
+
+    Args:
+        names: of the classes, by id from 1.
+        present: the ids of the classes in each mask.
+    """
+    shown = set().union(*present)
+    return tuple(name for class_id, name in enumerate(names, start=1) if class_id not in shown)
 
 
 def _inconsistency(row: IndexRow, classes: int) -> str | None:

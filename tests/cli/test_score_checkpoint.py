@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from lightning_fabric import Fabric
 
 from ssul.cli.score_checkpoint import evaluate_checkpoint
@@ -32,12 +33,17 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 def scored(
-    checkpoint: Path, book: "HandmadeDataset", shift: float = 0.0, images: Images = "all", **values: Any
+    checkpoint: Path,
+    book: "HandmadeDataset",
+    shift: float = 0.0,
+    images: Images = "all",
+    known: int = 0,
+    **values: Any,
 ) -> Scores:
     files = book.folders.files
     val = SplitFiles(files.image, files.mask, list="ImageSets/Segmentation/val.txt")
     colours, encoding = ((0, 0, 0), (1, 1, 1), (2, 2, 2)), MaskEncoding(**values)
-    toy = DatasetSpec("toy", ("ball", "star"), colours, train=files, val=val, values=encoding)
+    toy = DatasetSpec("toy", ("ball", "star"), colours, train=files, val=val, values=encoding, known=known)
     protocol = Protocol(Fabric(accelerator="cpu", devices=1), "ignore", "auto", None, images)
     return evaluate_checkpoint(
         checkpoint, toy, book.root, protocol=protocol, watch=lambda evaluated, _: evaluated, shift=shift
@@ -112,3 +118,17 @@ def test_classes_are_matched_by_name_and_one_that_the_dataset_lacks_has_no_iou(
     save_checkpoint(tmp_path / "other", same, {"labels": other, "class_names": ["kite", "gem"]})
     with pytest.raises(UserError, match="none of them is a class of toy"):
         scored(tmp_path / "other", images)
+
+
+def test_a_known_class_that_no_mask_of_an_extending_dataset_shows_has_no_iou(
+    tmp_path: Path, images: "HandmadeDataset"
+) -> None:
+    model = IncrementalDeepLab(ARCHITECTURE, (1, 1, 1, 1))
+    for head in model.heads:
+        torch.nn.init.constant_(head.classifier.bias, -1e4)  # type: ignore[union-attr, arg-type]
+    meaning = {"labels": {**LABELS, "groups": [[1], [2]]}, "class_names": ["ball", "star"]}
+    save_checkpoint(tmp_path / "step_1", model, meaning)
+    images.add("b", np.full((32, 32), 1))
+    new, known = (scored(tmp_path / "step_1", images, shift=2e4, known=count) for count in (1, 2))
+    assert new.iou["star"] == 0  # it is predicted, and the masks would show it
+    assert known.iou["star"] is None  # what looks like one may be one
