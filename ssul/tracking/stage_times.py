@@ -61,12 +61,16 @@ def known_times(stages: Iterable[Stage]) -> dict[str, StageTime]:
 
 
 def _place(stage: Stage) -> Path | None:
-    """The note on the present outputs of a stage; None if there are none."""
+    """The note on the present outputs of a stage; None if there are none.
+
+    The outputs alone name it, because DVC does not run a stage either whose outputs another one has made: without a
+    memory, those of `select_memory@1` are `select_memory@2`'s.
+    """
     outs = [Path(out) / DESCRIPTIONS.get(Path(out).parent.name, "") for out in stage.outs]
     described = [path for path in outs if path.is_file()]
     if not described:
         return None
-    digest = hashlib.sha256(stage.name.encode())
+    digest = hashlib.sha256()
     for path in described:
         digest.update(path.read_bytes())
     return Layout(project_root()).times / f"{digest.hexdigest()[:32]}.json"

@@ -30,6 +30,15 @@ def test_the_time_comes_back_with_the_outputs_and_not_with_others(project: Path)
     assert known_times([STAGE]) == {"train_step@1": TIME}
 
 
+def test_a_stage_that_does_not_run_because_another_has_made_its_outputs_has_the_time_of_that_one(project: Path) -> None:
+    one, other = (Stage(f"select_memory@{k}", "", (), (), (f"data/memory/step_{k}.json",)) for k in (1, 2))
+    for stage in (one, other):
+        Path(stage.outs[0]).parent.mkdir(parents=True, exist_ok=True)
+        Path(stage.outs[0]).write_text("[]")
+    note_time(one, TIME)
+    assert known_times([one, other]) == {"select_memory@1": TIME, "select_memory@2": TIME}
+
+
 def test_the_stages_of_the_running_command_count_once_with_all_its_time_between_them() -> None:
     command = time.time() - 500
     times = [TIME, replace(TIME, command=command)]
