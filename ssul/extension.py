@@ -1,12 +1,14 @@
 """New classes for a trained network, from tensors of one's own: SSUL's increment (section 3) without the pipeline."""
 
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import replace
+from functools import partial
 from itertools import chain, repeat
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from ssul.data.sampling import seed_everything
 from ssul.errors import UserError
@@ -19,6 +21,7 @@ from ssul.model.deeplab import IncrementalDeepLab
 from ssul.pipeline.progress import progress_bar
 from ssul.prediction.model import Model
 from ssul.training.loop import learn_step
+from ssul.training.objective import Objective
 
 
 class Batches(Sized, Protocol):
@@ -49,14 +52,14 @@ def extend(
             sigmoids, see `ssul.model.heads.LogOdds`.
         batches: each holds uint8 images (B, 3, H, W), RGB, and uint8 masks (B, H, W): 0 for what is not annotated, 1
             and up for the new classes in their order, 255 for void; optionally uint8 saliency maps (B, H, W), positive
-            on salient objects. Augmentation is the caller's. A batch has at least two images.
+            on salient objects. Augmentation is the caller's.
         classes: names of the new classes.
         epochs: passes over the batches.
         lr: the learning rate at the start; it falls to 0 by the polynomial schedule. Momentum is 0.9.
         pseudo_threshold: the score in 0..1 from which the network labels what is not annotated; None for no
             pseudo-labels.
         weight_decay: of SGD.
-        seed: of the new heads and of dropout.
+        seed: of the new heads, of dropout, and of a DataLoader that shuffles.
         progress: whether to show a progress bar.
 
     Returns:
@@ -77,21 +80,37 @@ def extend(
         raise UserError(
             f"{len(old_names)} known and {len(classes)} new classes are too many: ids must stay below {VOID}"
         )
-    seed_everything(seed, "extend")
-    start = _copy(trained).with_sigmoids()
-    with_maps = len(next(iter(batches))) == 3
-    objective = prepare_increment(
-        start.model,
-        start.labels,
-        new,
-        weight_transfer=start.labels.unknown,
-        freeze=True,
-        freeze_norm=True,
-        pseudo_threshold=pseudo_threshold,
-        loss="bce",
-        background_lr_ratio=1e-4,
-        learn_unknown=with_maps,
-    )
+    with torch.random.fork_rng():  # the caller's random state stays as it is
+        seed_everything(seed, "extend")
+        start = _copy(trained).with_sigmoids()
+        objective = prepare_increment(
+            start.model,
+            start.labels,
+            new,
+            weight_transfer=start.labels.unknown,
+            freeze=True,
+            freeze_norm=True,
+            pseudo_threshold=pseudo_threshold,
+            loss="bce",
+            background_lr_ratio=1e-4,
+            learn_unknown=len(next(iter(batches))) == 3,  # images, masks and maps
+        )
+        progress_of = partial(progress_bar, title=f"learn {', '.join(classes)}", unit="it", silent=not progress)
+        _learn(objective, new, batches, epochs=epochs, lr=lr, weight_decay=weight_decay, progress_of=progress_of)
+    return model.with_network(TrainedModel(objective.model.cpu().eval(), objective.labels, (*old_names, *classes)))
+
+
+def _learn(
+    objective: Objective,
+    new: Sequence[int],
+    batches: Batches,
+    *,
+    epochs: int,
+    lr: float,
+    weight_decay: float,
+    progress_of: Callable[..., "tqdm[Any]"],
+) -> None:
+    """Trains the objective on all batches, under a progress bar."""
     encoded = (_encode(objective.labels, new, batch) for batch in chain.from_iterable(repeat(batches, epochs)))
     iterations = epochs * len(batches)
     steps = learn_step(
@@ -103,13 +122,12 @@ def extend(
         momentum=0.9,
         weight_decay=weight_decay,
         schedule="poly",
-        normalisation=start.model.normalisation,
+        normalisation=objective.model.normalisation,
     )
-    with progress_bar(total=iterations, title=f"learn {', '.join(classes)}", unit="it", silent=not progress) as bar:
+    with progress_of(total=iterations) as bar:
         for one in steps:
             bar.set_postfix_str(f"loss {one.loss:.3f}", refresh=False)
             bar.update()
-    return model.with_network(TrainedModel(objective.model.cpu().eval(), objective.labels, (*old_names, *classes)))
 
 
 def _copy(trained: TrainedModel) -> TrainedModel:

@@ -46,7 +46,8 @@ class KnownNetwork:
         named = isinstance(names, list) and all(isinstance(name, str) for name in names)
         faults = {
             "it names no classes": not named,
-            "it describes no network": not isinstance(architecture, dict),
+            "it describes no network, or is of format 1": not isinstance(architecture, dict)
+            or "backbone" not in architecture,
         }
         check_consistent(path, faults, **context)
         return cls(tuple(names or ()), dict(architecture or {}))

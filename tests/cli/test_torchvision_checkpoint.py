@@ -13,7 +13,7 @@ from ssul.cli.torchvision_checkpoint import import_torchvision, load_torchvision
 from ssul.datasets.catalog import find_dataset
 from ssul.errors import UserError
 from ssul.inference.trained_model import TrainedModel
-from tests.cli.foreign import some_image, trained
+from tests.cli.foreign import assert_that_it_learns_a_class_more, some_image, trained
 
 
 def theirs(name: str = "deeplabv3_resnet50", classes: int = 21) -> nn.Module:
@@ -46,6 +46,7 @@ def test_an_imported_file_is_a_checkpoint_with_vocs_classes_and_the_same_logits(
         expected, found = resnet50(some_image())["out"], opened.model(some_image())
     assert expected.std(dim=(0, 2, 3)).min() > 0.05
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert_that_it_learns_a_class_more(tmp_path / "ours")
 
 
 @pytest.mark.slow
