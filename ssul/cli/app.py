@@ -17,7 +17,7 @@ from ssul.cli.results import show, table
 from ssul.cli.scenarios import scenarios, splits
 from ssul.cli.ui import ui
 from ssul.errors import UserError
-from ssul.pipeline.failures import explain
+from ssul.pipeline.failures import exit_explained
 from ssul.tracking.store import TrackingError
 
 
@@ -69,8 +69,4 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except (RuntimeError, OSError, MemoryError) as error:
-        reason = explain(error)
-        if reason is None:
-            raise
-        print(f"error: {reason}", file=sys.stderr)
-        raise SystemExit(1) from None
+        exit_explained(error)

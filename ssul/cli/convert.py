@@ -11,7 +11,7 @@ from ssul.cli.options import Root
 from ssul.config.paths import Layout
 from ssul.convert.annotations import Annotations
 from ssul.convert.coco import read_coco
-from ssul.convert.colours import BACKGROUND, read_colour_file, read_colours
+from ssul.convert.colours import read_colour_file, read_colours
 from ssul.convert.description import check_classes, description
 from ssul.convert.labelme import read_labelme
 from ssul.convert.mat import read_mats
@@ -21,7 +21,7 @@ from ssul.datasets.scan import ImageProblem, raise_unusable
 from ssul.errors import UserError
 from ssul.io.atomic import write_text
 from ssul.labels.colours import Colour, voc_colours
-from ssul.labels.ids import BACKGROUND_ID, VOID
+from ssul.labels.ids import BACKGROUND_ID, BACKGROUND_NAME, VOID, VOID_NAME
 from ssul.pipeline.progress import with_progress
 
 app = typer.Typer(
@@ -163,7 +163,9 @@ def _convert(
     if place.exists():
         raise UserError(f"{place} exists: choose another --name, or remove it")
     chosen = voc_colours(1 + len(classes))
-    palette = tuple((colours or {}).get(one, other) for one, other in zip((BACKGROUND, *classes), chosen, strict=True))
+    palette = tuple(
+        (colours or {}).get(one, other) for one, other in zip((BACKGROUND_NAME, *classes), chosen, strict=True)
+    )
     done = write_dataset(splits, source, out, palette=palette, skip=on_error == "skip", show=with_progress)
     _print_counts(classes, done)
     text = description(name, _from_project(out, root), classes, done)
@@ -177,8 +179,10 @@ def _convert(
 def _print_counts(classes: Sequence[str], done: Converted) -> None:
     print(", ".join(f"{count} images for {split}" for split, count in done.count.items()))
     whole = done.pixels.total()
-    rows = [(value, name) for value, name in enumerate((BACKGROUND, *classes)) if value or done.pixels[BACKGROUND_ID]]
-    for value, name in [*rows, *([(VOID, "void")] if done.pixels[VOID] else [])]:
+    rows = [
+        (value, name) for value, name in enumerate((BACKGROUND_NAME, *classes)) if value or done.pixels[BACKGROUND_ID]
+    ]
+    for value, name in [*rows, *([(VOID, VOID_NAME)] if done.pixels[VOID] else [])]:
         share = 100 * done.pixels[value] / whole
         print(f"{value:5} {name:24} {done.images[value]:7} images {share:6.2f} % of the pixels")
     if missing := [name for value, name in enumerate(classes, start=1) if not done.pixels[value]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from tqdm import tqdm
 
 from ssul.errors import UserError
 from ssul.pipeline.progress import with_progress
@@ -59,7 +60,7 @@ def predict(
             raise UserError(f"{error.filename or out} cannot be written: {error.strerror or error}") from None
         if problem:
             problems += 1
-            print(f"error: {problem}", file=sys.stderr, flush=True)
+            tqdm.write(f"error: {problem}", file=sys.stderr)  # above the bar
     print(f"{out}: {len(found) - problems} of {len(found)} files predicted")
     if problems:
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from ssul.config.base import StrictModel
-from ssul.labels.ids import VOID
+from ssul.labels.ids import BACKGROUND_NAME, VOID, VOID_NAME
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 MAX_CLASSES = VOID - 2
@@ -37,7 +37,6 @@ Name = Annotated[str, AfterValidator(_is_name)]
 
 
 Colour = tuple[Byte, Byte, Byte]
-VOID_NAME = "void"
 
 
 class SplitFilesParams(StrictModel):
@@ -73,7 +72,7 @@ class CustomDataset(StrictModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> "CustomDataset":
-        names = ["background", *self.classes]
+        names = [BACKGROUND_NAME, *self.classes]
         twice = sorted(name for name, times in Counter(names).items() if times > 1)
         values = [*([0] if self.background else []), *range(self.first_value, self.first_value + len(self.classes))]
         errors = {
@@ -98,7 +97,7 @@ class CustomDataset(StrictModel):
     def _wrong_colours(self) -> list[str]:
         if self.colours is None:
             return []
-        needed = [*(["background"] if self.background else []), *self.classes]
+        needed = [*([BACKGROUND_NAME] if self.background else []), *self.classes]
         missing = [name for name in needed if name not in self.colours]
         unknown = [name for name in self.colours if name not in (*needed, VOID_NAME)]
         shared = [colour for colour, times in Counter(self.colours.values()).items() if times > 1]

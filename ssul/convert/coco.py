@@ -17,8 +17,8 @@ from ssul.data.image_files import UnreadableImageError
 from ssul.data.layout import invalid_id_reason
 from ssul.errors import UserError
 from ssul.io.strict_json import read_json
+from ssul.labels.ids import BACKGROUND_NAME
 
-BACKGROUND = "background"
 _COMPRESSED = re.compile(r"(?:[P-o]{0,6}[0-O])*")
 """COCO's numbers of 5 bits a character. pycocotools reads and writes beyond its memory where the last one goes on."""
 
@@ -72,11 +72,11 @@ def read_coco(path: Path, images: Path) -> Annotations:
     """
     require_library("pycocotools")
     require_folder(images)
-    content = read_json(path, _File, what="the annotations", way_out="export them anew in COCO's format")
+    content = read_json(path, _File, what="the annotation file", way_out="export them anew in COCO's format")
     _check(path, content)
     categories = sorted(content.categories, key=lambda one: one.id)
-    classes = tuple(one.name for one in categories if one.name != BACKGROUND)
-    value_of = {one.id: 0 if one.name == BACKGROUND else classes.index(one.name) + 1 for one in categories}
+    classes = tuple(one.name for one in categories if one.name != BACKGROUND_NAME)
+    value_of = {one.id: 0 if one.name == BACKGROUND_NAME else classes.index(one.name) + 1 for one in categories}
     of_image: dict[int, list[_Annotation]] = defaultdict(list)
     for one in content.annotations:
         of_image[one.image_id].append(one)

@@ -11,15 +11,13 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from ssul.config.custom_dataset import VOID_NAME
 from ssul.convert.annotations import AnnotatedImage, Annotations, images_of_masks
 from ssul.data.colour_masks import read_colour_mask
 from ssul.data.image_files import MAX_BYTES, UnreadableImageError
 from ssul.errors import UserError
-from ssul.labels.colours import Colour
-from ssul.labels.ids import BACKGROUND_ID, VOID
+from ssul.labels.colours import Colour, is_colour
+from ssul.labels.ids import BACKGROUND_ID, BACKGROUND_NAME, VOID, VOID_NAME
 
-BACKGROUND = "background"
 _BETWEEN = r"[\s,;]+"
 _COLOUR = _BETWEEN.join(rf"(?P<{channel}>\d{{1,3}})" for channel in ("red", "green", "blue"))
 _LINES = (
@@ -41,7 +39,7 @@ def read_colours(masks: Path, images: Path, colours: Mapping[str, Colour], *, en
         UserError: if there are no masks.
     """
     pairs, broken = images_of_masks(masks, ending, images)
-    special = {BACKGROUND: BACKGROUND_ID, VOID_NAME: VOID}
+    special = {BACKGROUND_NAME: BACKGROUND_ID, VOID_NAME: VOID}
     classes = tuple(name for name in colours if name not in special)
     value_of = special | {name: value for value, name in enumerate(classes, start=1)}
     values = {colour: value_of[name] for name, colour in colours.items()}
@@ -71,7 +69,9 @@ def read_colour_file(path: Path) -> dict[str, Colour]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         pairs = _of_yaml(yaml.safe_load(text)) if path.suffix in (".yaml", ".yml") else _of_lines(text)
-        pairs = [(name.lower() if name.lower() in (BACKGROUND, VOID_NAME) else name, colour) for name, colour in pairs]
+        pairs = [
+            (name.lower() if name.lower() in (BACKGROUND_NAME, VOID_NAME) else name, colour) for name, colour in pairs
+        ]
         if not pairs:
             raise ValueError("it names no colour")
         for what, some in (("name", [name for name, _ in pairs]), ("colour", [str(colour) for _, colour in pairs])):
@@ -108,7 +108,7 @@ def _of_lines(text: str) -> list[tuple[str, Colour]]:
 
 
 def _colour(value: Any) -> Colour:
-    if not (isinstance(value, list) and len(value) == 3 and all(type(one) is int and 0 <= one <= 255 for one in value)):
+    if not is_colour(value):
         raise ValueError(f"{str(value)[:80]} is not a colour [r, g, b] of 0..255")
     red, green, blue = value
     return red, green, blue

@@ -160,13 +160,13 @@ def _pixels(shape: _Shape, height: int, width: int) -> NDArray[np.bool_]:
 
 
 def _placed_mask(shape: _Shape, height: int, width: int) -> NDArray[np.bool_]:
-    """A shape that is a picture: a PNG, and the corners of its place."""
+    """A shape that is a mask: a PNG, and the corners of its place."""
     (left, top), (right, bottom) = [(int(x), int(y)) for x, y in shape.points]
     try:
-        picture = base64.b64decode(shape.mask or "", validate=True)
+        png = base64.b64decode(shape.mask or "", validate=True)
     except (binascii.Error, ValueError):
-        raise UnreadableImageError("the picture of a mask is damaged") from None
-    inside = image_files.values(picture, "mask").astype(np.bool_)
+        raise UnreadableImageError("the PNG of a mask is damaged") from None
+    inside = image_files.values(png, "mask").astype(np.bool_)
     if (
         inside.shape != (bottom - top + 1, right - left + 1)
         or left < 0
@@ -174,7 +174,7 @@ def _placed_mask(shape: _Shape, height: int, width: int) -> NDArray[np.bool_]:
         or right >= width
         or bottom >= height
     ):
-        raise UnreadableImageError("the picture of a mask does not fit its place")
+        raise UnreadableImageError("the PNG of a mask does not fit its place")
     pixels = np.zeros((height, width), dtype=np.bool_)
     pixels[top : bottom + 1, left : right + 1] = inside
     return pixels

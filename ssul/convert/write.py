@@ -98,9 +98,9 @@ def _write_split(
             continue
         for path in (image, mask):
             path.parent.mkdir(parents=True, exist_ok=True)
-        picture = Image.fromarray(values)
-        picture.putpalette(palette)
-        picture.save(mask)
+        mask_image = Image.fromarray(values)
+        mask_image.putpalette(palette)
+        mask_image.save(mask)
         _bring(one.image, image)
         counts = np.bincount(values.ravel(), minlength=VOID + 1)
         shown = {int(value): int(counts[value]) for value in np.flatnonzero(counts)}

@@ -10,7 +10,7 @@ from pathlib import Path
 from ssul.errors import UserError
 from ssul.io.atomic import write_text
 from ssul.io.strict_json import read_json
-from ssul.labels.colours import Colour
+from ssul.labels.colours import Colour, is_colour
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,6 @@ class DatasetInfo:
             UserError: if the file is missing or damaged.
         """
         info = read_json(path, cls, what="what is known of the dataset,", way_out="run `dvc repro prepare`")
-        foreign = any(not 0 <= channel <= 255 for colour in info.palette for channel in colour)
-        if foreign:
+        if not all(map(is_colour, info.palette)):
             raise UserError(f"{path} is damaged (a colour is not in 0..255): run `dvc repro prepare`")
         return info

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from ssul.data.layout import MaskEncoding, SplitFiles
 from ssul.errors import UserError
 from ssul.labels.colours import Colour, voc_colours
-from ssul.labels.ids import BACKGROUND_ID
+from ssul.labels.ids import BACKGROUND_ID, BACKGROUND_NAME
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class DatasetSpec:
 
     def class_name(self, class_id: int) -> str:
         """The name of a class id; `background` for 0."""
-        return "background" if class_id == BACKGROUND_ID else self.classes[class_id - 1]
+        return BACKGROUND_NAME if class_id == BACKGROUND_ID else self.classes[class_id - 1]
 
     def used_archives(self, *, saliency: bool) -> tuple[Archive, ...]:
         """Its archives; without saliency, they have no parts that contain only saliency maps."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ssul.config.custom_dataset import MAX_CLASSES, VOID_NAME, CustomDataset, SplitFilesParams
+from ssul.config.custom_dataset import MAX_CLASSES, CustomDataset, SplitFilesParams
 from ssul.config.schema import DataParams
 from ssul.data.layout import MaskEncoding, SplitFiles
 from ssul.datasets import catalog
@@ -11,9 +11,7 @@ from ssul.datasets.catalog import CATALOG, DatasetSpec
 from ssul.datasets.known_network import KnownNetwork
 from ssul.errors import UserError
 from ssul.labels.colours import Colour, voc_colours
-from ssul.labels.ids import BACKGROUND_ID, VOID
-
-BACKGROUND = "background"
+from ssul.labels.ids import BACKGROUND_ID, BACKGROUND_NAME, VOID, VOID_NAME
 
 
 def resolve_dataset(name: str, custom: CustomDataset | None) -> DatasetSpec:
@@ -93,7 +91,7 @@ def uses_saliency(data: DataParams, spec: DatasetSpec) -> bool:
 def _encoding(custom: CustomDataset) -> MaskEncoding:
     if custom.colours is None:
         return MaskEncoding(custom.background, custom.first_value, custom.void)
-    value_of = {VOID_NAME: VOID, BACKGROUND: BACKGROUND_ID}
+    value_of = {VOID_NAME: VOID, BACKGROUND_NAME: BACKGROUND_ID}
     value_of |= {name: class_id for class_id, name in enumerate(custom.classes, start=1)}
     colours = tuple((colour, value_of[name]) for name, colour in custom.colours.items())
     return MaskEncoding(custom.background, void=VOID if VOID_NAME in custom.colours else None, colours=colours)
@@ -102,7 +100,7 @@ def _encoding(custom: CustomDataset) -> MaskEncoding:
 def _palette(custom: CustomDataset) -> Sequence[Colour]:
     colours = custom.colours or {}
     chosen = voc_colours(1 + len(custom.classes))
-    return [colours.get(name, other) for name, other in zip((BACKGROUND, *custom.classes), chosen, strict=True)]
+    return [colours.get(name, other) for name, other in zip((BACKGROUND_NAME, *custom.classes), chosen, strict=True)]
 
 
 def _files(params: SplitFilesParams) -> SplitFiles:

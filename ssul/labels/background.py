@@ -7,6 +7,8 @@ unless classes that are learned later count as background.
 from dataclasses import dataclass
 from typing import Literal
 
+from ssul.labels.ids import BACKGROUND_NAME
+
 Future = Literal["ignore", "background"]
 """How validation pixels of classes that are not learned yet count."""
 Unknown = Literal["auto", "background", "never"]
@@ -49,4 +51,4 @@ class Background:
 
     def names(self, classes: tuple[str, ...]) -> tuple[str, ...]:
         """The names of the rows of the confusion matrix: the background if it is counted, and the learned classes."""
-        return ("background", *classes) if self.counted else classes
+        return (BACKGROUND_NAME, *classes) if self.counted else classes

@@ -9,6 +9,15 @@ Colour = tuple[int, int, int]
 VOID_COLOUR: Colour = (224, 224, 192)
 
 
+def is_colour(value: object) -> bool:
+    """Whether a value from a file is three integers of 0..255."""
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 3
+        and all(type(one) is int and 0 <= one <= 255 for one in value)
+    )
+
+
 def voc_colours(count: int) -> tuple[Colour, ...]:
     """The first `count` colours of the Pascal VOC colour map (bits of the id spread over the three channels)."""
     return tuple(

@@ -9,3 +9,5 @@ VOID = 255
 """The dataset id of pixels that are in no loss and no score, whatever their value in the mask files."""
 BACKGROUND_ID = 0
 """The dataset id of the background; the classes are 1 and up."""
+BACKGROUND_NAME, VOID_NAME = "background", "void"
+"""Their names, which no class may have where names say what a pixel is."""

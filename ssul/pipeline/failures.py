@@ -1,8 +1,19 @@
 """One-line explanations of out-of-memory, disk-full and dead-worker errors."""
 
 import errno
+import sys
+from typing import NoReturn
 
 _LOWER = "lower recipe.base.batch, recipe.increment.batch or recipe.crop"
+
+
+def exit_explained(error: BaseException) -> NoReturn:
+    """Ends the program with one line and code 1 if the error is one of the machine; else raises it again."""
+    reason = explain(error)
+    if reason is None:
+        raise error
+    print(f"error: {reason}", file=sys.stderr)
+    raise SystemExit(1) from None
 
 
 def explain(error: BaseException) -> str | None:

@@ -10,7 +10,7 @@ from ssul.config.paths import LAYOUT
 from ssul.errors import UserError
 from ssul.io.locks import file_lock
 from ssul.pipeline.clock import note_stage
-from ssul.pipeline.failures import explain
+from ssul.pipeline.failures import exit_explained
 
 
 def run(stage: Callable[..., None], *arguments: str, alone: bool = True) -> None:
@@ -38,11 +38,7 @@ def run(stage: Callable[..., None], *arguments: str, alone: bool = True) -> None
         print("error: interrupted", file=sys.stderr)
         raise SystemExit(130) from None
     except (RuntimeError, OSError, MemoryError) as error:
-        reason = explain(error)
-        if reason is None:
-            raise
-        print(f"error: {reason}", file=sys.stderr)
-        raise SystemExit(1) from None
+        exit_explained(error)
 
 
 def stage_lock(stage: str) -> AbstractContextManager[None]:

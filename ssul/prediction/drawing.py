@@ -1,4 +1,4 @@
-"""Predictions as pictures: the classes over the image, the unknown hatched, and a legend below."""
+"""Predictions as images: the classes over the image, the unknown hatched, and a legend below."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -49,14 +49,14 @@ def paint(image: Pixels, mask: Pixels, palette: Sequence[Colour], unknown: NDArr
     return painted.round().astype(np.uint8)
 
 
-def with_legend(picture: Pixels, entries: Sequence[tuple[str, Swatch]]) -> Image.Image:
-    """The picture with a legend below, as wide as the picture or as its longest entry.
+def with_legend(image: Pixels, entries: Sequence[tuple[str, Swatch]]) -> Image.Image:
+    """The image with a legend below, as wide as the image or as its longest entry.
 
     Args:
-        picture: uint8 (H, W, 3).
+        image: uint8 (H, W, 3).
         entries: text and swatch.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     text = min(64, max(12, max(height, width) // 42))
     font, swatch, gap = _font(text), round(1.1 * text), round(0.6 * text)
     lengths = [swatch + gap // 2 + round(font.getlength(words)) for words, _ in entries]
@@ -68,7 +68,7 @@ def with_legend(picture: Pixels, entries: Sequence[tuple[str, Swatch]]) -> Image
         places.append((left, top))
         left += length + 2 * gap
     sheet = Image.new("RGB", (across, top + swatch + gap), _PAPER)
-    sheet.paste(Image.fromarray(picture), ((across - width) // 2, 0))
+    sheet.paste(Image.fromarray(image), ((across - width) // 2, 0))
     pen = ImageDraw.Draw(sheet)
     for (left, top), (words, colour) in zip(places, entries, strict=True):
         sheet.paste(Image.fromarray(_filled(swatch, colour, _thickness((height, width)))), (left, top))

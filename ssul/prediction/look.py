@@ -10,7 +10,7 @@ from ssul.data.index import ImageIndex
 from ssul.datasets.catalog import CATALOG
 from ssul.io.atomic import write_json
 from ssul.io.strict_json import check_consistent, read_json
-from ssul.labels.colours import Colour, voc_colours
+from ssul.labels.colours import Colour, is_colour, voc_colours
 from ssul.labels.ids import VOID
 
 LOOK = "look.json"
@@ -57,7 +57,7 @@ def _stored(path: Path, names: dict[int, str]) -> Look:
     wording = {"what": "the look of a checkpoint,", "way_out": "delete it, which changes no prediction of classes"}
     look = read_json(path, Look, **wording)
     faults = {
-        "a colour is not in 0..255": any(not 0 <= channel <= 255 for colour in look.palette for channel in colour),
+        "a colour is not in 0..255": not all(map(is_colour, look.palette)),
         "it is not a colour for each class": not max(names) < len(look.palette) <= VOID,
     }
     check_consistent(path, faults, **wording)

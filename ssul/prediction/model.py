@@ -13,10 +13,10 @@ from ssul.inference.device import choose_device
 from ssul.inference.predict import predict, setup_for_inference
 from ssul.inference.trained_model import TrainedModel
 from ssul.labels.colours import voc_colours
-from ssul.labels.ids import BACKGROUND_ID
+from ssul.labels.ids import BACKGROUND_ID, BACKGROUND_NAME
 from ssul.labels.space import LabelSpace
+from ssul.prediction.images import ImageLike, read_image
 from ssul.prediction.look import LOOK, Look, look_of
-from ssul.prediction.pictures import Picture, read_picture
 from ssul.prediction.result import Prediction
 from ssul.prediction.sliding import STRIDE, logits_of
 from ssul.prediction.source import checkpoint_folder
@@ -49,7 +49,7 @@ class Model:
         self._fabric = choose_device(precision)
         self._network: Any = setup_for_inference(trained.model, self._fabric)
 
-    def predict(self, image: Picture, *, unknown: bool = False, window: int = WINDOW) -> Prediction:
+    def predict(self, image: ImageLike, *, unknown: bool = False, window: int = WINDOW) -> Prediction:
         """Predicts an image at its full size.
 
         Where the image is seen whole, the mask is the one that the pipeline's evaluation makes at full size.
@@ -64,7 +64,7 @@ class Model:
             UserError: if the image cannot be read, the network has no unknown class, or the window is too small.
         """
         self.require(unknown=unknown, window=window)
-        pixels = read_picture(image)
+        pixels = read_image(image)
         logits = logits_of(self._network, pixels, window - window % STRIDE, self._fabric.device)
         labels = self._labels
         whole = logits.cell is None  # windows have cells of one size, whose corners are not the image's
@@ -131,7 +131,7 @@ def open_checkpoint(checkpoint: str | Path, *, background: bool | None) -> tuple
 def class_names(trained: TrainedModel, *, background: bool = True) -> dict[int, str]:
     """The names of the learned classes by dataset id, ascending, with or without the background's."""
     learned = dict(sorted(zip(trained.labels.classes, trained.class_names, strict=True)))
-    return {BACKGROUND_ID: "background", **learned} if background else learned
+    return {BACKGROUND_ID: BACKGROUND_NAME, **learned} if background else learned
 
 
 def _rows(pixels: Tensor) -> Any:

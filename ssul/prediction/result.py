@@ -50,7 +50,7 @@ class Prediction:
         """The classes over the image, the unknown hatched if it was asked.
 
         Args:
-            legend: whether names and shares stand below; small images are enlarged then. Without a legend the picture
+            legend: whether names and shares stand below; small images are enlarged then. Without a legend the image
                 has the size of the image.
         """
         if not legend:
@@ -100,15 +100,15 @@ class Prediction:
 
         The unknown's score, if it was asked, becomes unknown/NAME.png. Each file appears whole or not at all.
         """
-        pictures = {f"masks/{name}.png": self.mask_image(), f"overlays/{name}.jpg": self.overlay()}
+        images = {f"masks/{name}.png": self.mask_image(), f"overlays/{name}.jpg": self.overlay()}
         if self.unknown_score is not None:
-            pictures[f"unknown/{name}.png"] = self.unknown_image()
-        for place, picture in pictures.items():
+            images[f"unknown/{name}.png"] = self.unknown_image()
+        for place, image in images.items():
             with replace_file(folder / place) as temporary:
                 if place.endswith(".jpg"):
-                    picture.save(temporary, format="JPEG", quality=JPEG_QUALITY)
+                    image.save(temporary, format="JPEG", quality=JPEG_QUALITY)
                 else:
-                    picture.save(temporary, format="PNG")
+                    image.save(temporary, format="PNG")
         write_json(folder / f"classes/{name}.json", self.summary())
 
     @cached_property

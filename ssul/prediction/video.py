@@ -45,12 +45,12 @@ def predict_video(model: Model, path: Path, folder: Path, name: str, *, unknown:
                     result = model.predict(frame.to_image(), unknown=unknown, window=window)
                     shares.update(result.classes)
                     frames += 1
-                    picture = _frame(result, model)
+                    shown = _frame(result, model)
                     if made is None:
                         made = film.add_stream("libx264", rate=stream.average_rate or _FRAME_RATE)
-                        made.height, made.width = picture.shape[:2]
+                        made.height, made.width = shown.shape[:2]
                         made.pix_fmt = "yuv420p"
-                    film.mux(made.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+                    film.mux(made.encode(av.VideoFrame.from_ndarray(shown, format="rgb24")))
                 if made is None:
                     raise UserError(f"{path} holds no frame")
                 film.mux(made.encode())

@@ -1,4 +1,4 @@
-"""Pictures and masks as text within a page."""
+"""Images and masks as text within a page."""
 
 import base64
 import io

@@ -1,6 +1,6 @@
 """The interactive page of a run, reports/index.html: one file that needs nothing else, the same bytes for the same run.
 
-Its words are those of the page in Markdown (`ssul.report.page`). Its pictures lie within it, and masks as class ids, so
+Its words are those of the page in Markdown (`ssul.report.page`). Its images lie within it, and masks as class ids, so
 that the script can name the class under the pointer. html/ holds the template, the style and the script.
 """
 

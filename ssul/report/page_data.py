@@ -1,4 +1,4 @@
-"""What the script of the interactive page reads: scores, curves, and pictures with their masks as class ids."""
+"""What the script of the interactive page reads: scores, curves, and images with their masks as class ids."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from ssul.evaluation.results import Results
 from ssul.evaluation.small_masks import SmallMasks
 from ssul.labels.background import Future
 from ssul.labels.colours import VOID_COLOUR, Colour
-from ssul.labels.ids import BACKGROUND_ID
+from ssul.labels.ids import BACKGROUND_ID, BACKGROUND_NAME
 from ssul.report.gallery import Cell, Gallery, Scored
 from ssul.report.inline import inline_image, inline_masks, read_ids
 from ssul.report.rows import learned_classes, step_rows
@@ -81,7 +81,7 @@ def hex_colour(colour: Colour) -> str:
 def _classes(results: Results, index: ImageIndex, palette: Sequence[Colour]) -> list[dict[str, Any]]:
     """All classes of the dataset; `step` is None where none learns it."""
     learned = learned_classes(results.names, results.group_sizes)
-    since: dict[str, int] = {"background": 0} | {name: step for step, group in enumerate(learned) for name in group}
+    since: dict[str, int] = {BACKGROUND_NAME: 0} | {name: step for step, group in enumerate(learned) for name in group}
     return [
         {
             "id": class_id,
@@ -101,17 +101,17 @@ def _example(place: Path, steps: int) -> dict[str, Any]:
         size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     names = ["truth", *(f"step_{step}" for step in range(steps))]
     masks = [read_ids(place / f"{name}.png", size) for name in names]
-    return _picture(inline_image(place / "image.jpg", size), size) | {"masks": inline_masks(masks)}
+    return _image(inline_image(place / "image.jpg", size), size) | {"masks": inline_masks(masks)}
 
 
 def _small(path: Path, masks: SmallMasks, image_id: str, *, square: bool) -> dict[str, Any]:
     """An image with its ground truth and the last prediction; without the photograph if its file is missing."""
     height, width = masks[image_id][0].shape
     photograph = inline_image(path, (width, height), square=square) if path.is_file() else None
-    return _picture(photograph, (width, height)) | {"masks": inline_masks(masks[image_id])}
+    return _image(photograph, (width, height)) | {"masks": inline_masks(masks[image_id])}
 
 
-def _picture(image: str | None, size: tuple[int, int]) -> dict[str, Any]:
+def _image(image: str | None, size: tuple[int, int]) -> dict[str, Any]:
     return {"w": size[0], "h": size[1], "image": image}
 
 

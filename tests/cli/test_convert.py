@@ -83,7 +83,7 @@ def test_outside_a_project_the_description_is_printed(workshop: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("coco", "nothing.json", "--images", "photos", "--out", "x"), "the annotations nothing.json is missing"),
+        (("coco", "nothing.json", "--images", "photos", "--out", "x"), "the annotation file nothing.json is missing"),
         (("coco", "coco.json", "--images", "shapes", "--out", "x"), "a.jpg: no image at shapes/a.jpg"),
         (("coco", "coco.json", "--images", "photos", "--out", "voc"), "'voc' cannot name a dataset of your own"),
         (("coco", "coco.json", "--images", "photos", "--out", "x-1"), "'x-1' cannot name a dataset of your own"),

@@ -282,11 +282,14 @@ def scenario_of(params: Params) -> Scenario:
 def test_the_committed_parameters_are_what_conf_composes() -> None:
     """To the byte: `dvc exp run` without overrides leaves params.yaml as it is.
 
-    The committed parameters, or those of the working copy before a commit: a running experiment composes others.
+    They are read from git's index, because a running experiment composes others into the working copy. So a change is
+    to be added to it before the test.
     """
-    show = ["git", "show", "HEAD:params.yaml"]
-    committed = subprocess.run(show, cwd=PROJECT, capture_output=True, text=True, check=False).stdout
-    assert composed_text() in (committed, (PROJECT / "params.yaml").read_text(encoding="utf-8"))
+    show = ["git", "show", ":params.yaml"]
+    staged = subprocess.run(show, cwd=PROJECT, capture_output=True, text=True, check=False)
+    if staged.returncode:
+        pytest.skip("not in a git checkout of the project")
+    assert composed_text() == staged.stdout
 
 
 def test_every_published_scenario_has_a_file() -> None:

@@ -27,7 +27,7 @@ PAINTED = (
 )
 
 
-def picture(kind: str = "PNG", **options: Any) -> bytes:
+def stored_image(kind: str = "PNG", **options: Any) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (WIDTH, HEIGHT)).save(file, kind, **options)
     return file.getvalue()
@@ -36,7 +36,7 @@ def picture(kind: str = "PNG", **options: Any) -> bytes:
 def folder_of(root: Path, file: Any = None, **changes: Any) -> Path:
     """A folder with an image and its annotation."""
     content = json.loads(FILE.read_text(encoding="utf-8")) if file is None else file
-    (root / "a.png").write_bytes(picture())
+    (root / "a.png").write_bytes(stored_image())
     (root / "a.json").write_text(json.dumps({**content, **changes}), encoding="utf-8")
     return root
 
@@ -68,10 +68,10 @@ def test_the_image_is_found_where_it_is_said_or_beside_the_annotation(tmp_path: 
 
 
 def test_an_image_that_lies_only_in_the_annotation_is_taken_from_there(tmp_path: Path) -> None:
-    folder_of(tmp_path, imageData=base64.b64encode(picture("JPEG")).decode())
+    folder_of(tmp_path, imageData=base64.b64encode(stored_image("JPEG")).decode())
     (tmp_path / "a.png").unlink()
     (image,) = read_labelme(tmp_path, None).images
-    assert image.image == picture("JPEG")
+    assert image.image == stored_image("JPEG")
 
 
 def test_an_annotation_that_cannot_be_read_is_named_and_the_others_are_read(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_an_annotation_that_cannot_be_read_is_named_and_the_others_are_read(tmp_
 def test_an_image_that_labelme_turns_is_named(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    (folder_of(tmp_path) / "a.png").write_bytes(picture(exif=exif))
+    (folder_of(tmp_path) / "a.png").write_bytes(stored_image(exif=exif))
     with pytest.raises(UnreadableImageError, match="EXIF orientation, by which LabelMe turns it"):
         painted(read_labelme(tmp_path, None))
 
@@ -102,13 +102,13 @@ TRIANGLE = [[0, 0], [4, 0], [4, 4]]
         ({"points": TRIANGLE, "shape_type": "circle"}, "a circle has 3 points"),
         ({"points": TRIANGLE, "shape_type": "cube"}, "the shape 'cube' is none of polygon, "),
         ({"points": [*TRIANGLE, [1e12, 0]]}, "lies far outside the image"),
-        ({"points": TRIANGLE[::2], "shape_type": "mask", "mask": "?"}, "the picture of a mask is damaged"),
+        ({"points": TRIANGLE[::2], "shape_type": "mask", "mask": "?"}, "the PNG of a mask is damaged"),
         ({"points": TRIANGLE[::2], "shape_type": "mask"}, "unreadable mask"),
         (
             {
                 "points": TRIANGLE[::2],
                 "shape_type": "mask",
-                "mask": base64.b64encode(picture()).decode(),
+                "mask": base64.b64encode(stored_image()).decode(),
             },
             "a mask must be an 8-bit palette or grey image",
         ),

@@ -1,4 +1,4 @@
-"""A result as files and as a picture."""
+"""A result as files and as an image."""
 
 import json
 from pathlib import Path

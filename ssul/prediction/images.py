@@ -13,15 +13,15 @@ from ssul.data.decoding import decode_rgb
 from ssul.data.image_files import UnreadableImageError, decoded, open_image, rgb
 from ssul.errors import UserError
 
-Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]
+ImageLike = str | Path | bytes | Image.Image | NDArray[np.uint8]
 """A file, its content, a Pillow image, or uint8 (H, W, 3), RGB."""
 _ORIENTATION = 0x0112
 """The EXIF tag."""
 _MODES_8_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 
 
-def read_picture(picture: Picture) -> Tensor:
-    """The pixels of a picture, uint8 (3, H, W), RGB.
+def read_image(image: ImageLike) -> Tensor:
+    """The pixels of an image, uint8 (3, H, W), RGB.
 
     They are those that an evaluation reads, in upright order where EXIF says how the camera was held. Transparency is
     ignored.
@@ -29,12 +29,12 @@ def read_picture(picture: Picture) -> Tensor:
     Raises:
         UserError: if it cannot be read, or must not be.
     """
-    if isinstance(picture, np.ndarray):
-        return _of_array(picture)
-    if isinstance(picture, Image.Image):
-        return _of_pillow(picture)
-    name = "the image" if isinstance(picture, bytes) else str(picture)
-    source = picture if isinstance(picture, bytes) else Path(picture)
+    if isinstance(image, np.ndarray):
+        return _of_array(image)
+    if isinstance(image, Image.Image):
+        return _of_pillow(image)
+    name = "the image" if isinstance(image, bytes) else str(image)
+    source = image if isinstance(image, bytes) else Path(image)
     try:
         with open_image(source, "image") as opened:
             orientation = _orientation(opened)

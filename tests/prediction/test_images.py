@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 
 from ssul.data.decoding import decode_rgb
 from ssul.errors import UserError
-from ssul.prediction.pictures import read_picture, upright
+from ssul.prediction.images import read_image, upright
 
 
 def content(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -38,8 +38,8 @@ def test_an_image_is_turned_as_its_exif_says(orientation: int, tmp_path: Path, p
     path.write_bytes(content(Image.fromarray(photograph), "JPEG", exif=exif(orientation)))
     with Image.open(path) as stored:
         expected = np.asarray(ImageOps.exif_transpose(stored))
-    for picture in (path, str(path), path.read_bytes(), Image.open(path)):
-        assert np.array_equal(read_picture(picture).permute(1, 2, 0), expected)
+    for source in (path, str(path), path.read_bytes(), Image.open(path)):
+        assert np.array_equal(read_image(source).permute(1, 2, 0), expected)
 
 
 def test_an_orientation_that_there_is_not_changes_nothing() -> None:
@@ -50,7 +50,7 @@ def test_an_orientation_that_there_is_not_changes_nothing() -> None:
 
 def test_a_file_without_orientation_is_what_an_evaluation_reads(tmp_path: Path, photograph: NDArray[np.uint8]) -> None:
     Image.fromarray(photograph).save(tmp_path / "photo.jpg")
-    assert torch.equal(read_picture(tmp_path / "photo.jpg"), decode_rgb(tmp_path / "photo.jpg"))
+    assert torch.equal(read_image(tmp_path / "photo.jpg"), decode_rgb(tmp_path / "photo.jpg"))
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ def test_grey_alpha_palette_and_cmyk_become_rgb(mode: str, kind: str, photograph
         image.putalpha(7)
     with Image.open(io.BytesIO(content(image, kind))) as stored:
         expected = np.asarray(stored.convert("RGB"))
-    assert np.array_equal(read_picture(content(image, kind)).permute(1, 2, 0), expected)
-    assert read_picture(image).shape == (3, 90, 130)
+    assert np.array_equal(read_image(content(image, kind)).permute(1, 2, 0), expected)
+    assert read_image(image).shape == (3, 90, 130)
 
 
 def png_of(width: int, height: int) -> bytes:
@@ -90,19 +90,19 @@ def test_an_image_that_cannot_be_used_is_refused_by_name(damaged: bytes, why: st
     path = tmp_path / "bad.png"
     path.write_bytes(damaged)
     with pytest.raises(UserError, match=rf"^{path} cannot be read: .*{why}") as refused:
-        read_picture(path)
+        read_image(path)
     assert "\n" not in str(refused.value)
     with pytest.raises(UserError, match=rf"^the image cannot be read: .*{why}"):
-        read_picture(damaged)
+        read_image(damaged)
 
 
 def test_what_is_no_image_in_memory_or_on_disk_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"array of float32 \(3, 4, 3\) is no image: give uint8"):
-        read_picture(np.zeros((3, 4, 3), dtype=np.float32))  # type: ignore[arg-type]
+        read_image(np.zeros((3, 4, 3), dtype=np.float32))  # type: ignore[arg-type]
     with pytest.raises(UserError, match="mode I;16"):
-        read_picture(Image.open(io.BytesIO(GREY_16)))
+        read_image(Image.open(io.BytesIO(GREY_16)))
     with pytest.raises(UserError, match=r"nowhere.jpg cannot be read: No such file"):
-        read_picture(tmp_path / "nowhere.jpg")
+        read_image(tmp_path / "nowhere.jpg")
 
 
 @given(st.data())
@@ -113,4 +113,4 @@ def test_any_damage_gives_pixels_or_a_refusal(data: st.DataObject) -> None:
     damaged = bytes(whole[: data.draw(st.integers(0, len(whole)))])
     with warnings.catch_warnings(), suppress(UserError):
         warnings.simplefilter("error")
-        assert read_picture(damaged).dtype == torch.uint8
+        assert read_image(damaged).dtype == torch.uint8
