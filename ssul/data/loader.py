@@ -30,8 +30,11 @@ class TrainingLoader(DataLoader[Any]):
                 if isinstance(batch, Exception):
                     raise batch
                 yield batch
-        except ConnectionResetError as error:  # PyTorch asked for its death before the kernel reported it
-            raise RuntimeError(f"DataLoader worker (pid unknown) exited unexpectedly: {error}") from None
+        except (ConnectionError, EOFError) as error:  # a batch stayed half handed over: its worker has just died
+            if "in DataLoader worker" in str(error):  # the worker raised it itself, and lives
+                raise
+            reason = str(error) or type(error).__name__
+            raise RuntimeError(f"DataLoader worker (pid unknown) exited unexpectedly: {reason}") from None
         finally:
             del loaded  # ends its workers, which would otherwise live as long as the error's traceback
 

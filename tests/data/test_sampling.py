@@ -318,13 +318,22 @@ def test_an_error_of_the_machine_keeps_its_number_and_any_other_its_traceback(
         assert workers == 0 or "in read" in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+        ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"),
+        EOFError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 def test_a_worker_that_dies_while_it_hands_over_a_batch_is_named_as_any_dead_one(
-    dataset: SegmentationDataset, monkeypatch: pytest.MonkeyPatch
+    dataset: SegmentationDataset, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """PyTorch lets this error through if the kernel has not yet reported the worker's death."""
+    """PyTorch lets these errors through if the kernel has not yet reported the worker's death."""
 
     def cut_off(_: DataLoader[Any]) -> Iterator[Any]:
-        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+        raise error
         yield
 
     monkeypatch.setattr(DataLoader, "__iter__", cut_off)
@@ -333,7 +342,18 @@ def test_a_worker_that_dies_while_it_hands_over_a_batch_is_named_as_any_dead_one
     message = explain(caught.value)
     assert message is not None
     assert "a process that loads images has died" in message
-    assert "Connection reset by peer" in message
+    assert (str(error) or "EOFError") in message
+
+
+def test_the_same_error_inside_a_worker_is_not_taken_for_its_death(
+    dataset: SegmentationDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end_of_file(_: SegmentationDataset, image_id: str) -> Any:
+        raise EOFError(image_id)
+
+    monkeypatch.setattr(SegmentationDataset, "read", end_of_file)
+    with pytest.raises(EOFError, match="Caught EOFError in DataLoader worker"):
+        loaded(dataset, workers=1)
 
 
 ENDS = """
