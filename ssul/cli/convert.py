@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ssul.cli.class_names import listed_names
 from ssul.cli.options import Root
 from ssul.config.paths import Layout
 from ssul.convert.annotations import Annotations
@@ -199,12 +200,7 @@ def _names(given: str) -> list[str]:
     """Names with commas, or the lines of a file; LabelMe's special labels are left out."""
     from ssul.convert.labelme import SPECIAL
 
-    path = Path(given)
-    try:
-        words = path.read_text(encoding="utf-8-sig").splitlines() if path.is_file() else given.split(",")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the classes {path} cannot be read ({error})") from None
-    return [word.strip() for word in words if word.strip() and word.strip() not in SPECIAL]
+    return [name for name in listed_names(given) if name and name not in SPECIAL]
 
 
 def _from_project(out: Path, root: Path) -> Path:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from ssul.cli.class_names import listed_names
 from ssul.cli.published_checkpoint import import_published, load_published
 from ssul.cli.smp_checkpoint import import_smp, load_smp
 from ssul.cli.torchvision_checkpoint import import_torchvision, load_torchvision
@@ -88,13 +89,7 @@ def read_class_names(classes: str | None) -> list[str] | None:
     """
     if classes is None:
         return None
-    try:
-        words = (
-            Path(classes).read_text(encoding="utf-8").splitlines() if Path(classes).is_file() else classes.split(",")
-        )
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--classes names the file {classes}, which cannot be read ({type(error).__name__})") from None
-    names = [word.strip() for word in words]
+    names = listed_names(classes)
     if not all(name and name.isprintable() for name in names) or len(set(names)) < len(names):
         raise UserError(
             "--classes must hold different names, none of them empty: between commas, or a file with one a line"
