@@ -12,6 +12,7 @@ from ssul.cli.doctor import doctor
 from ssul.cli.evidence import app as evidence
 from ssul.cli.export import export
 from ssul.cli.new_method import new_method
+from ssul.cli.parameters import parameters
 from ssul.cli.predict import predict
 from ssul.cli.results import show, table
 from ssul.cli.scenarios import scenarios, splits
@@ -47,6 +48,7 @@ for command in (
     show,
     scenarios,
     splits,
+    parameters,
     predict,
     export,
     import_checkpoint,

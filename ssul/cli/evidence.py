@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -11,10 +10,11 @@ from typing import Annotated
 
 import typer
 
+from ssul.cli.composed import composed
 from ssul.cli.counted_run import counted_run
 from ssul.cli.options import Root, require_project
 from ssul.config.dotted import affects_results
-from ssul.config.load import load_params
+from ssul.config.load import parse_params
 from ssul.config.paths import Layout
 from ssul.environment import expanded
 from ssul.errors import UserError
@@ -159,13 +159,7 @@ def find_run(one: Planned, runs: Sequence[LoggedRun], root: Path) -> LoggedRun |
 @cache
 def _params(one: Planned, root: Path) -> Mapping[str, Scalar]:
     """The parameters that `dvc exp run` composes for an experiment."""
-    from dvc.utils.hydra import compose_and_dump
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "params.yaml"
-        overrides = [expanded(word) for word in one.overrides]
-        compose_and_dump(path, str((root / "conf").resolve()), None, "config", str(root.resolve()), overrides)
-        return logged_params(load_params(path))
+    return logged_params(parse_params(composed(root, *map(expanded, one.overrides))))
 
 
 def _result(one: Planned, run: LoggedRun, setup: str) -> Result:

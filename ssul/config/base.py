@@ -11,9 +11,9 @@ PositiveInt = Annotated[int, Field(ge=1)]
 
 
 class StrictModel(BaseModel):
-    """A part of params.yaml."""
+    """A part of params.yaml. `ssul parameters` prints the text below each parameter."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     @field_validator("*", mode="before")
     @classmethod

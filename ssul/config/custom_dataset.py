@@ -43,32 +43,40 @@ class SplitFilesParams(StrictModel):
     """The files of a split of a custom dataset, below its root: templates with `{id}`, and an image list."""
 
     image: Template
+    """As in `JPEGImages/{id}.jpg`."""
     mask: Template
+    """As in `SegmentationClass/{id}.png`."""
     saliency: Template | None = None
+    """Of the maps, where there are any."""
     list: str | None = None
+    """A text file with an id a line; null: every image that has a mask."""
 
 
 class CustomDataset(StrictModel):
-    """A custom dataset, in place of an entry of the catalog. See `ssul.datasets.catalog.DatasetSpec`.
-
-    classes: names, in the order of their values in the masks. palette: a colour for the background and for each class;
-    null takes Pascal VOC's. colours: of colour-coded masks, the colour of each class, of the background and perhaps of
-    `void`; these masks have no values. The validation split is either `val`, or a random share `val_share` of the
-    training split.
-    extends: the folder of a checkpoint whose classes are known already; then `classes` may be the new ones alone.
-    """
+    """A custom dataset, in place of an entry of the catalog. See `ssul.datasets.catalog.DatasetSpec`."""
 
     classes: Annotated[list[Name], Field(min_length=1, max_length=MAX_CLASSES)]
+    """Their names, in the order of their values in the masks."""
     palette: list[Colour] | None = None
+    """A colour for the background and for each class; null takes Pascal VOC's."""
     colours: dict[Name, Colour] | None = None
+    """Of colour-coded masks, which have no values: the colour of each class, the background and perhaps `void`."""
     background: bool = True
+    """Whether the value 0 is the background."""
     first_value: Byte = 1
+    """The value of the first class in the masks."""
     void: Byte | None = VOID
+    """The value of pixels that are not annotated; null: there are none."""
     train: SplitFilesParams
+    """The files of the training images."""
     val: SplitFilesParams | None = None
+    """The files of the validation images; or null, with val_share."""
     val_share: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """The share of the training images that is drawn for validation, in place of val."""
     val_seed: int = 0
+    """Decides which."""
     extends: str | None = None
+    """The folder of a checkpoint whose classes are known already; then `classes` may be the new ones alone."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "CustomDataset":

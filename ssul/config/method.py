@@ -14,35 +14,38 @@ _METHODS = Path(__file__).parents[1] / "methods"
 
 
 class PublishedBugs(StrictModel):
-    """Known bugs of SSUL's published code, to measure their cost.
-
-    memory_labels: memory images are not shifted by the unknown channel. memory_annotation: they are annotated with all
-    classes up to the present step. padding: the padding of a crop is black, centred and labelled background. drop_last:
-    an epoch leaves out the images that do not fill a batch.
-    """
+    """Known bugs of SSUL's published code, to measure their cost."""
 
     memory_labels: bool
+    """Exemplars are not shifted by the unknown channel."""
     memory_annotation: bool
+    """Exemplars are annotated with all classes up to the present step."""
     padding: bool
+    """The padding of a crop is black, centred and labelled background."""
     drop_last: bool
+    """An epoch leaves out the images that do not fill a batch."""
 
 
 class MethodParams(StrictModel):
     """The parameters of all methods. Each method also has a section of its own with the name of the method.
 
-    loss, positive_weight, unknown, selection, published_bugs.padding and published_bugs.drop_last also decide the base
-    step. loss: class_bce is a binary cross-entropy of the step's own classes beside a constant background (DKD, STAR);
-    positive_weight is that of a class's own pixels in it. selection: which weights a step saves: the `last`, the best
-    on held-out training images (`holdout`), or the best on validation images (`published`, a bug of SSUL's published
-    code).
+    All but `published_bugs.memory_*` decide the base step too.
     """
 
     name: str
+    """Of the method; `-S method=NAME` brings all parameters of this section."""
     loss: Literal["bce", "ce", "focal", "class_bce"]
+    """A sigmoid for each class (`bce`, `focal`), a softmax (`ce`), or sigmoids of the step's own classes beside a
+    constant background (`class_bce`: DKD, STAR)."""
     positive_weight: PositiveRate
+    """Of a class's own pixels in loss `class_bce`."""
     unknown: bool
+    """Whether there is a channel for what is salient and not annotated."""
     selection: Literal["last", "holdout", "published"]
+    """Which weights a step saves: the last, the best on held-out training images, or the best on validation images (a
+    bug of SSUL's published code)."""
     published_bugs: PublishedBugs
+    """Known bugs of SSUL's published code."""
 
     @property
     def activation(self) -> Literal["sigmoid", "softmax"]:
@@ -85,12 +88,10 @@ class MethodParams(StrictModel):
 
 
 class FusibleMethod(MethodParams):
-    """The parameters of a method whose whole network learns.
-
-    fusion: whether each increment ends with a fusion of the weights, see `ssul.training.fusion` (EWF).
-    """
+    """The parameters of a method whose whole network learns."""
 
     fusion: bool
+    """Whether each increment ends with a fusion of the weights with those before it (EWF)."""
 
 
 def registered_methods() -> dict[str, type[MethodParams]]:

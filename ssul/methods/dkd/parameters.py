@@ -7,19 +7,18 @@ from ssul.config.method import MethodParams
 
 
 class DkdParams(StrictModel):
-    """DKD's settings of an increment.
-
-    positive_weight: of a new class's own pixels in its term (the base step's is `method.positive_weight`).
-    distillation: the weight of the distillation of logits. decomposed: that of each half of the decomposed one.
-    other_decay: the weight decay of everything but the newest head, which has the recipe's. memory_threshold: the score
-    from which the previous network says that a candidate for the memory shows a class.
-    """
+    """DKD's settings of an increment."""
 
     positive_weight: PositiveRate
+    """Of a new class's own pixels in its term; the base step's is `method.positive_weight`."""
     distillation: Weight
+    """The weight of the distillation of logits."""
     decomposed: Weight
+    """The weight of each half of the decomposed distillation."""
     other_decay: Weight
+    """The weight decay of everything but the newest head, which has the recipe's."""
     memory_threshold: Fraction
+    """DKD-M: the previous network's score from which a candidate for the memory shows a class."""
 
 
 class Method(MethodParams):

@@ -7,9 +7,10 @@ from ssul.config.method import FusibleMethod
 
 
 class FinetuneParams(StrictModel):
-    """Fine-tuning's settings. freeze_norm: no BatchNorm learns or adapts in an increment."""
+    """Fine-tuning's settings."""
 
     freeze_norm: bool
+    """Whether no BatchNorm learns or adapts in an increment."""
 
 
 class Method(FusibleMethod):

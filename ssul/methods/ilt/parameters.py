@@ -7,11 +7,14 @@ from ssul.config.method import FusibleMethod
 
 
 class IltParams(StrictModel):
-    """ILT's settings. distillation, features: the weights of its two distillations. freeze_norm: as for fine-tuning."""
+    """ILT's settings."""
 
     distillation: Weight
+    """The weight of the distillation of logits."""
     features: Weight
+    """The weight of the distillation of the ASPP's output."""
     freeze_norm: bool
+    """Whether no BatchNorm learns or adapts in an increment."""
 
 
 class Method(FusibleMethod):

@@ -7,10 +7,12 @@ from ssul.config.method import FusibleMethod
 
 
 class LwfParams(StrictModel):
-    """LwF's settings. distillation: its weight. freeze_norm: as for fine-tuning."""
+    """LwF's settings."""
 
     distillation: Weight
+    """The weight of the distillation of logits."""
     freeze_norm: bool
+    """Whether no BatchNorm learns or adapts in an increment."""
 
 
 class Method(FusibleMethod):

@@ -7,9 +7,10 @@ from ssul.config.method import FusibleMethod
 
 
 class LwfMcParams(StrictModel):
-    """LwF-MC's settings. freeze_norm: as for fine-tuning."""
+    """LwF-MC's settings."""
 
     freeze_norm: bool
+    """Whether no BatchNorm learns or adapts in an increment."""
 
 
 class Method(FusibleMethod):

@@ -7,15 +7,15 @@ from ssul.config.method import FusibleMethod
 
 
 class MibParams(StrictModel):
-    """MiB's settings.
-
-    distillation: the weight of the unbiased distillation. void: whether an increment trains pixels that are not
-    annotated as background, as the published code does on VOC, or ignores them. freeze_norm: as for fine-tuning.
-    """
+    """MiB's settings."""
 
     void: Literal["background", "ignore"]
+    """Whether an increment trains pixels that are not annotated as background, as the published code does on VOC, or
+    ignores them."""
     distillation: Weight
+    """The weight of the unbiased distillation."""
     freeze_norm: bool
+    """Whether no BatchNorm learns or adapts in an increment."""
 
 
 class Method(FusibleMethod):

@@ -7,12 +7,17 @@ from ssul.config.method import FusibleMethod
 
 
 class PlopParams(StrictModel):
-    """PLOP's settings, see `ssul.methods.plop.increment`."""
+    """PLOP's settings."""
 
     pod: Weight
+    """The weight of local POD on each layer of the backbone."""
     pod_logits: Weight
+    """The weight of local POD on the logits."""
     entropy: Literal["exact", "published"]
+    """The pseudo-labels' thresholds: the medians of the entropy, or those of the published code, which over-normalises
+    and takes wrong medians."""
     freeze_norm: bool
+    """Whether no BatchNorm learns or adapts in an increment."""
 
 
 class Method(FusibleMethod):

@@ -7,20 +7,20 @@ from ssul.config.method import MethodParams
 
 
 class SsulParams(StrictModel):
-    """SSUL's parts; each can be switched off. They act from step 1 on.
-
-    pseudo_threshold: the previous network labels background where a score reaches it; null: no pseudo-labels. freeze:
-    only the newest, the unknown and the background head learn. weight_transfer: a new head starts as a copy of the
-    unknown head. background_lr_ratio: the background head's rate is lr * ratio, with freeze and unknown. learn_unknown:
-    false leaves unknown and background as they are, with freeze; then an old class loses pixels to new ones alone.
-    """
+    """SSUL's parts; each can be switched off. They act from step 1 on."""
 
     pseudo_threshold: Fraction | None
+    """The previous network labels background where a score reaches it; null: no pseudo-labels."""
     freeze: bool
+    """Whether only the newest, the unknown and the background head learn."""
     freeze_norm: bool
+    """Whether no BatchNorm learns or adapts in an increment."""
     weight_transfer: bool
+    """Whether a new head starts as a copy of the unknown head."""
     background_lr_ratio: PositiveRate
+    """The background head's rate is lr times this, with freeze and unknown."""
     learn_unknown: bool
+    """False: with freeze, unknown and background stay as they are; then an old class loses pixels to new ones alone."""
 
 
 class Method(MethodParams):

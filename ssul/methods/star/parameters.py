@@ -7,17 +7,16 @@ from ssul.config.method import MethodParams
 
 
 class StarParams(StrictModel):
-    """STAR's settings.
-
-    distillation: the weight of the distillation of features. separation: the weight of the distance between new classes
-    and old prototypes. newest_lr_ratio: the newest classifier's rate is lr * ratio. memory_threshold: the score from
-    which a candidate for the memory (STAR-M) shows an old class that is not annotated.
-    """
+    """STAR's settings."""
 
     distillation: Weight
+    """The weight of the distillation of features of old classes."""
     separation: Weight
+    """The weight of the distance between new classes and old prototypes."""
     newest_lr_ratio: PositiveRate
+    """The newest classifier's rate is lr times this."""
     memory_threshold: Fraction
+    """STAR-M: the previous network's score from which a candidate for the memory shows an old class."""
 
 
 class Method(MethodParams):
