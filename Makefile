@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # how many experiments `make evidence` runs at a time, each on one thread
 JOBS ?= 1
 
-.PHONY: setup repro test test-slow check ui experiments evidence
+.PHONY: setup repro test test-slow check docs ui experiments evidence
 .DEFAULT_GOAL := repro
 
 setup: $(READY)
@@ -40,6 +40,10 @@ experiments: setup
 # the experiments of docs/evidence.yaml that MLflow lacks, then the tables of docs/evidence.md; many hours
 evidence: setup
 	. $(BIN)/activate && ssul evidence queue && OMP_NUM_THREADS=1 dvc exp run --run-all --jobs $(JOBS) && ssul evidence tables
+
+# the site, in data/site; a dead link or a page outside its list ends it
+docs: setup
+	. $(BIN)/activate && NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 check: setup
 	. $(BIN)/activate && ruff format --check . && ruff check . && mypy && lint-imports

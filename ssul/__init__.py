@@ -1,6 +1,6 @@
 """ssul: class-incremental semantic segmentation with unknown labels (SSUL, NeurIPS 2021).
 
-What this module names is for users, and stays; docs/predict.md describes it. All else may change.
+What this module names is for users, and stays; docs/python.md describes it. All else may change.
 
     import ssul
 

@@ -1,4 +1,4 @@
-"""The README is right: its commands exist and compose, and its table is the report's."""
+"""The README and the pages that continue it are right: commands exist and compose, and the table is the report's."""
 
 import io
 import json
@@ -18,21 +18,24 @@ from ssul.report.tables import markdown_steps
 from tests.project import PROJECT, commands_in, git, unpack_committed_reports, write_params
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-
-
-def commands() -> list[list[str]]:
-    """The command lines of the README."""
-    return commands_in(README)
+EXPERIMENTS = (PROJECT / "docs" / "experiments.md").read_text(encoding="utf-8")
+DATASETS = (PROJECT / "docs" / "datasets.md").read_text(encoding="utf-8")
 
 
 def commands_of(*start: str) -> list[list[str]]:
-    found = [words[len(start) :] for words in commands() if tuple(words[: len(start)]) == start]
-    assert found, f"the README has no command {' '.join(start)}"
-    return found
+    """What follows these words in the commands of the three pages."""
+    lines = [words for page in (README, EXPERIMENTS, DATASETS) for words in commands_in(page)]
+    found = {tuple(words[len(start) :]): None for words in lines if tuple(words[: len(start)]) == start}
+    assert found, f"no page has a command {' '.join(start)}"
+    return [list(words) for words in found]
 
 
 def test_the_two_commands_that_do_everything_come_first() -> None:
-    assert [words[0:2] for words in commands()[:2]] == [["make", "repro"], ["make", "test"]]
+    assert [words[0:2] for words in commands_in(README)[:2]] == [["make", "repro"], ["make", "test"]]
+
+
+def test_the_readme_fits_a_first_visit() -> None:
+    assert len(README.splitlines()) <= 200
 
 
 @pytest.mark.parametrize("target", [words[0] for words in commands_of("make")] + ["setup", "check", "test-slow"])
@@ -74,7 +77,7 @@ def little_voc(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"--masks": root / "masks.zip", "--lists": root}
 
 
-ELSEWHERE = ("evaluate", "table", "send", "doctor", "predict", "export")
+ELSEWHERE = ("evidence", "table", "doctor", "predict", "convert", "new-method", "ui", "browse", "compare")
 """Run in tests/pipeline and tests/cli, because they need a checkpoint, a project or a store of MLflow."""
 
 
@@ -112,7 +115,7 @@ def tracked_files(group: str) -> list[Path]:
 @pytest.mark.parametrize("group", ["scenario", "data", "model", "method", "memory", "recipe"])
 def test_all_scenarios_and_choices_are_named(group: str) -> None:
     for path in tracked_files(group):
-        assert f"`{path.stem}`" in README, f"conf/{group}/{path.name} is not in the README"
+        assert f"`{path.stem}`" in EXPERIMENTS, f"conf/{group}/{path.name} is not in docs/experiments.md"
 
 
 def test_the_table_is_the_committed_report_of_the_default_run() -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ssul.cli.checkpoints import evaluate, export_backbone, import_checkpoint
+from ssul.cli.compare import compare
 from ssul.cli.convert import app as convert
 from ssul.cli.doctor import doctor
 from ssul.cli.evidence import app as evidence
@@ -50,6 +51,7 @@ for command in (
     splits,
     parameters,
     predict,
+    compare,
     export,
     import_checkpoint,
     export_backbone,

@@ -29,7 +29,7 @@ from ssul.report.evidence import (
     planned,
     read_spec,
 )
-from ssul.report.evidence_page import update_page
+from ssul.report.evidence_page import update_pages
 from ssul.report.paired import CountedRun, paired_differences
 from ssul.report.reported_run import setup_of
 from ssul.tracking.collect import LoggedRun, finished_runs, step_scores
@@ -59,7 +59,7 @@ def queue(table: Tables = None, root: Root = Path()) -> None:
 
 @app.command()
 def tables(root: Root = Path()) -> None:
-    """Read the results from MLflow into docs/evidence.json and write the tables of docs/evidence.md."""
+    """Read the results from MLflow into docs/evidence.json; write the tables of docs/evidence.md and README.md."""
     require_project(root)
     layout = Layout(root)
     spec, known, runs = read_spec(layout.evidence_spec), Evidence.read(layout.evidence), _known_runs()
@@ -67,8 +67,8 @@ def tables(root: Root = Path()) -> None:
     for name, compared in _compared(spec, evidence, known, runs):
         evidence.differences.setdefault(name, []).append(compared)
     evidence.write(layout.evidence)
-    update_page(layout.evidence_page, spec, evidence)
-    print(f"{layout.evidence}, {layout.evidence_page}")
+    update_pages(layout.evidence_page, layout.readme, spec, evidence)
+    print(f"{layout.evidence}, {layout.evidence_page}, {layout.readme}")
 
 
 def _known_runs() -> list[LoggedRun]:

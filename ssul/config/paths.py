@@ -28,6 +28,11 @@ class Layout:
         return self.root / "dvc.yaml"
 
     @property
+    def readme(self) -> Path:
+        """The README, which holds a table of the evidence."""
+        return self.root / "README.md"
+
+    @property
     def lock(self) -> Path:
         """What dvc has recorded of the stages that ran."""
         return self.root / "dvc.lock"

@@ -3,6 +3,7 @@
 docs/evidence.yaml    which experiments: tables of rows, each a list of overrides, run with each seed
 docs/evidence.json    their results as read from MLflow, each with its run; written by `ssul evidence tables`
 docs/evidence.md      text, with a table from the JSON file between the markers of each
+README.md             the rows that matter most, between markers too
 """
 
 import re
@@ -43,10 +44,18 @@ class TableSpec(StrictModel):
     differences: list[tuple[str, str]] = Field(default_factory=list)
 
 
+class SummarySpec(StrictModel):
+    """The table of the README. rows: of the tables. tables: the title of a group of columns -> its table."""
+
+    rows: list[str]
+    tables: dict[str, str]
+
+
 class EvidenceSpec(StrictModel):
     """The content of docs/evidence.yaml."""
 
     tables: dict[str, TableSpec]
+    summary: SummarySpec | None = None
 
 
 @dataclass(frozen=True)

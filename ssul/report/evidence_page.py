@@ -15,25 +15,63 @@ from ssul.report.tables import UNDEFINED
 _END = "<!-- evidence: end -->"
 
 
-def update_page(path: Path, spec: EvidenceSpec, evidence: Evidence) -> None:
-    """Writes the tables into docs/evidence.md, between `<!-- evidence: NAME -->` and `<!-- evidence: end -->`.
+def update_pages(page: Path, readme: Path, spec: EvidenceSpec, evidence: Evidence) -> None:
+    """Writes the tables between their markers, `<!-- evidence: NAME -->` and `<!-- evidence: end -->`.
+
+    Args:
+        page: docs/evidence.md, which has a table of each name.
+        readme: README.md, which has the summary, if there is one.
+        spec, evidence: what they are made of.
 
     Raises:
-        UserError: if the page lacks the markers of a table.
+        UserError: if a file lacks the markers of a table.
     """
-    write_text(path, page_with_tables(path.read_text(encoding="utf-8"), spec, evidence, str(path)))
+    write_text(page, page_with_tables(page.read_text(encoding="utf-8"), spec, evidence, str(page)))
+    if spec.summary is not None:
+        write_text(readme, readme_with_summary(readme.read_text(encoding="utf-8"), spec, evidence, str(readme)))
 
 
 def page_with_tables(page: str, spec: EvidenceSpec, evidence: Evidence, where: str) -> str:
     """The page with all tables renewed."""
     for name in spec.tables:
-        start = f"<!-- evidence: {name} -->\n"
-        before, found, rest = page.partition(start)
-        _, end, after = rest.partition(_END)
-        if not found or not end:
-            raise UserError(f"{where} lacks the marker `{start.strip()}`, or its `{_END}`")
-        page = f"{before}{start}{markdown_evidence(name, spec, evidence)}\n{end}{after}"
+        page = _with_table(page, name, markdown_evidence(name, spec, evidence), where)
     return page
+
+
+def readme_with_summary(page: str, spec: EvidenceSpec, evidence: Evidence, where: str) -> str:
+    """The README with the summary renewed."""
+    return _with_table(page, "summary", markdown_summary(spec, evidence), where)
+
+
+def _with_table(page: str, name: str, table: str, where: str) -> str:
+    start = f"<!-- evidence: {name} -->\n"
+    before, found, rest = page.partition(start)
+    _, end, after = rest.partition(_END)
+    if not found or not end:
+        raise UserError(f"{where} lacks the marker `{start.strip()}`, or its `{_END}`")
+    return f"{before}{start}{table}\n{end}{after}"
+
+
+def markdown_summary(spec: EvidenceSpec, evidence: Evidence) -> str:
+    """The chosen rows with old, new and all of several tables side by side.
+
+    Raises:
+        UserError: if docs/evidence.yaml asks for none, or for rows or tables that it does not have.
+    """
+    asked = spec.summary
+    if asked is None:
+        raise UserError("docs/evidence.yaml asks for no summary")
+    tables = asked.tables.values()
+    if unknown := [
+        name for name in tables if name not in spec.tables or not {*asked.rows} <= spec.tables[name].rows.keys()
+    ]:
+        raise UserError(f"the summary's table {unknown[0]} does not exist or lacks a row of {', '.join(asked.rows)}")
+    results = [evidence.results.get(name, {}) for name in tables]
+    head = ["", *(f"{title}: {mean}" if mean == MEANS[0] else mean for title in asked.tables for mean in MEANS)]
+    body = [
+        [markdown(row), *(_score(one.get(row, []), mean) for one in results for mean in MEANS)] for row in asked.rows
+    ]
+    return markdown_table(head, body, align="l" + "r" * (len(head) - 1))
 
 
 def markdown_evidence(name: str, spec: EvidenceSpec, evidence: Evidence) -> str:

@@ -1,6 +1,7 @@
 """Example images with their ground truth and predictions."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ssul.data.index import ImageIndex
-from ssul.labels.colours import VOID_COLOUR, Colour
-from ssul.labels.ids import VOID
+from ssul.labels.colours import VOID_COLOUR, Colour, id_colours
+from ssul.labels.ids import BACKGROUND_NAME, VOID
 from ssul.report.style import GREY, evenly_spaced, new_figure, truncate
 
 _MAX_STEPS = 5
@@ -30,25 +31,69 @@ def draw_examples(
         palette: RGB 0..255 of the background and of each class.
     """
     steps = evenly_spaced(len(learned), _MAX_STEPS)
-    heads = ["image", "ground truth", *(f"after step {step}" for step in steps)]
-    files = ["image.jpg", "truth.png", *(f"step_{step}.png" for step in steps)]
-    table = [[_pixels(place / file) for file in files] for place in places]
-    aspect = float(np.median([line[0].shape[0] / line[0].shape[1] for line in table]))
+    files = ["truth.png", *(f"step_{step}.png" for step in steps)]
+    rows = [SeenImage(_pixels(place / "image.jpg"), [_ids(place / file) for file in files]) for place in places]
+    heads = ["ground truth", *(f"after step {step}" for step in steps)]
+    draw_masks(path, "What the network sees", heads, rows, learned, names_by_id(index), palette)
+
+
+def names_by_id(index: ImageIndex) -> dict[int, str]:
+    """The names of background and classes by their ids."""
+    return dict(enumerate((BACKGROUND_NAME, *index.class_names)))
+
+
+@dataclass(frozen=True)
+class SeenImage:
+    """An image and masks of it.
+
+    Attributes:
+        image: uint8 (H, W, 3), RGB.
+        masks: each uint8 (H, W), dataset ids or VOID.
+    """
+
+    image: NDArray[np.uint8]
+    masks: Sequence[NDArray[np.uint8]]
+
+
+def draw_masks(
+    path: Path,
+    title: str,
+    heads: Sequence[str],
+    rows: Sequence[SeenImage],
+    learned: Sequence[Sequence[str]],
+    names: Mapping[int, str],
+    palette: Sequence[Colour],
+) -> None:
+    """A row for each image: the image and its masks, with a legend of the classes that they show.
+
+    Args:
+        path: of the PNG.
+        title: of the figure.
+        heads: of the masks' columns.
+        rows: with a mask for each of them.
+        learned: the classes that each step learned.
+        names: by id.
+        palette: RGB 0..255 of the background and of each class.
+    """
+    colours = np.array(id_colours(palette), dtype=np.uint8).reshape(256, 3)
+    table = [[row.image, *(colours[mask] for mask in row.masks)] for row in rows]
+    aspect = float(np.median([row.image.shape[0] / row.image.shape[1] for row in rows]))
     width, gap = 1.75, 0.07  # inches
-    across, down = len(files) * (width + gap), len(places) * (width * aspect + gap)
+    columns = 1 + len(heads)
+    across, down = columns * (width + gap), len(rows) * (width * aspect + gap)
     with new_figure(path, across, down) as figure:
         margins = {"left": 0, "right": 1, "bottom": 0, "top": 1}
         gaps = {"wspace": gap / width, "hspace": gap / width / aspect}
-        grid = figure.subplots(len(places), len(files), squeeze=False, gridspec_kw=margins | gaps)
+        grid = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw=margins | gaps)
         for cell, pixels in zip(grid.flat, (pixels for line in table for pixels in line), strict=True):
             cell.imshow(pixels, interpolation="antialiased")
             cell.set_axis_off()
-        for cell, head in zip(grid[0], heads, strict=True):
+        for cell, head in zip(grid[0], ["image", *heads], strict=True):
             cell.set_title(head, fontsize=9.5, color=GREY, pad=5)
-        figure.text(0, 1 + 0.32 / down, "What the network sees", fontsize=13, weight="bold", va="bottom")
-        shown = _ids_shown([place / file for place in places for file in files[1:]])
-        colours = {index.class_name(class_id): palette[class_id] for class_id in shown - {VOID}}
-        _legend(figure, colours, learned, void=VOID in shown)
+        figure.text(0, 1 + 0.32 / down, title, fontsize=13, weight="bold", va="bottom")
+        shown = {int(class_id) for row in rows for mask in row.masks for class_id in np.unique(mask)}
+        named = {names[class_id]: palette[class_id] for class_id in shown - {VOID}}
+        _legend(figure, named, learned, void=VOID in shown)
 
 
 def _pixels(path: Path) -> NDArray[np.uint8]:
@@ -56,12 +101,9 @@ def _pixels(path: Path) -> NDArray[np.uint8]:
         return np.asarray(image.convert("RGB"))
 
 
-def _ids_shown(files: Sequence[Path]) -> set[int]:
-    ids: set[int] = set()
-    for path in files:
-        with Image.open(path, formats=("JPEG", "PNG")) as image:
-            ids |= set(np.unique(np.asarray(image)).tolist())
-    return ids
+def _ids(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path, formats=("PNG",)) as image:
+        return np.asarray(image)
 
 
 def _legend(figure: Figure, shown: Mapping[str, Colour], learned: Sequence[Sequence[str]], *, void: bool) -> None:

@@ -84,11 +84,9 @@ def test_a_second_repro_runs_nothing(clone: Clone, first: Outcome) -> None:
     assert again.restored == []
 
 
-def test_evaluating_a_checkpoint_as_the_readme_says_gives_the_pipelines_own_numbers(
-    clone: Clone, first: Outcome
-) -> None:
-    readme = (clone.root / "README.md").read_text(encoding="utf-8")
-    command = re.search(r"^(ssul evaluate .*)$", readme, flags=re.MULTILINE)
+def test_evaluating_a_checkpoint_as_its_page_says_gives_the_pipelines_own_numbers(clone: Clone, first: Outcome) -> None:
+    page = (clone.root / "docs" / "import.md").read_text(encoding="utf-8")
+    command = re.search(r"^(ssul evaluate .*)$", page, flags=re.MULTILINE)
     assert command is not None
     printed = succeeded(clone.command(*shlex.split(command[1]), "--json"))
     scores = json.loads(printed.text[printed.text.index("{") : printed.text.rindex("}") + 1])

@@ -1,4 +1,4 @@
-"""The page on new classes for a trained network, followed to the letter."""
+"""The pages on new classes for a trained network, followed to the letter."""
 
 import json
 import re
@@ -13,13 +13,17 @@ pytestmark = pytest.mark.slow
 LITTLE = switches("recipe.increment.epochs=1", "evaluation.examples=2")
 
 
+def block(page: str) -> str:
+    """The commands or the code of a page between its markers `extend`."""
+    text = (PROJECT / "docs" / page).read_text(encoding="utf-8")
+    (found,) = re.findall(r"<!-- extend: begin -->\n```\w+\n(.*?)```", text, flags=re.DOTALL)
+    return str(found)
+
+
 def test_the_pages_commands_and_its_python_add_a_class_to_the_trained_network(fresh: Clone) -> None:
     """The page runs after `make repro`: here after a few images and a narrow network."""
     succeeded(fresh.experiment())
-    page = (PROJECT / "docs" / "extend.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"<!-- \w+: begin -->\n```\w+\n(.*?)```", page, flags=re.DOTALL)
-    assert len(blocks) == 2
-    commands = blocks[0].replace("-S scenario=extension", f"-S scenario=extension {' '.join(LITTLE)}")
+    commands = block("extend.md").replace("-S scenario=extension", f"-S scenario=extension {' '.join(LITTLE)}")
     outcome = succeeded(fresh.command("bash", "-ec", commands))
     assert [row["step"] for row in rows(fresh)] == [0, 1]
     assert outcome.text.count("leaf") > 2
@@ -28,6 +32,6 @@ def test_the_pages_commands_and_its_python_add_a_class_to_the_trained_network(fr
     assert {name for name, iou in per_class.items() if iou is None} == set(known)  # no mask of leaves shows them
     assert "leaf" in per_class
 
-    succeeded(fresh.command("python", "-c", blocks[1].replace("epochs=12", "epochs=1")))
+    succeeded(fresh.command("python", "-c", block("python.md").replace("epochs=12", "epochs=1")))
     grown = json.loads((fresh.root / "data" / "grown" / "model.json").read_text())
     assert grown["meaning"]["class_names"] == [*known, "leaf"]

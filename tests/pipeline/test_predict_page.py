@@ -1,4 +1,4 @@
-"""docs/predict.md is right: its commands and its code run as typed, and predict what the evaluation predicted."""
+"""docs/predict.md and docs/python.md are right: what they say runs as typed, and predicts what the evaluation did."""
 
 import re
 from pathlib import Path
@@ -12,12 +12,12 @@ from tests.project import PROJECT
 
 pytestmark = pytest.mark.slow
 
-PAGE = (PROJECT / "docs" / "predict.md").read_text(encoding="utf-8")
+PAGES = "".join((PROJECT / "docs" / name).read_text(encoding="utf-8") for name in ("predict.md", "python.md"))
 
 
 def blocks(part: str, language: str) -> list[str]:
-    """The code blocks of a part of the page."""
-    marked = re.search(rf"<!-- {part}: begin -->\n(.*?)<!-- {part}: end -->", PAGE, flags=re.DOTALL)
+    """The code blocks of a part of the pages."""
+    marked = re.search(rf"<!-- {part}: begin -->\n(.*?)<!-- {part}: end -->", PAGES, flags=re.DOTALL)
     assert marked is not None
     found = re.findall(rf"```{language}\n(.*?)```", marked[1], flags=re.DOTALL)
     assert found
@@ -56,7 +56,7 @@ def test_every_image_has_its_files(predicted: Clone) -> None:
         assert {path.stem for path in (predicted.root / "data" / "predicted" / kind).iterdir()} == images
 
 
-def test_the_python_of_the_page_runs(predicted: Clone) -> None:
+def test_the_python_runs(predicted: Clone) -> None:
     script(predicted, "example.py", *blocks("python", "python"))
     found = mask(predicted.root / "mask.png")
     assert np.array_equal(found, mask(predicted.root / "data" / "predicted" / "masks" / "val_00000.png"))

@@ -7,8 +7,8 @@ import pytest
 
 from ssul.errors import UserError
 from ssul.report.evidence import Evidence
-from ssul.report.evidence_page import markdown_evidence, page_with_tables
-from tests.report.evidence_example import EVIDENCE, result, spec_of
+from ssul.report.evidence_page import markdown_evidence, markdown_summary, page_with_tables
+from tests.report.evidence_example import EVIDENCE, SPEC, result, spec_of
 
 PAGE = "Text.\n\n" + "".join(
     f"<!-- evidence: {name} -->\nold\n<!-- evidence: end -->\nMore text.\n" for name in ("toys", "more")
@@ -45,3 +45,19 @@ def test_tables_are_renewed_between_their_markers_and_the_text_stays(tmp_path: P
 def test_a_page_without_the_markers_of_a_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="page lacks the marker `<!-- evidence: more -->`"):
         page_with_tables(PAGE.replace("evidence: more", "evidence: none"), spec_of(tmp_path), EVIDENCE, "page")
+
+
+SUMMARY = "summary: {rows: [SSUL, MiB], tables: {toys of two steps: toys, others: more}}"
+
+
+def test_the_summary_puts_the_means_of_several_tables_side_by_side(tmp_path: Path) -> None:
+    lines = markdown_summary(spec_of(tmp_path, SPEC + SUMMARY), EVIDENCE).splitlines()
+    assert lines[0] == "|  | toys of two steps: old | new | all | others: old | new | all |"
+    assert lines[2] == "| SSUL | 50.0 ± 0.0 | 42.0 ± 2.8 | 64.0 ± 5.7 | 50.0 | \u2013 | 50.0 |"
+    assert lines[3] == "| MiB | \u2013 | \u2013 | \u2013 | 50.0 | \u2013 | 40.0 |"
+
+
+@pytest.mark.parametrize("wrong", ["{rows: [SSUL], tables: {x: none}}", "{rows: [joint], tables: {x: more}}"])
+def test_a_summary_of_what_no_table_has_is_refused(tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(UserError, match="the summary's table"):
+        markdown_summary(spec_of(tmp_path, f"{SPEC}summary: {wrong}"), EVIDENCE)
