@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ssul.cli.browse import browse
 from ssul.cli.checkpoints import evaluate, export_backbone, import_checkpoint
 from ssul.cli.convert import app as convert
 from ssul.cli.doctor import doctor
@@ -47,6 +48,7 @@ for command in (
     show,
     scenarios,
     splits,
+    browse,
     predict,
     export,
     import_checkpoint,
