@@ -13,6 +13,7 @@ from ssul.cli.doctor import doctor
 from ssul.cli.evidence import app as evidence
 from ssul.cli.export import export
 from ssul.cli.new_method import new_method
+from ssul.cli.offline_plots import offline_plots
 from ssul.cli.predict import predict
 from ssul.cli.results import show, table
 from ssul.cli.scenarios import scenarios, splits
@@ -56,6 +57,7 @@ for command in (
     evaluate,
     table,
     ui,
+    offline_plots,
     new_method,
 ):
     app.command()(command)
