@@ -18,7 +18,7 @@ _TEMPLATE = """<!DOCTYPE html>
 <title>DVC plots</title>
 <style>
 body { margin: 1.5rem; font: 15px/1.5 system-ui, sans-serif; }
-img { max-width: 100%; }
+img { max-width: 46vw; }
 </style>
 <script>(() => { LIBRARIES })()</script>
 </head>
