@@ -15,6 +15,7 @@ setup: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[pipeline,dev]"
+	$(BIN)/ssul offline-plots
 	touch $@
 
 # activated, so that the stages' `python` is this environment's
@@ -32,10 +33,10 @@ test-slow: setup
 ui: setup
 	. $(BIN)/activate && ssul ui
 
-# the columns that tell: scores, and parameters that differ
+# the columns that tell, within 160 characters: scores, and parameters that differ, of a method's own settings one
 experiments: setup
 	. $(BIN)/activate && dvc exp show --only-changed --sort-by final.all --sort-order desc --drop \
-	    'per_class_iou|final.(step|previous|current|pixel|old_without|all_without)|evaluation.examples|(ssul|stages)($$|/)|(data|reports)/'
+	    'Created|data.rehearsal|scenario.(steps|last)|per_class_iou|final.(?!old$$|new$$|all$$)|method.(?!name|fusion|ssul.pseudo)|evaluation.examples|(ssul|stages)($$|/)|(data|reports)/'
 
 # the experiments of docs/evidence.yaml that MLflow lacks, then the tables of docs/evidence.md; many hours
 evidence: setup

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ssul.cli.browse import browse
 from ssul.cli.checkpoints import evaluate, export_backbone, import_checkpoint
 from ssul.cli.compare import compare
 from ssul.cli.convert import app as convert
@@ -13,6 +14,7 @@ from ssul.cli.doctor import doctor
 from ssul.cli.evidence import app as evidence
 from ssul.cli.export import export
 from ssul.cli.new_method import new_method
+from ssul.cli.offline_plots import offline_plots
 from ssul.cli.parameters import parameters
 from ssul.cli.predict import predict
 from ssul.cli.results import show, table
@@ -50,6 +52,7 @@ for command in (
     scenarios,
     splits,
     parameters,
+    browse,
     predict,
     compare,
     export,
@@ -58,6 +61,7 @@ for command in (
     evaluate,
     table,
     ui,
+    offline_plots,
     new_method,
 ):
     app.command()(command)

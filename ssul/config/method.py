@@ -82,6 +82,11 @@ class MethodParams(StrictModel):
         """
         return None
 
+    @property
+    def adds_pseudo_labels(self) -> bool:
+        """Whether its increments train on pseudo-labels beside the annotation, which their `completed` adds."""
+        return False
+
     def increment_arguments(self) -> dict[str, Any]:
         """The arguments of `ssul.methods.NAME.increment.prepare_increment` besides the network and the classes."""
         return self.own.model_dump()

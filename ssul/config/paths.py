@@ -225,6 +225,10 @@ class Layout:
         """The report, in both forms."""
         return self.page, self.interactive_page
 
+    def browsed(self, step: int) -> Path:
+        """The samples of a step, which `ssul browse` writes; not in git."""
+        return self.reports / f"browse_step_{step}.html"
+
     @property
     def figures(self) -> Path:
         """The PNGs that the page shows."""

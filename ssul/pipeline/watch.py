@@ -30,10 +30,7 @@ def run_session(session: TrainingSession, settings: Params) -> None:
         SystemExit: if a signal stopped the training; its state is saved.
     """
     leads, step = session.fabric.is_global_zero, session.job.step
-    batches = session.calibrate()
-    if next(batches, None) is not None:  # most methods do not calibrate and need no bar
-        for _ in with_progress(batches, total=None, title=f"calibrate step {step}", unit="batch", silent=not leads):
-            pass
+    calibrate(session)
     iterations = session.start()
     try:
         watch(session, iterations, settings)
@@ -44,6 +41,16 @@ def run_session(session: TrainingSession, settings: Params) -> None:
     session.finish()
     if session.best is not None and leads:
         print(f"step {step}: {session.best}")
+
+
+def calibrate(session: TrainingSession) -> None:
+    """Lets the method look at the step's images before the training, under a progress bar."""
+    batches, title = session.calibrate(), f"calibrate step {session.job.step}"
+    if next(batches, None) is not None:  # most methods do not calibrate and need no bar
+        for _ in with_progress(
+            batches, total=None, title=title, unit="batch", silent=not session.fabric.is_global_zero
+        ):
+            pass
 
 
 def watch(

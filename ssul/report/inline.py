@@ -30,6 +30,13 @@ def inline_image(path: Path, size: tuple[int, int], *, square: bool = False) -> 
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
+def inline_pixels(pixels: NDArray[np.uint8]) -> str:
+    """An image, uint8 (H, W, 3), as a data URL that holds it to the pixel."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="WEBP", lossless=True)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
 def central_square(size: tuple[int, int]) -> tuple[int, int, int, int]:
     """The central square of an image (width, height): left, top, right, bottom."""
     side = min(size)

@@ -4,12 +4,9 @@ Its words are those of the page in Markdown (`ssul.report.page`). Its images lie
 that the script can name the class under the pointer. html/ holds the template, the style and the script.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
@@ -29,8 +26,8 @@ from ssul.report.page import STEPS_UNIT, PageText
 from ssul.report.page_data import hex_colour, page_data
 from ssul.report.rows import heading
 from ssul.report.tables import percent
+from ssul.report.templates import page_asset, page_template, within_script
 
-_FOLDER = Path(__file__).parent / "html"
 _TILES = ("all", "old", "new", "hiou", "forgetting")
 _EXEMPLAR_SIDE = 120  # pixels
 
@@ -81,7 +78,7 @@ def write_interactive(
     remembered, which = select_shown(exemplars)
     matrix = confusion_rows(results, ids)
     text = {name: Markup(_html(markdown)) for name, markdown in vars(words).items()}
-    html: str = _template().render(
+    html: str = page_template("page.html.j2").render(
         text=text,
         title=text["title"].striptags(),
         unit=STEPS_UNIT,
@@ -95,22 +92,11 @@ def write_interactive(
         remembered=[(_exemplar(one), ", ".join(one.classes)) for one in remembered],
         which=which,
         training=bool(results.training),
-        data=_within_script(data),
-        css=_asset("page.css"),
-        script=_asset("page.js"),
+        data=within_script(data),
+        css=page_asset("page.css"),
+        script=page_asset("pictures.js", "page.js"),
     )
     return html
-
-
-def _template() -> Any:
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2")
 
 
 def _html(markdown: str) -> str:
@@ -121,12 +107,3 @@ def _html(markdown: str) -> str:
 
 def _exemplar(one: ShownExemplar) -> str:
     return inline_image(one.path, (_EXEMPLAR_SIDE, _EXEMPLAR_SIDE), square=True)
-
-
-def _within_script(data: Any) -> Markup:
-    """JSON that ends no script element, whatever the names in it."""
-    return Markup(json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"))
-
-
-def _asset(name: str) -> Markup:
-    return Markup((_FOLDER / name).read_text(encoding="utf-8"))

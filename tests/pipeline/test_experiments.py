@@ -5,6 +5,7 @@ The tests of this module run in order: the first three over one clone, the other
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import sys
@@ -34,7 +35,7 @@ def live() -> Any:
 @pytest.fixture(scope="module")
 def queue(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A fresh clone in which two workers have run the two experiments of a queue."""
-    clone = make_clone(tmp_path_factory.mktemp("queue"))
+    clone = make_clone(tmp_path_factory.mktemp("queue"), *ONE_INCREMENT)
     for name, overrides in QUEUED.items():
         succeeded(clone.dvc("exp", "run", "--queue", "-n", name, *switches(*ONE_INCREMENT, *overrides)))
     work_off(clone, workers=2, experiments=len(QUEUED))
@@ -115,6 +116,15 @@ def test_the_queue_runs_the_code_as_it_was_changed(queue: Clone) -> None:
     assert len(parents) == len(QUEUED) + 1  # other code is another experiment, even where it computes the same
     assert parents["changed"].data.tags["git.dirty"] == "true"
     assert parents["tuned"].data.tags["git.dirty"] == "false"
+
+
+def test_the_table_of_make_experiments_fits_160_columns(queue: Clone) -> None:
+    target = queue.command("make", "-n", "experiments").text.partition("dvc exp show")[2]
+    words = shlex.split(target.replace("\\\n", " "))
+    table = succeeded(queue.dvc("exp", "show", *words)).text
+    assert all(name in table for name in QUEUED)
+    assert all(column in table for column in ("final.new", "memory.capacity", "method.name"))
+    assert max(map(len, table.splitlines())) <= 160
 
 
 def test_all_experiments_stand_in_one_table(queue: Clone) -> None:

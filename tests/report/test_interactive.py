@@ -1,7 +1,6 @@
 """The interactive page in a real browser: it moves, names and opens what it should, and fetches nothing."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,30 +89,6 @@ def test_the_page_is_one_file_and_no_name_in_it_acts_as_markup(html: str) -> Non
     assert "https://" not in html
     assert "<title>ssul on toy</title>" in html
     assert html.count("</script>") == 2
-
-
-@pytest.fixture
-def browser_page(html: str, tmp_path: Path) -> Iterator["Page"]:
-    """The page in chromium. At the end the browser has asked for nothing else, and the console is empty."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium in the path (Debian: apt install chromium)")
-    play = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install playwright)")
-    path = tmp_path / "index.html"
-    path.write_text(html, encoding="utf-8")
-    asked: list[str] = []
-    said: list[str] = []
-    with play.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1200, "height": 900})
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto(path.as_uri())
-        yield page
-        browser.close()
-    assert [url for url in asked if not url.startswith(("data:", "blob:"))] == [path.as_uri()]
-    assert said == []
 
 
 def hover(page: "Page", panel: int, across: float) -> list[str]:

@@ -27,3 +27,8 @@ class Method(FusibleMethod):
     loss: Literal["ce"]
     unknown: Literal[False]
     plop: PlopParams
+
+    @property
+    def adds_pseudo_labels(self) -> bool:
+        """See `MethodParams`."""
+        return True

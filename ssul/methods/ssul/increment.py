@@ -12,7 +12,7 @@ from torch import Tensor
 from ssul.inference.pseudo_labels import add_pseudo_labels_low_res
 from ssul.labels.space import LabelSpace
 from ssul.methods.ssul.frozen_teacher import FrozenTeacher
-from ssul.model.deeplab import IncrementalDeepLab
+from ssul.model.deeplab import Features, IncrementalDeepLab
 from ssul.training.losses import binary_cross_entropy
 from ssul.training.objective import (
     Loss,
@@ -91,12 +91,16 @@ class PseudoLabelIncrement(TeacherStudentObjective):
         super().__init__(model, labels, teacher, old)
         self.threshold, self.loss = threshold, loss
 
+    @torch.no_grad()
+    def completed(self, images: Tensor, target: Tensor) -> Tensor:
+        """The target with pseudo-labels, uint8 (B, H, W); the arguments are those of `forward`."""
+        teacher = self.teacher(images)
+        old_logits = teacher.classify(teacher.features(images))
+        return add_pseudo_labels_low_res(self.old, target, old_logits, self.threshold)
+
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """See `Objective.forward`."""
-        with torch.no_grad():
-            teacher = self.teacher(images)
-            old_logits = teacher.classify(teacher.features(images))
-            completed = add_pseudo_labels_low_res(self.old, target, old_logits, self.threshold)
+        completed = self.completed(images, target)
         return Loss(
             pixel_loss(self.loss, self.model(images), completed), label_statistics(target, completed, self.labels)
         )
@@ -136,14 +140,20 @@ class FrozenIncrement(Objective):
             low_lr_ratio=self._background_lr_ratio,
         )
 
+    def completed(self, images: Tensor, target: Tensor) -> Tensor:
+        """The target with pseudo-labels, uint8 (B, H, W); the arguments are those of `forward`."""
+        return self._completed(self._teacher.to(images.device).features(images), target)
+
+    def _completed(self, features: Features, target: Tensor) -> Tensor:
+        if self.threshold is None:
+            return target
+        logits, corners = self._teacher.classify(features), self.model.align_corners
+        return add_pseudo_labels_low_res(self.old, target, logits, self.threshold, align_corners=corners)
+
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """See `Objective.forward`."""
-        teacher = self._teacher.to(images.device)
-        features = teacher.features(images)
-        completed = target
-        if self.threshold is not None:
-            logits, corners = teacher.classify(features), self.model.align_corners
-            completed = add_pseudo_labels_low_res(self.old, target, logits, self.threshold, align_corners=corners)
+        features = self._teacher.to(images.device).features(images)
+        completed = self._completed(features, target)
         dropped = self.model.apply_dropout(features)
         if self.loss == "bce":
             logits = self.model.upsample(self.model.classify(dropped, self.learning), images)

@@ -35,6 +35,11 @@ class Method(MethodParams):
         """See `MethodParams`; that of the pseudo-labels of training."""
         return self.ssul.pseudo_threshold
 
+    @property
+    def adds_pseudo_labels(self) -> bool:
+        """See `MethodParams`."""
+        return self.ssul.pseudo_threshold is not None
+
     def increment_arguments(self) -> dict[str, Any]:
         """See `MethodParams`."""
         return self.own.model_dump() | {"loss": self.loss}

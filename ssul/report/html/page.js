@@ -1,40 +1,9 @@
-"use strict";
-// The data lie in the page; nothing is fetched. Masks are zlib streams of class ids, which are exact where a canvas that
-// reads an image back may not be.
-const data = JSON.parse(document.getElementById("data").textContent);
-const VOID = 255, KINDS = ["image", "ground truth", "prediction", "error"];
+const KINDS = ["image", "ground truth", "prediction", "error"];
 const classes = new Map(data.classes.map(one => [one.id, one]));
 const last = data.scores.length - 1;
-const find = id => document.getElementById(id);
-const percent = value => value === null || value === undefined ? "–" : (100 * value).toFixed(1);
-
-function make(name, attributes = {}, ...children) {
-  const svg = ["svg", "path", "line", "text", "g", "circle"].includes(name);
-  const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-}
-
-// ---- the words under the pointer
-
-const tip = find("tip");
-
-function showTip(words, x, y) {
-  tip.textContent = words;
-  tip.hidden = false;
-  const { width, height } = tip.getBoundingClientRect();
-  const left = x + 16 + width > innerWidth ? x - 16 - width : x + 16;
-  const top = y + 16 + height > innerHeight ? y - 16 - height : y + 16;
-  tip.style.transform = `translate(${Math.max(4, left)}px, ${Math.max(4, top)}px)`;
-}
-
-const hideTip = () => { tip.hidden = true; };
 
 // ---- colours
 
-const packed = (r, g, b, a = 255) => ((a << 24) | (b << 16) | (g << 8) | r) >>> 0;  // of a canvas, on all of today's machines
-const hex = colour => [1, 3, 5].map(place => parseInt(colour.slice(place, place + 2), 16));
 const COLOURS = new Uint32Array(256);
 for (const one of data.classes) COLOURS[one.id] = packed(...hex(one.colour));
 COLOURS[VOID] = packed(...hex(data.void));
@@ -54,13 +23,6 @@ function countedTruth(id, step) {
 
 // ---- one image: four pictures that share a pointer
 
-async function unpack(text, size) {
-  const bytes = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const all = new Uint8Array(await new Response(stream).arrayBuffer());
-  return Array.from({ length: all.length / size }, (_, place) => all.subarray(place * size, (place + 1) * size));
-}
-
 /** A card of an image. `cell` is [truth, prediction] where only these pixels matter. */
 function picture(id, shown, { cell = null, note = "" } = {}) {
   const iou = make("span", {}, note), chips = make("ul", { class: "chips" });
@@ -76,13 +38,6 @@ function picture(id, shown, { cell = null, note = "" } = {}) {
     panels.append(make("figure", {}, stack, make("figcaption", {}, kind)));
   }
   let truth = null, predictions = null, step = last;
-
-  function paint(kind, colour) {
-    const context = canvases[kind].getContext("2d"), pixels = context.createImageData(shown.w, shown.h);
-    const target = new Uint32Array(pixels.data.buffer);
-    for (let place = 0; place < target.length; place++) target[place] = colour(place);
-    context.putImageData(pixels, 0, 0);
-  }
 
   function errorAt(place, prediction) {
     const right = countedTruth(truth[place], step), found = prediction[place];
@@ -110,9 +65,9 @@ function picture(id, shown, { cell = null, note = "" } = {}) {
   function draw() {
     if (!predictions) return;
     const prediction = predictions[predictions.length === 1 ? 0 : step];
-    paint("ground truth", place => colourOf(truth[place]));
-    paint("prediction", place => colourOf(prediction[place]));
-    paint("error", place => errorAt(place, prediction));
+    paint(canvases["ground truth"], place => colourOf(truth[place]));
+    paint(canvases.prediction, place => colourOf(prediction[place]));
+    paint(canvases.error, place => errorAt(place, prediction));
     now = scores(prediction);
     const values = [...now.values()];
     if (!note) iou.textContent = `IoU ${percent(values.reduce((sum, one) => sum + one, 0) / values.length)} %`;
@@ -122,17 +77,9 @@ function picture(id, shown, { cell = null, note = "" } = {}) {
     }));
   }
 
-  function point(event) {
-    if (!predictions) return;
-    const stack = event.target.closest(".stack");
-    if (!stack) return leave();
-    const box = stack.getBoundingClientRect();
-    const across = (event.clientX - box.left) / box.width, down = (event.clientY - box.top) / box.height;
-    const x = Math.min(shown.w - 1, Math.max(0, Math.floor(across * shown.w)));
-    const y = Math.min(shown.h - 1, Math.max(0, Math.floor(down * shown.h)));
-    card.classList.add("pointing");
-    for (const mark of card.querySelectorAll("b")) mark.style.cssText = `left:${100 * across}%;top:${100 * down}%`;
-    const right = truth[y * shown.w + x], found = predictions[predictions.length === 1 ? 0 : step][y * shown.w + x];
+  function wordsAt(place) {
+    if (!predictions) return null;
+    const right = truth[place], found = predictions[predictions.length === 1 ? 0 : step][place];
     const lines = [`ground truth: ${right === VOID ? "void, not evaluated" : classes.get(right).name}`];
     const since = right === VOID ? 0 : classes.get(right).step;
     if (since === null) lines[0] += ", never learned";
@@ -140,17 +87,10 @@ function picture(id, shown, { cell = null, note = "" } = {}) {
     lines.push(`prediction: ${classes.get(found).name}`);
     const here = now.has(found) ? `${percent(now.get(found))}\u00a0% in this image, ` : "";
     lines.push(`IoU of ${classes.get(found).name}: ${here}${percent(classes.get(found).iou[step])}\u00a0% in all images`);
-    showTip(lines.join("\n"), event.clientX, event.clientY);
+    return lines.join("\n");
   }
 
-  function leave() {
-    card.classList.remove("pointing");
-    hideTip();
-  }
-
-  panels.addEventListener("pointermove", point);
-  panels.addEventListener("pointerdown", point);
-  panels.addEventListener("pointerleave", leave);
+  pointAt(card, shown, wordsAt);
   whenSeen(card, async () => {
     [truth, ...predictions] = await unpack(shown.masks, shown.w * shown.h);
     draw();
@@ -160,21 +100,6 @@ function picture(id, shown, { cell = null, note = "" } = {}) {
 }
 
 const drawn = [];
-
-const waiting = new WeakMap();
-const watcher = new IntersectionObserver(entries => {
-  for (const { isIntersecting, target } of entries) {
-    if (!isIntersecting) continue;
-    watcher.unobserve(target);
-    waiting.get(target)();
-  }
-}, { rootMargin: "400px" });
-
-/** Does something as soon as a node comes near the screen: hundreds of pictures need not be drawn to open the page. */
-function whenSeen(node, act) {
-  waiting.set(node, act);
-  watcher.observe(node);
-}
 
 // ---- the slider over the steps
 
@@ -320,14 +245,5 @@ for (const one of data.training) {
   svg.setAttribute("aria-label", `loss of step ${one.step}`);
   find("losses").append(make("figure", { style: "margin:0" }, svg, make("figcaption", {}, `step ${one.step}`)));
 }
-
-// ---- light and dark
-
-const themes = ["system", "light", "dark"];
-find("theme").addEventListener("click", ({ currentTarget }) => {
-  const word = currentTarget.firstElementChild, next = themes[(themes.indexOf(word.textContent) + 1) % 3];
-  word.textContent = next;
-  document.documentElement.style.colorScheme = next === "system" ? "light dark" : next;
-});
 
 go(last);
