@@ -1,4 +1,4 @@
-"""DeepLabV3 and DeepLabV3Plus of segmentation_models.pytorch over ResNet-50 and ResNet-101.
+"""DeepLabV3 and DeepLabV3Plus of segmentation_models.pytorch over ResNet-50, ResNet-101 and MobileNetV2.
 
 They differ from ours in what `Architecture.variant` says.
 """
@@ -38,7 +38,8 @@ def import_smp(state: Mapping[str, Tensor], *, output_stride: int) -> Incrementa
     Raises:
         UserError: if it is another network: a tensor is missing, left over, or has another shape.
     """
-    backbone = resnet_in(state, "encoder")
+    mobile = any(name.startswith("encoder.features.") for name in state)
+    backbone = "mobilenet_v2" if mobile else resnet_in(state, "encoder")
     last, project = state.get("segmentation_head.0.weight"), state.get("decoder.block2.0.1.weight")
     if last is None:
         raise UserError("the checkpoint is no network of smp: it has no segmentation_head.0.weight")
@@ -80,6 +81,8 @@ def _present_name(name: str) -> str:
 
 def _v3_name(name: str) -> str | None:
     match name.split("."):
+        case ["encoder", "features", *rest]:
+            return ".".join(["backbone", *rest])
         case ["encoder", *rest] if rest:
             return backbone_name(rest)
         case ["decoder", "aspp", *rest]:

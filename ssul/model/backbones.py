@@ -76,7 +76,8 @@ def outputs_of(name: str, backbone: nn.Module, output_stride: int) -> Outputs:
     """The outputs of a backbone of `build_backbone`."""
     if isinstance(backbone, TimmBackbone):
         return Outputs(backbone.channels[-1], backbone.strides[-1], backbone.channels[0], backbone.strides[0])
-    return Outputs(_BACKBONE_CHANNELS[name], output_stride, _LOW_LEVEL_CHANNELS[name], 4)
+    channels = backbone.channels if isinstance(backbone, SmpMobileNetV2) else _BACKBONE_CHANNELS[name]
+    return Outputs(channels, output_stride, _LOW_LEVEL_CHANNELS[name], 4)
 
 
 class Stages(NamedTuple):
@@ -155,10 +156,46 @@ def build_backbone(name: str, output_stride: int, weights: str = NO_WEIGHTS) -> 
         backbone = _mobilenet(output_stride, weights)
     else:
         backbone = _resnet(name, output_stride, weights)
+    _set_momentum(backbone, NORM_MOMENTUM if name != "small" else 0.1)
+    return backbone
+
+
+def _set_momentum(backbone: nn.Module, momentum: float) -> None:
     for module in backbone.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.momentum = NORM_MOMENTUM if name != "small" else 0.1
+            module.momentum = momentum
+
+
+def build_smp_backbone(name: str, output_stride: int) -> nn.Module:
+    """Builds a backbone as segmentation_models.pytorch dilates it: resnet50, resnet101 or mobilenet_v2.
+
+    In torchvision and in DeepLab's paper the first block of a dilated stage still has the dilation of the stage before.
+    """
+    if name == "mobilenet_v2":
+        backbone: nn.Module = SmpMobileNetV2(output_stride)
+        _set_momentum(backbone, NORM_MOMENTUM)
+    else:
+        backbone = build_backbone(name, output_stride)
+        _dilate_first_blocks(backbone)
     return backbone
+
+
+class SmpMobileNetV2(nn.Sequential):
+    """MobileNetV2 of segmentation_models.pytorch, which keeps the last 1x1 convolution."""
+
+    channels = 1280
+
+    def __init__(self, output_stride: int) -> None:
+        """Builds it for output stride 8 or 16."""
+        super().__init__(*models.mobilenet_v2().features)
+        dilations = {16: {14: 2}, 8: {7: 2, 14: 4}}[output_stride]
+        dilation = 1
+        for position, block in enumerate(self):
+            dilation = dilations.get(position, dilation)
+            for conv in block.modules():
+                if isinstance(conv, nn.Conv2d) and dilation > 1:
+                    padding = conv.kernel_size[0] // 2 * dilation
+                    conv.stride, conv.dilation, conv.padding = (1, 1), (dilation, dilation), (padding, padding)
 
 
 def _resnet(name: str, output_stride: int, weights: str) -> nn.Module:
@@ -167,11 +204,8 @@ def _resnet(name: str, output_stride: int, weights: str) -> nn.Module:
     return nn.Sequential(*list(net.children())[:-2])  # without pooling and classifier
 
 
-def dilate_first_blocks(resnet: nn.Module) -> None:
-    """Lets the first block of each stage of a ResNet dilate as the others do.
-
-    In torchvision and in DeepLab's paper its 3x3 convolution still has the dilation of the stage before.
-    """
+def _dilate_first_blocks(resnet: nn.Module) -> None:
+    """Lets the first block of each stage of a ResNet dilate as the others do."""
     for stage in _RESNET_STAGE_ENDS:
         first, second = list(list(resnet.children())[stage].children())[:2]
         conv, like = first.conv2, second.conv2

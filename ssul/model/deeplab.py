@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ssul.errors import UserError
 from ssul.model.aspp import ASPP, convolution, init_convolutions, rates_for
-from ssul.model.backbones import build_backbone, dilate_first_blocks, forward_stages, outputs_of
+from ssul.model.backbones import build_backbone, build_smp_backbone, forward_stages, outputs_of
 from ssul.model.dropout import SampleDropout
 from ssul.model.heads import ConstantHead, Head, LogOdds
 from ssul.model.normalisation import Channels, Normalisation
@@ -130,11 +130,12 @@ class IncrementalDeepLab(nn.Module):
         """
         super().__init__()
         self.architecture = architecture
-        self.backbone = build_backbone(architecture.backbone, architecture.output_stride, weights)
-        outputs = outputs_of(architecture.backbone, self.backbone, architecture.output_stride)
+        name, stride = architecture.backbone, architecture.output_stride
+        self.backbone = (
+            build_smp_backbone(name, stride) if architecture.is_smp else build_backbone(name, stride, weights)
+        )
+        outputs = outputs_of(name, self.backbone, stride)
         self.stride = outputs.stride
-        if architecture.is_smp:
-            dilate_first_blocks(self.backbone)
         rates = SMP_RATES if architecture.is_smp else rates_for(outputs.stride)
         self.aspp: nn.Module = ASPP(outputs.channels, architecture.width, rates, separable=architecture.separable)
         if architecture.is_smp and architecture.is_plus:

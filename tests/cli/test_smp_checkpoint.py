@@ -26,6 +26,8 @@ def theirs(kind: str, output_stride: int, encoder: str = "resnet50", **settings:
     ("kind", "output_stride", "encoder"),
     [
         ("DeepLabV3Plus", 16, "resnet50"),
+        ("DeepLabV3", 16, "mobilenet_v2"),
+        ("DeepLabV3Plus", 8, "mobilenet_v2"),
         *[
             pytest.param(kind, stride, encoder, marks=pytest.mark.slow)
             for kind, stride, encoder in (
