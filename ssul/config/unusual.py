@@ -14,6 +14,9 @@ from ssul.config.naming import SWITCHES
 from ssul.config.paths import Layout
 
 _MOST = 5  # parameters in a name
+_ALIKE = (
+    2  # parameters in which a recipe may differ from the file that it was made of; else it is the scenario's, changed
+)
 _NAMED = (  # by `RunName`, or by nothing
     *("seed", "setting", "scenario", "data.name", "method.name", "method.unknown", "method.loss", "method.selection"),
     *("method.published_bugs", "model.backbone", "evaluation.examples", "evaluation.crop"),
@@ -58,7 +61,9 @@ def _choices(params: Mapping[str, Any], layout: Layout) -> dict[str, Path | None
     usual = _usual_recipe(params, layout)
     recipes = sorted((layout.composition.parent / "recipe").glob("*.yaml"), key=lambda file: file != usual)
     given = leaves(params["recipe"])
-    found["recipe"] = min(recipes, key=lambda file: _distance(leaves(_read(file)), given), default=None)
+    far = {file: _distance(leaves(_read(file)), given) for file in recipes}
+    nearest = min(recipes, key=lambda file: far[file], default=None)
+    found["recipe"] = usual if usual in far and nearest is not None and far[nearest] > _ALIKE else nearest
     return found | {"": layout.composition if layout.composition.is_file() else None}
 
 

@@ -20,6 +20,17 @@ LAYOUT = Layout(PROJECT)
         (("method.ssul.pseudo_threshold=0.5", "method.ssul.freeze=false"), "pseudo_threshold=0.5"),
         (("scenario=voc_15-1", "model=mobilenet_v2", "model.weights=/a/b.pth"), "weights=b.pth"),
         (("scenario=voc_15-1", "recipe=mib_plop_published", "method=mib"), "recipe=mib_plop_published"),
+        (
+            ("scenario=voc_15-1", "recipe.crop=160", "recipe.base.epochs=8", "recipe.increment.lr=0.001"),
+            "crop=160, base.epochs=8, increment.lr=0.001",
+        ),
+        (
+            (
+                *("scenario=voc_15-1", "recipe.increment.lr=0.001", "recipe.increment.backbone_lr_ratio=1"),
+                *("recipe.increment.epochs=12", "recipe.base.batch=16", "recipe.increment.batch=16"),
+            ),
+            "base.batch=16, increment.epochs=12, increment.batch=16, increment.lr=0.001, increment.backbone_lr_ratio=1",
+        ),
         (("memory=appended",), "annotation=step, placement=append"),
         (("evaluation.protocol=crop", "data.holdout=0.1"), "holdout=0.1, protocol=crop"),
     ],
