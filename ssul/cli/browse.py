@@ -49,7 +49,10 @@ def browse(
         palette=DatasetInfo.read(LAYOUT.dataset_info).palette,
         left_out=coming.left_out,
     )
-    write_text(page, text)
+    try:
+        write_text(page, text)
+    except OSError as error:
+        raise UserError(f"{page} cannot be written: {error.strerror or error}") from None
     for sentence in coming.left_out:
         print(sentence)
     print(f"{page}: {count} samples of step {step}, {len(text) / 1e6:.1f} MB")
