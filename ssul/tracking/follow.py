@@ -61,8 +61,9 @@ def follow(
             child = store.find_or_create_child(parent, step, child_name(step, learned), began)
         log_params_and_tags(store, parent, experiment)
         log_params(store, child, experiment)
-        for run in (parent, child) if data is not None else ():
-            log_dataset(store, run, data, "training")
+        if data is not None:
+            for run in (parent, child):
+                log_dataset(store, run, data, "training")
         complete = store.status(parent) == "FINISHED"  # already finished: do not change its status
         if trains(0) and not complete:  # without a training the report may have finished the run
             for run in (parent, child):
