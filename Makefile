@@ -36,7 +36,7 @@ ui: setup
 # the columns that tell, within 160 characters: scores, and parameters that differ, of a method's own settings one
 experiments: setup
 	. $(BIN)/activate && dvc exp show --only-changed --sort-by final.all --sort-order desc --drop \
-	    'Created|data.rehearsal|scenario.(steps|last)|per_class_iou|final.(?!old$$|new$$|all$$)|method.(?!name|fusion|ssul.pseudo)|evaluation.examples|(ssul|stages)($$|/)|(data|reports)/'
+	    'Created|Executor|data.rehearsal|scenario.(steps|last)|per_class_iou|final.(?!old$$|new$$|all$$|holdout)|method.(?!name|fusion|ssul.pseudo)|evaluation.examples|(ssul|stages)($$|/)|(data|reports)/'
 
 # the experiments of docs/evidence.yaml that MLflow lacks, then the tables of docs/evidence.md; many hours
 evidence: setup

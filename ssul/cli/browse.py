@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from ssul.cli.options import require_project
 from ssul.config.paths import LAYOUT, Layout
 from ssul.environment import project_root
 from ssul.errors import UserError
@@ -23,7 +22,8 @@ def browse(
     page = LAYOUT.browsed(step) if out is None else out
     if page.is_dir():
         raise UserError(f"--out is {page}, a folder: name a file")
-    require_project(LAYOUT.root)
+    if not LAYOUT.pipeline.is_file():
+        raise UserError(f"{Path.cwd()} is no ssul project, because it has no dvc.yaml: go to the project's folder")
     from ssul.cli.upcoming import upcoming_training  # late: it brings torch, which takes seconds
     from ssul.data.dataset_info import DatasetInfo
     from ssul.data.index import ImageIndex
@@ -49,7 +49,10 @@ def browse(
         palette=DatasetInfo.read(LAYOUT.dataset_info).palette,
         left_out=coming.left_out,
     )
-    write_text(page, text)
+    try:
+        write_text(page, text)
+    except OSError as error:
+        raise UserError(f"{page} cannot be written: {error.strerror or error}") from None
     for sentence in coming.left_out:
         print(sentence)
     print(f"{page}: {count} samples of step {step}, {len(text) / 1e6:.1f} MB")

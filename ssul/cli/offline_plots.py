@@ -40,7 +40,7 @@ def offline_plots(root: Root = Path()) -> None:
         from dvc.config import Config
     except ImportError as error:
         raise UserError(f'{error.name} is not installed: pip install "ssul[plots,pipeline]"') from None
-    libraries = vl_convert.javascript_bundle(vl_version=_VEGA_LITE)
+    libraries = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=_VEGA_LITE)
     write_text(folder / PAGE, _TEMPLATE.replace("LIBRARIES", libraries))
     with Config(str(folder)).edit("local") as settings:
         settings.setdefault("plots", {})["html_template"] = PAGE

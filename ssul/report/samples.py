@@ -72,7 +72,7 @@ def first_samples(job: TrainingJob, count: int, fabric: Fabric | None) -> Iterat
                 iteration,
                 slot,
                 item,
-                item in exemplars,
+                slot >= order.new_slots or (order.appended and item in exemplars),
                 images[slot],
                 target[slot],
                 None if completed is None else completed[slot],

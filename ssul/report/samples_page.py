@@ -26,6 +26,7 @@ from ssul.training.job import TrainingJob
 
 UNKNOWN_ID = 254
 """What stands for the unknown in the page's masks; no class has this id."""
+_MOST_NAMES = 6  # in the title
 _NEW, _OLD = "a class of this step", "a class of an earlier step"
 _UNKNOWN_COLOUR: Colour = (135, 135, 150)  # the mean of its hatching
 
@@ -89,7 +90,7 @@ def write_samples_page(
         "seed": f"{settings.seed}",
     }
     html: str = page_template("samples.html.j2").render(
-        title=f"What step {job.step} is trained on: {', '.join(job.class_names)}",
+        title=f"What step {job.step} is trained on: {_few(job.class_names)}",
         run=RunName.of(settings).with_seed(settings.seed),
         shown=count(len(samples), "sample"),
         batches=count(samples[-1].iteration + 1, "batch", "batches"),
@@ -104,6 +105,11 @@ def write_samples_page(
         script=page_asset("pictures.js", "samples.js"),
     )
     return html
+
+
+def _few(names: Sequence[str]) -> str:
+    """The names, or the first ones of many and their number."""
+    return ", ".join(names) if len(names) <= _MOST_NAMES else f"{', '.join(names[:3])}, … ({len(names)} classes)"
 
 
 def _with_code(sentence: str) -> Markup:

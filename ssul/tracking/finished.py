@@ -89,31 +89,37 @@ def finished_run(
         note: the description of the run, as Markdown.
         tables: see `FinishedRun`.
     """
-    experiment, digest = experiment_of(settings), digest_of(LAYOUT.index("train"), LAYOUT.index("val"))
+    experiment, data = experiment_of(settings), training_data(settings, summary)
     tags = {
-        "data.digest": digest,
+        "data.digest": data.digest,
         "hardware": "; ".join(dict.fromkeys(curve["hardware"] for curve in curves)),
         "mlflow.note.content": note,
     }
     stages = [one for one in read_stages(LAYOUT.pipeline, settings.model_dump(mode="json")) if one.name != "report"]
     times = known_times(stages)
     versions = {name: value for time in times.values() for name, value in time.versions.items()}
-    source = settings.data.root or "drawn by the pipeline"
     tags |= {f"version.{name}": value for name, value in versions.items()}
     tags |= {"unmeasured": ", ".join(one.name for one in stages if one.name not in times)}
     return FinishedRun(
         replace(experiment, tags=experiment.tags | {key: value for key, value in tags.items() if value}),
         tuple(rows),
         tuple(curves),
-        DatasetRecord(settings.data.name, digest, source, data_profile(summary)),
+        data,
         {path.name: path for path in (LAYOUT.metrics, LAYOUT.miou_per_step, LAYOUT.class_iou, *LAYOUT.pages)}
         | {"figures": LAYOUT.figures, CHECKPOINT: LAYOUT.checkpoint(last)}
         | {IMAGE_COUNTS: LAYOUT.evaluation(last) / IMAGE_COUNTS},
         tables or {},
-        DatasetRecord(f"{settings.data.name} validation", digest_of(LAYOUT.index("val")), source, {}),
+        DatasetRecord(f"{data.name} validation", digest_of(LAYOUT.index("val")), data.source, {}),
         times,
         tuple(one.name for one in stages if one.name not in times),
     )
+
+
+def training_data(settings: Params, summary: Mapping[str, Any]) -> DatasetRecord:
+    """What this working folder trains on; the arguments are those of `finished_run`."""
+    digest = digest_of(LAYOUT.index("train"), LAYOUT.index("val"))
+    source = settings.data.root or "drawn by the pipeline"
+    return DatasetRecord(settings.data.name, digest, source, data_profile(summary))
 
 
 def data_profile(summary: Mapping[str, Any]) -> dict[str, Any]:

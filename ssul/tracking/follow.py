@@ -6,19 +6,22 @@ import select
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ssul.config.load import parse_params
 from ssul.config.paths import LAYOUT
 from ssul.config.stages import read_stages, upstream
+from ssul.errors import UserError
 from ssul.io.atomic import write_text
+from ssul.io.strict_json import read_json
 from ssul.scenario.splits import Split
 from ssul.tracking.experiment import Experiment, experiment_of
+from ssul.tracking.finished import DatasetRecord, training_data
 from ssul.tracking.live import error_file
 from ssul.tracking.metrics import curve_points
-from ssul.tracking.runs import add_points, child_name, log_params_and_tags
+from ssul.tracking.runs import add_points, child_name, log_dataset, log_params, log_params_and_tags
 from ssul.tracking.stage_times import known_times, total_seconds, training_stage
 from ssul.tracking.store import Store, TrackingError, open_store
 
@@ -32,6 +35,7 @@ def follow(
     learned: Sequence[str],
     trains: Callable[[float], bool],
     *,
+    data: DatasetRecord | None = None,
     began: float | None = None,
     experiment_began: float | None = None,
 ) -> None:
@@ -44,6 +48,7 @@ def follow(
         experiment: of the step.
         step, learned: index and classes of the step.
         trains: waits for at most so many seconds and returns whether the training process still runs.
+        data: what the step is trained on; None if it is not known.
         began: when that process started, in seconds since 1970; a new run of the step begins then.
         experiment_began: the same of the whole experiment.
 
@@ -55,6 +60,10 @@ def follow(
             parent = store.find_or_create(experiment.fingerprint, experiment.name, experiment_began)
             child = store.find_or_create_child(parent, step, child_name(step, learned), began)
         log_params_and_tags(store, parent, experiment)
+        log_params(store, child, experiment)
+        if data is not None:
+            for run in (parent, child):
+                log_dataset(store, run, data, "training")
         complete = store.status(parent) == "FINISHED"  # already finished: do not change its status
         if trains(0) and not complete:  # without a training the report may have finished the run
             for run in (parent, child):
@@ -111,8 +120,12 @@ def main(step: str, journal: str, process: str, command: str) -> None:
     before = upstream(next(one for one in stages if one.name == training_stage(split.step)), stages)
     taken = total_seconds(known_times(before).values(), float(command))
     starts = {"began": float(process), "experiment_began": time.time() - taken}
+    data = None
+    with suppress(UserError, OSError):  # no training waits for a summary
+        summary = read_json(LAYOUT.split_summary, dict[str, Any], what="the summary", way_out="run `dvc repro splits`")
+        data = training_data(settings, summary)
     try:
-        follow(lines, experiment_of(settings), split.step, split.new_names, training_lives, **starts)
+        follow(lines, experiment_of(settings), split.step, split.new_names, training_lives, data=data, **starts)
     except TrackingError as error:
         write_text(error_file(lines), str(error))
         if training_lives(0):

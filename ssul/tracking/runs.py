@@ -31,9 +31,9 @@ def log_finished(finished: FinishedRun) -> str:
             run_id = _run_for(store, finished)
             log_params_and_tags(store, run_id, finished.experiment)
             add_points(store, run_id, [*metric_points(finished.rows), *_time_points(finished)])
-            _log_dataset(store, run_id, finished.data, "training")
+            log_dataset(store, run_id, finished.data, "training")
             if finished.validation is not None:
-                _log_dataset(store, run_id, finished.validation, "validation")
+                log_dataset(store, run_id, finished.validation, "validation")
             for curve in finished.curves:
                 _log_curve(store, run_id, finished, curve)
         for place, path in finished.artifacts.items():
@@ -61,10 +61,11 @@ def log_params_and_tags(store: Store, run_id: str, experiment: Experiment) -> No
 
     tags = experiment.tags | {"mlflow.runName": experiment.name}
     store.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-    _log_params(store, run_id, experiment)
+    log_params(store, run_id, experiment)
 
 
-def _log_params(store: Store, run_id: str, experiment: Experiment) -> None:
+def log_params(store: Store, run_id: str, experiment: Experiment) -> None:
+    """Gives a run its missing parameters."""
     from mlflow.entities import Param
 
     logged = store.client.get_run(run_id).data.params
@@ -75,6 +76,23 @@ def _log_params(store: Store, run_id: str, experiment: Experiment) -> None:
     ]
     for start in range(0, len(missing), _PARAMS_A_BATCH):
         store.client.log_batch(run_id, params=missing[start : start + _PARAMS_A_BATCH])
+
+
+def log_dataset(store: Store, run_id: str, data: DatasetRecord, context: str) -> None:
+    """Gives a run a dataset, unless it has one in this context, `training` or `validation`."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    given = store.client.get_run(run_id).inputs.dataset_inputs
+    if any(tag.value == context for one in given for tag in one.tags):
+        return
+    dataset = Dataset(
+        data.name,
+        data.digest,
+        "local",
+        json.dumps({"uri": redact_password(data.source)}),
+        profile=json.dumps(data.profile),
+    )
+    store.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
 
 
 def add_points(store: Store, run_id: str, points: Sequence[MetricPoint]) -> None:
@@ -117,8 +135,9 @@ def _log_curve(store: Store, parent: str, finished: FinishedRun, curve: dict[str
         store.client.delete_run(child)
         child = store.find_or_create_child(*place)
     add_points(store, child, points)
-    _log_params(store, child, finished.experiment)
-    _log_dataset(store, child, finished.data, "training")
+    log_params(store, child, finished.experiment)
+    log_dataset(store, child, finished.data, "training")
+    store.client.set_tag(child, "hardware", curve["hardware"])
     store.finish(child, seconds)
 
 
@@ -144,19 +163,3 @@ def _agrees(store: Store, run_id: str, points: Sequence[MetricPoint]) -> bool:
     expected = {(key, step): value for key, step, value in points}
     logged = logged_metrics(store, run_id, {key for key, _ in expected})
     return all(expected.get((key, step)) == value for key, step, value in logged)
-
-
-def _log_dataset(store: Store, run_id: str, data: DatasetRecord, context: str) -> None:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    given = store.client.get_run(run_id).inputs.dataset_inputs
-    if any(tag.value == context for one in given for tag in one.tags):
-        return
-    dataset = Dataset(
-        data.name,
-        data.digest,
-        "local",
-        json.dumps({"uri": redact_password(data.source)}),
-        profile=json.dumps(data.profile),
-    )
-    store.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])

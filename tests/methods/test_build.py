@@ -105,6 +105,7 @@ def test_each_file_of_methods_gives_its_objective(name: str) -> None:
     assert objective.model is model
     assert objective.labels == labels_of(method).with_step(NEW)
     assert model.head_sizes == objective.labels.head_sizes
+    assert method.adds_pseudo_labels == hasattr(objective, "completed")
 
 
 def test_the_settings_of_mib_reach_it() -> None:
@@ -283,6 +284,7 @@ def test_each_part_of_ssul_can_be_turned_off_alone(changes: dict[str, Any], kind
     # the threshold acts exactly with pseudo-labels
     threshold = getattr(objective, "threshold", None)
     assert threshold == changes.get("pseudo_threshold", 0.7)
+    assert method.adds_pseudo_labels == (method.own.pseudo_threshold is not None)
 
     # what learns: everything, or the heads that the freezing leaves; norms exactly where they are not frozen
     images, target = drawn(*range(old.first_class_channel), *map(grown.channel_of, NEW))

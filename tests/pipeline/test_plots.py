@@ -1,5 +1,6 @@
 """dvc's plots in a real browser that reaches no network."""
 
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untracked")]
 
-CLASSES = ["background", "ball", "star", "house", "fish", "heart", "flower", "mushroom", "moon", "kite", "gem"]
+STEPS = (("background", "ball", "star", "house", "fish", "heart", "flower"), ("mushroom", "moon"), ("kite", "gem"))
+LEARNED_AT = {name: step for step, names in enumerate(STEPS) for name in names}
 
 
 @pytest.fixture
@@ -40,7 +42,8 @@ def browser() -> Iterator["Page"]:
 
 def open_plots(clone: Clone, page: "Page", *words: str) -> list[str]:
     """Opens the page of a dvc command; returns the words of each plot, one a line, in the order of the page."""
-    page.goto(succeeded(clone.dvc("plots", *words)).text.split()[-1])
+    (place,) = re.findall(r"file://\S+", succeeded(clone.dvc("plots", *words)).text)
+    page.goto(place)
     page.wait_for_function("document.querySelectorAll('svg.marks').length === 3")
     words_of = "plot => [...plot.querySelectorAll('text')].map(one => one.textContent).join('\\n')"
     found: list[str] = page.evaluate(f"[...document.querySelectorAll('svg.marks')].map({words_of})")
@@ -59,7 +62,9 @@ def test_every_plot_shows_without_a_network(clone: Clone, first: Outcome, browse
     for words, revisions in ((("show",), ["workspace"]), (("diff", "HEAD"), ["workspace", "HEAD"])):
         steps, classes, loss = open_plots(clone, browser, *words)
         assert "old\nnew\nall" in steps  # a column for each
-        assert "\n".join(CLASSES) in classes  # in the order in which they are learned
+        shown = [word for word in classes.splitlines() if word in LEARNED_AT]
+        assert len(shown) > 6
+        assert [LEARNED_AT[name] for name in shown] == sorted(LEARNED_AT[name] for name in shown)
         assert "iteration" in loss
         if len(revisions) > 1:
             assert all("\n".join(revisions) in plot for plot in (steps, classes, loss))

@@ -68,13 +68,17 @@ def finished(
         experiment(of, **params),
         rows,
         curves,
-        DatasetRecord("voc", "0123456789abcdef", "/data/voc", {"setting": "overlapped", "training images": 9}),
+        DATA,
         {
             "index.md": root / "reports" / "index.md",
             "figures": root / "reports" / "figures",
             "checkpoint": root / "step_1",
         },
     )
+
+
+DATA = DatasetRecord("voc", "0123456789abcdef", "/data/voc", {"setting": "overlapped", "training images": 9})
+"""The dataset of a finished experiment."""
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from ssul.tracking.runs import log_finished
 from ssul.tracking.store import TrackingError
 from tests.tracking.examples import (
     CURVES,
+    DATA,
     ROWS,
     Points,
     children,
@@ -55,7 +56,7 @@ class Training:
         return True
 
     def follow(self) -> None:
-        follow(self.journal, experiment(), STEP, LEARNED, self.lives)
+        follow(self.journal, experiment(), STEP, LEARNED, self.lives, data=DATA)
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def statuses() -> tuple[str, str]:
     return child().info.status, parent().info.status
 
 
-def test_name_parameters_tags_and_points_arrive_while_the_training_runs(journal: Path) -> None:
+def test_name_parameters_tags_data_and_points_arrive_while_the_training_runs(journal: Path) -> None:
     looks: list[object] = []
 
     def look() -> None:
@@ -98,6 +99,9 @@ def test_name_parameters_tags_and_points_arrive_while_the_training_runs(journal:
     assert looks[1:] == [(WHOLE[:1], ("RUNNING", "RUNNING")), (WHOLE, ("RUNNING", "RUNNING"))]
     assert statuses() == ("FINISHED", "SCHEDULED")  # the experiment waits for its next step
     assert child().info.run_name == NAME
+    for run in (parent(), child()):
+        assert run.data.params["seed"] == "0"
+        assert [one.dataset.digest for one in client().get_run(run.info.run_id).inputs.dataset_inputs] == [DATA.digest]
 
 
 def test_a_half_written_line_is_read_when_it_is_whole(journal: Path) -> None:
