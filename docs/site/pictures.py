@@ -27,7 +27,7 @@ LOOKED_THROUGH = 64
 
 
 def draw_targets(path: Path) -> None:
-    """Samples of step 1: the image, what is annotated, what SSUL trains."""
+    """Samples of step 1: the image, annotation and saliency map, and the same with pseudo-labels."""
     coming = upcoming_training(STEP)
     labels, index = coming.job.objective.labels, ImageIndex.read(LAYOUT.index("train"))
     palette, unknown = list(DatasetInfo.read(LAYOUT.dataset_info).palette), len(index.class_names) + 1
@@ -37,7 +37,7 @@ def draw_targets(path: Path) -> None:
         raise SystemExit("the pseudo-labels need the network after step 0: run `dvc exp run` first")
     rows = [_seen(one, labels, unknown) for one in sorted(samples, key=_labels)[-ROWS:]]
     learned = [[index.class_name(key) for key in group] for group in labels.groups]
-    heads = ["annotated", "trained by SSUL"]
+    heads = ["annotation, saliency", "with pseudo-labels"]
     draw_masks(path, f"What step {STEP} learns from", heads, rows, learned, names, [*palette, (150, 150, 165)])
 
 
