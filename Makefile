@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # how many experiments `make evidence` runs at a time, each on one thread
 JOBS ?= 1
 
-.PHONY: setup repro test test-slow check ui experiments evidence
+.PHONY: setup repro test test-slow check ui share experiments evidence
 .DEFAULT_GOAL := repro
 
 setup: $(READY)
@@ -31,6 +31,10 @@ test-slow: setup
 
 ui: setup
 	. $(BIN)/activate && ssul ui
+
+# all experiments with their data and runs, see docs/sharing.md
+share: setup
+	. $(BIN)/activate && ssul share
 
 # the columns that tell: scores, and parameters that differ
 experiments: setup

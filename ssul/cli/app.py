@@ -15,6 +15,7 @@ from ssul.cli.new_method import new_method
 from ssul.cli.predict import predict
 from ssul.cli.results import show, table
 from ssul.cli.scenarios import scenarios, splits
+from ssul.cli.share import fetch, remote, share
 from ssul.cli.ui import ui
 from ssul.errors import UserError
 from ssul.pipeline.failures import exit_explained
@@ -54,6 +55,9 @@ for command in (
     evaluate,
     table,
     ui,
+    remote,
+    share,
+    fetch,
     new_method,
 ):
     app.command()(command)
