@@ -48,7 +48,7 @@ class SharedStore:
         hashes: dict[str, Any] = {}
         for _ in self.repo.brancher(revs=[commit], workspace=False):
             hashes |= {str(out): out.hash_info for out in self.repo.index.outs if out.use_cache}
-        self._copy(self._objects, self._cache, [one.value for one in hashes.values() if one and one.isdir])
+        self._copy(self._objects, self._cache, [one.value for one in hashes.values() if one and one.isdir], verify=True)
         return {path: self._files(one) for path, one in hashes.items()}
 
     def lacking(self, outputs: Outputs, *, here: bool = False, there: bool = False) -> list[str]:
@@ -71,7 +71,7 @@ class SharedStore:
 
     def fetch(self, outputs: Iterable[Outputs]) -> None:
         """Brings outputs from the remote into the cache."""
-        self._copy(self._objects, self._cache, _all_files(outputs))
+        self._copy(self._objects, self._cache, _all_files(outputs), verify=True)
 
     def cached(self, md5: str) -> Path:
         """The file of the cache with that MD5; it may be missing."""
@@ -121,8 +121,14 @@ class SharedStore:
             return None
         return {of.value, *(one.value for _, _, one in tree)}
 
-    def _copy(self, source: Any, target: Any, md5s: Collection[str]) -> None:
-        """Copies what the target lacks, having asked the target itself; what the source lacks stays away."""
+    def _copy(self, source: Any, target: Any, md5s: Collection[str], *, verify: bool = False) -> None:
+        """Copies what the target lacks, having asked the target itself; what the source lacks stays away.
+
+        Args:
+            source, target: of dvc.
+            md5s: of files.
+            verify: whether a copy with another MD5 is removed.
+        """
         from dvc.fs.callbacks import TqdmCallback
         from dvc_data.hashfile.hash_info import HashInfo
 
@@ -134,7 +140,7 @@ class SharedStore:
                     source,
                     target,
                     {HashInfo("md5", md5) for md5 in md5s},
-                    verify=source.verify,
+                    verify=verify,
                     cache_odb=self._cache,
                     callback=bar,
                 )
