@@ -74,7 +74,7 @@ def little_voc(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"--masks": root / "masks.zip", "--lists": root}
 
 
-ELSEWHERE = ("evaluate", "table", "send", "doctor", "predict", "export")
+ELSEWHERE = ("evaluate", "table", "doctor", "predict", "export", "remote", "share", "fetch")
 """Run in tests/pipeline and tests/cli, because they need a checkpoint, a project or a store of MLflow."""
 
 

@@ -3,7 +3,8 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -28,7 +29,7 @@ from ssul.errors import UserError
 from ssul.tracking.collect import LoggedRun, finished_runs, step_scores
 from ssul.tracking.exchange import import_run, pack_run
 from ssul.tracking.experiment import logged_params
-from ssul.tracking.store import NoStoreError
+from ssul.tracking.store import NoStoreError, is_on
 
 Names = Annotated[list[str] | None, typer.Argument(help="Experiments, as `dvc exp show` names them; all by default.")]
 GitRemote = Annotated[str, typer.Option(help="The git remote that both machines know.")]
@@ -65,23 +66,25 @@ def share(names: Names = None, git_remote: GitRemote = "origin", root: Root = Pa
     with open_shared(root) as store:
         outputs = {one.commit: store.outputs(one.commit) for one in experiments}
         for one in experiments:
-            _refuse_lacking(
-                one,
-                store.lacking(outputs[one.commit], here=True, there=True),
-                "lies neither here nor on the remote",
-                _made_again(one),
-            )
-        head = git(root, "rev-parse", "HEAD").strip()
-        present = store.outputs(head)
-        whole = {} if store.lacking(present, here=True, there=True) else {head: present}
-        store.push([*outputs.values(), *whole.values()])
-        _dvc(root, "push", git_remote, experiments)
-        sent = _send_runs(root, store, experiments, outputs)
-        _verify(store, experiments, outputs | whole)
-        _verify_refs(root, git_remote, experiments)
-    for one in experiments:
-        run = "and its run in MLflow" if one in sent else "but MLflow has no run of it here"
-        print(f"shared {one.name}: {len(outputs[one.commit])} outputs, {run}")
+            if lacking := store.lacking(outputs[one.commit], here=True, there=True):
+                raise UserError(
+                    f"{_some(lacking)} of {one.name} lies neither here nor on the remote: "
+                    f"`dvc exp apply {one.name}` and `dvc repro` make it again, or share others by their names"
+                )
+        present = store.outputs(git(root, "rev-parse", "HEAD").strip())
+        whole = not store.lacking(present, here=True, there=True)
+        store.push([*outputs.values(), *([present] if whole else [])])
+        for one in experiments:  # git's part comes last, so that nobody sees an experiment without its data
+            if lacking := store.lacking(outputs[one.commit], there=True):
+                raise UserError(
+                    f"{_some(lacking)} of {one.name} has not arrived on {store.url}: see above, "
+                    "and type `ssul share` again"
+                )
+        _dvc_exp(root, "push", git_remote, experiments)
+        runs = _finished_runs() if experiments else []
+        for one in experiments:
+            sent = _send_run(store, one, outputs[one.commit], run_of(one, runs, root))
+            print(f"shared {one.name}: {len(outputs[one.commit])} outputs, {sent}")
     if not experiments:
         print("there is no experiment here" + (": shared the outputs of the present commit" if whole else ""))
     print(f"on the other machine: `ssul remote {store.url}` once, then `ssul fetch`")
@@ -93,26 +96,49 @@ def fetch(names: Names = None, git_remote: GitRemote = "origin", root: Root = Pa
     here = {one.ref: one.commit for one in experiments_here(root)}
     experiments = chosen(experiments_there(root, git_remote), names or (), f"on {git_remote}")
     for one in experiments:
-        _refuse_another(one, here.get(one.ref), "here", f"dvc exp rename {one.name} NEW_NAME")
+        _refuse_another(one, here.get(one.ref), "here", f"dvc exp remove {one.name}")
+    lost = []
     with open_shared(root) as store:
-        _dvc(root, "pull", git_remote, experiments)
+        if experiments:  # without refs yet, so that nobody applies an experiment without its data
+            git(root, "fetch", "--quiet", git_remote, *(one.ref for one in experiments))
         outputs = {one.commit: store.outputs(one.commit) for one in experiments}
-        for one in experiments:
-            _refuse_lacking(
-                one,
-                store.lacking(outputs[one.commit], here=True, there=True),
-                f"is not on the remote {store.url}",
-                f"type `ssul share {one.name}` where it was made",
-            )
         store.fetch([*outputs.values(), store.outputs(git(root, "rev-parse", "HEAD").strip())])
         for one in experiments:
-            _refuse_lacking(
-                one, store.lacking(outputs[one.commit], here=True), "did not arrive", "type `ssul fetch` again"
-            )
-            print(f"fetched {one.name}: {len(outputs[one.commit])} outputs, {_import(store, one)}")
+            if lacking := store.lacking(outputs[one.commit], here=True):
+                lost.append(f"{_some(lacking)} of {one.name}")
+                continue
+            _dvc_exp(root, "pull", git_remote, [one])
+            print(f"fetched {one.name}: {len(outputs[one.commit])} outputs, {_import_run(store, one)}")
+    if lost:
+        raise UserError(f"not on {store.url}: {'; '.join(lost)}. Type `ssul share` where they were made")
     print(
         "`dvc exp apply NAME` brings one into the working folder" if experiments else f"no experiment on {git_remote}"
     )
+
+
+def run_of(one: Experiment, runs: Sequence[LoggedRun], root: Path) -> LoggedRun | None:
+    """The run of an experiment: by its name, or by its parameters, because equal experiments have one run together.
+
+    Its scores must be those that the experiment has in reports/.
+
+    Args:
+        one: the experiment.
+        runs: all finished ones, the latest first.
+        root: of the project.
+    """
+    equal = [
+        run
+        for run in runs
+        if (run.tags.get("dvc.experiment"), run.tags.get("mlflow.source.git.commit")) == (one.name, one.baseline)
+    ]
+    with suppress(UserError):  # an earlier version may have had other parameters
+        params = logged_params(parse_params(yaml.safe_load(_content(root, one, Layout().params))))
+        wanted = {name: str(value) for name, value in params.items() if affects_results(name)}
+        equal += [run for run in runs if all(run.params.get(name) == value for name, value in wanted.items())]
+    if not equal:
+        return None
+    scores = {row["step"]: row["all"] for row in json.loads(_content(root, one, Layout().miou_per_step))}
+    return next((run for run in equal if step_scores(run.id, "miou_all") == scores), None)
 
 
 def _refuse_another(one: Experiment, other: str | None, where: str, removal: str) -> None:
@@ -124,37 +150,33 @@ def _refuse_another(one: Experiment, other: str | None, where: str, removal: str
         )
 
 
-def _refuse_lacking(one: Experiment, lacking: Sequence[str], what: str, way_out: str) -> None:
-    if lacking:
-        more = f" (and {len(lacking) - 1} more outputs)" if len(lacking) > 1 else ""
-        raise UserError(f"{lacking[0]}{more} of {one.name} {what}: {way_out}")
+def _some(outputs: Sequence[str]) -> str:
+    return outputs[0] + (f" (and {len(outputs) - 1} more outputs)" if len(outputs) > 1 else "")
 
 
-def _made_again(one: Experiment) -> str:
-    return f"`dvc exp apply {one.name}` and `dvc repro` make it again, or share others by their names"
-
-
-def _send_runs(
-    root: Path, store: SharedStore, experiments: Sequence[Experiment], outputs: Mapping[str, Outputs]
-) -> list[Experiment]:
-    """Sends the runs of experiments; returns those that have one."""
+def _finished_runs() -> list[LoggedRun]:
+    """The finished runs of the store; none if there is no store yet."""
     try:
-        runs = finished_runs() if experiments else []
+        return finished_runs()
     except NoStoreError:
-        runs = []
-    sent = []
+        return []
+
+
+def _send_run(store: SharedStore, one: Experiment, outputs: Outputs, run: LoggedRun | None) -> str:
+    """Sends the run of an experiment, without the artifacts that are its outputs; returns what is to be said."""
+    if run is None:
+        return "but MLflow has no run of it here"
     with TemporaryDirectory() as temporary:
-        for one in experiments:
-            if (run := run_of(one, runs, root)) is not None:
-                file = Path(temporary) / f"{one.commit}.zip"
-                pack_run(run.id, file, elsewhere={md5 for files in outputs[one.commit].values() for md5 in files or ()})
-                store.send_run(file, one.commit)
-                sent.append(one)
-    return sent
+        file = Path(temporary) / f"{one.commit}.zip"
+        pack_run(run.id, file, elsewhere={md5 for files in outputs.values() for md5 in files or ()})
+        store.send_run(file, one.commit)
+    return "and its run in MLflow"
 
 
-def _import(store: SharedStore, one: Experiment) -> str:
-    """Brings the run of an experiment into MLflow; returns what is to be said of it."""
+def _import_run(store: SharedStore, one: Experiment) -> str:
+    """Brings the run of an experiment into MLflow; returns what is to be said."""
+    if not is_on():
+        return "without its run, because SSUL_TRACKING is off"
     with TemporaryDirectory() as temporary:
         file = Path(temporary) / f"{one.commit}.zip"
         if not store.get_run(one.commit, file):
@@ -162,46 +184,16 @@ def _import(store: SharedStore, one: Experiment) -> str:
         return "and its run in MLflow" if import_run(file, store.cached) else "MLflow had its run already"
 
 
-def _verify(store: SharedStore, experiments: Sequence[Experiment], outputs: Mapping[str, Outputs]) -> None:
-    """Asks the remote for each file, because a transfer that failed is only a warning of dvc's."""
-    names = {one.commit: one.name for one in experiments}
-    for commit, wanted in outputs.items():
-        if lacking := store.lacking(wanted, there=True):
-            raise UserError(
-                f"{lacking[0]} of {names.get(commit, 'the present commit')} has not arrived on {store.url}: see the "
-                "warnings above, and type `ssul share` again"
-            )
-
-
-def _verify_refs(root: Path, git_remote: str, experiments: Sequence[Experiment]) -> None:
-    there = {one.ref: one.commit for one in experiments_there(root, git_remote)}
-    for one in experiments:
-        if there.get(one.ref) != one.commit:
-            raise UserError(f"git did not push {one.name} to {git_remote}: type `dvc exp push {git_remote} {one.name}`")
-
-
-def run_of(one: Experiment, runs: Sequence[LoggedRun], root: Path) -> LoggedRun | None:
-    """The run of an experiment: by its name, or by its parameters, because equal experiments have one run together.
-
-    Its scores must be those that the experiment has in reports/.
-    """
-    params = logged_params(parse_params(yaml.safe_load(_content(root, one, Layout().params))))
-    wanted = {name: str(value) for name, value in params.items() if affects_results(name)}
-    equal = [run for run in runs if all(run.params.get(name) == value for name, value in wanted.items())]
-    equal.sort(key=lambda run: run.tags.get("dvc.experiment") != one.name)
-    rows = json.loads(_content(root, one, Layout().miou_per_step))
-    scores = {row["step"]: row["all"] for row in rows}
-    return next((run for run in equal if step_scores(run.id, "miou_all") == scores), None)
-
-
 def _content(root: Path, one: Experiment, path: Path) -> str:
     """A file of an experiment's commit."""
     return git(root, "show", f"{one.commit}:./{path}")
 
 
-def _dvc(root: Path, command: str, git_remote: str, experiments: Sequence[Experiment]) -> None:
-    """Runs `dvc exp push` or `pull` without data; none names all experiments of the present commit to dvc."""
-    if experiments:
-        words = ["exp", command, "--quiet", "--no-cache", git_remote, *(one.ref for one in experiments)]
-        if subprocess.run([sys.executable, "-m", "dvc", *words], cwd=root, check=False).returncode:
-            raise UserError(f"`dvc exp {command}` failed, as it says above")
+def _dvc_exp(root: Path, command: str, git_remote: str, experiments: Sequence[Experiment]) -> None:
+    """Runs `dvc exp push` or `pull` without data; none would mean all experiments of the present commit."""
+    if not experiments:
+        return
+    words = ["exp", command, "--no-cache", git_remote, *(one.ref for one in experiments)]
+    done = subprocess.run([sys.executable, "-m", "dvc", *words], cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"`dvc exp {command}` failed: {' '.join(done.stderr.split())[-300:]}")

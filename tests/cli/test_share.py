@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ def test_a_mistyped_name_is_refused_with_the_nearest() -> None:
         chosen([ONE], ["tidymoth"], "here")
 
 
-@pytest.mark.parametrize("which", ["named", "equal", "other scores", "other parameters"])
+@pytest.mark.parametrize("which", ["named", "equal", "other scores", "other parameters", "other version"])
 def test_the_run_of_an_experiment_has_its_parameters_and_scores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
@@ -133,13 +134,17 @@ def test_the_run_of_an_experiment_has_its_parameters_and_scores(
     monkeypatch.setattr(share, "git", lambda root, show, file: files[file.partition(":./")[2]])
     monkeypatch.setattr(share, "step_scores", lambda run, metric: {0: 0.25 if run == "other" else 0.5})
     params = {name: str(value) for name, value in logged_params(parse_params(composed())).items()}
-    run = LoggedRun(which, {"dvc.experiment": "tidy-moth"}, params | {"data.root": "/elsewhere"}, {}, 0)
+    tags = {"dvc.experiment": ONE.name, "mlflow.source.git.commit": ONE.baseline}
+    named = LoggedRun("named", tags, params | {"data.root": "/elsewhere"}, {}, 0)
     later = LoggedRun("later", {}, params, {}, 1)
     if which == "named":
-        assert run_of(ONE, [later, run], tmp_path) == run
+        assert run_of(ONE, [later, named], tmp_path) == named
     elif which == "equal":
         assert run_of(ONE, [later], tmp_path) == later
     elif which == "other scores":
-        assert run_of(ONE, [LoggedRun("other", run.tags, run.params, {}, 0)], tmp_path) is None
+        assert run_of(ONE, [replace(named, id="other")], tmp_path) is None
+    elif which == "other parameters":
+        assert run_of(ONE, [replace(later, params=params | {"seed": "1"})], tmp_path) is None
     else:
-        assert run_of(ONE, [LoggedRun("1", run.tags, params | {"seed": "1"}, {}, 0)], tmp_path) is None
+        files["params.yaml"] = "gone: 1"
+        assert run_of(ONE, [later, named], tmp_path) == named
