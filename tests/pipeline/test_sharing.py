@@ -183,7 +183,7 @@ def test_a_file_that_nobody_has_stops_both_and_is_named(shared: Shared, tmp_path
         (tmp_path / "files").rename(shared.store / "files")
     assert refused.code == unfetched.code == 1
     assert "data/checkpoints/step_0" in refused.text
-    assert "neither here nor on the remote: `dvc exp apply tidy-moth`" in refused.text
+    assert f"neither here nor on the remote: `dvc exp apply {NAME}`" in refused.text
     assert "data/checkpoints/step_0" in unfetched.text
     assert "Type `ssul share` where they were made" in unfetched.text
 
