@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # how many experiments `make evidence` runs at a time, each on one thread
 JOBS ?= 1
 
-.PHONY: setup repro test test-slow check docs ui experiments evidence
+.PHONY: setup repro test test-slow check docs ui share experiments evidence
 .DEFAULT_GOAL := repro
 
 setup: $(READY)
@@ -32,6 +32,10 @@ test-slow: setup
 
 ui: setup
 	. $(BIN)/activate && ssul ui
+
+# all experiments with their data and runs, see docs/sharing.md
+share: setup
+	. $(BIN)/activate && ssul share
 
 # the columns that tell, within 160 characters: scores, and parameters that differ, of a method's own settings one
 experiments: setup

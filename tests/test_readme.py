@@ -77,7 +77,20 @@ def little_voc(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"--masks": root / "masks.zip", "--lists": root}
 
 
-ELSEWHERE = ("evidence", "table", "doctor", "predict", "convert", "new-method", "ui", "browse", "compare")
+ELSEWHERE = (
+    "evidence",
+    "table",
+    "doctor",
+    "predict",
+    "convert",
+    "new-method",
+    "ui",
+    "browse",
+    "compare",
+    "remote",
+    "share",
+    "fetch",
+)
 """Run in tests/pipeline and tests/cli, because they need a checkpoint, a project or a store of MLflow."""
 
 

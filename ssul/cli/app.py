@@ -19,6 +19,7 @@ from ssul.cli.parameters import parameters
 from ssul.cli.predict import predict
 from ssul.cli.results import show, table
 from ssul.cli.scenarios import scenarios, splits
+from ssul.cli.share import fetch, remote, share
 from ssul.cli.ui import ui
 from ssul.errors import UserError
 from ssul.pipeline.failures import exit_explained
@@ -62,6 +63,9 @@ for command in (
     table,
     ui,
     offline_plots,
+    remote,
+    share,
+    fetch,
     new_method,
 ):
     app.command()(command)
