@@ -67,7 +67,7 @@ def draw_unknown(path: Path) -> None:
     for one in sheets:
         whole.paste(one, (left, 0))
         left += one.width + gap
-    whole.save(path, optimize=True)
+    whole.quantize(256).save(path, optimize=True)
 
 
 if __name__ == "__main__":

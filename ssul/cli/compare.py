@@ -55,7 +55,8 @@ def compare(
         read = dataset.read(one)
         pixels = read.image.permute(1, 2, 0).contiguous().numpy()
         rows.append(SeenImage(pixels, [read.mask.numpy(), *(model.predict(pixels).mask for model in models)]))
-    learned = [[models[0].names[key] for key in group] for group in models[0].trained.labels.groups]
+    most = max(models, key=lambda model: len(model.names))
+    learned = [[most.names[key] for key in group] for group in most.trained.labels.groups]
     out.parent.mkdir(parents=True, exist_ok=True)
     draw_masks(out, "What the networks see", ["ground truth", *titles], rows, learned, names_by_id(index), palette)
     print(out)
