@@ -17,6 +17,7 @@ What `import ssul` promises; [python.md](python.md) shows it at work.
 
 ::: ssul.prediction.model.load
 ::: ssul.prediction.model.Model
+    options: {members: [predict, save]}
 ::: ssul.prediction.result.Prediction
 ::: ssul.extension.extend
 ::: ssul.errors.UserError
