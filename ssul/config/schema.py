@@ -136,22 +136,42 @@ class MemoryParams(StrictModel):
 class Optimisation(StrictModel):
     """The optimiser's settings of the base step or of the increments. lr is the heads' rate, the backbone's is a ratio.
 
-    schedule: see `ssul.training.schedule`.
+    schedule: see `ssul.training.schedule`. accumulate: in how many parts, one after the other, a batch is computed.
     """
 
     epochs: PositiveInt
     batch: Annotated[int, Field(ge=2, le=65536)]
+    accumulate: PositiveInt
     schedule: Literal["poly", "warm_poly", "step"]
     lr: PositiveRate
     backbone_lr_ratio: PositiveRate
     momentum: Fraction
     weight_decay: Weight
 
+    @model_validator(mode="after")
+    def _parts_are_even(self) -> "Optimisation":
+        if self.accumulate > 1 and (self.batch % self.accumulate or self.batch == self.accumulate):
+            raise ValueError(
+                f"a batch of {self.batch} has no {self.accumulate} equal parts of at least 2 images: let accumulate "
+                "divide batch"
+            )
+        return self
+
 
 class BaseOptimisation(Optimisation):
     """The settings of the base step. checkpoint: a folder to start the scenario from instead of training; or null."""
 
     checkpoint: str | None
+
+
+class IncrementOptimisation(Optimisation):
+    """The settings of the increments.
+
+    views: how many augmentations each image has, whose features are computed once, see `ssul.training.views`; null: a
+    new one in each pass.
+    """
+
+    views: PositiveInt | None
 
 
 class RecipeParams(StrictModel):
@@ -167,7 +187,7 @@ class RecipeParams(StrictModel):
     scale: tuple[Scale, Scale]
     precision: Annotated[Literal["32", "bf16"], BeforeValidator(str)]
     base: BaseOptimisation
-    increment: Optimisation
+    increment: IncrementOptimisation
 
 
 class EvaluationParams(StrictModel):
@@ -198,3 +218,19 @@ class Params(StrictModel):
     memory: MemoryParams
     recipe: RecipeParams
     evaluation: EvaluationParams
+
+    @model_validator(mode="after")
+    def _increment_suits_method(self) -> "Params":
+        increment, method = self.recipe.increment, self.method
+        if increment.views is not None and not method.freezes_features:
+            raise ValueError(
+                f"recipe.increment.views is {increment.views}, but with these settings of the method {method.name} the "
+                "backbone learns, so that no features stay as they are: set it to null, or take method=ssul with "
+                "method.ssul.freeze=true"
+            )
+        if increment.accumulate > 1 and method.sums_over_batch:
+            raise ValueError(
+                f"recipe.increment.accumulate is {increment.accumulate}, but the loss of {method.name} needs the whole "
+                "batch at once: set it to 1"
+            )
+        return self

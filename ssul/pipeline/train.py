@@ -28,7 +28,9 @@ def train(job: TrainingJob, provenance: Provenance) -> None:
     """
     fabric = choose_device(job.precision, fabric_settings())
     with lock_training(job, provenance) as state_file:
-        rank, world_size = launch(fabric, job.order.batch)  # from here on rank 0 alone prints and writes
+        rank, world_size = launch(
+            fabric, job.order.batch, job.optimisation.accumulate
+        )  # from here on rank 0 alone prints and writes
         leads = fabric.is_global_zero
         log_line = partial(log, job.step) if leads else silent
         session = TrainingSession(job, fabric, rank, world_size, state_file, log_line)
@@ -43,6 +45,7 @@ def train(job: TrainingJob, provenance: Provenance) -> None:
                 LAYOUT.checkpoint(job.step), training=session.history.describe(), outputs=job.objective.outputs()
             )
             clock.note()
+            session.discard_views()
 
 
 @contextmanager
