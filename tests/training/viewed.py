@@ -38,13 +38,18 @@ PASSES = 8
 
 
 def photographs(folder: Path) -> SegmentationDataset:
-    """Noise with four fields of classes, background and void."""
+    """Draws noise with fields of classes, background and void into a folder."""
     book = HandmadeDataset(ImagePaths(folder, find_dataset("voc").train))
     for number, name in enumerate(("new0", "new1", "new2", "old0")):
         mask = np.kron([[0, 2 + number, 0], [1, VOID, 4]], np.ones((15, 11)))
         photograph = np.random.default_rng(number).integers(0, 256, (*mask.shape, 3))
         book.add(name, mask, saliency=255 * (mask > 0), image=photograph)
-    return SegmentationDataset(book.folders, saliency=True)
+    return photographs_in(folder)
+
+
+def photographs_in(folder: Path) -> SegmentationDataset:
+    """The photographs that were drawn there."""
+    return SegmentationDataset(ImagePaths(folder, find_dataset("voc").train), saliency=True)
 
 
 def session(
