@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -94,7 +93,17 @@ def train(size: Size, dataset: SegmentationDataset, ids: list[str], weights: str
     switches = {"weight_transfer": True, "freeze": True, "freeze_norm": True, "pseudo_threshold": THRESHOLD}
     objective = prepare_increment(model, OLD, NEW, **switches, loss="bce")  # type: ignore[arg-type]
     iterations = iteration_count(len(ids), epochs=size.epochs, batch=size.batch)
-    recipe = {"batch": size.batch, "schedule": "poly", "lr": 0.01, "backbone_lr_ratio": 0.1}
+    optimisation = IncrementOptimisation(
+        views=views,
+        epochs=size.epochs,
+        batch=size.batch,
+        accumulate=1,
+        schedule="poly",
+        lr=0.01,
+        backbone_lr_ratio=0.1,
+        momentum=0.9,
+        weight_decay=1e-4,
+    )
     job = TrainingJob(
         step=5,
         class_names=("tvmonitor",),
@@ -105,9 +114,7 @@ def train(size: Size, dataset: SegmentationDataset, ids: list[str], weights: str
         iterations=iterations,
         dataset=dataset,
         augmentation=Augmentation(size.side, (0.5, 2.0)),
-        optimisation=IncrementOptimisation(
-            views=views, epochs=size.epochs, accumulate=1, momentum=0.9, weight_decay=1e-4, **recipe
-        ),
+        optimisation=optimisation,
         views=views,
         precision="32",
         selection=None,
@@ -118,9 +125,8 @@ def train(size: Size, dataset: SegmentationDataset, ids: list[str], weights: str
         session = TrainingSession(job, fabric, 0, 1, state_file, print)
         progress, view, bytes_of_view = session.start(), 0.0, 0.0
         if session.views is not None:
-            missing = session.missing_views(session.views)
-            computing = partial(list, session.compute_views(session.views, missing))
-            view = processor_seconds(computing) / session.views.views.total
+            computing = session.compute_views(session.views, session.missing_views(session.views))
+            view = processor_seconds(lambda: list(computing)) / session.views.views.total
             files = session.views.folder.iterdir()
             bytes_of_view = sum(path.stat().st_size for path in files) / session.views.views.total
         losses: list[float] = []
