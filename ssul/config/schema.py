@@ -185,7 +185,7 @@ class RecipeParams(StrictModel):
     crop: Annotated[int, Field(ge=32, le=MAX_SIDE)]
     augmentation: Literal["scale_pad", "resized_crop"]
     scale: tuple[Scale, Scale]
-    precision: Annotated[Literal["32", "bf16"], BeforeValidator(str)]
+    precision: Annotated[Literal["32", "bf16", "16"], BeforeValidator(str)]
     base: BaseOptimisation
     increment: IncrementOptimisation
 

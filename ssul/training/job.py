@@ -40,7 +40,7 @@ class TrainingJob:
         augmentation: of the images.
         optimisation: the step's part of the recipe.
         views: augmentations of each image, whose features are computed once; None: a new one in each pass.
-        precision: 32 or bf16.
+        precision: 32, bf16 or 16.
         selection: makes what selects the best weights, for a number of iterations; None keeps the last.
         selection_name: `method.selection`.
     """

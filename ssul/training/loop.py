@@ -121,8 +121,9 @@ def learn_step(
     wrapped, optimizer = fabric.setup(objective, sgd)
     wrapped.train()
     drawing = [module for module in objective.modules() if isinstance(module, SeededModule)]
+    precision = fabric.strategy.precision
     if resume_from is not None:
-        restore(resume_from, objective, sgd)
+        precision.load_state_dict(restore(resume_from, objective, sgd, precision.state_dict()))
     done = 0 if resume_from is None else resume_from.iteration
     rate_at = SCHEDULES[schedule]
 
@@ -158,7 +159,7 @@ def learn_step(
                 lr=rate_at(max(initial), iteration, iterations),
                 images_per_second=seen / (time.perf_counter() - started),
                 parts=parts,
-                capture=partial(capture, objective, sgd, iteration + 1),
+                capture=partial(capture, objective, sgd, iteration + 1, precision.state_dict()),
             )
 
     return learn()

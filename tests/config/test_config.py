@@ -110,7 +110,7 @@ def test_a_strange_name_or_an_endless_value_is_refused_in_a_short_message() -> N
         ("memory.capacity", -1, "greater than or equal to 0"),
         ("recipe.crop", 16, "greater than or equal to 32"),
         ("recipe.scale", 1.0, "tuple"),
-        ("recipe.precision", 16, "'32' or 'bf16'"),
+        ("recipe.precision", 8, "'32', 'bf16' or '16'"),
         ("recipe.base.batch", 1, "greater than or equal to 2"),
         ("recipe.base.accumulate", 0, "greater than or equal to 1"),
         ("recipe.increment.views", 0, "greater than or equal to 1"),
