@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import torch
 from lightning_fabric import Fabric
@@ -16,7 +17,7 @@ from ssul.methods.build import build_objective
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.scenario.scenario import Scenario
 from ssul.training.loop import iteration_count, learn_step
-from ssul.training.objective import Objective, base_objective
+from ssul.training.objective import FixedObjective, FixedPart, Objective, base_objective
 
 _SECONDS, _ITERATIONS = 8.0, 5
 """Measuring ends after either."""
@@ -30,8 +31,8 @@ class Estimate:
 
     Attributes:
         base, increments: seconds of step 0, and of all later steps.
-        base_iteration, increment_iteration: seconds each; the latter is None where it cannot be measured before the
-            base is trained, so that it counts like the former.
+        base_iteration, increment_iteration: seconds each, features included; the latter is None where it cannot be
+            measured before the base is trained, so that it counts like the former.
         memory: peak bytes on a GPU; None elsewhere.
         checkpoint: bytes of the last network.
     """
@@ -63,13 +64,20 @@ def estimate_time(params: Params, scenario: Scenario, images: Sequence[int], fab
     objective = base_objective(model, labels, method.loss, method.positive_weight)
     base = increment = _seconds(objective, labels, steps[0].new, params, params.recipe.base, fabric)
     measured = len(steps) > 1 and not keeps_something(method.name)
+    learning, views = increment, params.recipe.increment.views
     if measured:
         grown = build_objective(method, objective.model.cpu(), labels, steps[1].new)
-        increment = _seconds(grown, grown.labels, steps[1].new, params, params.recipe.increment, fabric)
+        increment = learning = _seconds(grown, grown.labels, steps[1].new, params, params.recipe.increment, fabric)
+        if views is not None:
+            learning = _seconds(grown, grown.labels, steps[1].new, params, params.recipe.increment, fabric, fixed=True)
+    fixed_share = 1.0 if views is None else min(1.0, views / params.recipe.increment.epochs)
     sizes = LabelSpace(tuple(step.new for step in steps), method.unknown, method.activation, method.constant_background)
     return Estimate(
         base=base * _iterations(images[0], params.recipe.base, params),
-        increments=sum(increment * _iterations(count, params.recipe.increment, params) for count in images[1:]),
+        increments=sum(
+            (fixed_share * (increment - learning) + learning) * _iterations(count, params.recipe.increment, params)
+            for count in images[1:]
+        ),
         base_iteration=base,
         increment_iteration=increment if measured else None,
         memory=torch.cuda.max_memory_allocated(fabric.device) if fabric.device.type == "cuda" else None,
@@ -91,8 +99,13 @@ def _seconds(
     params: Params,
     optimisation: Optimisation,
     fabric: Fabric,
+    *,
+    fixed: bool = False,
 ) -> float:
-    """Seconds of an iteration with the recipe's batch; the first one, which also prepares, does not count."""
+    """Seconds of an iteration with the recipe's batch; the first one, which also prepares, does not count.
+
+    With `fixed` the features are known.
+    """
     batch = optimisation.batch if fabric.device.type == "cuda" else min(_SMALL_BATCH, optimisation.batch)
     images, target = _random_batch(labels, new, batch, params)
     objective.to(fabric.device)
@@ -100,17 +113,24 @@ def _seconds(
         [(objective.model.normalisation.normalise(images.to(fabric.device)), target.to(fabric.device))]
     ):
         pass
+    normalisation, precision = objective.model.normalisation, fabric.strategy.precision
+    given: Tensor | FixedPart = images
+    if fixed:
+        inputs = normalisation.network_input(images.to(fabric.device))
+        with precision.forward_context():
+            given = objective.fixed_part(precision.convert_input(inputs), target.to(fabric.device))
     groups = objective.parameter_groups(optimisation.lr, backbone_ratio=optimisation.backbone_lr_ratio)
     progress = learn_step(
-        objective,
-        iter(lambda: (images, target), None),
+        FixedObjective(objective) if fixed else objective,
+        repeat((given, target)),
         [{**group, "lr": group["lr"] * 1e-6} for group in groups],  # random images must not make the loss diverge
         fabric=fabric,
         iterations=1 + _ITERATIONS,
         momentum=optimisation.momentum,
         weight_decay=optimisation.weight_decay,
         schedule=optimisation.schedule,
-        normalisation=objective.model.normalisation,
+        accumulate=optimisation.accumulate if batch == optimisation.batch else 1,
+        normalisation=None if fixed else normalisation,
     )
     next(progress)
     started, done = _now(fabric), 0

@@ -94,6 +94,8 @@ def _validate(schema: type[Section], values: Any, inside: tuple[str, ...] = (), 
 
 def _message(detail: Any, params: dict[str, Any], inside: tuple[str, ...]) -> str:
     location = (*inside, *detail["loc"])
+    if not location:  # of parameters that do not go together, which the message names
+        return str(detail["msg"].removeprefix("Value error, "))
     if detail["type"].startswith("union_tag"):
         return f"parameter method.name is {_brief(method_name(detail['input']))}: choose {', '.join(METHODS)}"
     kind = str(location[1]) if location[0] == "method" and len(location) > 1 else ""

@@ -75,6 +75,16 @@ class MethodParams(StrictModel):
         return getattr(self, "fusion", False)
 
     @property
+    def freezes_features(self) -> bool:
+        """Whether backbone and ASPP are frozen in increments, and `Objective.fixed_part` is what they compute."""
+        return False
+
+    @property
+    def sums_over_batch(self) -> bool:
+        """Whether the increments' loss is no mean over samples or pixels, so that it needs the whole batch at once."""
+        return False
+
+    @property
     def memory_threshold(self) -> float | None:
         """The previous network's score from which a candidate for the memory shows a class that is not annotated.
 

@@ -165,6 +165,8 @@ class Optimisation(StrictModel):
     """Passes over the step's images."""
     batch: Annotated[int, Field(ge=2, le=65536)]
     """Images of an iteration, over all devices."""
+    accumulate: PositiveInt
+    """In how many parts, one after the other, a batch is computed: less memory, the same losses and gradients."""
     schedule: Literal["poly", "warm_poly", "step"]
     """Of the rate over the iterations, see `ssul/training/schedule.py`."""
     lr: PositiveRate
@@ -176,12 +178,29 @@ class Optimisation(StrictModel):
     weight_decay: Weight
     """Of all weights that learn."""
 
+    @model_validator(mode="after")
+    def _parts_are_even(self) -> "Optimisation":
+        if self.accumulate > 1 and (self.batch % self.accumulate or self.batch == self.accumulate):
+            raise ValueError(
+                f"a batch of {self.batch} has no {self.accumulate} equal parts of at least 2 images: let accumulate "
+                "divide batch"
+            )
+        return self
+
 
 class BaseOptimisation(Optimisation):
     """The settings of the base step."""
 
     checkpoint: str | None
     """A folder to start the scenario from instead of training; or null."""
+
+
+class IncrementOptimisation(Optimisation):
+    """The settings of the increments."""
+
+    views: PositiveInt | None
+    """How many augmentations each image has, whose features a frozen network computes once (docs/performance.md); null:
+    a new one in each pass."""
 
 
 class RecipeParams(StrictModel):
@@ -194,11 +213,11 @@ class RecipeParams(StrictModel):
     whose share of the image's area is of `scale`, resized to the crop (MiB and PLOP)."""
     scale: tuple[Scale, Scale]
     """The range of the augmentation."""
-    precision: Annotated[Literal["32", "bf16"], BeforeValidator(str)]
+    precision: Annotated[Literal["32", "bf16", "16"], BeforeValidator(str)]
     """Of the arithmetic."""
     base: BaseOptimisation
     """Step 0."""
-    increment: Optimisation
+    increment: IncrementOptimisation
     """Every later step."""
 
 
@@ -242,3 +261,19 @@ class Params(StrictModel):
     """How training goes."""
     evaluation: EvaluationParams
     """How predictions are scored."""
+
+    @model_validator(mode="after")
+    def _increment_suits_method(self) -> "Params":
+        increment, method = self.recipe.increment, self.method
+        if increment.views is not None and not method.freezes_features:
+            raise ValueError(
+                f"recipe.increment.views is {increment.views}, but with these settings of the method {method.name} the "
+                "backbone learns, so that no features stay as they are: set it to null, or take method=ssul with "
+                "method.ssul.freeze=true"
+            )
+        if increment.accumulate > 1 and method.sums_over_batch:
+            raise ValueError(
+                f"recipe.increment.accumulate is {increment.accumulate}, but the loss of {method.name} needs the whole "
+                "batch at once: set it to 1"
+            )
+        return self

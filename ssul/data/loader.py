@@ -4,11 +4,10 @@ import atexit
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from ssul import environment
@@ -23,7 +22,7 @@ from ssul.labels.space import LabelSpace
 class TrainingLoader(DataLoader[Any]):
     """Batches of samples; errors of a loader worker are raised here with their own type."""
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:  # type: ignore[override]  # torch annotates another type
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch annotates another type
         loaded = super().__iter__()
         try:
             for batch in loaded:
@@ -39,23 +38,20 @@ class TrainingLoader(DataLoader[Any]):
             del loaded  # ends its workers, which would otherwise live as long as the error's traceback
 
 
-class _Caught(Dataset[tuple[Tensor, Tensor] | Exception]):
+class _Caught(Dataset[Any]):
     """The samples, or their exceptions: PyTorch would only pass on a traceback as text, without the error number."""
 
-    def __init__(self, samples: TrainingDataset) -> None:
+    def __init__(self, samples: Dataset[Any]) -> None:
         self.samples = samples
 
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, position: int) -> tuple[Tensor, Tensor] | Exception:
+    def __getitem__(self, position: int) -> Any:
         try:
             return self.samples[position]
         except (UserError, OSError) as error:  # any other exception keeps its traceback
             return error
 
 
-def _batched(samples: list[tuple[Tensor, Tensor] | Exception]) -> Any:
+def _batched(samples: list[Any]) -> Any:
     errors = [one for one in samples if isinstance(one, Exception)]
     return errors[0] if errors else default_collate(samples)
 
@@ -71,6 +67,7 @@ def training_loader(
     rank: int = 0,
     world_size: int = 1,
     start_iteration: int = 0,
+    chosen: Mapping[int, Sequence[int]] | None = None,
 ) -> TrainingLoader:
     """The batches of one step: uint8 images (B, 3, S, S) and uint8 targets (B, S, S) with S = crop.
 
@@ -83,19 +80,39 @@ def training_loader(
         workers: number of loader processes; does not affect the batches.
         rank, world_size: the slots of each batch to load, see `rank_slots`.
         start_iteration: the first iteration to load (from 0); a resumed training has done those before it.
+        chosen: the iterations to load in place of these, and which of the rank's slots of each; none may be empty.
 
     Raises:
         UserError: if there are more processes than slots in a batch.
     """
-    cache = ImageCache(cache_bytes(workers))
     samples = TrainingDataset(
-        order, dataset, labels, augmentation, iterations, rank=rank, world_size=world_size, cache=cache
+        order,
+        dataset,
+        labels,
+        augmentation,
+        iterations,
+        rank=rank,
+        world_size=world_size,
+        cache=ImageCache(cache_bytes(workers)),
     )
+    if chosen is None:
+        chosen = dict.fromkeys(range(start_iteration, iterations), samples.slots)
+    places = [[samples.position(iteration, slot) for slot in slots] for iteration, slots in chosen.items()]
+    return batch_loader(samples, places, workers=workers)
+
+
+def batch_loader(samples: Dataset[Any], batches: Sequence[list[int]], *, workers: int) -> TrainingLoader:
+    """Batches of any samples, each stacked.
+
+    Args:
+        samples: by position.
+        batches: the positions of each batch's samples.
+        workers: number of loader processes; does not affect the batches.
+    """
     return TrainingLoader(
         _Caught(samples),
         collate_fn=_batched,
-        batch_size=len(samples.slots),
-        sampler=range(start_iteration * len(samples.slots), len(samples)),
+        batch_sampler=batches,
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # otherwise it draws from torch's global generator

@@ -5,7 +5,6 @@ and two methods with the same seed see the same images in the same order.
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -83,25 +82,75 @@ class SampleOrder:
 
     def item(self, iteration: int, slot: int) -> TrainingItem:
         """The item in a slot (0..batch-1) of the batch of an iteration (from 0)."""
-        new_slots = self.new_slots
-        if slot < new_slots:
-            return self._draw("new", self.images, iteration * new_slots + slot)
-        return self._draw("memory", self.memory, iteration * (self.batch - new_slots) + slot - new_slots)
+        source = self._source(slot)
+        pass_, place = divmod(source.position(iteration, slot), len(source.items))
+        return source.items[int(self._shuffle(source, pass_)[place])]
+
+    def view_place(self, iteration: int, slot: int, views: int) -> tuple[int, int]:
+        """The place whose sample is shown at a place, where every image has so many fixed views.
+
+        The first passes over the images show what they always show. Then pass p shows every image as pass p modulo
+        `views` did, in an order of its own.
+
+        Args:
+            iteration, slot: the place.
+            views: of each image, at least 1.
+
+        Returns:
+            (iteration, slot) of the same image: the place itself in the first passes, else an earlier one.
+        """
+        source = self._source(slot)
+        count = len(source.items)
+        pass_, place = divmod(source.position(iteration, slot), count)
+        if pass_ < views:
+            return iteration, slot
+        first = pass_ % views
+        item = self._shuffle(source, pass_)[place]
+        return source.place(first * count + int((self._shuffle(source, first) == item).nonzero()))
 
     def dropout_seeds(self, iteration: int, rank: int = 0, world_size: int = 1) -> list[int]:
         """A dropout seed for each sample of a rank's part of a batch, see `rank_slots`."""
         slots = rank_slots(self.batch, rank, world_size)
         return [derive_seed(self.seed, self.step, "dropout", iteration, slot) for slot in slots]
 
-    def _draw(self, source: str, items: Sequence[TrainingItem], position: int) -> TrainingItem:
-        round_, place = divmod(position, len(items))
-        return items[int(_shuffle(self.seed, self.step, source, round_, len(items))[place])]
+    def _source(self, slot: int) -> "_Source":
+        new_slots = self.new_slots
+        if slot < new_slots:
+            return _Source("new", self.images, range(new_slots))
+        return _Source("memory", self.memory, range(new_slots, self.batch))
+
+    def _shuffle(self, source: "_Source", pass_: int) -> Tensor:
+        return _shuffle(self.seed, self.step, source.name, pass_, len(source.items))
 
 
-@lru_cache(maxsize=16)  # a batch draws from the current and the next pass of two sources
-def _shuffle(seed: int, step: int, source: str, round_: int, count: int) -> Tensor:
+@dataclass(frozen=True)
+class _Source:
+    """What some slots of every batch draw from, in endless passes.
+
+    Attributes:
+        name: new or memory.
+        items: what is drawn.
+        slots: which slots.
+    """
+
+    name: str
+    items: tuple[TrainingItem, ...]
+    slots: range
+
+    def position(self, iteration: int, slot: int) -> int:
+        """How many items the source has given before a place."""
+        return iteration * len(self.slots) + slot - self.slots.start
+
+    def place(self, position: int) -> tuple[int, int]:
+        """The place (iteration, slot) of a position."""
+        iteration, slot = divmod(position, len(self.slots))
+        return iteration, slot + self.slots.start
+
+
+@lru_cache(maxsize=64)  # a batch draws from a few passes of two sources, with fixed views from earlier ones too
+def _shuffle(seed: int, step: int, source: str, pass_: int, count: int) -> Tensor:
     """The order of one pass over a source, int64 (count,)."""
-    generator = torch.Generator().manual_seed(derive_seed(seed, step, source, round_))
+    generator = torch.Generator().manual_seed(derive_seed(seed, step, source, pass_))
     return torch.randperm(count, generator=generator)
 
 

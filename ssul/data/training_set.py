@@ -81,6 +81,10 @@ class TrainingDataset(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return self.iterations * len(self.slots)
 
+    def position(self, iteration: int, slot: int) -> int:
+        """The position of the sample in one of these slots of an iteration's batch."""
+        return iteration * len(self.slots) + self.slots.index(slot)
+
     def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
         iteration, place = divmod(position, len(self.slots))
         slot = self.slots[place]

@@ -2,6 +2,7 @@
 
 import resource
 import sys
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from ssul import environment
 from ssul.errors import UserError
 from ssul.inference.allocator import keep_freed_memory
 
-_PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
+_PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 def choose_device(
@@ -21,7 +22,7 @@ def choose_device(
     """The best device, or the one that SSUL_ACCELERATOR names (cpu, cuda, mps, auto).
 
     Args:
-        precision: 32 or bf16; it changes results, so it is a parameter.
+        precision: 32, bf16 or 16 (half, with scaled gradients); it changes results, so it is a parameter.
         processes: see `ssul.training.distributed.fabric_settings`; None for one device.
         named: how the precision was chosen, for the message.
 
@@ -30,13 +31,17 @@ def choose_device(
     """
     accelerator = environment.accelerator()
     try:
-        fabric = Fabric(accelerator=accelerator, precision=_PRECISION[precision], **(processes or {"devices": 1}))  # type: ignore[arg-type]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*fp16 is not supported on CPU")  # it is refused below
+            fabric = Fabric(accelerator=accelerator, precision=_PRECISION[precision], **(processes or {"devices": 1}))  # type: ignore[arg-type]
     except (ImportError, ValueError, RuntimeError) as error:
         raise UserError(
             f"{environment.ACCELERATOR}={accelerator} cannot be used ({error}): choose cpu, cuda, mps or auto"
         ) from None
-    if precision == "bf16" and not (fabric.device.type == "cuda" and torch.cuda.is_bf16_supported()):
-        raise UserError(f"{named} is bf16, which {fabric.device} does not compute: choose 32, or a newer GPU")
+    on_gpu = fabric.device.type == "cuda"
+    if precision != "32" and not (on_gpu and (precision == "16" or torch.cuda.is_bf16_supported())):
+        other = "16, or a newer GPU" if on_gpu else "or an NVIDIA GPU"
+        raise UserError(f"{named} is {precision}, which {fabric.device} does not compute: choose 32, {other}")
     if fabric.device.type == "cpu":
         keep_freed_memory()
     return fabric

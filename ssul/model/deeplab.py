@@ -216,7 +216,7 @@ class IncrementalDeepLab(nn.Module):
         return self.upsample(self.forward_low_res(images), images)
 
     def upsample(self, logits: Tensor, images: Tensor) -> Tensor:
-        """Logits (B, k, h, w) at the resolution of the images, see the function `upsample`."""
+        """Logits (B, k, h, w) at the resolution of the images, or of a target, see the function `upsample`."""
         return upsample(logits, images, align_corners=self.align_corners)
 
     def forward_low_res(self, images: Tensor) -> Tensor:

@@ -28,7 +28,8 @@ def train(job: TrainingJob, provenance: Provenance) -> None:
     """
     fabric = choose_device(job.precision, fabric_settings())
     with lock_training(job, provenance) as state_file:
-        rank, world_size = launch(fabric, job.order.batch)  # from here on rank 0 alone prints and writes
+        # from here on rank 0 alone prints and writes
+        rank, world_size = launch(fabric, job.order.batch, job.optimisation.accumulate)
         leads = fabric.is_global_zero
         log_line = partial(log, job.step) if leads else silent
         session = TrainingSession(job, fabric, rank, world_size, state_file, log_line)
@@ -43,6 +44,7 @@ def train(job: TrainingJob, provenance: Provenance) -> None:
                 LAYOUT.checkpoint(job.step), training=session.history.describe(), outputs=job.objective.outputs()
             )
             clock.note()
+            session.discard_views()
 
 
 @contextmanager
@@ -69,6 +71,7 @@ def start_line(job: TrainingJob, device: str) -> str:
         f"step {job.step}: learning {', '.join(job.class_names)} from {len(order.new)} images"
         + (f" and {len(order.memory)} exemplars" if order.memory else "")
         + f" on {device}, {job.iterations} iterations"
+        + (f" over {job.views} fixed view{'s' if job.views > 1 else ''} of each image" if job.views else "")
         + (f" (fewer images than a batch of {order.batch}: they repeat)" if few else "")
         + (
             f" ({network.architecture.backbone} cannot dilate: its features keep the stride {network.stride})"

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from signal import SIGTERM
+from typing import NoReturn
 
 from ssul.config.paths import Layout
 from ssul.config.schema import Params
@@ -15,7 +16,8 @@ from ssul.tracking.live import live_logger
 from ssul.training.distributed import any_rank
 from ssul.training.loop import DivergedError, TrainingProgress
 from ssul.training.session import TrainingSession
-from ssul.training.shutdown import stop_on_signal
+from ssul.training.shutdown import StopRequest, stop_on_signal
+from ssul.training.views import ViewFiles
 
 
 def run_session(session: TrainingSession, settings: Params) -> None:
@@ -32,6 +34,8 @@ def run_session(session: TrainingSession, settings: Params) -> None:
     leads, step = session.fabric.is_global_zero, session.job.step
     calibrate(session)
     iterations = session.start()
+    if session.views is not None:
+        watch_views(session, session.views)
     try:
         watch(session, iterations, settings)
     except DivergedError as error:
@@ -51,6 +55,32 @@ def calibrate(session: TrainingSession) -> None:
             batches, total=None, title=title, unit="batch", silent=not session.fabric.is_global_zero
         ):
             pass
+
+
+def watch_views(session: TrainingSession, files: ViewFiles) -> None:
+    """Computes the missing views under a progress bar, and stops at a signal; what is computed by then is kept."""
+    missing = session.missing_views(files)
+    if not missing:
+        return
+    fabric, step, leads, end = session.fabric, session.job.step, session.fabric.is_global_zero, files.views.total
+    done = end - sum(missing.values())
+    with (
+        progress_bar(total=end, title=f"features step {step}", unit="view", silent=not leads, done=done) as bar,
+        stop_on_signal() as request,
+    ):
+        for done in session.compute_views(files, missing):
+            bar.update(done - bar.n)
+            if any_rank(fabric, request.signal is not None):
+                _stop(session, request, f"{done} of {end} views: the same command goes on")
+
+
+def _stop(session: TrainingSession, request: StopRequest, after: str) -> NoReturn:
+    """Leaves at a signal that some rank got."""
+    number = request.signal or SIGTERM  # another rank got the signal
+    session.log(f"{number.name} after {after}")
+    session.fabric.barrier()  # a process that leaves earlier ends the others
+    leads = session.fabric.is_global_zero
+    raise SystemExit(128 + number if leads else 0)  # else rank 0 would report that a process has died
 
 
 def watch(
@@ -76,11 +106,8 @@ def watch(
             stopped = any_rank(fabric, request.signal is not None)
             saved = leads and (stopped or session.save_due(progress)) and session.save(progress)
             if stopped:
-                number = request.signal or SIGTERM  # another rank got the signal
                 way_on = "the same command goes on" if saved else "nothing later than the previous state is kept"
-                session.log(f"{number.name} after iteration {progress.iteration} of {end}: {way_on}")
-                fabric.barrier()  # a process that leaves earlier ends the others
-                raise SystemExit(128 + number if leads else 0)  # else rank 0 would report that a process has died
+                _stop(session, request, f"iteration {progress.iteration} of {end}: {way_on}")
 
 
 def save_last_finite(session: TrainingSession, error: DivergedError) -> str:

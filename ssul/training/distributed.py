@@ -45,7 +45,7 @@ def is_rank_zero() -> bool:
     return environment.rank() == 0
 
 
-def launch(fabric: Fabric, batch: int) -> tuple[int, int]:
+def launch(fabric: Fabric, batch: int, accumulate: int = 1) -> tuple[int, int]:
     """Starts the other ranks, or joins them if this process was started by rank 0 or torchrun.
 
     The other ranks run the same command from its beginning, so nothing may have been written yet.
@@ -53,6 +53,7 @@ def launch(fabric: Fabric, batch: int) -> tuple[int, int]:
     Args:
         fabric: made with `fabric_settings`.
         batch: samples of a batch, over all ranks.
+        accumulate: parts in which each rank computes its share.
 
     Returns:
         (rank, world_size)
@@ -60,9 +61,10 @@ def launch(fabric: Fabric, batch: int) -> tuple[int, int]:
     Raises:
         UserError: if a batch cannot be divided evenly.
     """
-    if batch % fabric.world_size:
+    if batch % (fabric.world_size * accumulate):
+        parts = f" in {accumulate} parts each" if accumulate > 1 else ""
         raise UserError(
-            f"a batch of {batch} cannot be shared by {fabric.world_size} processes: choose a number of devices "
+            f"a batch of {batch} cannot be shared by {fabric.world_size} processes{parts}: choose a number of devices "
             f"({environment.DEVICES}, or torchrun's) that divides it, or another recipe.*.batch"
         )
     if fabric.world_size > 1:

@@ -39,7 +39,8 @@ class TrainingJob:
         dataset: reads the images.
         augmentation: of the images.
         optimisation: the step's part of the recipe.
-        precision: 32 or bf16.
+        views: augmentations of each image, whose features are computed once; None: a new one in each pass.
+        precision: 32, bf16 or 16.
         selection: makes what selects the best weights, for a number of iterations; None keeps the last.
         selection_name: `method.selection`.
     """
@@ -54,6 +55,7 @@ class TrainingJob:
     dataset: SegmentationDataset
     augmentation: Augmentation
     optimisation: Optimisation
+    views: int | None
     precision: str
     selection: Callable[[int], BestWeights] | None
     selection_name: str
@@ -137,6 +139,7 @@ def training_job(
         dataset=dataset,
         augmentation=augmentation_of(params),
         optimisation=optimisation,
+        views=params.recipe.increment.views if split.step else None,
         precision=params.recipe.precision,
         selection=select_weights(params, split, objective.model, objective.labels, layout=layout),
         selection_name=params.method.selection,

@@ -15,8 +15,9 @@ from ssul.errors import UserError
 from ssul.model.normalisation import Normalisation
 from ssul.model.seeded import SeededModule
 from ssul.training.distributed import convert_to_sync_batchnorm
-from ssul.training.objective import Loss
+from ssul.training.objective import FixedPart, Loss
 from ssul.training.schedule import SCHEDULES, ScheduleName
+from ssul.training.shared_batch import computed_in_turn
 from ssul.training.state import TrainingState, capture, restore
 
 
@@ -73,15 +74,16 @@ def iteration_count(images: int, *, epochs: int, batch: int, drop_last: bool = F
 
 def learn_step(
     objective: nn.Module,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Iterable[tuple[Tensor | FixedPart, Tensor]],
     groups: list[dict[str, Any]],
     *,
     fabric: Fabric,
-    normalisation: Normalisation,
+    normalisation: Normalisation | None,
     iterations: int,
     momentum: float,
     weight_decay: float,
     schedule: ScheduleName,
+    accumulate: int = 1,
     seeds: Callable[[int], Sequence[int]] | None = None,
     resume_from: TrainingState | None = None,
 ) -> Iterator[TrainingProgress]:
@@ -92,13 +94,15 @@ def learn_step(
 
     Args:
         objective: a module (images, target) -> Loss; holds the network.
-        batches: uint8 images (B, 3, H, W) and uint8 targets (B, H, W), for each remaining iteration.
+        batches: uint8 images (B, 3, H, W) and uint8 targets (B, H, W), for each remaining iteration; in place of the
+            images what else the objective takes.
         groups: the optimiser's groups with their initial learning rates.
         fabric: devices and precision.
-        normalisation: of the network's input.
+        normalisation: of the network's input; None where the batches hold no images.
         iterations: of the whole step.
         momentum, weight_decay: of SGD.
         schedule: of the learning rates.
+        accumulate: in how many equal parts, one after the other, a process computes its share of a batch.
         seeds: iteration (from 0) -> seeds of this process's samples; None draws from torch's random state.
         resume_from: a state of the same training; None starts from the beginning.
 
@@ -117,27 +121,37 @@ def learn_step(
     wrapped, optimizer = fabric.setup(objective, sgd)
     wrapped.train()
     drawing = [module for module in objective.modules() if isinstance(module, SeededModule)]
+    precision = fabric.strategy.precision
     if resume_from is not None:
-        restore(resume_from, objective, sgd)
+        precision.load_state_dict(restore(resume_from, objective, sgd, precision.state_dict()))
     done = 0 if resume_from is None else resume_from.iteration
     rate_at = SCHEDULES[schedule]
 
     def learn() -> Iterator[TrainingProgress]:
         seen, started = 0, time.perf_counter()
-        for iteration, (images, target) in zip(range(done, iterations), batches, strict=False):
+        for iteration, (inputs, target) in zip(range(done, iterations), batches, strict=False):
             for group, rate in zip(optimizer.param_groups, initial, strict=True):
                 group["lr"] = rate_at(rate, iteration, iterations)
-            inputs = normalisation.network_input(fabric.to_device(images))
             optimizer.zero_grad(set_to_none=True)
-            for module in drawing:
-                module.seeds = None if seeds is None else seeds(iteration)
-            loss = wrapped(inputs, fabric.to_device(target))
-            value, parts = _reduce_metrics(loss, fabric)
+            drawn = None if seeds is None else seeds(iteration)
+            values: list[Loss] = []
+            with computed_in_turn(accumulate, target):
+                for first in range(accumulate):
+                    every = slice(first, None, accumulate)  # so that each part has new images and exemplars
+                    for module in drawing:
+                        module.seeds = None if drawn is None else drawn[every]
+                    part = fabric.to_device(_some(inputs, every))
+                    if normalisation is not None:
+                        part = normalisation.network_input(part)
+                    with fabric.no_backward_sync(wrapped, enabled=first + 1 < accumulate):
+                        loss = wrapped(part, fabric.to_device(target[every]))
+                        fabric.backward(loss.total / accumulate)
+                    values.append(Loss(loss.total.detach(), loss.parts))
+            value, parts = _reduce_metrics(values, fabric)
             if not math.isfinite(value):
                 raise DivergedError(iteration, iterations, value, [group["lr"] for group in optimizer.param_groups])
-            fabric.backward(loss.total)
             optimizer.step()
-            seen += len(images) * fabric.world_size
+            seen += len(target) * fabric.world_size
             yield TrainingProgress(
                 iteration=iteration + 1,
                 iterations=iterations,
@@ -145,14 +159,21 @@ def learn_step(
                 lr=rate_at(max(initial), iteration, iterations),
                 images_per_second=seen / (time.perf_counter() - started),
                 parts=parts,
-                capture=partial(capture, objective, sgd, iteration + 1),
+                capture=partial(capture, objective, sgd, iteration + 1, precision.state_dict()),
             )
 
     return learn()
 
 
-def _reduce_metrics(loss: Loss, fabric: Fabric) -> tuple[float, dict[str, float]]:
-    """The loss and the parts of a batch, as means over all processes; synchronises with the device once."""
-    values = torch.stack([loss.total.detach(), *loss.parts.values()]).float()
+def _some(inputs: Tensor | FixedPart, which: slice) -> Any:
+    """Some samples of a batch."""
+    if isinstance(inputs, Tensor):
+        return inputs[which]
+    return FixedPart._make(None if one is None else one[which] for one in inputs)
+
+
+def _reduce_metrics(losses: Sequence[Loss], fabric: Fabric) -> tuple[float, dict[str, float]]:
+    """The loss and the parts of a batch, as means over its parts and all processes; waits for the device once."""
+    values = torch.stack([torch.stack([loss.total, *loss.parts.values()]).float() for loss in losses]).mean(dim=0)
     total, *parts = fabric.all_reduce(values, reduce_op="mean").tolist()  # type: ignore[union-attr]
-    return total, dict(zip(loss.parts, parts, strict=True))
+    return total, dict(zip(losses[0].parts, parts, strict=True))

@@ -5,20 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssul.labels.ids import VOID
-from ssul.training.shared_batch import batch_sum, rank_and_size
-
-
-def valid_count(valid: Tensor) -> Tensor:
-    """The number of valid pixels, at least one; the mean over all processes if several share a batch.
-
-    If each process divided by its own count, pixels would have different weights.
-
-    Args:
-        valid: bool, any shape.
-    """
-    count = batch_sum(valid.sum()).clamp(min=1)
-    _, size = rank_and_size()
-    return count if size == 1 else count / size
+from ssul.training.shared_batch import valid_count
 
 
 def binary_cross_entropy(logits: Tensor, target: Tensor, channels: Tensor | None = None) -> Tensor:

@@ -16,8 +16,8 @@ from ssul.training.losses import (
     class_binary_cross_entropy,
     cross_entropy,
     focal,
-    valid_count,
 )
+from ssul.training.shared_batch import valid_count
 
 LossName = Literal["bce", "ce", "focal"]
 """The pixel losses of all channels: BCE belongs to sigmoids, the others to a softmax."""
@@ -35,6 +35,20 @@ class Loss(NamedTuple):
 
     total: Tensor
     parts: dict[str, Tensor]
+
+
+class FixedPart(NamedTuple):
+    """What a step computes of a batch without anything that learns, where backbone and ASPP are frozen.
+
+    Attributes:
+        aspp: float (B, C, h, w), the ASPP's output before dropout.
+        low_level: float (B, 48, h', w'), see `Features`; None without V3+.
+        completed: uint8 (B, H, W), the target with the teacher's pseudo-labels; None where there are none.
+    """
+
+    aspp: Tensor
+    low_level: Tensor | None
+    completed: Tensor | None
 
 
 class Objective(nn.Module):
@@ -87,6 +101,30 @@ class Objective(nn.Module):
             target: uint8 (B, H, W), channels or VOID.
         """
         raise NotImplementedError
+
+    def fixed_part(self, images: Tensor, target: Tensor) -> FixedPart:
+        """What stays the same in all iterations, of a step whose `MethodParams.freezes_features` is true.
+
+        Args:
+            images, target: as in `forward`, which is `learn` of this part.
+        """
+        raise NotImplementedError
+
+    def learn(self, fixed: FixedPart, target: Tensor) -> Loss:
+        """The loss of a batch whose fixed part is known."""
+        raise NotImplementedError
+
+
+class FixedObjective(nn.Module):
+    """An objective as a module of what `Objective.learn` takes, for the training loop."""
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__()
+        self.objective = objective
+
+    def forward(self, fixed: FixedPart, target: Tensor) -> Loss:
+        """See `Objective.learn`."""
+        return self.objective.learn(fixed, target)
 
 
 class Supervised(Objective):

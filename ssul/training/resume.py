@@ -6,6 +6,7 @@ A folder holds, for each training, under its fingerprint:
     F.lock          held while a process trains; the kernel releases it however the process dies
     F.holder        the process that holds it, for the message of a process that waits
     F.wanted        a process waits: the holder then saves its final state too
+    F.views         the folder of fixed views, see `ssul.training.views`; removed when the training is done
 
 Two processes that train the same, such as an orphan and its successor or two workers of a queue, do so one after the
 other, and the second one takes over the state of the first.
@@ -13,6 +14,7 @@ other, and the second one takes over the state of the first.
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -32,7 +34,8 @@ from ssul.io.strict_json import parse_json
 from ssul.model.checkpoint import save_tensors
 
 _KEPT = 20
-_A_WEEK, _A_MONTH = 7 * 24 * 60 * 60.0, 30 * 24 * 60 * 60.0  # seconds
+_A_DAY = 24 * 60 * 60.0  # seconds
+_A_WEEK, _A_MONTH = 7 * _A_DAY, 30 * _A_DAY
 
 
 @dataclass(frozen=True)
@@ -133,18 +136,21 @@ class StateFile:
 def prune(folder: Path) -> None:
     """Removes states that are neither among the newest 20 nor younger than a week, and files untouched for a month.
 
-    The state of a finished training stays too: if DVC was killed before it committed the checkpoint, nothing is lost.
+    Views, which are large and can be computed again, are removed after a day. The state of a finished training stays
+    too: if DVC was killed before it committed the checkpoint, nothing is lost.
     """
     surplus = sorted(folder.glob("*.safetensors"), key=_age)[_KEPT:]
     for path in folder.iterdir():
-        if _age(path) > (_A_WEEK if path in surplus else _A_MONTH):
+        if _age(path) > (_A_DAY if path.suffix == ".views" else _A_WEEK if path in surplus else _A_MONTH):
             _remove(path)
 
 
 def _remove(path: Path) -> None:
-    """Removes a file and its lock, unless a process holds the lock or the file belongs to another user."""
+    """Removes a file or folder and its lock, unless a process holds the lock or the file belongs to another user."""
     lock = path if path.suffix == ".tmp" else path.with_suffix(".lock")
     with suppress(OSError), FileLock(lock).acquire(timeout=0):  # a held lock is an OSError too
+        if path.is_dir():
+            shutil.rmtree(path)
         path.unlink(missing_ok=True)
         lock.unlink(missing_ok=True)
 

@@ -1,23 +1,28 @@
 """The training of one step as one iterator: loader, loop, history, best weights and saved state."""
 
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from lightning_fabric import Fabric
+from torch import Tensor, nn
 
-from ssul.data.loader import TrainingLoader, loader_workers, training_loader
+from ssul.data.loader import TrainingLoader, batch_loader, loader_workers, training_loader
 from ssul.errors import UserError
 from ssul.inference.device import device_name
+from ssul.io.disk import require_disk_space
 from ssul.model.normalisation import Normalisation
 from ssul.training.distributed import same_on_all_ranks
 from ssul.training.history import TrainingHistory
 from ssul.training.job import TrainingJob
 from ssul.training.loop import DivergedError, TrainingProgress, iteration_count, learn_step
-from ssul.training.objective import Batch
+from ssul.training.objective import Batch, FixedObjective, FixedPart
 from ssul.training.resume import StateFile, TrainerState
 from ssul.training.selection import BestWeights
 from ssul.training.state import LastFiniteWeights, StateMismatchError, TrainingState
+from ssul.training.views import ViewFiles, Views, ViewSamples, unpacked
 
 _BEST = "best."
 _THEN = ", then "
@@ -67,6 +72,10 @@ class TrainingSession:
         )
         self.best: BestWeights | None = None
         self.first = 0
+        self.views: ViewFiles | None = None
+        if job.views is not None:
+            chosen = Views(order, job.iterations, job.views)
+            self.views = ViewFiles(state_file.path("views"), chosen, world_size)
 
     def calibrate(self) -> Iterator[int]:
         """Lets the method look at the step's new images (and appended exemplars) before the training.
@@ -93,20 +102,24 @@ class TrainingSession:
         state = self.resume()
         self.first = same_on_all_ranks(fabric, 0 if state is None else state.iteration, "a state to go on from")
         rank, world_size = self.rank, self.world_size
-        batches = self._load(
-            job.order, iterations=job.iterations, rank=rank, world_size=world_size, start_iteration=self.first
-        )
+        learned: nn.Module = job.objective
+        batches: Iterable[tuple[Any, Tensor]]
+        if self.views is None:
+            batches = self._load_part(start_iteration=self.first)
+        else:
+            learned, batches = FixedObjective(job.objective), self._viewed(self.views)
         try:
             progress = learn_step(
-                job.objective,
+                learned,
                 batches,
                 job.groups,
                 fabric=fabric,
-                normalisation=job.objective.model.normalisation,
+                normalisation=job.objective.model.normalisation if self.views is None else None,
                 iterations=job.iterations,
                 momentum=job.optimisation.momentum,
                 weight_decay=job.optimisation.weight_decay,
                 schedule=job.optimisation.schedule,
+                accumulate=job.optimisation.accumulate,
                 seeds=partial(job.order.dropout_seeds, rank=rank, world_size=world_size),
                 resume_from=state,
             )
@@ -115,6 +128,57 @@ class TrainingSession:
             raise UserError(f"{path} is the state of another training ({error}): delete it") from None
         self._last_finite = LastFiniteWeights(job.objective.model, self.first)
         return self._recorded(progress)
+
+    def missing_views(self, files: ViewFiles) -> dict[int, int]:
+        """The batches whose views the remaining iterations need first: their numbers of samples by iteration.
+
+        Collective: every rank must call it, and gets the same.
+        """
+        missing = {} if self.first == self.job.iterations else files.missing()
+        self.fabric.barrier()  # no rank writes before all have looked
+        return missing
+
+    def compute_views(self, files: ViewFiles, missing: Mapping[int, int]) -> Iterator[int]:
+        """Computes and writes this rank's samples of these batches; `start` must have been called before.
+
+        Yields after each batch how many samples are done, over all ranks.
+
+        Raises:
+            UserError: if the disk is too small for all of them.
+        """
+        job, fabric, precision = self.job, self.fabric, self.fabric.strategy.precision
+        own = {iteration: slots for iteration in missing if (slots := files.slots(iteration, self.rank))}
+        loaded = iter(self._load_part(chosen=own))
+        left = sum(missing.values())
+        for iteration, count in missing.items():
+            left -= count
+            if iteration in own:
+                images, target = (fabric.to_device(part) for part in next(loaded))
+                inputs = job.objective.model.normalisation.network_input(images)
+                with precision.forward_context():  # as the wrapped objective in the loop
+                    fixed = job.objective.fixed_part(precision.convert_input(inputs), target)
+                size = files.write(iteration, self.rank, fixed, target)
+                what = f"step {job.step} with recipe.increment.views={job.views}"
+                require_disk_space(files.folder, left * size // len(target), what=what)
+            yield files.views.total - left
+
+    def discard_views(self) -> None:
+        """Removes the fixed views of a training that is done."""
+        if self.views is not None:
+            shutil.rmtree(self.views.folder, ignore_errors=True)
+
+    def _load_part(self, **which: Any) -> TrainingLoader:
+        """This rank's part of the batches."""
+        ranks: dict[str, Any] = {"rank": self.rank, "world_size": self.world_size}
+        return self._load(self.job.order, iterations=self.job.iterations, **ranks, **which)
+
+    def _viewed(self, files: ViewFiles) -> Iterator[tuple[FixedPart, Tensor]]:
+        """The remaining batches, from the fixed views."""
+        samples = ViewSamples(files, self.rank)
+        count = len(samples.slots)
+        places = [[*range(at * count, (at + 1) * count)] for at in range(self.first, self.job.iterations)]
+        loader = batch_loader(samples, places, workers=loader_workers(self.world_size))
+        yield from map(unpacked, loader)
 
     def finish(self) -> None:
         """Restores the best weights, if `method.selection` selects them; then the method may change them."""

@@ -1,18 +1,20 @@
 """The state of a training between two iterations, from which another process resumes to the bit.
 
 A sample, its augmentation, its dropout and the learning rates are functions of the iteration alone. So the state is
-small: the weights that learn, the statistics of BatchNorm, the momentum, and torch's random state, for future methods
-that draw from it.
+small: the weights that learn, the statistics of BatchNorm, the momentum, in half precision the scaling of gradients,
+and torch's random state, for future methods that draw from it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
 _LEARNED, _MOMENTUM, _BUFFER = "learned.", "momentum.", "momentum_buffer"
-_RANDOM, _CUDA_RANDOM = "random.cpu", "random.cuda"
+_RANDOM, _CUDA_RANDOM, _SCALING = "random.cpu", "random.cuda", "scaling."
+NO_SCALING: Mapping[str, float] = MappingProxyType({})
 
 
 class StateMismatchError(Exception):
@@ -25,15 +27,23 @@ class TrainingState:
 
     Attributes:
         iteration: the number of iterations done.
-        tensors: copies on the CPU, by name: `learned.*`, `momentum.*`, `random.*`.
+        tensors: copies on the CPU, by name: `learned.*`, `momentum.*`, `random.*`, `scaling.*`.
     """
 
     iteration: int
     tensors: Mapping[str, Tensor]
 
 
-def capture(objective: nn.Module, optimizer: torch.optim.Optimizer, iteration: int) -> TrainingState:
-    """The state of a training after an iteration, without frozen weights, because they are the same at every start."""
+def capture(
+    objective: nn.Module, optimizer: torch.optim.Optimizer, iteration: int, scaling: Mapping[str, float] = NO_SCALING
+) -> TrainingState:
+    """The state of a training after an iteration, without frozen weights, because they are the same at every start.
+
+    Args:
+        objective, optimizer: of the training.
+        iteration: iterations done.
+        scaling: the state of what scales gradients; empty but in half precision.
+    """
     tensors = {_LEARNED + name: tensor for name, tensor in _changing(objective).items()}
     for name, parameter in _optimised(objective, optimizer).items():
         momentum = optimizer.state.get(parameter, {}).get(_BUFFER)
@@ -42,17 +52,32 @@ def capture(objective: nn.Module, optimizer: torch.optim.Optimizer, iteration: i
     tensors[_RANDOM] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors[_CUDA_RANDOM] = torch.cuda.get_rng_state()
+    tensors |= {_SCALING + name: torch.tensor(value, dtype=torch.float64) for name, value in scaling.items()}
     return TrainingState(iteration, {name: _copied(tensor) for name, tensor in tensors.items()})
 
 
-def restore(state: TrainingState, objective: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def restore(
+    state: TrainingState,
+    objective: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaling: Mapping[str, float] = NO_SCALING,
+) -> dict[str, float]:
     """Restores a state in a training that was just made and moved to its device.
+
+    Args:
+        state: what is restored.
+        objective, optimizer: of the training; they are changed.
+        scaling: the present state of what scales gradients.
+
+    Returns:
+        The saved state of what scales gradients.
 
     Raises:
         StateMismatchError: if it is the state of another training; nothing is changed.
     """
     changing, optimised, tensors = _changing(objective), _optimised(objective, optimizer), state.tensors
     needed = {_LEARNED + name: tensor for name, tensor in changing.items()} | {_RANDOM: torch.get_rng_state()}
+    needed |= {_SCALING + name: torch.zeros((), dtype=torch.float64) for name in scaling}
     known = needed | {_MOMENTUM + name: parameter for name, parameter in optimised.items()}
     if missing := needed.keys() - tensors.keys():
         raise StateMismatchError(f"{min(missing)} is missing")
@@ -71,6 +96,7 @@ def restore(state: TrainingState, objective: nn.Module, optimizer: torch.optim.O
     torch.set_rng_state(tensors[_RANDOM])
     if torch.cuda.is_available() and _CUDA_RANDOM in tensors:
         torch.cuda.set_rng_state(tensors[_CUDA_RANDOM])
+    return {name: type(value)(tensors[_SCALING + name].item()) for name, value in scaling.items()}
 
 
 class LastFiniteWeights:

@@ -1,6 +1,7 @@
 """The schema of params.yaml, and the parameters that conf/ composes."""
 
 import itertools
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -60,7 +61,7 @@ def refusal(params: Any) -> str:
         ("sede", "seed", "seed, setting, data, scenario, model, method, memory, recipe, evaluation"),
         ("method.ssul.freez", "method.ssul.freeze", "pseudo_threshold, freeze, freeze_norm, weight_transfer"),
         ("method.select", "method.selection", "name, loss, positive_weight, unknown, selection, published_bugs, ssul"),
-        ("recipe.base.epoch", "recipe.base.epochs", "epochs, batch, schedule, lr, backbone_lr_ratio"),
+        ("recipe.base.epoch", "recipe.base.epochs", "epochs, batch, accumulate, schedule, lr"),
         ("data.shapes.hight", "data.shapes.height", "seed, train, val, height, width"),
         ("data.mirrors", "data.mirror", "name, root, download, mirror, on_error, saliency, holdout"),
         ("memory.zzz", None, "capacity, strategy"),
@@ -109,8 +110,10 @@ def test_a_strange_name_or_an_endless_value_is_refused_in_a_short_message() -> N
         ("memory.capacity", -1, "greater than or equal to 0"),
         ("recipe.crop", 16, "greater than or equal to 32"),
         ("recipe.scale", 1.0, "tuple"),
-        ("recipe.precision", 16, "'32' or 'bf16'"),
+        ("recipe.precision", 8, "'32', 'bf16' or '16'"),
         ("recipe.base.batch", 1, "greater than or equal to 2"),
+        ("recipe.base.accumulate", 0, "greater than or equal to 1"),
+        ("recipe.increment.views", 0, "greater than or equal to 1"),
         ("recipe.increment.lr", 0.0, "greater than 0"),
         ("recipe.increment.lr", float("inf"), "finite"),
         *(
@@ -128,6 +131,36 @@ def test_a_wrong_value_is_refused_with_its_name_its_value_and_what_is_valid(
     assert str(value) in message
     assert words in message
     assert "`dvc exp run -S NAME=VALUE` or in conf/" in message
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (
+            ["method=mib", "recipe.increment.views=5"],
+            "views is 5, but with these settings of the method mib the backbone",
+        ),
+        (["method.ssul.freeze=false", "recipe.increment.views=5"], "take method=ssul with method.ssul.freeze=true"),
+        (
+            ["method=star", "recipe.increment.accumulate=2"],
+            "accumulate is 2, but the loss of star needs the whole batch",
+        ),
+        (
+            ["recipe.base.accumulate=3"],
+            "parameter recipe.base: a batch of 16 has no 3 equal parts of at least 2 images",
+        ),
+        (["recipe.increment.accumulate=16"], "parameter recipe.increment: a batch of 16 has no 16 equal parts"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_with_the_way_out(overrides: list[str], words: str) -> None:
+    with pytest.raises(SystemExit, match=re.escape(words)) as refused:  # already where it is composed
+        composed(*overrides)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_fixed_views_go_with_a_frozen_backbone() -> None:
+    increment = params_of("recipe.increment.views=5", "recipe.increment.accumulate=4").recipe.increment
+    assert (increment.views, increment.accumulate) == (5, 4)
 
 
 def test_missing_parameters_are_all_named_at_once() -> None:

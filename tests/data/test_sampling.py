@@ -114,6 +114,23 @@ def test_an_odd_batch_with_memory_by_hand() -> None:
     assert sorted(first[3:] + second[3:]) == [f"memory{number}" for number in range(4)]
 
 
+@given(orders(), st.integers(1, 4), st.integers(0, 40), st.data())
+def test_a_view_is_the_same_image_in_the_pass_before_by_as_many_passes_as_there_are_views(
+    order: SampleOrder, views: int, iteration: int, data: st.DataObject
+) -> None:
+    slot = data.draw(st.integers(0, order.batch - 1))
+    seen = order.view_place(iteration, slot, views)
+    assert order.item(*seen) == order.item(iteration, slot)
+
+    def pass_of(at: int, slot: int) -> int:
+        if slot < order.new_slots:
+            return (at * order.new_slots + slot) // len(order.new)
+        return (at * (order.batch - order.new_slots) + slot - order.new_slots) // len(order.memory)
+
+    assert pass_of(*seen) == pass_of(iteration, slot) % views
+    assert seen == (iteration, slot) or pass_of(iteration, slot) >= views
+
+
 def test_passes_seeds_and_steps_are_shuffled_differently() -> None:
     def first_pass(seed: int, step: int) -> list[str]:
         return drawn(order_of(50, batch=10, seed=seed, step=step), "new", 50)

@@ -28,8 +28,11 @@ def test_the_variable_chooses_the_device_but_not_the_precision(monkeypatch: pyte
     monkeypatch.setenv("SSUL_ACCELERATOR", "cpu")
     fabric = choose_device("32")
     assert (fabric.device.type, fabric.world_size) == ("cpu", 1)
-    with pytest.raises(UserError, match=r"recipe\.precision is bf16, which cpu does not compute: choose 32"):
-        choose_device("bf16")
+    for half in ("bf16", "16"):
+        with pytest.raises(
+            UserError, match=rf"recipe\.precision is {half}, which cpu does not compute: choose 32, or an"
+        ):
+            choose_device(half)
 
 
 @pytest.mark.parametrize(

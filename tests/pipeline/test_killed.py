@@ -60,15 +60,21 @@ class Training:
         self.checkpoint = self.clone.root / "data" / "checkpoints" / f"step_{len(words)}"
         shutil.rmtree(self.clone.root / "data" / "cache", ignore_errors=True)
         shutil.rmtree(self.checkpoint)
+        self.variables = variables
+        self.process = self.start()
+
+    def start(self) -> "subprocess.Popen[str]":
+        """Starts the stage, again if it has been killed."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", f"stages.{stage}", *words],
+            [sys.executable, "-m", f"stages.{self.words[0]}", *self.words[1:]],
             cwd=self.clone.root,
-            env=self.clone.environment | variables,
+            env=self.clone.environment | self.variables,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
+        return self.process
 
     @property
     def states(self) -> Path:
@@ -153,21 +159,44 @@ def appears(folder: Path, pattern: str, process: "subprocess.Popen[str]") -> Non
         time.sleep(0.02)
 
 
+def shorter(alone: Finished, name: str, *overrides: str) -> Finished:
+    """A finished run of fewer epochs under further overrides."""
+    clone = alone[0].copy(alone[0].root.with_name(name))
+    few = ("recipe.base.epochs=1", "recipe.increment.epochs=30", "recipe.increment.lr=0.01")
+    write_params(clone.root / "params.yaml", *WORLD, *few, *overrides)
+    for words in (("train_base",), ("select_memory", "1"), ("train_step", "1")):
+        succeeded(clone.stage(*words))
+    return clone, digests(clone.root)
+
+
 @pytest.mark.parametrize("method", ["dkd", "star"])
 def test_an_increment_with_an_objective_of_its_own_goes_on_to_the_same_bits_after_a_kill(
     alone: Finished, method: str
 ) -> None:
     """STAR's draws features around prototypes, and counts what the network before predicts."""
-    clone = alone[0].copy(alone[0].root.with_name(method))
-    shorter = ("recipe.base.epochs=1", "recipe.increment.epochs=30", "memory.capacity=0", "recipe.increment.lr=0.01")
-    write_params(clone.root / "params.yaml", *WORLD, *shorter, f"method={method}")
-    for words in (("train_base",), ("select_memory", "1"), ("train_step", "1")):
-        succeeded(clone.stage(*words))
-    whole = digests(clone.root)
-    training = Training((clone, whole), "train_step", "1").has_saved()
+    finished = shorter(alone, method, "memory.capacity=0", f"method={method}")
+    training = Training(finished, "train_step", "1").has_saved()
     training.process.kill()
     training.end()
     assert training.goes_on() > 0
+
+
+def test_an_increment_with_fixed_views_goes_on_to_the_same_bits_while_it_computes_and_while_it_trains(
+    alone: Finished,
+) -> None:
+    training = Training(shorter(alone, "views", "recipe.increment.views=8"), "train_step", "1")
+    appears(training.states, "*.views/*.safetensors", training.process)
+    training.process.kill()
+    training.process.wait()
+    (views,) = training.states.glob("*.views")
+    kept = {path.name: path.stat().st_mtime_ns for path in views.glob("*.safetensors")}
+    again = training.start()
+    training.has_saved()
+    assert {name: (views / name).stat().st_mtime_ns for name in kept} == kept  # none is computed again
+    again.kill()
+    training.end()
+    assert training.goes_on() > 0
+    assert not views.exists()
 
 
 def test_an_orphan_in_the_same_folder_hands_over_what_it_has_learned(alone: Finished) -> None:

@@ -35,6 +35,7 @@ from ssul.training.loop import TrainingProgress, learn_step
 from ssul.training.objective import Objective, Supervised
 from ssul.training.state import TrainingState
 from tests.methods.star.past import kept_of_three
+from tests.training import viewed
 
 SMALL = Architecture("small", "deeplabv3", 8, 16)
 SIGMOID = LabelSpace(((1, 2), (3,)), unknown=True, activation="sigmoid")
@@ -129,10 +130,18 @@ def batches(channels: int, slots: range) -> list[tuple[Tensor, Tensor]]:
 
 
 def learn(
-    case: str, fabric: Fabric, rank: int = 0, world_size: int = 1, start: TrainingState | None = None
+    case: str,
+    fabric: Fabric,
+    rank: int = 0,
+    world_size: int = 1,
+    start: TrainingState | None = None,
+    *,
+    accumulate: int = 1,
+    prepare: Callable[[Objective], Objective] = lambda objective: objective,
 ) -> tuple[Objective, Iterator[TrainingProgress]]:
-    """A new objective of a case, and the iterations of its training, from a state if one is given."""
+    """A new objective of a case, prepared, and the iterations of its training, from a state if one is given."""
     objective, channels = objective_of(case)
+    prepare(objective)
     progress = learn_step(
         objective,
         batches(channels, rank_slots(BATCH, rank, world_size))[0 if start is None else start.iteration :],
@@ -143,19 +152,36 @@ def learn(
         momentum=0.9,
         weight_decay=1e-4,
         schedule="poly",
+        accumulate=accumulate,
         seeds=lambda iteration: ORDER.dropout_seeds(iteration, rank, world_size),
         resume_from=start,
     )
     return objective, progress
 
 
-def train(case: str, fabric: Fabric, rank: int = 0, world_size: int = 1) -> dict[str, Any]:
+def train(case: str, fabric: Fabric, rank: int = 0, world_size: int = 1, *, accumulate: int = 1) -> dict[str, Any]:
     """Trains a case to its end; returns the numbers of every iteration, and the final weights."""
-    objective, progress = learn(case, fabric, rank, world_size)
+    objective, progress = learn(case, fabric, rank, world_size, accumulate=accumulate)
     numbers = [{"loss": state.loss, **state.parts} for state in progress]
     objective.finish()
     weights = {name: tensor.flatten().tolist() for name, tensor in objective.model.state_dict().items()}
     return {"numbers": numbers, "weights": weights}
+
+
+def train_with_views(folder: Path, fabric: Fabric, rank: int = 0, world_size: int = 1) -> dict[str, Any]:
+    """A training with two views of each image; the losses, the final weights, and the files of the views."""
+    if fabric.is_global_zero:
+        viewed.photographs(folder)
+    fabric.barrier()
+    one = viewed.session(folder, viewed.photographs_in(folder), fabric, 2, (rank, world_size))
+    losses, weights = viewed.learned(one)
+    assert one.views is not None
+    names = sorted(path.name for path in one.views.folder.iterdir())
+    return {
+        "losses": losses,
+        "weights": {name: one.flatten().tolist() for name, one in weights.items()},
+        "files": names,
+    }
 
 
 def main(file: str) -> None:
@@ -163,6 +189,8 @@ def main(file: str) -> None:
     fabric = choose_device("32", fabric_settings())
     ranks = launch(fabric, BATCH)
     found = {case: train(case, fabric, *ranks) for case in CASES}
+    found["in two parts each"] = train("increment", fabric, *ranks, accumulate=2)
+    found["views"] = train_with_views(Path(file).with_name("views"), fabric, *ranks)
     if fabric.is_global_zero:
         Path(file).write_text(json.dumps(found), encoding="utf-8")
 

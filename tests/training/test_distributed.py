@@ -16,7 +16,7 @@ from ssul.errors import UserError
 from ssul.inference.device import choose_device, device_name
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.training.distributed import convert_to_sync_batchnorm, fabric_settings, launch
-from tests.training.sharing import CASES, train
+from tests.training.sharing import CASES, train, train_with_views
 
 PROJECT = Path(__file__).parents[2]
 
@@ -54,6 +54,22 @@ def test_two_processes_train_as_one(shared: dict[str, Any], cpu: Fabric, case: s
         assert any(state["pseudo_share"] > 0.01 for state in alone["numbers"])
 
 
+def test_two_processes_that_compute_their_share_in_parts_train_as_one(shared: dict[str, Any], cpu: Fabric) -> None:
+    alone = train("increment", cpu)
+    for one, parts in zip(alone["numbers"], shared["in two parts each"]["numbers"], strict=True):
+        assert parts == pytest.approx(one, rel=1e-4, abs=1e-6)
+
+
+def test_two_processes_share_the_views_that_each_has_computed(
+    shared: dict[str, Any], cpu: Fabric, tmp_path: Path
+) -> None:
+    alone, together = train_with_views(tmp_path, cpu), shared["views"]
+    assert together["losses"] == pytest.approx(alone["losses"], rel=1e-4)
+    for name, values in alone["weights"].items():
+        assert together["weights"][name] == pytest.approx(values, rel=1e-3, abs=1e-5), name
+    assert together["files"] == [f"{batch}.{rank}of2.safetensors" for batch in range(3) for rank in range(2)]
+
+
 @pytest.mark.slow
 def test_torchrun_starts_the_processes_too(tmp_path: Path, cpu: Fabric) -> None:
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
@@ -77,6 +93,11 @@ def test_torchrun_decides_hosts_and_processes(monkeypatch: pytest.MonkeyPatch) -
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(two_cpus: Fabric) -> None:
     with pytest.raises(UserError, match=r"a batch of 5 cannot be shared by 2 processes: .*SSUL_DEVICES"):
         launch(two_cpus, 5)
+
+
+def test_so_is_one_whose_shares_have_no_even_parts(two_cpus: Fabric) -> None:
+    with pytest.raises(UserError, match=r"a batch of 6 cannot be shared by 2 processes in 2 parts each: .*divides it"):
+        launch(two_cpus, 6, 2)
 
 
 def test_the_device_name_counts_the_processes(two_cpus: Fabric) -> None:

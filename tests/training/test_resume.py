@@ -182,6 +182,15 @@ def test_files_that_are_untouched_for_a_month_are_removed(tmp_path: Path) -> Non
     assert {path.name for path in tmp_path.iterdir()} - {"young.lock"} == {"young.safetensors"}
 
 
+def test_views_are_removed_after_a_day(tmp_path: Path) -> None:
+    for name, days in (("young", 0.9), ("old", 1.1)):
+        (tmp_path / f"{name}.views").mkdir()
+        (tmp_path / f"{name}.views" / "0.0of1.safetensors").touch()
+        os.utime(tmp_path / f"{name}.views", times=(time.time() - days * DAY,) * 2)
+    prune(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["young.views"]
+
+
 def test_the_state_of_a_running_training_is_never_removed(tmp_path: Path) -> None:
     process = holder(tmp_path, "old")
     os.utime(tmp_path / "old.lock", times=(0, 0))

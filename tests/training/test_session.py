@@ -36,7 +36,7 @@ def session(tmp_path: Path, cpu: Fabric, lines: list[str]) -> Session:
     def make(*, best: BestWeights | None = None, hardware: str = "CPU, 1 thread", every: float = 60) -> TrainingSession:
         order = SimpleNamespace(new=range(9), memory=())
         unused = {"dataset": None, "augmentation": None, "objective": SimpleNamespace(labels=None)}
-        job: Any = SimpleNamespace(step=2, class_names=("cat",), order=order, iterations=300, **unused)
+        job: Any = SimpleNamespace(step=2, class_names=("cat",), order=order, iterations=300, views=None, **unused)
         made = TrainingSession(job, cpu, 0, 1, StateFile(tmp_path, "one", every=every), lines.append)
         made.history.hardware, made.best = hardware, best
         return made

@@ -4,10 +4,14 @@ from typing import Any
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 
+from ssul.labels.ids import VOID
 from ssul.training import shared_batch
-from ssul.training.shared_batch import batch_seed, batch_sum, rank_and_size
+from ssul.training.objective import Objective
+from ssul.training.shared_batch import batch_seed, batch_sum, computed_in_turn, rank_and_size, valid_count
+from tests.training.sharing import CASES, learn
 
 
 class OtherProcess:
@@ -69,3 +73,49 @@ def test_the_mean_over_processes_of_the_gradients_of_a_function_of_the_sum_is_it
         torch.testing.assert_close(total, parts[0](weight) + parts[1](weight))
         found += torch.autograd.grad(total.norm(), weight)
     torch.testing.assert_close((found[0] + found[1]) / 2, together)
+
+
+# ---- parts computed in turn -----------------------------------------------------------------------------------------
+
+TARGET = torch.tensor([[[VOID, 1], [1, 2]], [[VOID, VOID], [VOID, 3]]], dtype=torch.uint8)
+
+
+def in_double(objective: Objective) -> Objective:
+    """The objective and its teacher in double precision, and a little apart: PLOP's distance has no gradient at 0."""
+    teacher: Any = getattr(objective, "_teacher", ())
+    for part in (objective, *(teacher if isinstance(teacher, tuple) else (teacher._body, teacher._heads))):
+        part.double()
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in objective.parameters():
+            parameter += 0.01 * torch.randn_like(parameter)
+    return objective
+
+
+@pytest.mark.parametrize("case", sorted({*CASES} - {"star", "mib, fused"}))
+def test_a_batch_in_parts_trains_as_the_whole_batch(case: str) -> None:
+    """Norms are frozen; the images have very different shares of void pixels."""
+    double = Fabric(accelerator="cpu", devices=1, precision="64-true")
+    weights, numbers = [], []
+    for parts in (1, 2):
+        objective, progress = learn(case, double, accumulate=parts, prepare=in_double)
+        numbers.append([{"loss": state.loss, **state.parts} for state, _ in zip(progress, range(3), strict=False)])
+        weights.append(objective.model.state_dict())
+    for whole, divided in zip(*numbers, strict=True):
+        assert divided == pytest.approx(whole, rel=1e-6)
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(weights[1][name], tensor, rtol=1e-9, atol=1e-11, msg=name)
+
+
+def test_valid_pixels_are_those_of_the_whole_batch_over_its_parts(beside: Any) -> None:
+    with computed_in_turn(2, TARGET):
+        assert [valid_count(part != VOID).item() for part in TARGET] == [2, 2]
+        beside(torch.tensor(8))
+        assert valid_count(TARGET[0] != VOID).item() == (4 + 8) / 4
+    assert valid_count(TARGET != VOID).item() == (4 + 8) / 2
+
+
+def test_a_loss_that_sums_over_the_batch_is_not_computed_in_parts(cpu: Fabric) -> None:
+    _, progress = learn("star", cpu, accumulate=2)
+    with pytest.raises(RuntimeError, match="needs the whole batch at once"):
+        next(progress)

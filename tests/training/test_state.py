@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from ssul.training.loop import TrainingProgress
@@ -44,6 +45,24 @@ def test_a_resumed_training_equals_the_uncut_one_to_the_bit(case: str) -> None:
     uncut.finish()
     resumed.finish()
     assert_equal_weights(uncut, resumed)
+
+
+def half() -> Fabric:
+    """Half precision on a CPU, whose scale doubles after every second iteration."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=64.0, growth_interval=2)
+    return Fabric(accelerator="cpu", devices=1, plugins=MixedPrecision("16-mixed", "cpu", scaler))
+
+
+def test_in_half_precision_the_scale_of_gradients_resumes_too() -> None:
+    uncut, progress = learn("increment", half())
+    whole = [(state.loss, state.capture().tensors["scaling.scale"].item()) for state in progress]
+    assert [scale for _, scale in whole] == [64, 128, 128, 256, 256, 512]
+    cut = next(islice(learn("increment", half())[1], 2, None)).capture()
+    resumed, after = learn("increment", half(), start=cut)
+    assert [(state.loss, state.capture().tensors["scaling.scale"].item()) for state in after] == whole[3:]
+    assert_equal_weights(uncut, resumed)
+    with pytest.raises(StateMismatchError, match=r"scaling\..* is unknown"):
+        learn("increment", Fabric(accelerator="cpu", devices=1), start=cut)
 
 
 def test_a_training_may_be_cut_after_every_iteration() -> None:

@@ -16,8 +16,8 @@ from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 from ssul.methods.plop.thresholds import Entropy, ExactMedians, PublishedMedians, normalised_entropy, published_entropy
 from ssul.model.deeplab import IncrementalDeepLab, Intermediates
-from ssul.training.losses import valid_count
 from ssul.training.objective import Batch, Loss, TeacherStudentObjective
+from ssul.training.shared_batch import valid_count
 
 SCALES = (1, 2, 4)
 """The numbers of windows along each side of a layer."""

@@ -15,6 +15,7 @@ from ssul.methods.ssul.frozen_teacher import FrozenTeacher
 from ssul.model.deeplab import Features, IncrementalDeepLab
 from ssul.training.losses import binary_cross_entropy
 from ssul.training.objective import (
+    FixedPart,
     Loss,
     LossName,
     Objective,
@@ -142,22 +143,30 @@ class FrozenIncrement(Objective):
 
     def completed(self, images: Tensor, target: Tensor) -> Tensor:
         """The target with pseudo-labels, uint8 (B, H, W); the arguments are those of `forward`."""
-        return self._completed(self._teacher.to(images.device).features(images), target)
-
-    def _completed(self, features: Features, target: Tensor) -> Tensor:
-        if self.threshold is None:
-            return target
-        logits, corners = self._teacher.classify(features), self.model.align_corners
-        return add_pseudo_labels_low_res(self.old, target, logits, self.threshold, align_corners=corners)
+        completed = self.fixed_part(images, target).completed
+        return target if completed is None else completed
 
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """See `Objective.forward`."""
-        features = self._teacher.to(images.device).features(images)
-        completed = self._completed(features, target)
-        dropped = self.model.apply_dropout(features)
+        return self.learn(self.fixed_part(images, target), target)
+
+    def fixed_part(self, images: Tensor, target: Tensor) -> FixedPart:
+        """See `Objective.fixed_part`."""
+        teacher = self._teacher.to(images.device)
+        features = teacher.features(images)
+        completed = None
+        if self.threshold is not None:
+            logits, corners = teacher.classify(features), self.model.align_corners
+            completed = add_pseudo_labels_low_res(self.old, target, logits, self.threshold, align_corners=corners)
+        return FixedPart(*features, completed)
+
+    def learn(self, fixed: FixedPart, target: Tensor) -> Loss:
+        """See `Objective.learn`."""
+        completed = target if fixed.completed is None else fixed.completed
+        dropped = self.model.apply_dropout(Features(fixed.aspp, fixed.low_level))
         if self.loss == "bce":
-            logits = self.model.upsample(self.model.classify(dropped, self.learning), images)
+            logits = self.model.upsample(self.model.classify(dropped, self.learning), target)
             total = binary_cross_entropy(logits, completed, self.learning_channels)  # type: ignore[arg-type]
         else:  # a softmax couples all channels
-            total = pixel_loss(self.loss, self.model.upsample(self.model.classify(dropped), images), completed)
+            total = pixel_loss(self.loss, self.model.upsample(self.model.classify(dropped), target), completed)
         return Loss(total, label_statistics(target, completed, self.labels))

@@ -31,6 +31,11 @@ class Method(MethodParams):
     ssul: SsulParams
 
     @property
+    def freezes_features(self) -> bool:
+        """See `MethodParams`."""
+        return self.ssul.freeze
+
+    @property
     def memory_threshold(self) -> float | None:
         """See `MethodParams`; that of the pseudo-labels of training."""
         return self.ssul.pseudo_threshold

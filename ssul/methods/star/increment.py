@@ -20,9 +20,9 @@ from ssul.methods.star.cells import at_cell_centres, covered_share
 from ssul.methods.star.kept import Kept
 from ssul.methods.star.replay import Replay
 from ssul.model.deeplab import IncrementalDeepLab
-from ssul.training.losses import class_binary_cross_entropy, valid_count
+from ssul.training.losses import class_binary_cross_entropy
 from ssul.training.objective import Batch, Loss, TeacherStudentObjective
-from ssul.training.shared_batch import batch_sum, rank_and_size
+from ssul.training.shared_batch import batch_sum, rank_and_size, valid_count
 
 
 def prepare_increment(

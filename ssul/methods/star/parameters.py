@@ -28,6 +28,11 @@ class Method(MethodParams):
     star: StarParams
 
     @property
+    def sums_over_batch(self) -> bool:
+        """See `MethodParams`: classes keep away from prototypes by the sum of their features over the batch."""
+        return True
+
+    @property
     def memory_threshold(self) -> float:
         """See `MethodParams`; nothing in training depends on it."""
         return self.star.memory_threshold
