@@ -8,6 +8,7 @@ continuing with networks from elsewhere:
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import segmentation_models_pytorch as smp
@@ -62,7 +63,7 @@ def pairs(root: Path, table: np.ndarray) -> list[tuple[Tensor, Tensor]]:
     return found
 
 
-def train(network: torch.nn.Module, samples: list[tuple[Tensor, Tensor]], epochs: int, batch: int = 16) -> None:
+def train(network: Any, samples: list[tuple[Tensor, Tensor]], epochs: int, batch: int = 16) -> None:
     """SGD with a polynomial rate, the encoder's a tenth."""
     augment = v2.Compose(
         [
@@ -84,7 +85,7 @@ def train(network: torch.nn.Module, samples: list[tuple[Tensor, Tensor]], epochs
         drawn = [augment(ImageTensor(samples[one][0]), Mask(samples[one][1])) for one in chosen]
         images = normalise(torch.stack([image for image, _ in drawn]).float() / 255)
         target = torch.stack([mask for _, mask in drawn]).long()
-        loss = functional.cross_entropy(network(images), target, ignore_index=VOID)
+        loss: Any = functional.cross_entropy(network(images), target, ignore_index=VOID)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
