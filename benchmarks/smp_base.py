@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
 from torchvision.tv_tensors import Image as ImageTensor
 from torchvision.tv_tensors import Mask
+
+from ssul.data.decoding import decode_rgb, decode_values
+from ssul.model.torch_files import read_tensors
 
 VOID = 255
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -40,11 +42,11 @@ def main() -> None:
     table[VOID] = VOID
     for channel, class_id in enumerate(map(int, asked.classes.split()), start=1):
         table[class_id] = channel
-    samples = [pair for pair in pairs(asked.root, table) if (pair[1] % VOID).any()]
+    samples = [pair for pair in pairs(asked.root, table) if ((pair[1] > 0) & (pair[1] < VOID)).any()]
     network = smp.DeepLabV3(
         "mobilenet_v2", encoder_weights=None, encoder_output_stride=16, classes=len(asked.classes.split()) + 1
     )
-    network.encoder.load_state_dict(torch.load(asked.weights, weights_only=True))
+    network.encoder.load_state_dict(read_tensors(asked.weights))
     train(network, samples, asked.epochs)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"state_dict": {f"model.{name}": one for name, one in network.state_dict().items()}}, asked.out)
@@ -56,10 +58,8 @@ def pairs(root: Path, table: np.ndarray) -> list[tuple[Tensor, Tensor]]:
     val = set((root / "ImageSets/Segmentation/val.txt").read_text().split())
     for path in sorted((root / "SegmentationClassAug").glob("*.png")):
         if path.stem not in val:
-            image = np.array(Image.open(root / "JPEGImages" / f"{path.stem}.jpg").convert("RGB"))
-            found.append(
-                (torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(table[np.array(Image.open(path))]))
-            )
+            image, mask = decode_rgb(root / "JPEGImages" / f"{path.stem}.jpg"), decode_values(path, "mask")
+            found.append((image, torch.from_numpy(table[mask.numpy()])))
     return found
 
 
