@@ -1,11 +1,11 @@
 """All that a GPU must show, in eight minutes.
 
     python -m benchmarks.gpu [--small] [--images VOC] [--weights FILE] [--json FILE] [--only PART ...]
-    python -m benchmarks.gpu --pack FOLDER [--images VOC] [--weights FILE]
+    python -m benchmarks.gpu --pack FOLDER [--images VOC] [--weights FILE] [--mib 58]
 
 Each part is a process of its own with a limit of its own, so that one that fails or hangs loses nothing of the others.
 The table and the JSON are written after each of them. `--pack` fills a folder with what a machine lacks that has torch,
-torchvision, safetensors, numpy, pillow and tqdm alone.
+torchvision, safetensors, lightning, numpy and pillow alone.
 """
 
 import argparse
@@ -57,6 +57,7 @@ def main() -> None:
         "--pack", type=Path, metavar="FOLDER", help="fill it with what a GPU machine lacks; run nothing"
     )
     parser.add_argument("--python", default="3.12", metavar="VERSION", help="of the GPU machine, for --pack")
+    parser.add_argument("--mib", type=float, default=58, help="what the folder of --pack may take, 58 by default")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     for named in (given.images, given.weights):
@@ -65,7 +66,7 @@ def main() -> None:
     if given.pack is not None:
         from benchmarks.gpu.pack import pack
 
-        pack(given.pack, given.images, given.weights, given.python)
+        pack(given.pack, given.images, given.weights, python=given.python, mib=given.mib)
     elif given.part:
         run_part(PARTS[given.part], given)
     else:
