@@ -19,7 +19,7 @@ import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Part(NamedTuple):
@@ -77,6 +77,7 @@ def run_all(given: argparse.Namespace) -> None:
     """Runs the parts one after the other, and prints and writes what is known after each."""
     from benchmarks.gpu.projection import projection
     from benchmarks.measure import Row, hardware, print_rows
+    from ssul.io.atomic import write_json
 
     print(hardware(), flush=True)
     known: dict[str, list[Row]] = {}
@@ -96,12 +97,12 @@ def run_all(given: argparse.Namespace) -> None:
         print_rows(known[name])
         if given.json is not None:
             rows = [{"part": part} | asdict(row) for part, rows in known.items() for row in rows]
-            given.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+            write_json(given.json, rows)
     print(f"\n{hardware()}, all:")
     print_rows([row for rows in known.values() for row in rows])
 
 
-def in_process(name: str, given: argparse.Namespace, limit: float) -> tuple[list[dict[str, object]], str | None]:
+def in_process(name: str, given: argparse.Namespace, limit: float) -> tuple[list[dict[str, Any]], str | None]:
     """The rows that a part has printed when it ends or its time is up, and in the second case or if it fails why."""
     words = [sys.executable, "-m", "benchmarks.gpu", "--part", name, *(["--small"] if given.small else [])]
     for option, path in (("--images", given.images), ("--weights", given.weights)):
@@ -122,7 +123,8 @@ def in_process(name: str, given: argparse.Namespace, limit: float) -> tuple[list
                 started.wait()
         output.seek(0)
         lines = output.read().splitlines()
-    print(*(line for line in lines if not line.startswith("{")), sep="\n", end="\n" if lines else "")
+    for remark in (line for line in lines if not line.startswith("{")):
+        print(remark)
     return [json.loads(line) for line in lines if line.startswith("{")], failure
 
 

@@ -53,6 +53,7 @@ def test_all_that_a_gpu_must_show_runs_on_a_cpu_in_small(book: HandmadeDataset, 
     rows = gpu_benchmark(tmp_path, "--images", str(book.root))
     assert {row["part"] for row in rows} == {*PARTS, "projection"}
     assert [row for row in rows if row["equal"] is False] == []
+    assert sum(part.seconds for part in PARTS.values()) <= 8 * 60
     hours = [row for row in rows if row["unit"] == "hours"]
     assert [row["name"].partition(" in ")[0] for row in hours] == ["VOC 15-1", "ADE 100-5"]
     assert all(row["ratio"] > 0 for row in hours)
