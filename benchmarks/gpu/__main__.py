@@ -123,9 +123,10 @@ def in_process(name: str, given: argparse.Namespace, limit: float) -> tuple[list
                 started.wait()
         output.seek(0)
         lines = output.read().splitlines()
+    whole = [line for line in lines if line.startswith("{") and line.endswith("}")]  # one may be cut off
     for remark in (line for line in lines if not line.startswith("{")):
         print(remark)
-    return [json.loads(line) for line in lines if line.startswith("{")], failure
+    return [json.loads(line) for line in whole], failure
 
 
 def run_part(part: Part, given: argparse.Namespace) -> None:
@@ -138,4 +139,10 @@ def run_part(part: Part, given: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ModuleNotFoundError as error:
+        raise SystemExit(
+            f"{error.name} is missing: where there is a network, `python -m benchmarks.gpu --pack FOLDER` fills a "
+            "folder with what is; run with PYTHONPATH=FOLDER here"
+        ) from None
