@@ -146,7 +146,8 @@ class Lean:
     def __init__(self, model: IncrementalDeepLab, old: LabelSpace, new: tuple[int, ...]) -> None:
         """Takes the network of the step before."""
         switches = {"weight_transfer": True, "freeze": True, "freeze_norm": True, "pseudo_threshold": THRESHOLD}
-        self.objective = prepare_increment(model, old, new, **switches, loss="bce").eval()  # type: ignore[arg-type]
+        objective = prepare_increment(model, old, new, **switches, loss="bce")  # type: ignore[arg-type]
+        self.objective = objective.eval().to(next(model.parameters()).device)  # its buffers too
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
     def gradients(self, images: Tensor, target: Tensor) -> list[Tensor]:

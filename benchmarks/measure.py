@@ -77,13 +77,18 @@ def take_turns(
 def print_table(title: str, rows: Sequence[Row], file: Path | None) -> None:
     """Prints the table with the hardware, and writes the JSON if a file is named."""
     print(f"\n{title}\n{hardware()}\n")
-    width = max(len(row.name) for row in rows)
-    for row in rows:
-        equal = {True: "equal", False: "NOT EQUAL", None: ""}[row.equal]
-        print(f"{row.name:{width}}  {row.ratio:6.2f} {row.unit:16} {row.reached:16} {equal:9} {row.detail}")
+    print_rows(rows)
     if file is not None:
         kept = [{key: value for key, value in asdict(row).items() if key != "detail"} for row in rows]
         file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
+
+def print_rows(rows: Sequence[Row]) -> None:
+    """Prints the rows, one a line."""
+    width = max((len(row.name) for row in rows), default=0)
+    for row in rows:
+        equal = {True: "equal", False: "NOT EQUAL", None: ""}[row.equal]
+        print(f"{row.name:{width}}  {row.ratio:6.2f} {row.unit:16} {row.reached:16} {equal:9} {row.detail}", flush=True)
 
 
 def hardware() -> str:

@@ -6,7 +6,7 @@ and two methods with the same seed see the same images in the same order.
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -75,7 +75,7 @@ class SampleOrder:
             return self.batch
         return self.batch - min(max(1, int(self.batch * self.memory_share)), self.batch - 1)
 
-    @property
+    @cached_property  # every sample asks for it
     def images(self) -> tuple[TrainingItem, ...]:
         """What these slots draw from."""
         return (*self.new, *self.memory) if self.appended else self.new

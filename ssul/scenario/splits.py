@@ -9,7 +9,7 @@ from pathlib import Path
 from ssul.errors import UserError
 from ssul.io.atomic import write_text
 from ssul.io.strict_json import check_consistent, read_json
-from ssul.scenario.scenario import Scenario, Setting, step_images
+from ssul.scenario.scenario import Scenario, Setting, partition, step_images
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,11 @@ def make_splits(
     """
     splits = []
     held_out_ids: dict[str, None] = {}  # a set with an order
+    shown, rule = present, setting
+    if setting == "partitioned":  # drawn once for all steps: an image then counts as showing its class alone
+        shown, rule = {one: (class_id,) for one, class_id in partition(present, seed).items()}, "overlapped"
     for step in scenario.steps:
-        belonging = step_images(present, step, setting, seed)
+        belonging = step_images(shown, step, rule, seed)
         held_out = dict.fromkeys(one for one in belonging if is_held_out(one, holdout, holdout_seed))
         images = [image_id for image_id in belonging if image_id not in held_out]
         held_out_ids |= held_out

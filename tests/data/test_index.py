@@ -1,6 +1,7 @@
 """The index: the pixel counts of a split's images and the description of the dataset, in one file."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +50,21 @@ def scanned(book: "HandmadeDataset", *ids: str, saliency: bool = False) -> list[
 def test_the_background_is_not_among_the_classes_of_an_image() -> None:
     assert INDEX.present == {"b": (2,), "town/a": (1, 3), "c": ()}
     assert [INDEX.class_name(class_id) for class_id in (0, 1, 3)] == ["background", "ball", "hat"]
+
+
+def test_reading_an_index_takes_little_memory_for_each_image(tmp_path: Path) -> None:
+    pixels = {class_id: 100 + class_id for class_id in range(10)}
+    rows = [IndexRow(f"train/{one:012d}", 1, sum(pixels.values()), pixels, 0, 9, f"{one:064x}") for one in range(1000)]
+    index_of(*rows).write(tmp_path / "index.json")
+    ImageIndex.read(tmp_path / "index.json")  # what is built once is no image's
+    tracemalloc.start()
+    try:
+        found = ImageIndex.read(tmp_path / "index.json")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(found.rows) == 1000
+    assert peak / 1000 < 2000  # bytes: COCO-Stuff's 164,000 images take 0.3 GB at most
 
 
 def test_an_index_is_json_with_a_line_for_each_image(tmp_path: Path) -> None:

@@ -101,6 +101,7 @@ def test_each_pass_shows_every_image_once(order: SampleOrder) -> None:
 @given(orders())
 def test_appended_exemplars_are_drawn_as_the_new_images_are(order: SampleOrder) -> None:
     joined = replace(order, appended=True)
+    assert joined.images is joined.images  # joined once, not for every sample
     everything = [*order.new, *order.memory]
     slots = [joined.item(i, slot).id for i in range(len(everything)) for slot in range(joined.batch)]
     assert sorted(slots[: len(everything)]) == sorted(item.id for item in everything)

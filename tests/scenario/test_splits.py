@@ -1,6 +1,7 @@
 """The training data of each step: its file, what is held out, and its summary."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,20 @@ def test_overlapped_splits_by_hand() -> None:
 
 def test_disjoint_splits_by_hand() -> None:
     assert [split.images for split in made("disjoint")] == [("a",), ("b", "e"), ("c", "f", "g")]
+
+
+def test_the_partition_is_drawn_once_for_all_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    each = [tuple(step_images(PRESENT, step, "partitioned", 5)) for step in TOY.steps]
+    drawn: list[str] = []
+
+    class Watched(random.Random):
+        def __init__(self, key: str) -> None:
+            drawn.append(key)
+            super().__init__(key)
+
+    monkeypatch.setattr(random, "Random", Watched)
+    assert [split.images for split in made("partitioned", seed=5)] == each
+    assert drawn == [f"5/{image_id}" for image_id, shown in PRESENT.items() if shown]
 
 
 @pytest.mark.parametrize("setting", ["overlapped", "disjoint", "partitioned"])
