@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
 
 from ssul import environment
 from ssul.errors import UserError
@@ -29,8 +30,10 @@ def choose_device(
         UserError: if the device does not exist, or does not compute in this precision.
     """
     accelerator = environment.accelerator()
+    # named, because fabric would take every process of a SLURM job for a rank, and advise srun wherever there is one
+    settings: dict[str, Any] = {"devices": 1, "plugins": [LightningEnvironment()], **(processes or {})}
     try:
-        fabric = Fabric(accelerator=accelerator, precision=_PRECISION[precision], **(processes or {"devices": 1}))  # type: ignore[arg-type]
+        fabric = Fabric(accelerator=accelerator, precision=_PRECISION[precision], **settings)  # type: ignore[arg-type]
     except (ImportError, ValueError, RuntimeError) as error:
         raise UserError(
             f"{environment.ACCELERATOR}={accelerator} cannot be used ({error}): choose cpu, cuda, mps or auto"

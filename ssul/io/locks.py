@@ -41,3 +41,16 @@ def file_lock(lock: Path, busy: Callable[[str], None]) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         file.release()
+
+
+def holder_of(lock: Path) -> str | None:
+    """The process that holds a lock, on whatever host, such as `process 17 on host`; None if it is free."""
+    try:
+        with FileLock(lock).acquire(timeout=0):
+            return None
+    except Timeout:
+        with suppress(OSError):
+            return lock.with_suffix(".holder").read_text(encoding="utf-8")
+    except OSError:  # of another user
+        pass
+    return None
