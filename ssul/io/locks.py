@@ -43,14 +43,12 @@ def file_lock(lock: Path, busy: Callable[[str], None]) -> Iterator[None]:
         file.release()
 
 
-def holder_of(lock: Path) -> str | None:
-    """The process that holds a lock, on whatever host, such as `process 17 on host`; None if it is free."""
+def is_held(lock: Path) -> bool:
+    """Whether a process holds a lock, on whatever host; False too where this user may not ask."""
     try:
         with FileLock(lock).acquire(timeout=0):
-            return None
+            return False
     except Timeout:
-        with suppress(OSError):
-            return lock.with_suffix(".holder").read_text(encoding="utf-8")
-    except OSError:  # of another user
-        pass
-    return None
+        return True
+    except OSError:
+        return False

@@ -21,8 +21,8 @@ _OPTIONS = (
 def spread_over_nodes(job: TrainingJob) -> None:
     """Becomes the srun that starts this very command on SSUL_NODES nodes, once for each of SSUL_DEVICES devices.
 
-    Returns in the processes that srun has started, and where SSUL_NODES is not set. One node is no exception: signals
-    that SLURM sends to a job reach what srun has started.
+    Returns in the processes that srun (or torchrun) has started, and where SSUL_NODES is not set. One node is no
+    exception: signals that SLURM sends to a job reach what srun has started.
 
     Args:
         job: what is trained; nothing may have been written yet, because the command begins anew.
@@ -31,7 +31,7 @@ def spread_over_nodes(job: TrainingJob) -> None:
         UserError: if there is no srun, or a batch cannot be divided evenly.
     """
     nodes, devices = environment.nodes(), environment.devices()
-    if nodes is None or environment.srun_since() is not None:
+    if nodes is None or environment.srun_since() is not None or environment.torchrun_sizes() is not None:
         return
     srun = shutil.which("srun")
     if srun is None:

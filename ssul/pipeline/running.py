@@ -10,7 +10,7 @@ import psutil
 
 from ssul.config.paths import Layout
 from ssul.errors import UserError
-from ssul.io.locks import holder_of
+from ssul.io.locks import is_held
 
 
 def require_idle(project: Path) -> None:
@@ -45,10 +45,11 @@ def _elsewhere(layout: Layout) -> Iterator[str]:
 
     A stage of this host without a live dvc is an orphan, and the next stage waits for it.
     """
-    for lock in layout.stage_lock("any").parent.glob("*.lock"):
-        holder = holder_of(lock)
-        if holder is not None and not holder.endswith(f" on {socket.gethostname()}"):
-            yield holder
+    for file in layout.stage_lock("any").parent.glob("*.holder"):
+        with suppress(OSError):
+            holder = file.read_text(encoding="utf-8")
+            if not holder.endswith(f" on {socket.gethostname()}") and is_held(file.with_suffix(".lock")):
+                yield holder
 
 
 def _writers(rwlock: Path) -> list[tuple[int, str]]:

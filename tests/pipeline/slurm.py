@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +38,10 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SlurmdParameters=config_overrides
 ReturnToService=2
+GresTypes=gpu
 KillWait=20
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=32 Gres=gpu:4
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=32 Gres=gpu:4
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -48,6 +49,11 @@ PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 def missing() -> list[str]:
     """The programs of SLURM that this machine lacks."""
     return [one for one in PROGRAMS if shutil.which(one, path=_SYSTEM) is None]
+
+
+def has_ended(states: Sequence[str]) -> bool:
+    """Whether all tasks of a job have ended, well or not."""
+    return set(states) <= {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ class Slurm:
     def ended(self, job: str, seconds: float = 900) -> list[str]:
         """The states of a job's tasks when all have ended."""
         end = time.monotonic() + seconds
-        while not set(found := self.states(job)) <= {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"}:
+        while not has_ended(found := self.states(job)):
             assert time.monotonic() < end, found
             time.sleep(0.5)
         return found
@@ -99,6 +105,9 @@ def slurm() -> Iterator[Slurm]:
             (folder / name).mkdir()
         content = _CONFIGURATION.format(folder=folder, user=getpass.getuser(), host=_host(), ports=_free_ports(3))
         (folder / "slurm.conf").write_text(content, encoding="utf-8")
+        for number in range(4):  # neither of them is a GPU, and no job uses them
+            (folder / f"gpu{number}").touch()
+        (folder / "gres.conf").write_text(f"Name=gpu File={folder}/gpu[0-3]\n", encoding="utf-8")
         key, socket_file = folder / "munge.key", folder / "munge.socket"
         subprocess.run([_program("mungekey"), "--create", f"--keyfile={key}"], check=True)
         munge = ("--force", f"--key-file={key}", f"--socket={socket_file}", f"--seed-file={folder}/munge.seed")
@@ -111,7 +120,13 @@ def slurm() -> Iterator[Slurm]:
         while _idle(cluster) < 2:
             assert time.monotonic() < end, (folder / "slurmctld.log").read_text(encoding="utf-8")[-2000:]
             time.sleep(0.2)
-        yield cluster
+        try:
+            yield cluster
+        finally:  # else their processes would outlive it
+            cluster.ask("scancel", "--partition=all", "--signal=KILL", "--full")
+            cluster.ask("scancel", "--partition=all")
+            while cluster.ask("squeue", "--noheader"):
+                time.sleep(0.2)
 
 
 def _idle(cluster: Slurm) -> int:
