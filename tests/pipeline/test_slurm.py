@@ -1,6 +1,5 @@
 """A real SLURM of two nodes on this machine runs the commands of docs/cluster.md."""
 
-import json
 import re
 import sqlite3
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.pipeline.clone import TINY, Clone, Outcome, make_clone, succeeded, switches
+from tests.pipeline.clone import TINY, Clone, Outcome, make_clone, rows, succeeded, switches
 from tests.pipeline.slurm import Slurm, has_ended, missing, slurm
 from tests.project import PROJECT, commands_in
 
@@ -44,22 +43,13 @@ def log(clone: Clone, job: str) -> str:
     return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
-def recorded(clone: Clone, job: str, path: str) -> str:
-    """A file as the experiment of a job has recorded it."""
-    return succeeded(clone.command("git", "show", f"{experiment(clone, job)}:{path}")).text
-
-
-def experiment(clone: Clone, job: str) -> str:
-    """The reference of a job's experiment."""
-    references = clone.command("git", "for-each-ref", "--format=%(refname)", "refs/exps").text.split()
-    (found,) = [one for one in references if one.endswith(f"/ssul-{job}")]
-    return found
-
-
 def checkpoint(clone: Clone, job: str) -> str:
-    """The digest of the network after the increment of a job."""
-    stages = yaml.safe_load(recorded(clone, job, "dvc.lock"))["stages"]
-    return next(str(out["md5"]) for out in stages["train_step@1"]["outs"] if "checkpoints" in out["path"])
+    """The digest of the network after the increment, as the experiment of a job has recorded it."""
+    references = clone.command("git", "for-each-ref", "--format=%(refname)", "refs/exps").text.split()
+    (experiment,) = [one for one in references if one.endswith(f"/ssul-{job}")]
+    lock = yaml.safe_load(succeeded(clone.command("git", "show", f"{experiment}:dvc.lock")).text)
+    outs = lock["stages"]["train_step@1"]["outs"]
+    return next(str(out["md5"]) for out in outs if out["path"] == "data/checkpoints/step_1")
 
 
 def test_slurm_takes_every_command_of_the_page(cluster: Slurm) -> None:
@@ -74,7 +64,6 @@ def test_slurm_takes_every_command_of_the_page(cluster: Slurm) -> None:
 def test_one_job_runs_the_pipeline_over_two_nodes_with_the_scores_of_one_process(
     cluster: Slurm, template: tuple[Clone, Outcome], tmp_path: Path
 ) -> None:
-    alone = template[0].root / "reports" / "miou_per_step.json"
     clone = make_clone(tmp_path / "project")
     job = submit(cluster, clone, "--nodes=2", SCRIPT, *switches(*TINY), SSUL_TRACKING="off")
     assert cluster.ended(job) == ["COMPLETED"], log(clone, job)[-3000:]
@@ -82,10 +71,10 @@ def test_one_job_runs_the_pipeline_over_two_nodes_with_the_scores_of_one_process
     assert printed.count("one process trains, because norms that learn cannot be shared on cpu") == 1
     assert printed.count("All distributed processes registered. Starting with 2 processes") == 2
     assert "HINT" not in printed
-    for one, two in zip(json.loads(alone.read_text()), json.loads(recorded(clone, job, alone.name)), strict=True):
-        assert two == pytest.approx(one, abs=0.01)
-    assert json.loads(recorded(clone, job, "reports/run.json"))
     assert succeeded(clone.command("git", "status", "--porcelain")).text == ""
+    succeeded(clone.dvc("exp", "apply", f"ssul-{job}"))
+    for one, two in zip(rows(template[0]), rows(clone), strict=True):
+        assert two == pytest.approx(one, abs=0.01)
 
 
 def test_a_job_that_must_go_saves_its_training_comes_back_and_ends_as_an_undisturbed_one(
