@@ -15,7 +15,9 @@ ACCELERATOR = "SSUL_ACCELERATOR"
 CACHE_MIB = "SSUL_CACHE_MIB"
 DEVICES = "SSUL_DEVICES"
 LIVE_AFTER = "SSUL_LIVE_AFTER"
+NODES = "SSUL_NODES"
 SAVE_MINUTES = "SSUL_SAVE_MINUTES"
+SRUN = "SSUL_SRUN"
 TRACKING = "SSUL_TRACKING"
 WORKERS = "SSUL_WORKERS"
 STORE_URI = "MLFLOW_TRACKING_URI"
@@ -28,12 +30,23 @@ def accelerator() -> str:
 
 
 def devices() -> int:
-    """SSUL_DEVICES: how many devices of this host share every batch; 1.
+    """SSUL_DEVICES: how many devices of this host, or of each node of SSUL_NODES, share every batch; 1.
 
     Raises:
         UserError: if it is not an integer of at least 1.
     """
     return _number(DEVICES, 1, int, "a number of devices: choose 1 or more", least=1)
+
+
+def nodes() -> int | None:
+    """SSUL_NODES: how many nodes of this SLURM job share every batch; None where no training is to start by srun.
+
+    Raises:
+        UserError: if it is not an integer of at least 1.
+    """
+    if not os.environ.get(NODES):
+        return None
+    return _number(NODES, 1, int, "a number of nodes: choose 1 or more", least=1)
 
 
 def workers() -> int | None:
@@ -105,7 +118,9 @@ def dvc_experiment() -> tuple[str | None, str | None]:
 
 
 def rank() -> int:
-    """The rank of this process as torchrun or lightning-fabric set it; 0 in a process that starts the others."""
+    """The rank of this process as srun, torchrun or lightning-fabric set it; 0 in a process that starts the others."""
+    if srun_since() is not None:
+        return int(os.environ["SLURM_PROCID"])
     return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)
 
 
@@ -116,15 +131,23 @@ def torchrun_sizes() -> tuple[int, int] | None:
     return int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
 
 
+def srun_since() -> float | None:
+    """SSUL_SRUN: when the command began whose training srun has spread over these processes; None in all others.
+
+    In seconds since 1970. SLURM's own variables do not tell, because they are set in every process of a job.
+    """
+    return float(os.environ[SRUN]) if os.environ.get(SRUN) else None
+
+
 def set_defaults(values: Mapping[str, str]) -> None:
     """Sets variables that are not set, for libraries that read them when they are imported."""
     for name, value in values.items():
         os.environ.setdefault(name, value)
 
 
-def become(command: Sequence[str]) -> None:
-    """Replaces this process by a program, given by its path, with the environment as it is now."""
-    os.execve(command[0], list(command), os.environ)
+def become(command: Sequence[str], variables: Mapping[str, object] | None = None) -> None:
+    """Replaces this process by a program, given by its path, with this environment and further variables."""
+    os.execve(command[0], list(command), {**os.environ, **{name: str(one) for name, one in (variables or {}).items()}})
 
 
 def _number(

@@ -12,6 +12,8 @@ from ssul.errors import UserError
     ("name", "read", "default", "given", "value"),
     [
         ("SSUL_DEVICES", environment.devices, 1, "4", 4),
+        ("SSUL_NODES", environment.nodes, None, "2", 2),
+        ("SSUL_SRUN", environment.srun_since, None, "17.5", 17.5),
         ("SSUL_WORKERS", environment.workers, None, "-1", 0),
         ("SSUL_CACHE_MIB", environment.cache_bytes, 512 * 2**20, "0", 0),
         ("SSUL_SAVE_MINUTES", environment.save_minutes, 5.0, "0.5", 0.5),
@@ -36,6 +38,7 @@ def test_an_unset_or_empty_variable_has_its_default(
     [
         ("SSUL_DEVICES", environment.devices, "0"),
         ("SSUL_DEVICES", environment.devices, "two"),
+        ("SSUL_NODES", environment.nodes, "0"),
         ("SSUL_WORKERS", environment.workers, "some"),
         ("SSUL_CACHE_MIB", environment.cache_bytes, "much"),
         ("SSUL_SAVE_MINUTES", environment.save_minutes, "-1"),

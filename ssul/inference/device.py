@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
 
 from ssul import environment
 from ssul.errors import UserError
@@ -30,10 +31,12 @@ def choose_device(
         UserError: if the device does not exist, or does not compute in this precision.
     """
     accelerator = environment.accelerator()
+    # named, because fabric would take every process of a SLURM job for a rank, and advise srun wherever there is one
+    settings: dict[str, Any] = {"devices": 1, "plugins": [LightningEnvironment()], **(processes or {})}
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*fp16 is not supported on CPU")  # it is refused below
-            fabric = Fabric(accelerator=accelerator, precision=_PRECISION[precision], **(processes or {"devices": 1}))  # type: ignore[arg-type]
+            fabric = Fabric(accelerator=accelerator, precision=_PRECISION[precision], **settings)  # type: ignore[arg-type]
     except (ImportError, ValueError, RuntimeError) as error:
         raise UserError(
             f"{environment.ACCELERATOR}={accelerator} cannot be used ({error}): choose cpu, cuda, mps or auto"

@@ -41,3 +41,14 @@ def file_lock(lock: Path, busy: Callable[[str], None]) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         file.release()
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a process holds a lock, on whatever host; False too where this user may not ask."""
+    try:
+        with FileLock(lock).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False

@@ -1,12 +1,16 @@
 """Whether a pipeline runs in a folder."""
 
 import json
+import socket
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+from ssul.config.paths import Layout
 from ssul.errors import UserError
+from ssul.io.locks import is_held
 
 
 def require_idle(project: Path) -> None:
@@ -24,11 +28,28 @@ def require_idle(project: Path) -> None:
     notes = project / ".dvc" / "tmp"
     for pid, command in [*_writers(notes / "rwlock"), *_experiment(notes / "exps" / "run" / "workspace")]:
         if psutil.pid_exists(pid):
-            raise UserError(
-                f"process {pid} (`{command}`) computes in this folder, and its results would be recorded under the new "
-                "parameters: wait for it, or run the experiment in a folder of its own with `dvc exp run --queue` or "
-                "`dvc exp run --temp`"
-            )
+            raise _busy(f"process {pid} (`{command}`)")
+    for holder in _elsewhere(Layout(project)):
+        raise _busy(holder)
+
+
+def _busy(process: str) -> UserError:
+    return UserError(
+        f"{process} computes in this folder, and its results would be recorded under the new parameters: wait for it, "
+        "or run the experiment in a folder of its own with `dvc exp run --queue` or `dvc exp run --temp`"
+    )
+
+
+def _elsewhere(layout: Layout) -> Iterator[str]:
+    """The processes of other hosts that run a stage in this folder: of them, DVC's process numbers say nothing.
+
+    A stage of this host without a live dvc is an orphan, and the next stage waits for it.
+    """
+    for file in layout.stage_lock("any").parent.glob("*.holder"):
+        with suppress(OSError):
+            holder = file.read_text(encoding="utf-8")
+            if not holder.endswith(f" on {socket.gethostname()}") and is_held(file.with_suffix(".lock")):
+                yield holder
 
 
 def _writers(rwlock: Path) -> list[tuple[int, str]]:

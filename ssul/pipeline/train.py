@@ -8,6 +8,7 @@ from ssul.config.paths import LAYOUT, Layout
 from ssul.environment import project_root
 from ssul.inference.device import choose_device
 from ssul.pipeline.clock import TrainingClock
+from ssul.pipeline.nodes import spread_over_nodes
 from ssul.pipeline.provenance import Provenance
 from ssul.pipeline.run import stage_lock
 from ssul.pipeline.watch import log, run_session, silent
@@ -26,6 +27,7 @@ def train(job: TrainingJob, provenance: Provenance) -> None:
         job: what is trained.
         provenance: what the job was made from; nothing is written if it has changed meanwhile.
     """
+    spread_over_nodes(job)
     fabric = choose_device(job.precision, fabric_settings())
     with lock_training(job, provenance) as state_file:
         # from here on rank 0 alone prints and writes

@@ -7,6 +7,7 @@ curves at the end.
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -91,7 +92,7 @@ def live_logger(step: int, settings: Params) -> Iterator[LiveLogger]:
         step: its index.
         settings: the parameters that it trains with; params.yaml may be another one when the reader starts.
     """
-    journal = Layout(project_root()).live / f"step_{step}.{os.getpid()}.jsonl"
+    journal = Layout(project_root()).live / f"step_{step}.{socket.gethostname()}.{os.getpid()}.jsonl"
     logger = LiveLogger(step, journal)
     with suppress(OSError):  # `show` warns
         journal.parent.mkdir(parents=True, exist_ok=True)

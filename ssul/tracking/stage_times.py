@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from ssul import environment
 from ssul.config.paths import Layout
 from ssul.config.stages import Stage
 from ssul.environment import project_root
@@ -88,6 +89,8 @@ def process_start() -> float:
 
 def command_start() -> float:
     """When the dvc command started that runs this process, in seconds since 1970; the process, where none does."""
+    if (given := environment.srun_since()) is not None:  # dvc may run on another node
+        return given
     with suppress(psutil.Error):
         for one in psutil.Process().parents():
             if any(Path(word).name == "dvc" for word in one.cmdline()[:3]):  # python, -m, dvc

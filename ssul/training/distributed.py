@@ -1,13 +1,20 @@
-"""Several processes that share every batch, by lightning-fabric on one host or, with torchrun, on several hosts.
+"""Several processes that share every batch, by lightning-fabric on one host or, with srun or torchrun, on several.
 
 Their number is an environment variable, not a parameter: an experiment on more devices is the same experiment.
 """
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import nn
 
@@ -23,21 +30,24 @@ _LAST_WORDS = (
 
 
 def fabric_settings() -> dict[str, Any]:
-    """Fabric's settings for the processes of this training: SSUL_DEVICES on this host, or those of torchrun.
+    """Fabric's settings for the processes of this training: SSUL_DEVICES on this host, or those of srun or torchrun.
 
     Raises:
-        UserError: if SSUL_DEVICES is not a number of devices.
+        UserError: if SSUL_DEVICES or SSUL_NODES is not a number of devices or nodes.
     """
+    cluster: ClusterEnvironment
     started = environment.torchrun_sizes()
     if started is not None:
-        devices, hosts = started[0], started[1] // started[0]
+        devices, hosts, cluster = started[0], started[1] // started[0], TorchElasticEnvironment()
+    elif environment.srun_since() is not None:
+        devices, hosts, cluster = environment.devices(), environment.nodes() or 1, SLURMEnvironment()
     else:
-        devices, hosts = environment.devices(), 1
+        devices, hosts, cluster = environment.devices(), 1, LightningEnvironment()
     if devices * hosts == 1:
         return {"devices": 1}
     # frozen buffers are equal and trainable BatchNorm is synchronised, so there is nothing to broadcast
     strategy = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
-    return {"devices": devices, "num_nodes": hosts, "strategy": strategy}
+    return {"devices": devices, "num_nodes": hosts, "strategy": strategy, "plugins": [cluster]}
 
 
 def is_rank_zero() -> bool:
@@ -46,7 +56,7 @@ def is_rank_zero() -> bool:
 
 
 def launch(fabric: Fabric, batch: int, accumulate: int = 1) -> tuple[int, int]:
-    """Starts the other ranks, or joins them if this process was started by rank 0 or torchrun.
+    """Starts the other ranks, or joins them if this process was started by rank 0, srun or torchrun.
 
     The other ranks run the same command from its beginning, so nothing may have been written yet.
 
@@ -61,12 +71,7 @@ def launch(fabric: Fabric, batch: int, accumulate: int = 1) -> tuple[int, int]:
     Raises:
         UserError: if a batch cannot be divided evenly.
     """
-    if batch % (fabric.world_size * accumulate):
-        parts = f" in {accumulate} parts each" if accumulate > 1 else ""
-        raise UserError(
-            f"a batch of {batch} cannot be shared by {fabric.world_size} processes{parts}: choose a number of devices "
-            f"({environment.DEVICES}, or torchrun's) that divides it, or another recipe.*.batch"
-        )
+    require_even(batch, fabric.world_size, accumulate)
     if fabric.world_size > 1:
         logger = logging.getLogger(_LAUNCHER)
         logger.setLevel(logging.INFO)
@@ -75,6 +80,25 @@ def launch(fabric: Fabric, batch: int, accumulate: int = 1) -> tuple[int, int]:
         logger.addHandler(handler)
         fabric.launch()
     return fabric.global_rank, fabric.world_size
+
+
+def require_even(batch: int, processes: int, accumulate: int = 1) -> None:
+    """Refuses a batch that cannot be divided evenly.
+
+    Args:
+        batch: images of an iteration.
+        processes: that share it.
+        accumulate: parts in which each of them computes its share.
+
+    Raises:
+        UserError: naming the ways out.
+    """
+    if batch % (processes * accumulate):
+        parts = f" in {accumulate} parts each" if accumulate > 1 else ""
+        raise UserError(
+            f"a batch of {batch} cannot be shared by {processes} processes{parts}: choose a number of devices "
+            f"({environment.DEVICES}, or those of SLURM's job or torchrun) that divides it, or another recipe.*.batch"
+        )
 
 
 def any_rank(fabric: Fabric, flag: bool) -> bool:
@@ -116,15 +140,26 @@ def convert_to_sync_batchnorm(objective: nn.Module, fabric: Fabric) -> None:
     """
     if fabric.world_size == 1:
         return
+    if not can_share(objective, fabric.device):
+        raise UserError(
+            f"norms that learn cannot be shared by processes on {fabric.device.type}: train this step with "
+            f"{environment.DEVICES}=1, or freeze the norms"
+        )
+    for parent, name, norm in list(_learning_norms(objective)):
+        setattr(parent, name, _synchronised(norm))
+
+
+def can_share(objective: nn.Module, device: torch.device) -> bool:
+    """Whether several processes on such devices can train a module, which is in training mode."""
+    return device.type == "cuda" or next(_learning_norms(objective), None) is None
+
+
+def _learning_norms(objective: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
+    """Each trainable BatchNorm, with its parent and its name there."""
     for parent in objective.modules():
-        for name, child in list(parent.named_children()):
+        for name, child in parent.named_children():
             if isinstance(child, nn.BatchNorm2d) and child.training:
-                if fabric.device.type != "cuda":
-                    raise UserError(
-                        f"norms that learn cannot be shared by processes on {fabric.device.type}: train this step with "
-                        f"{environment.DEVICES}=1, or freeze the norms"
-                    )
-                setattr(parent, name, _synchronised(child))
+                yield parent, name, child
 
 
 def _synchronised(norm: nn.BatchNorm2d) -> nn.Module:

@@ -35,6 +35,21 @@ def test_the_variable_chooses_the_device_but_not_the_precision(monkeypatch: pyte
             choose_device(half)
 
 
+def test_a_single_process_of_a_job_of_several_is_no_rank_and_gets_no_advice(
+    monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    """SLURM sets its variables in every process of a job, and lightning-fabric would go by them."""
+    for name, value in {
+        "SLURM_NTASKS": "4",
+        "SLURM_NNODES": "2",
+        "SLURM_PROCID": "0",
+        "SSUL_ACCELERATOR": "cpu",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert choose_device("32").world_size == 1
+    assert not [str(one.message) for one in recwarn if "srun" in str(one.message)]
+
+
 @pytest.mark.parametrize(
     "accelerator",
     ["toaster", "tpu", "0", pytest.param("cuda", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU"))],

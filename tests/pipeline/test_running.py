@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ssul.config.paths import Layout
 from ssul.errors import UserError
+from ssul.io.locks import file_lock
 from ssul.pipeline.running import require_idle
 
 STAGE, EXPERIMENT = "rwlock", "exps/run/workspace/workspace.json"
@@ -39,6 +41,21 @@ def test_a_live_process_of_dvc_is_named_with_the_ways_out(
     note(tmp_path, name, of(os.getpid()))
     with pytest.raises(UserError, match=rf"process {os.getpid()} \(`{command}`\) computes.*--queue.*--temp"):
         require_idle(tmp_path)
+
+
+def test_a_stage_of_another_host_is_named_too_while_it_holds_its_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process numbers of DVC's notes say nothing there; an orphan of this host is waited for instead."""
+    note(tmp_path, STAGE, of_stage(2**22 + 1))
+    lock = Layout(tmp_path).stage_lock("train_base")
+    with file_lock(lock, pytest.fail):
+        require_idle(tmp_path)
+        monkeypatch.setattr("socket.gethostname", lambda: "login")
+        with pytest.raises(UserError, match=rf"process {os.getpid()} on \S+ computes.*--queue.*--temp"):
+            require_idle(tmp_path)
+    lock.with_suffix(".holder").write_text("process 1 on a-node-that-died")
+    require_idle(tmp_path)
 
 
 @pytest.mark.parametrize(("name", "of"), [(STAGE, of_stage), (EXPERIMENT, of_experiment)])

@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from ssul.errors import UserError
 from ssul.inference.device import choose_device, device_name
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
-from ssul.training.distributed import convert_to_sync_batchnorm, fabric_settings, launch
+from ssul.training.distributed import convert_to_sync_batchnorm, fabric_settings, is_rank_zero, launch
 from tests.training.sharing import CASES, train, train_with_views
 
 PROJECT = Path(__file__).parents[2]
@@ -88,6 +88,19 @@ def test_torchrun_decides_hosts_and_processes(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv(name, value)
     settings = fabric_settings()
     assert (settings["devices"], settings["num_nodes"]) == (4, 2)
+
+
+def test_srun_decides_hosts_and_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = {"SLURM_NTASKS": "8", "SLURM_NTASKS_PER_NODE": "4", "SLURM_PROCID": "5"}
+    for name, value in {**job, "SSUL_NODES": "2", "SSUL_DEVICES": "4", "SSUL_SRUN": "1", "RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    settings = fabric_settings()
+    assert (settings["devices"], settings["num_nodes"]) == (4, 2)
+    assert settings["plugins"][0].global_rank() == 5
+    assert not is_rank_zero()
+    monkeypatch.delenv("SSUL_SRUN")  # dvc's own process in such a job
+    assert fabric_settings()["num_nodes"] == 1
+    assert is_rank_zero()
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(two_cpus: Fabric) -> None:
