@@ -87,10 +87,8 @@ def splits_of(train: ImagePaths) -> list[Split]:
 def train_step(objective: Objective, split: Split, files: ImagePaths, scale: Scale, fabric: Fabric) -> None:
     """Trains a step to its end."""
     epochs = max(1, scale.epochs - 2) if split.step else scale.epochs
-    optimisation = Optimisation(
-        epochs=epochs, batch=scale.real_batch, schedule="poly", lr=0.01, backbone_lr_ratio=0.1, momentum=0.9,
-        weight_decay=1e-4,
-    )  # fmt: skip
+    rates = {"schedule": "poly", "lr": 0.01, "backbone_lr_ratio": 0.1, "momentum": 0.9, "weight_decay": 1e-4}
+    optimisation = Optimisation.model_validate({"epochs": epochs, "batch": scale.real_batch, "accumulate": 1, **rates})
     order = SampleOrder(
         tuple(TrainingItem(one, split.new) for one in split.images), (), scale.real_batch, SEED, split.step
     )
@@ -105,6 +103,7 @@ def train_step(objective: Objective, split: Split, files: ImagePaths, scale: Sca
         dataset=SegmentationDataset(files, saliency=True),
         augmentation=Augmentation(scale.crop, (0.5, 1.0)),
         optimisation=optimisation,
+        views=None,
         precision="32",
         selection=None,
         selection_name="last",

@@ -9,12 +9,10 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import (
-    ClusterEnvironment,
-    LightningEnvironment,
-    SLURMEnvironment,
-    TorchElasticEnvironment,
-)
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import nn
 
@@ -154,7 +152,7 @@ def can_share(objective: nn.Module, device: torch.device) -> bool:
     return device.type == "cuda" or next(_learning_norms(objective), None) is None
 
 
-def _learning_norms(objective: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
+def _learning_norms(objective: nn.Module) -> Iterator[tuple[nn.Module, str, nn.BatchNorm2d]]:
     """Each trainable BatchNorm, with its parent and its name there."""
     for parent in objective.modules():
         for name, child in parent.named_children():
