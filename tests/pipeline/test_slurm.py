@@ -73,8 +73,12 @@ def test_one_job_runs_the_pipeline_over_two_nodes_with_the_scores_of_one_process
     assert "HINT" not in printed
     assert succeeded(clone.command("git", "status", "--porcelain")).text == ""
     succeeded(clone.dvc("exp", "apply", f"ssul-{job}"))
-    for one, two in zip(rows(template[0]), rows(clone), strict=True):
-        assert two == pytest.approx(one, abs=0.01)
+    assert scores(clone) == pytest.approx(scores(template[0]), abs=1e-3)
+
+
+def scores(clone: Clone) -> list[float]:
+    """All scores of all steps."""
+    return [value for row in rows(clone) for value in row.values() if isinstance(value, float)]
 
 
 def test_a_job_that_must_go_saves_its_training_comes_back_and_ends_as_an_undisturbed_one(
