@@ -17,7 +17,8 @@ from ssul.pipeline.nodes import spread_over_nodes
 def job(norm: nn.Module, batch: int = 8) -> Any:
     """What is asked of a training."""
     objective = nn.Sequential(nn.Conv2d(3, 4, 1), norm)
-    return SimpleNamespace(step=1, order=SimpleNamespace(batch=batch), precision="32", objective=objective)
+    order, optimisation = SimpleNamespace(batch=batch), SimpleNamespace(accumulate=1)
+    return SimpleNamespace(step=1, order=order, optimisation=optimisation, precision="32", objective=objective)
 
 
 class Frozen(nn.BatchNorm2d):
