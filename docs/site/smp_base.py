@@ -3,7 +3,7 @@
 A plain loop, softmax and cross-entropy, over the first classes of Pascal VOC; for the table of docs/import.md on
 continuing with networks from elsewhere:
 
-    python -m benchmarks.smp_base --root VOC --weights mobilenet_v2.pth --out data/smp.ckpt
+    python docs/site/smp_base.py --root VOC --weights mobilenet_v2.pth --out data/smp.ckpt
 """
 
 import argparse
