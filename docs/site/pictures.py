@@ -15,13 +15,14 @@ from ssul.config.paths import LAYOUT
 from ssul.data.dataset_info import DatasetInfo
 from ssul.data.index import ImageIndex
 from ssul.evaluation.examples import choose_examples
-from ssul.labels.ids import BACKGROUND_ID, VOID
 from ssul.labels.space import LabelSpace
 from ssul.report.images import SeenImage, draw_masks, names_by_id
 from ssul.report.samples import TrainingSample, first_samples
+from ssul.report.samples_page import UNKNOWN_ID, page_ids
 
 ROWS = 3
 STEP = 1
+GREY = (150, 150, 165)
 LOOKED_THROUGH = 64
 """Samples, of which those with most different labels are shown."""
 
@@ -30,15 +31,16 @@ def draw_targets(path: Path) -> None:
     """Samples of step 1: the image, annotation and saliency map, and the same with pseudo-labels."""
     coming = upcoming_training(STEP)
     labels, index = coming.job.objective.labels, ImageIndex.read(LAYOUT.index("train"))
-    palette, unknown = list(DatasetInfo.read(LAYOUT.dataset_info).palette), len(index.class_names) + 1
-    names = {**names_by_id(index), unknown: "unknown"}
+    known = DatasetInfo.read(LAYOUT.dataset_info).palette
+    palette = [*known, *[GREY] * (UNKNOWN_ID + 1 - len(known))]
+    names = {**names_by_id(index), UNKNOWN_ID: "unknown"}
     samples = list(first_samples(coming.job, LOOKED_THROUGH, coming.fabric))
     if any(one.completed is None for one in samples):
         raise SystemExit("the pseudo-labels need the network after step 0: run `dvc exp run` first")
-    rows = [_seen(one, labels, unknown) for one in sorted(samples, key=_labels)[-ROWS:]]
+    rows = [_seen(one, labels) for one in sorted(samples, key=_labels)[-ROWS:]]
     learned = [[index.class_name(key) for key in group] for group in labels.groups]
     heads = ["annotation, saliency", "with pseudo-labels"]
-    draw_masks(path, f"What step {STEP} learns from", heads, rows, learned, names, [*palette, (150, 150, 165)])
+    draw_masks(path, f"What step {STEP} learns from", heads, rows, learned, names, palette)
 
 
 def _labels(sample: TrainingSample) -> int:
@@ -46,13 +48,9 @@ def _labels(sample: TrainingSample) -> int:
     return len(np.unique(np.asarray(sample.completed)))
 
 
-def _seen(sample: TrainingSample, labels: LabelSpace, unknown: int) -> SeenImage:
+def _seen(sample: TrainingSample, labels: LabelSpace) -> SeenImage:
     assert sample.completed is not None
-    table = np.full(256, VOID, dtype=np.uint8)
-    table[labels.background_channel], table[labels.unknown_channel] = BACKGROUND_ID, unknown
-    for channel in range(labels.first_class_channel, labels.num_channels):
-        table[channel] = labels.class_of(channel)
-    masks = [table[target.numpy()] for target in (sample.target, sample.completed)]
+    masks = [page_ids(labels, target) for target in (sample.target, sample.completed)]
     return SeenImage(sample.image.permute(1, 2, 0).numpy(), masks)
 
 

@@ -14,9 +14,7 @@ from ssul.config.naming import SWITCHES
 from ssul.config.paths import Layout
 
 _MOST = 5  # parameters in a name
-_ALIKE = (
-    2  # parameters in which a recipe may differ from the file that it was made of; else it is the scenario's, changed
-)
+_ALIKE = 2  # parameters in which a recipe may differ from the file that names it; else it is the scenario's, changed
 _NAMED = (  # by `RunName`, or by nothing
     *("seed", "setting", "scenario", "data.name", "method.name", "method.unknown", "method.loss", "method.selection"),
     *("method.published_bugs", "model.backbone", "evaluation.examples", "evaluation.crop"),

@@ -24,7 +24,7 @@ from ssul.report.samples import TrainingSample
 from ssul.report.templates import page_asset, page_template, within_script
 from ssul.training.job import TrainingJob
 
-UNKNOWN_ID = 254
+UNKNOWN_ID = VOID - 1
 """What stands for the unknown in the page's masks; no class has this id."""
 _MOST_NAMES = 6  # in the title
 _NEW, _OLD = "a class of this step", "a class of an earlier step"
@@ -68,8 +68,8 @@ def write_samples_page(
     """
     labels, order = job.objective.labels, job.order
     legend = _legend(labels, index, palette)
-    annotated = [_page_ids(labels, one.target) for one in samples]
-    trained = [None if one.completed is None else _page_ids(labels, one.completed) for one in samples]
+    annotated = [page_ids(labels, one.target) for one in samples]
+    trained = [None if one.completed is None else page_ids(labels, one.completed) for one in samples]
     completed = [mask for mask in trained if mask is not None]
     data = {
         "labels": [vars(one) for one in legend],
@@ -136,7 +136,7 @@ def _legend(labels: LabelSpace, index: ImageIndex, palette: Sequence[Colour]) ->
     ]
 
 
-def _page_ids(labels: LabelSpace, target: Tensor) -> NDArray[np.uint8]:
+def page_ids(labels: LabelSpace, target: Tensor) -> NDArray[np.uint8]:
     """A target, uint8 (S, S), as dataset ids and UNKNOWN_ID."""
     table = torch.full((256,), VOID, dtype=torch.uint8)
     table[labels.background_channel] = BACKGROUND_ID
