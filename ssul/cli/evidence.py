@@ -49,7 +49,7 @@ def queue(table: Tables = None, root: Root = Path()) -> None:
     require_project(root)
     layout = Layout(root)
     spec = read_spec(layout.evidence_spec)
-    runs, waiting = _known_runs(), _dvc(root, "queue", "status")
+    runs, waiting = _known_runs(), _waiting(_dvc(root, "queue", "status"))
     for one in _wanted(spec, table):
         if _is_complete(one) and one.name not in waiting and find_run(one, runs, root) is None:
             _dvc(root, "exp", "remove", one.name, check=False)  # an earlier one, with other parameters or code
@@ -126,6 +126,12 @@ def _wanted(spec: EvidenceSpec, names: Sequence[str] | None) -> list[Planned]:
     for word in sorted(variables):
         print(f"left out, because the environment lacks the variable: {word}", file=sys.stderr)
     return wanted
+
+
+def _waiting(status: str) -> set[str]:
+    """The experiments that wait or run in the table of `dvc queue status`, which also shows those that have ended."""
+    rows = [line.split() for line in status.splitlines()]
+    return {words[1] for words in rows if len(words) > 1 and words[-1] in ("Queued", "Running")}
 
 
 def _is_complete(one: Planned) -> bool:

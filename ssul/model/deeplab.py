@@ -12,7 +12,7 @@ from ssul.errors import UserError
 from ssul.model.aspp import ASPP, convolution, init_convolutions, rates_for
 from ssul.model.backbones import build_backbone, build_smp_backbone, forward_stages, outputs_of
 from ssul.model.dropout import SampleDropout
-from ssul.model.heads import ConstantHead, Head, LogOdds
+from ssul.model.heads import ConstantHead, Head, LogOdds, share_background
 from ssul.model.normalisation import Channels, Normalisation
 from ssul.model.timm_backbones import is_timm, timm_normalisation
 from ssul.model.weights import NO_WEIGHTS
@@ -38,7 +38,8 @@ class Architecture:
             conv3x3 + BatchNorm + ReLU that all heads share (DKD and STAR).
         separable: whether the 3x3 convolutions of ASPP and heads are depthwise separable.
         constant_head: index of the head whose only logit is 0, see `ConstantHead`; or None.
-        log_odds_head: index of the head that learned with a softmax and is read as sigmoids, see `LogOdds`; or None.
+        log_odds_head: index of the head that learned with a softmax and is read as sigmoids, see `LogOdds` and
+            `share_background`; or None.
         variant: smp for a network of segmentation_models.pytorch, which differs: the first block of a dilated stage
             dilates as well; the rates of the ASPP are 12, 24 and 36 at any stride; with V3+ a separable 3x3 convolution
             + BatchNorm + ReLU follows the ASPP; corners are aligned wherever it upsamples. Else None.
@@ -186,6 +187,12 @@ class IncrementalDeepLab(nn.Module):
         """Channels of each head."""
         return tuple(head.channels for head in self.heads)  # type: ignore[misc]
 
+    @property
+    def softmax_channels(self) -> int | None:
+        """Channels of the head that is read as log-odds, if there is one."""
+        index = self.architecture.log_odds_head
+        return None if index is None else self.head_sizes[index]
+
     def features(self, images: Tensor) -> Features:
         """The input of the heads, before dropout: normalised images (B, 3, H, W) -> `Features`."""
         if not self.architecture.is_plus:
@@ -203,8 +210,9 @@ class IncrementalDeepLab(nn.Module):
 
     def classify_input(self, x: Tensor, heads: Collection[int] | None = None) -> Tensor:
         """The same of `head_input`: (B, C, h, w) -> (B, K, h, w)."""
-        chosen = self.heads if heads is None else [self.heads[index] for index in sorted(heads)]
-        return torch.cat([head(x) for head in chosen], dim=1)
+        if heads is not None:
+            return torch.cat([self.heads[index](x) for index in sorted(heads)], dim=1)
+        return share_background(torch.cat([head(x) for head in self.heads], dim=1), self.softmax_channels)
 
     def head_input(self, features: Features) -> Tensor:
         """What enters every head: float (B, C, h, w), at least 0."""

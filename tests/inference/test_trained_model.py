@@ -45,6 +45,16 @@ def test_a_method_of_sigmoids_reads_the_probabilities_of_a_softmax_network_as_lo
     assert torch.equal(again.model(images), base.model(images))
 
 
+def test_a_class_that_a_softmax_network_learns_later_is_no_longer_its_background() -> None:
+    images = torch.randn(1, 3, 40, 40)
+    base = trained(SOFTMAX).as_base(ASKED, replace(SOFTMAX, activation="sigmoid"), NAMES).model
+    before = base.forward_low_res(images).sigmoid()
+    base.grow(1)
+    after = base.eval().forward_low_res(images).sigmoid()
+    torch.testing.assert_close(after[:, :1], before[:, :1] * (1 - after[:, -1:]))
+    assert torch.equal(after[:, 1:-1], before[:, 1:])
+
+
 def test_a_network_without_an_unknown_class_is_refused_for_a_method_that_has_one_with_the_ways_out() -> None:
     with pytest.raises(UserError, match=r"has no unknown class: choose -S method.unknown=false .* -S method=mib"):
         trained(SOFTMAX).as_base(ASKED, SSUL, NAMES)

@@ -57,6 +57,8 @@ def test_results_of_another_store_stay_in_the_table(clone: Clone) -> None:
         path.unlink(missing_ok=True)
     succeeded(clone.command("ssul", "evidence", "tables"))
     assert (clone.root / "docs" / "evidence.md").read_text(encoding="utf-8") == before
+    queued = succeeded(clone.command("ssul", "evidence", "queue")).text  # though DVC's queue knows these names as ended
+    assert re.findall(r"queued (\S+)", queued) == ["toys-ssul-seed-0", "toys-fine-tuning-seed-0"]
 
 
 def metrics(clone: Clone, run: str) -> dict[str, float]:

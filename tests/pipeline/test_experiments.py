@@ -119,7 +119,7 @@ def test_the_queue_runs_the_code_as_it_was_changed(queue: Clone) -> None:
 
 
 def test_the_table_of_make_experiments_fits_160_columns(queue: Clone) -> None:
-    target = queue.command("make", "-n", "experiments").text.partition("dvc exp show")[2]
+    target = queue.command("make", "-n", "--no-print-directory", "experiments").text.partition("dvc exp show")[2]
     words = shlex.split(target.replace("\\\n", " "))
     table = succeeded(queue.dvc("exp", "show", *words)).text
     assert all(name in table for name in QUEUED)

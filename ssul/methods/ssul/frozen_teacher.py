@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ssul.model.deeplab import Features, IncrementalDeepLab
-from ssul.model.heads import Head
+from ssul.model.heads import Head, share_background
 from ssul.model.timm_backbones import TimmBackbone
 
 
@@ -25,6 +25,7 @@ class FrozenTeacher:
         """Copies the network, which may learn afterwards."""
         frozen = copy.deepcopy(model).requires_grad_(False).eval()
         fold_norms(frozen)
+        self._softmax_channels = model.softmax_channels
         self._heads = FusedHeads([head for head in frozen.heads if isinstance(head, Head)])  # SSUL's background learns
         frozen.heads = nn.ModuleList()
         self._body = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -45,8 +46,7 @@ class FrozenTeacher:
     @torch.no_grad()
     def classify(self, features: Features) -> Tensor:
         """Logits of all heads at the resolution of the features (B, K, h, w)."""
-        logits: Tensor = self._heads(self._body.head_input(features))
-        return logits
+        return share_background(self._heads(self._body.head_input(features)), self._softmax_channels)
 
 
 class FusedHeads(nn.Module):
