@@ -8,7 +8,7 @@ import pytest
 from tests.pipeline.clone import Clone, rows, succeeded, switches
 from tests.project import PROJECT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untracked")]
 
 LITTLE = switches("recipe.increment.epochs=1", "evaluation.examples=2")
 

@@ -63,6 +63,7 @@ def test_the_notebook_runs_from_the_first_cell_to_the_last(fresh: Clone) -> None
     assert not [one for one in shown if "error" in one.get("text", "")]
 
 
+@pytest.mark.usefixtures("untracked")
 def test_the_pictures_are_drawn_by_the_commands_of_their_page(fresh: Clone) -> None:
     page = (PROJECT / "docs" / "method.md").read_text(encoding="utf-8")
     (commands,) = re.findall(r"<!-- pictures: begin -->\n```bash\n(.*?)```", page, flags=re.DOTALL)
