@@ -45,7 +45,8 @@ def log_finished(finished: FinishedRun) -> str:
             store.client.set_tag(run_id, "mlflow.loggedImages", "true")
         for place, table in finished.tables.items():
             _log_table(store, run_id, place, table)
-        store.finish(run_id, None if finished.unmeasured else finished.seconds)
+        with store.locked():  # the last training's follower may be about to write that the run waits for its next step
+            store.finish(run_id, None if finished.unmeasured else finished.seconds)
     return run_id
 
 

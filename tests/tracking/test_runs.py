@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock, Timeout
 
 from ssul.environment import project_root
 from ssul.tracking.runs import child_name, log_finished
-from ssul.tracking.store import open_store
+from ssul.tracking.store import Store, open_store
 from tests.tracking.examples import (
     CURVES,
     PROJECT,
@@ -91,6 +92,24 @@ def test_a_step_of_many_classes_has_a_short_name() -> None:
 
 
 # ---- logged again ---------------------------------------------------------------------------------------------------
+
+
+def test_a_run_ends_under_the_lock_so_that_a_late_follower_sees_it_ended(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The follower of the last training asks for the run's status and writes another, both under the same lock."""
+    ended: list[str] = []
+
+    def watched(store: Store, run_id: str, seconds: float | None) -> None:
+        with pytest.raises(Timeout), FileLock(project / "mlflow.db.lock", timeout=0):
+            pass
+        finish(store, run_id, seconds)
+        ended.append(run_id)
+
+    finish = Store.finish
+    monkeypatch.setattr(Store, "finish", watched)
+    run = log_finished(finished(project))
+    assert ended[-1] == run
 
 
 def test_logging_twice_leaves_what_logging_once_does(project: Path) -> None:
