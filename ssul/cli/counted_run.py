@@ -18,5 +18,6 @@ def counted_run(run: LoggedRun) -> CountedRun:
     with tempfile.TemporaryDirectory() as folder:
         counts = read_counts(fetch_artifact(run.id, IMAGE_COUNTS, Path(folder)).parent)
     # a background that can be right is scored; one that cannot may be predicted all the same
-    background = "iou/background" in run.scores or run.params.get("evaluation.unknown") == "background"
+    scored = {"per_class_iou/background", "iou/background"}  # the second is how earlier versions named it
+    background = bool(scored & run.scores.keys()) or run.params.get("evaluation.unknown") == "background"
     return CountedRun(counts, int(run.params["scenario.base_classes"]), background)

@@ -28,7 +28,7 @@ MetricPoint = tuple[str, int, float]
 
 
 def metric_points(rows: Sequence[Mapping[str, Any]]) -> list[MetricPoint]:
-    """All defined numbers of the rows as (metric, step, value in 0..1); per class they are named `iou/CLASS`.
+    """All defined numbers of the rows as (metric, step, value in 0..1); per class they are named `per_class_iou/CLASS`.
 
     Beside the scores stands the count BELOW_1_PERCENT.
 
@@ -67,6 +67,6 @@ def metric_names(classes: Iterable[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     for name in classes:
         plain = re.sub(r"[^\w\- .]", "_", name)[: _LONGEST_NAME - 20]
-        key = f"iou/{plain if plain.strip('. ') else plain.replace('.', '_')}"
+        key = f"per_class_iou/{plain if plain.strip('. ') else plain.replace('.', '_')}"
         names[name] = key if key not in names.values() else f"{key}_{len(names)}"
     return names

@@ -31,7 +31,7 @@ def test_a_finished_run_has_its_tags_parameters_and_last_scores(project: Path) -
     assert run.params == {"seed": "0", "data.root": "None"}
     assert run.tags["scenario"] == "voc_15-1"
     assert run.scores["miou_all"] == 0.25
-    assert run.scores["iou/cat"] == 0.0
+    assert run.scores["per_class_iou/cat"] == 0.0
     assert run.ended > 1.7e12
 
 

@@ -57,7 +57,7 @@ def test_a_run_holds_its_scores_parameters_tags_and_name(logged: str) -> None:
     assert run.data.tags["scenario"] == "voc_15-1"
     assert points(logged, "miou_all") == [(0, 0.5), (1, 0.25)]
     assert points(logged, "miou_new") == [(1, 0.25)]
-    assert points(logged, "iou/cat") == [(1, 0.0)]
+    assert points(logged, "per_class_iou/cat") == [(1, 0.0)]
     assert run.data.metrics["miou_all"] == 0.25  # of the last step
 
 
@@ -168,7 +168,7 @@ def test_numbers_are_compared_with_six_digits(project: Path, iou: float, replace
     ious = {"background": 0.8, "cat": iou}
     new = log_finished(finished(project, rows=(ROWS[0], ROWS[1] | {"iou": ious}), curves=()))
     assert (new != old) is replaced
-    assert points(new, "iou/cat") == [(1, 0.000001 if replaced else 0.0)]
+    assert points(new, "per_class_iou/cat") == [(1, 0.000001 if replaced else 0.0)]
 
 
 def test_a_curve_with_other_numbers_is_replaced_alone(project: Path) -> None:
@@ -197,8 +197,8 @@ def test_more_points_and_parameters_than_one_request_of_mlflow_holds_are_logged(
     one = finished(project, rows=({**ROWS[1], "iou": iou},), curves=(), **params)
     one.experiment.tags["mlflow.note.content"] = "x" * 20_000
     run = client().get_run(log_finished(one))
-    logged = {key: value for key, value in run.data.metrics.items() if key.startswith("iou/")}
-    assert logged == {f"iou/{name}": value for name, value in iou.items()}
+    logged = {key: value for key, value in run.data.metrics.items() if key.startswith("per_class_iou/")}
+    assert logged == {f"per_class_iou/{name}": value for name, value in iou.items()}
     assert len(run.data.params) == 253
     assert run.data.params["long"] == "y" * 6000
     assert len(run.data.tags["mlflow.note.content"]) >= 5000
