@@ -1,15 +1,9 @@
 """A run over HTTP: a real `mlflow server` on this machine, which also keeps artifacts, dies and comes back."""
 
-import os
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,56 +15,15 @@ from ssul.tracking.collect import finished_runs
 from ssul.tracking.runs import log_finished
 from ssul.tracking.store import TrackingError, how_to_open
 from tests.tracking.examples import CURVES, child_losses, client, everything, files, finished, losses, points, runs
+from tests.tracking.server import Server, free_port
 
 pytestmark = pytest.mark.slow
-
-
-@dataclass
-class Server:
-    """An `mlflow server` over a folder, which can be killed and started again at the same port."""
-
-    folder: Path
-    port: int
-    process: "subprocess.Popen[bytes] | None" = None
-
-    @property
-    def uri(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        words = ["server", "--backend-store-uri", f"sqlite:///{self.folder}/server.db", "--serve-artifacts"]
-        words += ["--artifacts-destination", str(self.folder / "artifacts"), "--workers", "1"]
-        words += ["--host", "127.0.0.1", "--port", str(self.port)]
-        command = [sys.executable, "-m", "mlflow", *words]
-        environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-        with (self.folder / "log.txt").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, cwd=self.folder, env=environment, stdout=log, stderr=log, start_new_session=True
-            )
-        end = time.monotonic() + 180
-        while not self.answers():
-            assert self.process.poll() is None, (self.folder / "log.txt").read_text()[-3000:]
-            assert time.monotonic() < end
-            time.sleep(0.2)
-
-    def answers(self) -> bool:
-        with suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=5) as answer:
-            return bool(answer.status == 200)
-        return False
-
-    def kill(self) -> None:
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)  # the server and its workers
-            self.process.wait(timeout=60)
-            self.process = None
 
 
 @pytest.fixture
 def server(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     (tmp_path / "server").mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    one = Server(tmp_path / "server", port)
+    one = Server(tmp_path / "server", free_port(), f"sqlite:///{tmp_path}/server/server.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", one.uri)
     try:
         one.start()

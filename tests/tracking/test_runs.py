@@ -1,14 +1,9 @@
 """A finished experiment in MLflow: once, completely, and without passwords."""
 
 import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from filelock import FileLock, Timeout
@@ -16,9 +11,9 @@ from filelock import FileLock, Timeout
 from ssul.environment import project_root
 from ssul.tracking.runs import child_name, log_finished
 from ssul.tracking.store import Store, open_store
+from tests.tracking.at_once import assert_whole, log_at_once
 from tests.tracking.examples import (
     CURVES,
-    PROJECT,
     ROWS,
     child_losses,
     children,
@@ -214,53 +209,6 @@ def test_no_password_is_logged(project: Path) -> None:
 
 
 # ---- several processes at once --------------------------------------------------------------------------------------
-
-LOG = """
-import sys, time
-from pathlib import Path
-from ssul.tracking.runs import log_finished
-from tests.tracking.examples import finished
-one = finished(Path(sys.argv[2]), sys.argv[1])
-Path(sys.argv[2], "ready").touch()
-while not Path(sys.argv[3]).exists():
-    time.sleep(0.01)
-print(log_finished(one))
-"""
-
-
-def log_at_once(root: Path, fingerprints: list[str]) -> list[str]:
-    """Logs experiments from one process each, all at the same moment; returns the ids of the runs."""
-    places = [root / f"process {number}" for number in range(len(fingerprints))]
-    for place in places:
-        place.mkdir()
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", LOG, fingerprint, str(place), str(root / "go")],
-            cwd=PROJECT,
-            env={**os.environ, "PYTHONPATH": str(PROJECT)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for fingerprint, place in zip(fingerprints, places, strict=True)
-    ]
-    while not all((place / "ready").exists() for place in places):
-        assert all(process.poll() is None for process in processes)
-        time.sleep(0.05)
-    (root / "go").touch()
-    outputs = [process.communicate(timeout=300) for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(processes), outputs
-    return [out.strip() for out, _ in outputs]
-
-
-def assert_whole(run: Any) -> None:
-    """The run holds everything of the example, once."""
-    run_id = run.info.run_id
-    assert run.info.status == "FINISHED"
-    assert points(run_id, "miou_all") == [(0, 0.5), (1, 0.25)]
-    assert child_losses(run_id) == [losses(one) for one in CURVES]
-    assert len(run.inputs.dataset_inputs) == 1
-    assert len(files(run_id)) == 4
 
 
 @pytest.mark.slow
