@@ -19,12 +19,12 @@ from torch import Tensor
 from benchmarks.incremental_step import Lean, Size, Textbook, batch_of, labels_of, network, size_of
 from benchmarks.measure import Row, arguments, print_table, seconds_of, take_turns
 from ssul.inference.device import choose_device
+from ssul.inference.processes import fabric_settings, launch
 from ssul.labels.scores import candidate_channels
 from ssul.labels.space import LabelSpace
 from ssul.methods.ssul.frozen_teacher import FrozenTeacher
 from ssul.methods.ssul.increment import learning_heads
 from ssul.model.deeplab import upsample
-from ssul.training.distributed import fabric_settings, launch
 from ssul.training.loop import learn_step
 from ssul.training.losses import binary_cross_entropy
 
@@ -127,7 +127,7 @@ def share(side: int, backbone: str) -> None:
     size = Size(backbone, side, 4, 1)
     lean = Lean(network(Size(backbone, side, 2, 1), old), old, labels.groups[-1])
     fabric = choose_device("32", fabric_settings())
-    rank, processes = launch(fabric, size.batch)
+    rank, processes = launch(fabric)
     images, target = batch_of(size, labels, torch.device("cpu"))
     batch = ((255 * images.sigmoid()).to(torch.uint8)[rank::processes], target[rank::processes])
     groups = lean.objective.model.parameter_groups(0.01, backbone_ratio=1.0, low_lr_head=None, low_lr_ratio=1.0)

@@ -1,6 +1,6 @@
 """Stages `evaluate_base` and `evaluate_step@K`: the network after a step on the validation images.
 
-Training images that were held out are evaluated too, if there are any.
+Training images that were held out are evaluated too, if there are any. Several processes share the images.
 """
 
 import sys
@@ -9,9 +9,12 @@ from ssul.config.paths import LAYOUT, data_root
 from ssul.data.dataset_info import DatasetInfo
 from ssul.data.index import ImageIndex
 from ssul.evaluation.protocol import Protocol
-from ssul.evaluation.step import ImageSet, evaluate_step, score_lines
-from ssul.inference.device import choose_device
+from ssul.evaluation.step import ImageSet, StepEvaluation, score_lines
+from ssul.inference.device import beside, choose_device
+from ssul.inference.processes import fabric_settings, launch
+from ssul.inference.trained_model import TrainedModel
 from ssul.io.atomic import replace_dir
+from ssul.pipeline.nodes import spread_over_nodes
 from ssul.pipeline.progress import with_progress
 from ssul.pipeline.provenance import Provenance
 from ssul.pipeline.run import run
@@ -25,23 +28,26 @@ def main(step: str) -> None:
     root, saliency = data_root(settings.data.root, LAYOUT), settings.data.saliency == "maps"
     train, val = (ImageIndex.read(LAYOUT.index(split)) for split in ("train", "val"))
     kept_back = set(Split.read(LAYOUT.split(current)).holdout)
+    trained, images = TrainedModel.load(LAYOUT.checkpoint(current)), ImageSet.of(val, val.rows, root)
     held_out = ImageSet.of(train, [row for row in train.rows if row.id in kept_back], root, saliency=saliency)
-    fabric, crop = choose_device(settings.recipe.precision), asked.crop  # both read always, because dvc.yaml lists them
-    side = crop if asked.protocol == "crop" else None
+    spread_over_nodes()
+    processes, crop = choose_device(settings.recipe.precision, fabric_settings()), asked.crop
+    side = crop if asked.protocol == "crop" else None  # both read always, because dvc.yaml lists them
+    rank, _ = launch(processes)
+    protocol = Protocol(beside(processes, settings.recipe.precision), asked.future, asked.unknown, side, asked.images)
+    evaluation = StepEvaluation(trained, current, val, images, held_out, asked.examples, protocol)
+    observed = evaluation.observe(
+        processes,
+        lambda found, count, title: with_progress(found, total=count, title=title, unit="image", silent=rank > 0),
+    )
+    if rank > 0:
+        return
+    previous, palette = (
+        LAYOUT.evaluation(current - 1) if current else None,
+        DatasetInfo.read(LAYOUT.dataset_info).palette,
+    )
     with replace_dir(LAYOUT.evaluation(current)) as folder:
-        scores = evaluate_step(
-            folder,
-            LAYOUT.checkpoint(current),
-            LAYOUT.evaluation(current - 1) if current else None,
-            step=current,
-            index=val,
-            images=ImageSet.of(val, val.rows, root),
-            held_out=held_out,
-            examples=asked.examples,
-            palette=DatasetInfo.read(LAYOUT.dataset_info).palette,
-            protocol=Protocol(fabric, asked.future, asked.unknown, side, asked.images),
-            watch=lambda evaluated, count, title: with_progress(evaluated, total=count, title=title, unit="image"),
-        )
+        scores = evaluation.write(folder, previous, *observed, palette)
         provenance.record()
     print(score_lines(scores))
 

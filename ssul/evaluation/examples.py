@@ -1,7 +1,7 @@
 """Saved example images with their predictions."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -40,22 +40,17 @@ def choose_examples(index: ImageIndex, count: int) -> list[str]:
     return chosen
 
 
-def save_examples(
-    evaluated: Iterable[EvaluatedImage], ids: Collection[str], folder: Path, *, step: int, palette: Sequence[Colour]
-) -> Iterator[EvaluatedImage]:
-    """Passes predictions on and saves those of some images.
+def save_examples(evaluated: Iterable[EvaluatedImage], folder: Path, *, step: int, palette: Sequence[Colour]) -> None:
+    """Saves images with their ground truth and prediction.
 
     Args:
         evaluated: predictions after a step.
-        ids: of the images that are saved.
         folder: gets a folder for each of them.
         step: its index.
         palette: RGB of the background and of each class.
     """
     for one in evaluated:
-        if one.image.id in ids:
-            _save(one, folder / one.image.id.replace("/", "__"), step, palette)
-        yield one
+        _save(one, folder / one.image.id.replace("/", "__"), step, palette)
 
 
 def save_labels(path: Path, labels: Tensor, palette: Sequence[Colour]) -> None:

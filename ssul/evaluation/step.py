@@ -1,21 +1,26 @@
 """Evaluates one step: scores, example images, and the rows of the steps before it."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lightning_fabric import Fabric
+
 from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex, IndexRow, require_unchanged
-from ssul.evaluation.evaluate import EvaluatedImage, ImageCounter, MaskKeeper, evaluate_images, sum_confusion
+from ssul.evaluation.evaluate import EvaluatedImage, evaluate_images
 from ssul.evaluation.examples import choose_examples, save_examples
 from ssul.evaluation.image_counts import write_counts
+from ssul.evaluation.observed import Observed
 from ssul.evaluation.protocol import Protocol
 from ssul.evaluation.results import Results
 from ssul.evaluation.scores import Holdout, Scores, score, score_holdout
 from ssul.evaluation.small_masks import write_masks
 from ssul.inference.trained_model import TrainedModel
+from ssul.labels.background import Background
 from ssul.labels.colours import Colour
 from ssul.model.checkpoint import read_training
 
@@ -54,26 +59,12 @@ class ImageSet:
         return cls(dataset, [row.id for row in rows])
 
 
-def evaluate_step(
-    folder: Path,
-    checkpoint: Path,
-    previous: Path | None,
-    *,
-    step: int,
-    index: ImageIndex,
-    images: ImageSet,
-    held_out: ImageSet,
-    examples: int,
-    palette: Sequence[Colour],
-    protocol: Protocol,
-    watch: Watch,
-) -> Scores:
-    """Evaluates the network after a step and writes all that `ssul.evaluation.results` lists.
+@dataclass(frozen=True)
+class StepEvaluation:
+    """The evaluation of the network after a step, which several processes may share.
 
-    Args:
-        folder: gets them; it exists and is empty.
-        checkpoint: the network after the step.
-        previous: the folder of the step before; None at step 0.
+    Attributes:
+        trained: the network.
         step: index.
         index: of the validation images; the choice of the examples depends on it alone. It also knows all classes, and
             whether there is a background.
@@ -81,62 +72,108 @@ def evaluate_step(
         held_out: training images that no step so far trained on; may be empty. Each belongs to one of these steps, so
             that it shows a learned class: all are scored, whatever `Protocol.images` says.
         examples: how many validation images are kept as examples.
-        palette: RGB 0..255 of the background and of each class.
         protocol: see `Protocol`.
-        watch: sees every image pass.
-
-    Raises:
-        UserError: if the checkpoint or the previous results cannot be read, or no validation image is scored.
     """
-    trained = TrainedModel.load(checkpoint)
-    in_data, classes = index.values.background, len(index.class_names)
-    background = protocol.background(trained.labels, in_data=in_data, classes=classes)
-    names = background.names(trained.class_names)
-    group_sizes = tuple(len(group) for group in trained.labels.groups)
-    scored, chosen = set(protocol.scored(index.present, trained.labels)), set(choose_examples(index, examples))
-    predicted = replace(images, ids=[one for one in images.ids if one in scored or one in chosen])
-    history, curves = copy_previous(previous, folder)
-    curve = read_training(checkpoint)
 
-    def evaluated(some: ImageSet, title: str) -> Iterator[EvaluatedImage]:
-        found = evaluate_images(
-            trained.model,
-            trained.labels,
-            some.dataset,
-            some.ids,
-            protocol=protocol,
-            background=background,
-        )
-        return watch(found, len(some.ids), title)
+    trained: TrainedModel
+    step: int
+    index: ImageIndex
+    images: ImageSet
+    held_out: ImageSet
+    examples: int
+    protocol: Protocol
 
-    saved = save_examples(
-        evaluated(predicted, f"evaluate step {step}"), chosen, folder / "examples", step=step, palette=palette
-    )
-    counter, keeper = ImageCounter(), MaskKeeper()
-    confusion = sum_confusion(keeper.watch(counter.watch(one for one in saved if one.image.id in scored)), len(names))
-    write_counts(folder, counter.counts())
-    write_masks(folder, keeper.masks())
-    scores = score(confusion, group_sizes, names, history, background=background, unscored=index.known_but_not_shown)
-    if held_out.ids:
-        holdout = score_holdout(
-            sum_confusion(evaluated(held_out, f"evaluate step {step}, held out"), len(names)),
-            group_sizes,
-            names,
-            images=len(held_out.ids),
-            background=background,
+    @cached_property
+    def background(self) -> Background:
+        """Whether the background is predicted and counted."""
+        in_data, classes = self.index.values.background, len(self.index.class_names)
+        return self.protocol.background(self.trained.labels, in_data=in_data, classes=classes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is scored: the background, where it is counted, and all learned classes."""
+        return self.background.names(self.trained.class_names)
+
+    @cached_property
+    def scored(self) -> list[str]:
+        """The validation images that are scored.
+
+        Raises:
+            UserError: if there is none.
+        """
+        return self.protocol.scored(self.index.present, self.trained.labels)
+
+    def observe(self, processes: Fabric, watch: Watch) -> tuple[Observed, Observed]:
+        """Predicts the validation images and the held-out ones. Collective: every rank takes its share.
+
+        Args:
+            processes: that share the images; `protocol.fabric` is the device of this one.
+            watch: sees every image of this process pass.
+        """
+        scored, shown = set(self.scored), set(choose_examples(self.index, self.examples))
+        wanted = [one for one in self.images.ids if one in scored or one in shown]
+        title = f"evaluate step {self.step}"
+
+        def observed(dataset: SegmentationDataset, ids: list[str], what: str, **chosen: Collection[str]) -> Observed:
+            share = ids[processes.global_rank :: processes.world_size]
+            network, protocol = self.trained, self.protocol
+            found = evaluate_images(
+                network.model, network.labels, dataset, share, protocol=protocol, background=self.background
+            )
+            return Observed.of(watch(found, len(share), what), len(self.names), **chosen).gathered(processes, ids)
+
+        kept_back = self.held_out.ids
+        nothing = Observed.of((), len(self.names), scored=(), shown=())
+        return (
+            observed(self.images.dataset, wanted, title, scored=scored, shown=shown),
+            observed(self.held_out.dataset, kept_back, f"{title}, held out", scored=set(kept_back), shown=())
+            if kept_back
+            else nothing,
         )
-        scores = replace(scores, holdout=holdout)
-    Results(
-        data_set=index.data_set,
-        has_background=index.values.background,
-        names=names,
-        group_sizes=group_sizes,
-        images=len(scored),
-        rows=(*history, asdict(scores)),
-        confusion=tuple(tuple(row) for row in confusion.counts.tolist()),
-        training=(*curves, *([curve] if curve else [])),
-    ).write(folder)
-    return scores
+
+    def write(
+        self,
+        folder: Path,
+        previous: Path | None,
+        validation: Observed,
+        held_out: Observed,
+        palette: Sequence[Colour],
+    ) -> Scores:
+        """Writes all that `ssul.evaluation.results` lists.
+
+        Args:
+            folder: gets them; it exists and is empty.
+            previous: the folder of the step before; None at step 0.
+            validation, held_out: what was observed.
+            palette: RGB 0..255 of the background and of each class.
+
+        Raises:
+            UserError: if the previous results cannot be read.
+        """
+        names, background, index = self.names, self.background, self.index
+        group_sizes = tuple(len(group) for group in self.trained.labels.groups)
+        history, curves = copy_previous(previous, folder)
+        curve = read_training(self.trained.folder)
+        save_examples(validation.shown, folder / "examples", step=self.step, palette=palette)
+        write_counts(folder, validation.counts)
+        write_masks(folder, validation.masks)
+        unscored = index.known_but_not_shown
+        scores = score(validation.confusion, group_sizes, names, history, background=background, unscored=unscored)
+        if self.held_out.ids:
+            images = len(self.held_out.ids)
+            holdout = score_holdout(held_out.confusion, group_sizes, names, images=images, background=background)
+            scores = replace(scores, holdout=holdout)
+        Results(
+            data_set=index.data_set,
+            has_background=index.values.background,
+            names=names,
+            group_sizes=group_sizes,
+            images=len(self.scored),
+            rows=(*history, asdict(scores)),
+            confusion=tuple(tuple(row) for row in validation.confusion.counts.tolist()),
+            training=(*curves, *([curve] if curve else [])),
+        ).write(folder)
+        return scores
 
 
 def copy_previous(previous: Path | None, folder: Path) -> tuple[Rows, Rows]:

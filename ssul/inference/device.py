@@ -24,7 +24,7 @@ def choose_device(
 
     Args:
         precision: 32, bf16 or 16 (half, with scaled gradients); it changes results, so it is a parameter.
-        processes: see `ssul.training.distributed.fabric_settings`; None for one device.
+        processes: see `ssul.inference.processes.fabric_settings`; None for one device.
         named: how the precision was chosen, for the message.
 
     Raises:
@@ -48,6 +48,19 @@ def choose_device(
     if fabric.device.type == "cpu":
         keep_freed_memory()
     return fabric
+
+
+def beside(processes: Fabric, precision: str) -> Fabric:
+    """The device that a process of several has, for work of its own: nothing there is shared or synchronised.
+
+    Args:
+        processes: see `choose_device`; they are launched.
+        precision: of the arithmetic.
+    """
+    if processes.world_size == 1:
+        return processes
+    index = processes.device.index
+    return choose_device(precision, None if index is None else {"devices": [index]})
 
 
 def device_name(fabric: Fabric) -> str:

@@ -1,14 +1,12 @@
-"""Spreads a training over the nodes of a SLURM job."""
+"""Spreads a stage over the nodes of a SLURM job."""
 
 import shutil
 import sys
+from collections.abc import Callable
 
 from ssul import environment
 from ssul.errors import UserError
-from ssul.inference.device import choose_device
 from ssul.tracking.stage_times import command_start
-from ssul.training.distributed import can_share, require_even
-from ssul.training.job import TrainingJob
 
 _OPTIONS = (
     "--export=ALL",
@@ -18,17 +16,18 @@ _OPTIONS = (
 )
 
 
-def spread_over_nodes(job: TrainingJob) -> None:
+def spread_over_nodes(shared_by: Callable[[int], int] = lambda processes: processes) -> None:
     """Becomes the srun that starts this very command on SSUL_NODES nodes, once for each of SSUL_DEVICES devices.
 
     Returns in the processes that srun (or torchrun) has started, and where SSUL_NODES is not set. One node is no
-    exception: signals that SLURM sends to a job reach what srun has started.
+    exception: signals that SLURM sends to a job reach what srun has started. Nothing may have been written yet, because
+    the command begins anew.
 
     Args:
-        job: what is trained; nothing may have been written yet, because the command begins anew.
+        shared_by: says how many of so many processes take part: all of them, or one.
 
     Raises:
-        UserError: if there is no srun, or a batch cannot be divided evenly.
+        UserError: if there is no srun, or `shared_by` raises it.
     """
     nodes, devices = environment.nodes(), environment.devices()
     if nodes is None or environment.srun_since() is not None or environment.torchrun_sizes() is not None:
@@ -36,10 +35,7 @@ def spread_over_nodes(job: TrainingJob) -> None:
     srun = shutil.which("srun")
     if srun is None:
         raise UserError(f"{environment.NODES} is set, but there is no srun: unset it outside SLURM")
-    require_even(job.order.batch, nodes * devices, job.optimisation.accumulate)
-    device = choose_device(job.precision).device
-    if nodes * devices > 1 and not can_share(job.objective.train(), device):
-        print(f"step {job.step}: one process trains, because norms that learn cannot be shared on {device.type}")
+    if shared_by(nodes * devices) == 1:
         nodes = devices = 1
     sys.stdout.flush()
     options = ["--nodes", nodes, "--ntasks", nodes * devices, "--ntasks-per-node", devices, *_OPTIONS]

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from ssul.config.paths import LAYOUT
+from ssul.environment import rank
 from ssul.errors import UserError
 from ssul.io.locks import file_lock
 from ssul.pipeline.clock import note_stage
@@ -19,16 +20,17 @@ def run(stage: Callable[..., None], *arguments: str, alone: bool = True) -> None
     Args:
         stage: its main function.
         arguments: of the command line.
-        alone: whether to take the `stage_lock` and note the time; trainings do so themselves.
+        alone: whether to take the `stage_lock` and note the time, as rank 0; trainings do so themselves.
     """
     if not gc.isenabled():  # see `stages`
         gc.freeze()
         gc.enable()
     name = "_".join([Path(stage.__code__.co_filename).stem, *arguments])
+    leads = alone and rank() == 0
     try:
-        with stage_lock(name) if alone else nullcontext():
+        with stage_lock(name) if leads else nullcontext():
             stage(*arguments)
-        if alone:
+        if leads:
             note_stage(Path(stage.__code__.co_filename).stem, *arguments)
     except UserError as error:
         if str(error):  # empty on all ranks but the first, which prints

@@ -7,12 +7,13 @@ from functools import partial
 from ssul.config.paths import LAYOUT, Layout
 from ssul.environment import project_root
 from ssul.inference.device import choose_device
+from ssul.inference.processes import fabric_settings, is_rank_zero, launch
 from ssul.pipeline.clock import TrainingClock
 from ssul.pipeline.nodes import spread_over_nodes
 from ssul.pipeline.provenance import Provenance
 from ssul.pipeline.run import stage_lock
 from ssul.pipeline.watch import log, run_session, silent
-from ssul.training.distributed import fabric_settings, is_rank_zero, launch
+from ssul.training.distributed import can_share, require_even
 from ssul.training.job import TrainingJob
 from ssul.training.resume import StateFile
 from ssul.training.session import TrainingSession
@@ -27,11 +28,12 @@ def train(job: TrainingJob, provenance: Provenance) -> None:
         job: what is trained.
         provenance: what the job was made from; nothing is written if it has changed meanwhile.
     """
-    spread_over_nodes(job)
+    spread_over_nodes(partial(shared_by, job))
     fabric = choose_device(job.precision, fabric_settings())
+    require_even(job.order.batch, fabric.world_size, job.optimisation.accumulate)
     with lock_training(job, provenance) as state_file:
         # from here on rank 0 alone prints and writes
-        rank, world_size = launch(fabric, job.order.batch, job.optimisation.accumulate)
+        rank, world_size = launch(fabric)
         leads = fabric.is_global_zero
         log_line = partial(log, job.step) if leads else silent
         session = TrainingSession(job, fabric, rank, world_size, state_file, log_line)
@@ -47,6 +49,20 @@ def train(job: TrainingJob, provenance: Provenance) -> None:
             )
             clock.note()
             session.discard_views()
+
+
+def shared_by(job: TrainingJob, processes: int) -> int:
+    """How many of so many processes train: all, or one where they cannot share what learns.
+
+    Raises:
+        UserError: if a batch cannot be divided evenly.
+    """
+    require_even(job.order.batch, processes, job.optimisation.accumulate)
+    device = choose_device(job.precision).device
+    if processes > 1 and not can_share(job.objective.train(), device):
+        print(f"step {job.step}: one process trains, because norms that learn cannot be shared on {device.type}")
+        return 1
+    return processes
 
 
 @contextmanager

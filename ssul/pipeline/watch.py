@@ -11,9 +11,9 @@ from ssul.config.schema import Params
 from ssul.environment import project_root
 from ssul.errors import UserError
 from ssul.inference.device import peak_memory_gib
+from ssul.inference.processes import any_rank
 from ssul.pipeline.progress import progress_bar, with_progress
 from ssul.tracking.live import live_logger
-from ssul.training.distributed import any_rank
 from ssul.training.loop import DivergedError, TrainingProgress
 from ssul.training.session import TrainingSession
 from ssul.training.shutdown import StopRequest, stop_on_signal

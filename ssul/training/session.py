@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from ssul.data.loader import TrainingLoader, batch_loader, loader_workers, training_loader
 from ssul.errors import UserError
 from ssul.inference.device import device_name
+from ssul.inference.processes import same_on_all_ranks
 from ssul.io.disk import require_disk_space
 from ssul.model.normalisation import Normalisation
-from ssul.training.distributed import same_on_all_ranks
 from ssul.training.history import TrainingHistory
 from ssul.training.job import TrainingJob
 from ssul.training.loop import DivergedError, TrainingProgress, iteration_count, learn_step

@@ -20,7 +20,8 @@ from ssul.evaluation.protocol import Protocol
 from ssul.evaluation.results import Results
 from ssul.evaluation.scores import Scores
 from ssul.evaluation.small_masks import read_masks
-from ssul.evaluation.step import ImageSet, evaluate_step
+from ssul.evaluation.step import ImageSet, StepEvaluation
+from ssul.inference.trained_model import TrainedModel
 from ssul.model.checkpoint import save_checkpoint
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 
@@ -63,19 +64,17 @@ def evaluated(
             yield one
         assert len(predicted) - before == count, title
 
-    scores = evaluate_step(
-        places[1],
-        places[0],
-        None,
+    fabric = Fabric(accelerator="cpu", devices=1)
+    evaluation = StepEvaluation(
+        TrainedModel.load(places[0]),
         step=0,
         index=index,
         images=ImageSet(dataset, list(shown)),
         held_out=ImageSet(dataset, held_out),
         examples=2,
-        palette=find_dataset("voc").palette,
-        protocol=Protocol(Fabric(accelerator="cpu", devices=1), "ignore", "auto", None, images),
-        watch=watch,
+        protocol=Protocol(fabric, "ignore", "auto", None, images),
     )
+    scores = evaluation.write(places[1], None, *evaluation.observe(fabric, watch), find_dataset("voc").palette)
     return scores, predicted
 
 

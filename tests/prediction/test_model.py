@@ -55,7 +55,7 @@ def test_a_prediction_is_the_example_that_the_evaluation_writes(
         protocol=Protocol(Fabric(accelerator="cpu", devices=1), "ignore", "auto", None, "all"),
         background=Background(possible=background, predicted=background),
     )
-    list(save_examples(evaluated, ["one"], tmp_path, step=2, palette=PALETTE))
+    save_examples(evaluated, tmp_path, step=2, palette=PALETTE)
     result = load(onlooker(), background=background).predict(book.folders.image("one"))
     result.save(tmp_path, "mine")
     with Image.open(tmp_path / "one" / "step_2.png") as theirs, Image.open(tmp_path / "masks" / "mine.png") as mine:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ssul.data.sampling import SampleOrder, TrainingItem, rank_slots
 from ssul.inference.device import choose_device
+from ssul.inference.processes import fabric_settings, launch
 from ssul.labels.ids import VOID
 from ssul.labels.space import LabelSpace
 from ssul.methods.dkd import increment as dkd
@@ -29,7 +30,6 @@ from ssul.methods.ssul.increment import prepare_increment
 from ssul.methods.star import increment as star
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.model.heads import Head
-from ssul.training.distributed import fabric_settings, launch
 from ssul.training.fusion import WeightFusion
 from ssul.training.loop import TrainingProgress, learn_step
 from ssul.training.objective import Objective, Supervised
@@ -187,7 +187,7 @@ def train_with_views(folder: Path, fabric: Fabric, rank: int = 0, world_size: in
 def main(file: str) -> None:
     """Trains every case; rank 0 writes its progress."""
     fabric = choose_device("32", fabric_settings())
-    ranks = launch(fabric, BATCH)
+    ranks = launch(fabric)
     found = {case: train(case, fabric, *ranks) for case in CASES}
     found["in two parts each"] = train("increment", fabric, *ranks, accumulate=2)
     found["views"] = train_with_views(Path(file).with_name("views"), fabric, *ranks)

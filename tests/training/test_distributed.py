@@ -13,20 +13,11 @@ import torch
 from lightning_fabric import Fabric
 
 from ssul.errors import UserError
-from ssul.inference.device import choose_device, device_name
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
-from ssul.training.distributed import convert_to_sync_batchnorm, fabric_settings, is_rank_zero, launch
+from ssul.training.distributed import convert_to_sync_batchnorm, require_even
 from tests.training.sharing import CASES, train, train_with_views
 
 PROJECT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def two_cpus(monkeypatch: pytest.MonkeyPatch) -> Fabric:
-    """The fabric of two processes on CPUs, which are not launched."""
-    monkeypatch.setenv("SSUL_DEVICES", "2")
-    monkeypatch.setenv("SSUL_ACCELERATOR", "cpu")
-    return choose_device("32", fabric_settings())
 
 
 def run_sharing(file: Path, *launcher: str, **variables: str) -> dict[str, Any]:
@@ -78,43 +69,14 @@ def test_torchrun_starts_the_processes_too(tmp_path: Path, cpu: Fabric) -> None:
     assert [state["loss"] for state in found] == pytest.approx([state["loss"] for state in alone], rel=1e-4)
 
 
-def test_the_default_is_one_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SSUL_DEVICES", raising=False)
-    assert fabric_settings() == {"devices": 1}
-
-
-def test_torchrun_decides_hosts_and_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "4", "WORLD_SIZE": "8"}.items():
-        monkeypatch.setenv(name, value)
-    settings = fabric_settings()
-    assert (settings["devices"], settings["num_nodes"]) == (4, 2)
-
-
-def test_srun_decides_hosts_and_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
-    job = {"SLURM_NTASKS": "8", "SLURM_NTASKS_PER_NODE": "4", "SLURM_PROCID": "5"}
-    for name, value in {**job, "SSUL_NODES": "2", "SSUL_DEVICES": "4", "SSUL_SRUN": "1", "RANK": "0"}.items():
-        monkeypatch.setenv(name, value)
-    settings = fabric_settings()
-    assert (settings["devices"], settings["num_nodes"]) == (4, 2)
-    assert settings["plugins"][0].global_rank() == 5
-    assert not is_rank_zero()
-    monkeypatch.delenv("SSUL_SRUN")  # dvc's own process in such a job
-    assert fabric_settings()["num_nodes"] == 1
-    assert is_rank_zero()
-
-
-def test_a_batch_that_cannot_be_shared_evenly_is_refused(two_cpus: Fabric) -> None:
+def test_a_batch_that_cannot_be_shared_evenly_is_refused() -> None:
     with pytest.raises(UserError, match=r"a batch of 5 cannot be shared by 2 processes: .*SSUL_DEVICES"):
-        launch(two_cpus, 5)
+        require_even(5, 2)
 
 
-def test_so_is_one_whose_shares_have_no_even_parts(two_cpus: Fabric) -> None:
+def test_so_is_one_whose_shares_have_no_even_parts() -> None:
     with pytest.raises(UserError, match=r"a batch of 6 cannot be shared by 2 processes in 2 parts each: .*divides it"):
-        launch(two_cpus, 6, 2)
-
-
-def test_the_device_name_counts_the_processes(two_cpus: Fabric) -> None:
-    assert device_name(two_cpus).startswith("2 x CPU")
+        require_even(6, 2, 2)
 
 
 def norms(processes: int, device: str, *, frozen: bool = False) -> set[str]:
