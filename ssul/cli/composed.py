@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from ssul.config.paths import Layout
+from ssul.errors import UserError
 
 
 def composed(root: Path, *overrides: str) -> dict[str, Any]:
@@ -15,12 +16,18 @@ def composed(root: Path, *overrides: str) -> dict[str, Any]:
     Args:
         root: the project.
         overrides: as `-S` takes them, such as `memory=rehearsal`.
+
+    Raises:
+        UserError: if an override is not valid.
     """
     from dvc.utils.hydra import compose_and_dump
 
     conf = str(Layout(root).composition.parent.resolve())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "params.yaml"
-        compose_and_dump(path, conf, None, "config", str(root.resolve()), list(overrides))
+        try:
+            compose_and_dump(path, conf, None, "config", str(root.resolve()), list(overrides))
+        except SystemExit as refused:  # so that a message of the composition is the last line of `dvc exp run`
+            raise UserError(str(refused).removeprefix("error: ")) from None
         content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return content

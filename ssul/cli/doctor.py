@@ -14,33 +14,42 @@ if TYPE_CHECKING:
 
 
 def doctor(
-    data: Annotated[str | None, typer.Option(help="Another dataset of conf/data than params.yaml names.")] = None,
-    data_root: Annotated[Path | None, typer.Option(help="Another place of it.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("-S", "--set-param", help="As of `dvc exp run`; repeat it."),
+    ] = None,
     time: Annotated[bool, typer.Option(help="Measure a few iterations and estimate the time.")] = True,
     root: Root = Path(),
 ) -> None:
-    """Look at device, memory, disk, data, weights and time of the experiment in params.yaml; code 1 on a problem."""
+    """Look at device, memory, disk, data, weights and time of an experiment; code 1 on a problem.
+
+    Without -S it is the experiment in params.yaml.
+    """
     problems = 0
-    for one in _findings(data, data_root, time=time, root=root):
+    for one in _findings(overrides or [], time=time, root=root):
         print(f"{one.state:8} {one.what:9} {one.text}", flush=True)
         problems += one.state == "problem"
     if problems:
         raise typer.Exit(1)
 
 
-def _findings(data: str | None, data_root: Path | None, *, time: bool, root: Path) -> "Iterator[Finding]":
+def _findings(overrides: list[str], *, time: bool, root: Path) -> "Iterator[Finding]":
     from ssul.cli import doctor_checks as checks  # late: it brings torch, which takes seconds
 
     yield from checks.versions()
     try:
         require_project(root)
-        params = checks.chosen_params(root, data, data_root)
+        params = checks.chosen_params(root, overrides)
         scenario = checks.scenario_of(params)
     except UserError as error:
         yield checks.Finding("problem", "project", str(error))
         return
     steps = " + ".join(str(len(step.new)) for step in scenario.steps)
-    yield checks.Finding("ok", "project", f"{params.method.name} learns {steps} classes with {params.model.backbone}")
+    yield checks.Finding(
+        "ok",
+        "project",
+        f"{params.method.name} learns {steps} classes of {params.data.name} with {params.model.backbone}",
+    )
     line, fabric = checks.device(params)
     yield line
     yield from checks.memory()

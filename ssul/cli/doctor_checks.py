@@ -12,9 +12,9 @@ from typing import Literal
 import torch
 from lightning_fabric import Fabric
 
-from ssul.cli.conf_files import read_sections, unknown_dataset
+from ssul.cli.composed import composed
 from ssul.cli.time_estimate import Estimate, estimate_time
-from ssul.config.load import load_params, parse_params, read_params
+from ssul.config.load import load_params, parse_params
 from ssul.config.paths import Layout, given_checkpoint, weights_file
 from ssul.config.schema import Params
 from ssul.data.layout import ImagePaths
@@ -84,24 +84,13 @@ def versions() -> Iterator[Finding]:
             yield Finding(state, "versions", f'{", ".join(lacking)} missing, {what}: pip install "ssul[{extra}]"')
 
 
-def chosen_params(root: Path, data: str | None, data_root: Path | None) -> Params:
-    """The parameters of the project, perhaps with another dataset.
+def chosen_params(root: Path, overrides: Sequence[str]) -> Params:
+    """The parameters of the project, or those that `dvc exp run -S` would compose.
 
     Raises:
-        UserError: if they are missing or not valid, or there is no such dataset.
+        UserError: if they are missing or not valid.
     """
-    layout = Layout(root)
-    if data is None and data_root is None:
-        return load_params(layout.params)
-    params = read_params(layout.params)
-    if data is not None and isinstance(params, dict):
-        path = layout.datasets / f"{data}.yaml"
-        if not path.is_file():
-            raise unknown_dataset(data, root, option="--data")
-        params["data"] = read_sections(path)
-    if data_root is not None and isinstance(params, dict) and isinstance(params.get("data"), dict):
-        params["data"]["root"] = str(data_root.resolve())
-    return parse_params(params)
+    return parse_params(composed(root, *overrides)) if overrides else load_params(Layout(root).params)
 
 
 def device(params: Params) -> tuple[Finding, Fabric | None]:

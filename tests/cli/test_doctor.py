@@ -1,6 +1,7 @@
 """`ssul doctor` finds what would keep an experiment from running, and makes nothing."""
 
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from ssul.cli.app import app
 from ssul.cli.doctor_checks import duration
 from ssul.data.layout import ImagePaths, SplitFiles
 from tests.conftest import HandmadeDataset
-from tests.project import composed
+from tests.project import PROJECT, composed
 
+MINE = ("-S", "data=toys", "-S", "scenario.base_classes=1", "-S", "scenario.increment=1")
 PLACES = {"image": "photos/{id}.png", "mask": "masks/{id}.png"}
 
 
@@ -28,7 +30,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     custom = {"classes": ["hat", "ball"], "train": PLACES, "val_share": 0.2}
     params = composed("model.width=8", "recipe.crop=32", "scenario.base_classes=1", "scenario.increment=1")
     data = params["data"] | {"name": "toys", "root": "toys", "shapes": None, "saliency": "none", "custom": custom}
-    (tmp_path / "conf" / "data").mkdir(parents=True)
+    copytree(PROJECT / "conf", tmp_path / "conf")
     (tmp_path / "conf" / "data" / "toys.yaml").write_text(yaml.safe_dump(data))
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params | {"data": data}))
     (tmp_path / "dvc.yaml").touch()
@@ -56,13 +58,10 @@ def test_a_sound_project_is_found_sound_with_an_estimate_and_nothing_is_made(pro
 @pytest.mark.parametrize(
     ("words", "what", "text"),
     [
-        (
-            ("--data", "tois"),
-            "project",
-            "--data is 'tois', which is not in the catalog and not described in conf/data: choose ",
-        ),
-        (("--data-root", "nowhere"), "data", "is not a folder"),
-        (("--data", "toys", "--data-root", "."), "data", "there is no training image"),
+        (("-S", "data=tois"), "project", "there is no conf/data/tois.yaml: choose "),
+        (("-S", "recipe.increment.lr=-1"), "project", "recipe.increment.lr is -1: input should be greater than 0"),
+        ((*MINE, "-S", "data.root=nowhere"), "data", "is not a folder"),
+        ((*MINE, "-S", "data.root=empty"), "data", "there is no training image"),
     ],
 )
 def test_what_is_wrong_with_the_data_is_a_problem(
@@ -94,6 +93,15 @@ def test_outside_a_project_nothing_else_is_looked_at(tmp_path: Path) -> None:
     code, lines = doctor(tmp_path)
     assert code == 1
     assert [*lines] == ["versions", "project"]
+
+
+def test_it_looks_at_the_experiment_that_dvc_would_run_with_the_same_overrides(project: Path) -> None:
+    (project / "params.yaml").write_text(yaml.safe_dump(composed()))  # another one
+    small = ("-S", "model.width=8", "-S", "recipe.crop=32", "-S", "method=mib")
+    code, lines = doctor(project, "--no-time", *MINE, *small)
+    assert code == 0, lines
+    assert lines["project"][1].endswith("mib learns 1 + 1 classes of toys with small")
+    assert "toys: 8 training and 2 validation images" in lines["data"][1]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(40, "40 s"), (720, "12 min"), (12600, "3.5 h")])
