@@ -50,7 +50,8 @@ def test_ci_calls_the_test_command() -> None:
 
 @pytest.mark.parametrize("words", commands_of("dvc", "exp", "run"), ids=" ".join)
 def test_every_experiment_composes_and_validates(words: list[str], tmp_path: Path) -> None:
-    switches = [word for word in words if word != "--queue"]
+    named = words[words.index("-n") : words.index("-n") + 2] if "-n" in words else []
+    switches = [word for word in words if word not in ("--queue", *named)]
     assert switches[0::2] == ["-S"] * (len(switches) // 2)
     output = tmp_path / "params.yaml"
     for overrides in product(*map(choices, switches[1::2])):

@@ -173,6 +173,7 @@ def _convert(
     if layout.datasets.is_dir():
         write_text(place, text)
         print(f"\n{out}, {place}: try `dvc exp run -S data={name} -S scenario.base_classes={_half(classes)}`")
+        print(f"Or add these classes to a network that you have: `extends` in {place} names it (docs/extend.md)")
     else:
         print(f"\n{out}; put this into conf/data/{name}.yaml of your project:\n\n{text}")
 

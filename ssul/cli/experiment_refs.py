@@ -67,11 +67,21 @@ def require_published(root: Path, remote: str) -> None:
     """Refuses a commit that a git remote lacks, because experiments build on it.
 
     Raises:
-        UserError: saying how to push it.
+        UserError: saying how to push it; or if the remote cannot be reached.
     """
-    if not git(root, "branch", "--remotes", "--list", f"{remote}/*", "--contains", "HEAD").strip():
+    if _has_present_commit(root, remote):
+        return
+    git(root, "fetch", "--quiet", remote)  # another clone may have pushed it
+    if not _has_present_commit(root, remote):
         branch = git(root, "branch", "--show-current").strip() or "HEAD:refs/heads/BRANCH"
-        raise UserError(f"the present commit is not on {remote} yet: type `git push {remote} {branch}` first")
+        raise UserError(
+            f"the present commit is not on {remote} yet: type `git push {remote} {branch}` first, or name a git remote "
+            "that you may push to by --git-remote"
+        )
+
+
+def _has_present_commit(root: Path, remote: str) -> bool:
+    return bool(git(root, "branch", "--remotes", "--list", f"{remote}/*", "--contains", "HEAD").strip())
 
 
 def git(root: Path, *words: str) -> str:

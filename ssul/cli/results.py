@@ -70,6 +70,8 @@ def table(
     differences = row_differences(rows, against, cache(lambda run: counted_run(runs[run]))) if against else []
     layout = Layout(root)
     print(f"{write_results(layout, rows, differences)}\n\n{layout.results}, {layout.results_figure}")
+    if against and not differences:
+        print(f"nothing to compare with {against}: no other line has its scenario, setting, network and a seed")
 
 
 def _has(run: LoggedRun, conditions: Sequence[str]) -> bool:
