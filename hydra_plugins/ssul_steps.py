@@ -17,6 +17,7 @@ from ssul.datasets.catalog import DatasetSpec
 from ssul.datasets.custom import resolve_dataset
 from ssul.datasets.known_network import KnownNetwork
 from ssul.errors import UserError
+from ssul.pipeline.folder_listings import restore_listings
 from ssul.pipeline.running import require_idle
 from ssul.pipeline.way_back import keep_params
 from ssul.scenario.order import make_scenario
@@ -80,24 +81,29 @@ def last_step(increments: Mapping[str, Any], *, _root_: DictConfig) -> int:
         _validating = True
         try:
             with one_line():
-                _validate(_root_, writes_params=_writes_params(sys.argv))
+                _validate(_root_, sys.argv)
         finally:
             _validating = False
     return len(increments)
 
 
-def _validate(composed: DictConfig, *, writes_params: bool) -> None:
-    if writes_params:
+def _validate(composed: DictConfig, command: list[str]) -> None:
+    runs = any(pair in (("exp", "run"), ("experiments", "run")) for pair in pairwise(command))
+    elsewhere = {"--queue", "--temp", "--dry"} & set(command)  # then this folder's params.yaml stays as it is
+    if runs and not elsewhere:
         require_idle(PROJECT)
     parse_params(OmegaConf.to_container(composed, resolve=True))
-    if writes_params:
+    if runs and not elsewhere:
         keep_params(Layout(PROJECT))
+    elif runs:
+        _restore_listings()
 
 
-def _writes_params(words: list[str]) -> bool:
-    """Whether the command is a `dvc exp run` that changes the params.yaml of this folder for good."""
-    runs = any(pair in (("exp", "run"), ("experiments", "run")) for pair in pairwise(words))
-    return runs and not {"--queue", "--temp", "--dry"} & set(words)
+def _restore_listings() -> None:
+    from dvc.repo import Repo
+
+    with Repo(str(PROJECT)) as repo:
+        restore_listings(PROJECT / "dvc.lock", Path(repo.cache.local.path))
 
 
 OmegaConf.register_new_resolver("ssul.steps", steps, replace=True)

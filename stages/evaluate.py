@@ -1,9 +1,10 @@
-"""Stages `evaluate_base` and `evaluate_step@K`: the network after a step on the validation images.
+"""Stages `evaluate_base` and `evaluate_step@K`: the network after a step on the validation and the held-out images.
 
-Training images that were held out are evaluated too, if there are any. Several processes share the images.
+Several processes share them.
 """
 
 import sys
+from functools import partial
 
 from ssul.config.paths import LAYOUT, data_root
 from ssul.data.dataset_info import DatasetInfo
@@ -31,23 +32,17 @@ def main(step: str) -> None:
     trained, images = TrainedModel.load(LAYOUT.checkpoint(current)), ImageSet.of(val, val.rows, root)
     held_out = ImageSet.of(train, [row for row in train.rows if row.id in kept_back], root, saliency=saliency)
     spread_over_nodes()
-    processes, crop = choose_device(settings.recipe.precision, fabric_settings()), asked.crop
-    side = crop if asked.protocol == "crop" else None  # both read always, because dvc.yaml lists them
+    processes = choose_device(settings.recipe.precision, fabric_settings())
     rank, _ = launch(processes)
-    protocol = Protocol(beside(processes, settings.recipe.precision), asked.future, asked.unknown, side, asked.images)
+    protocol = Protocol.of(asked, beside(processes, settings.recipe.precision))
     evaluation = StepEvaluation(trained, current, val, images, held_out, asked.examples, protocol)
-    observed = evaluation.observe(
-        processes,
-        lambda found, count, title: with_progress(found, total=count, title=title, unit="image", silent=rank > 0),
-    )
+    watch = partial(with_progress, unit="image", silent=rank > 0)
+    observed = evaluation.observe(processes, lambda found, count, title: watch(found, total=count, title=title))
     if rank > 0:
         return
-    previous, palette = (
-        LAYOUT.evaluation(current - 1) if current else None,
-        DatasetInfo.read(LAYOUT.dataset_info).palette,
-    )
+    previous = LAYOUT.evaluation(current - 1) if current else None
     with replace_dir(LAYOUT.evaluation(current)) as folder:
-        scores = evaluation.write(folder, previous, *observed, palette)
+        scores = evaluation.write(folder, previous, *observed, DatasetInfo.read(LAYOUT.dataset_info).palette)
         provenance.record()
     print(score_lines(scores))
 

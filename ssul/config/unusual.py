@@ -53,7 +53,7 @@ def _choices(params: Mapping[str, Any], layout: Layout) -> dict[str, Path | None
     """The file of each group, nearest to the parameters; the empty name is the file of the groups' list."""
     memory = "rehearsal" if params["memory"]["capacity"] else "none"
     names = {"data": params["data"]["name"], "model": params["model"]["backbone"], "memory": memory}
-    names["method"] = params["method"]["name"]
+    names |= {"method": params["method"]["name"], "evaluation": "default"}
     files = {group: layout.composition.parent / group / f"{name}.yaml" for group, name in names.items()}
     found: dict[str, Path | None] = {group: file if file.is_file() else None for group, file in files.items()}
     usual = _usual_recipe(params, layout)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lightning_fabric import Fabric
 
-from ssul.config.schema import Images
+from ssul.config.schema import EvaluationParams, Images
 from ssul.errors import UserError
 from ssul.labels.background import Background, Future, Unknown
 from ssul.labels.space import LabelSpace
@@ -29,6 +29,12 @@ class Protocol:
     unknown: Unknown
     crop: int | None
     images: Images
+
+    @classmethod
+    def of(cls, asked: EvaluationParams, fabric: Fabric) -> "Protocol":
+        """What the parameters ask for, on a device."""
+        crop = asked.crop  # read always, because dvc.yaml lists it
+        return cls(fabric, asked.future, asked.unknown, crop if asked.protocol == "crop" else None, asked.images)
 
     def background(self, labels: LabelSpace, *, in_data: bool, classes: int) -> Background:
         """The background's part in the evaluation of a network.
