@@ -186,6 +186,7 @@ class _Architecture:
     separable: bool = False
     constant_head: Annotated[int, Field(ge=0, le=1)] | None = None
     log_odds_head: Literal[0] | None = None
+    yielding: tuple[Annotated[int, Field(ge=1, le=2)], Annotated[int, Field(ge=2, le=_MAX_CHANNELS)]] | None = None
     variant: Literal["smp"] | None = None
     mean: tuple[_Finite, _Finite, _Finite] | None = None
     std: tuple[_Positive, _Positive, _Positive] | None = None

@@ -12,7 +12,7 @@ from ssul.errors import UserError
 from ssul.model.aspp import ASPP, convolution, init_convolutions, rates_for
 from ssul.model.backbones import build_backbone, build_smp_backbone, forward_stages, outputs_of
 from ssul.model.dropout import SampleDropout
-from ssul.model.heads import ConstantHead, Head, LogOdds, share_background
+from ssul.model.heads import ConstantHead, Head, LogOdds, give_way
 from ssul.model.normalisation import Channels, Normalisation
 from ssul.model.timm_backbones import is_timm, timm_normalisation
 from ssul.model.weights import NO_WEIGHTS
@@ -38,8 +38,9 @@ class Architecture:
             conv3x3 + BatchNorm + ReLU that all heads share (DKD and STAR).
         separable: whether the 3x3 convolutions of ASPP and heads are depthwise separable.
         constant_head: index of the head whose only logit is 0, see `ConstantHead`; or None.
-        log_odds_head: index of the head that learned with a softmax and is read as sigmoids, see `LogOdds` and
-            `share_background`; or None.
+        log_odds_head: index of the head that learned with a softmax and is read as sigmoids, see `LogOdds`; or None.
+        yielding: which channels give way to classes that were learned later, see `give_way`: unknown and background,
+            where they did not learn on. None where they did, and for log_odds_head, whose background always does.
         variant: smp for a network of segmentation_models.pytorch, which differs: the first block of a dilated stage
             dilates as well; the rates of the ASPP are 12, 24 and 36 at any stride; with V3+ a separable 3x3 convolution
             + BatchNorm + ReLU follows the ASPP; corners are aligned wherever it upsamples. Else None.
@@ -55,6 +56,7 @@ class Architecture:
     separable: bool = False
     constant_head: int | None = None
     log_odds_head: int | None = None
+    yielding: tuple[int, int] | None = None
     variant: str | None = None
     mean: Channels | None = None
     std: Channels | None = None
@@ -188,10 +190,10 @@ class IncrementalDeepLab(nn.Module):
         return tuple(head.channels for head in self.heads)  # type: ignore[misc]
 
     @property
-    def softmax_channels(self) -> int | None:
-        """Channels of the head that is read as log-odds, if there is one."""
+    def yielding(self) -> tuple[int, int] | None:
+        """Which channels give way to which, see `give_way`."""
         index = self.architecture.log_odds_head
-        return None if index is None else self.head_sizes[index]
+        return self.architecture.yielding if index is None else (1, self.head_sizes[index])
 
     def features(self, images: Tensor) -> Features:
         """The input of the heads, before dropout: normalised images (B, 3, H, W) -> `Features`."""
@@ -212,7 +214,7 @@ class IncrementalDeepLab(nn.Module):
         """The same of `head_input`: (B, C, h, w) -> (B, K, h, w)."""
         if heads is not None:
             return torch.cat([self.heads[index](x) for index in sorted(heads)], dim=1)
-        return share_background(torch.cat([head(x) for head in self.heads], dim=1), self.softmax_channels)
+        return give_way(torch.cat([head(x) for head in self.heads], dim=1), self.yielding)
 
     def head_input(self, features: Features) -> Tensor:
         """What enters every head: float (B, C, h, w), at least 0."""
@@ -247,6 +249,11 @@ class IncrementalDeepLab(nn.Module):
         """Lets a head that learned with a softmax give the logits of sigmoids with the same probabilities."""
         self._head(index).output = LogOdds()
         self.architecture = replace(self.architecture, log_odds_head=index)
+
+    def let_give_way(self, front: int, known: int) -> None:
+        """Lets the first `front` channels give way to those from `known` on; if they do already, they go on so."""
+        if self.yielding is None:
+            self.architecture = replace(self.architecture, yielding=(front, known))
 
     def init_head_from_unknown(self, parent: int) -> None:
         """Lets the newest head start as a copy of another, one-channel head (SSUL, section 3.4)."""

@@ -34,26 +34,26 @@ class LogOdds(nn.Module):
         return torch.where(top, of_top, logits - of_others)
 
 
-def share_background(logits: Tensor, known: int | None) -> Tensor:
-    """Reads the background of a softmax, which held what nobody had named yet, beside classes that were named later.
+def give_way(logits: Tensor, yielding: tuple[int, int] | None) -> Tensor:
+    """Reads unknown and background, which held what nobody had named yet, beside classes that were named later.
 
-    Its probability becomes that of its old meaning and of no later class: P(background) * prod(1 - P(class)).
+    The probability of each becomes that of its old meaning and of no later class: P(background) * prod(1 - P(class)).
 
     Args:
-        logits: float (B, K, h, w), background and classes of the softmax as in `LogOdds`, then those of later classes.
-        known: channels of the softmax; None if there was none.
+        logits: float (B, K, h, w) of sigmoids.
+        yielding: (front, known): the first `front` channels give way to the channels from `known` on; None: none does.
 
     Returns:
-        float (B, K, h, w): the logits, of which that of channel 0 is another if there are later classes.
+        float (B, K, h, w): the logits; those of the front are others if there are later classes.
     """
-    if known is None or known == logits.shape[1]:
+    if yielding is None or yielding[1] >= logits.shape[1]:
         return logits
+    front, known = yielding
     precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    background, later = precise[:, :1], precise[:, known:]
-    log_p = functional.logsigmoid(background) + functional.logsigmoid(-later).sum(dim=1, keepdim=True)
+    log_p = functional.logsigmoid(precise[:, :front]) + functional.logsigmoid(-precise[:, known:]).sum(1, keepdim=True)
     log_p = log_p.clamp(max=-torch.finfo(log_p.dtype).tiny)  # else a probability that rounds to 1 has no logit
-    shared = log_p - torch.log(-torch.expm1(log_p))
-    return torch.cat([shared.to(logits.dtype), logits[:, 1:]], dim=1)
+    left = log_p - torch.log(-torch.expm1(log_p))
+    return torch.cat([left.to(logits.dtype), logits[:, front:]], dim=1)
 
 
 class Head(nn.Module):

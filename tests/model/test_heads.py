@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ssul.model.heads import Head, LogOdds, share_background
+from ssul.model.heads import Head, LogOdds, give_way
 from tests.model.learning import randomise_norms
 
 
@@ -105,24 +105,31 @@ def test_log_odds_have_the_softmaxs_probabilities_as_sigmoids_also_where_one_cla
 def test_a_later_class_takes_its_probability_from_the_background_of_a_softmax() -> None:
     """Background 0.8, a class of the softmax 0.1, later classes 0.5 and 0.25: the background keeps 0.8 * 0.5 * 0.75."""
     logits = torch.tensor([0.8, 0.1, 0.5, 0.25], dtype=torch.float64).logit().reshape(1, 4, 1, 1)
-    shared = share_background(logits, known=2)
-    assert shared[0, 0].sigmoid().item() == pytest.approx(0.3)
-    assert torch.equal(shared[:, 1:], logits[:, 1:])
+    left = give_way(logits, (1, 2))
+    assert left[0, 0].sigmoid().item() == pytest.approx(0.3)
+    assert torch.equal(left[:, 1:], logits[:, 1:])
 
 
-def test_a_background_that_shares_with_nobody_stays_as_it_is_to_the_bit() -> None:
+def test_unknown_and_background_give_way_each() -> None:
+    logits = torch.tensor([0.6, 0.8, 0.1, 0.5], dtype=torch.float64).logit().reshape(1, 4, 1, 1)
+    left = give_way(logits, (2, 3))
+    assert left[0, :2, 0, 0].sigmoid().tolist() == pytest.approx([0.3, 0.4])
+    assert torch.equal(left[:, 2:], logits[:, 2:])
+
+
+def test_what_gives_way_to_nobody_stays_as_it_is_to_the_bit() -> None:
     logits = torch.randn(2, 4, 3, 3, generator=torch.Generator().manual_seed(1))
-    assert torch.equal(share_background(logits, known=4), logits)
-    assert torch.equal(share_background(logits, known=None), logits)
-    far = torch.full((2, 1, 3, 3), -1e4)  # a later class that is nowhere
-    torch.testing.assert_close(share_background(torch.cat([logits, far], dim=1), known=4), torch.cat([logits, far], 1))
+    assert torch.equal(give_way(logits, (1, 4)), logits)
+    assert torch.equal(give_way(logits, None), logits)
+    far = torch.cat([logits, torch.full((2, 1, 3, 3), -1e4)], dim=1)  # a later class that is nowhere
+    torch.testing.assert_close(give_way(far, (1, 4)), far)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize(("background", "later"), [(1e4, -1e4), (1e4, 1e4), (-1e4, 1e4), (-1e4, -1e4)])
-def test_certainty_does_not_make_the_background_infinite(dtype: torch.dtype, background: float, later: float) -> None:
+def test_certainty_makes_no_logit_infinite(dtype: torch.dtype, background: float, later: float) -> None:
     logits = torch.tensor([background, 0.0, later], dtype=dtype).reshape(1, 3, 1, 1)
-    shared = share_background(logits, known=2)
-    assert shared.dtype == dtype
-    assert shared.isfinite().all()
-    assert (shared[0, 0] > 0).item() is (background > 0 > later)
+    left = give_way(logits, (1, 2))
+    assert left.dtype == dtype
+    assert left.isfinite().all()
+    assert (left[0, 0] > 0).item() is (background > 0 > later)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ssul.model.deeplab import Features, IncrementalDeepLab
-from ssul.model.heads import Head, share_background
+from ssul.model.heads import Head, give_way
 from ssul.model.timm_backbones import TimmBackbone
 
 
@@ -25,7 +25,7 @@ class FrozenTeacher:
         """Copies the network, which may learn afterwards."""
         frozen = copy.deepcopy(model).requires_grad_(False).eval()
         fold_norms(frozen)
-        self._softmax_channels = model.softmax_channels
+        self._yielding = model.yielding
         self._heads = FusedHeads([head for head in frozen.heads if isinstance(head, Head)])  # SSUL's background learns
         frozen.heads = nn.ModuleList()
         self._body = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -46,7 +46,7 @@ class FrozenTeacher:
     @torch.no_grad()
     def classify(self, features: Features) -> Tensor:
         """Logits of all heads at the resolution of the features (B, K, h, w)."""
-        return share_background(self._heads(self._body.head_input(features)), self._softmax_channels)
+        return give_way(self._heads(self._body.head_input(features)), self._yielding)
 
 
 class FusedHeads(nn.Module):

@@ -51,7 +51,8 @@ def prepare_increment(
         pseudo_threshold: score in 0..1 from which the old network labels a pixel; None for no pseudo-labels.
         loss: of the pixels.
         background_lr_ratio: with freeze and an unknown head, the background head's rate is lr * background_lr_ratio.
-        learn_unknown: whether, with freeze, the unknown and the background head learn.
+        learn_unknown: whether, with freeze, the unknown and the background head learn. If not, they give way to the new
+            classes, which they knew nothing of: see `give_way`.
     """
     labels = old.with_step(new)
     teacher = FrozenTeacher(model) if freeze else None if pseudo_threshold is None else copy.deepcopy(model)
@@ -59,6 +60,8 @@ def prepare_increment(
     if weight_transfer and labels.unknown:
         model.init_head_from_unknown(parent=labels.unknown_head)
     learning = learning_heads(labels, learn_unknown=learn_unknown) if freeze else ()
+    if freeze and labels.unknown and not learn_unknown:
+        model.let_give_way(front=old.first_class_channel, known=old.num_channels)
     if freeze:
         model.freeze_past(learning)
     if freeze_norm:

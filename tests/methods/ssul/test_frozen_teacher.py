@@ -18,6 +18,7 @@ ARCHITECTURES = {
     "v3, separable": replace(SMALL, separable=True),
     "mobilenet": replace(SMALL, backbone="mobilenet_v2", output_stride=16),
     "v3, read as log-odds": replace(SMALL, log_odds_head=0),
+    "v3 whose unknown gives way": replace(SMALL, yielding=(2, 4)),
     "resnet": replace(SMALL, backbone="resnet50", output_stride=16),
 }
 LABELS = LabelSpace(((3, 1), (5, 2, 4)), unknown=True, activation="sigmoid")

@@ -278,6 +278,14 @@ def test_frozen_only_these_heads_learn(labels: LabelSpace, changes: dict[str, An
     assert what_learns(prepared(labels, **{**ON, **changes}), *batch(labels)) == expected
 
 
+def test_unknown_and_background_that_do_not_learn_give_way_to_all_later_classes() -> None:
+    assert prepared(SSUL, **ON).model.yielding is None
+    first = prepared(SSUL, **{**ON, "learn_unknown": False})
+    assert first.model.yielding == (2, SSUL.num_channels)
+    second = prepare_increment(first.model, first.labels, (19,), **ON, loss="bce", learn_unknown=False)
+    assert second.model.yielding == first.model.yielding
+
+
 @pytest.mark.parametrize("freeze_norm", [True, False])
 @pytest.mark.parametrize("pseudo_threshold", [0.7, None])
 def test_without_freezing_everything_learns_but_frozen_norms(freeze_norm: bool, pseudo_threshold: float | None) -> None:
