@@ -1,4 +1,4 @@
-"""Makes a dataset of one new class from a few images of Pascal VOC, for the table of docs/extend.md:
+"""Makes a dataset of one new class from a few images of Pascal VOC, for the table of docs/extend.md.
 
 python docs/site/few_photographs.py --root VOC --images 50 --out data/person
 """
