@@ -1,7 +1,4 @@
-"""Stages `evaluate_base` and `evaluate_step@K`: the network after a step on the validation and the held-out images.
-
-Several processes share them.
-"""
+"""Stages `evaluate_base` and `evaluate_step@K`: the network after a step on validation and held-out images."""
 
 import sys
 from functools import partial
