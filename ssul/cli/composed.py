@@ -27,7 +27,7 @@ def composed(root: Path, *overrides: str) -> dict[str, Any]:
         path = Path(folder) / "params.yaml"
         try:
             compose_and_dump(path, conf, None, "config", str(root.resolve()), list(overrides))
-        except SystemExit as refused:  # so that a message of the composition is the last line of `dvc exp run`
+        except SystemExit as refused:  # which is how `dvc exp run` shows a refusal as one line
             raise UserError(str(refused).removeprefix("error: ")) from None
         content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return content
