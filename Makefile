@@ -28,7 +28,7 @@ test: setup
 # The tests of a file run in order: only whole files run side by side. They keep their order, because the files with the
 # fewest tests take longest and would come last. More processes than two cores, because much of it waits for dvc.
 test-slow: setup
-	. $(BIN)/activate && python -m pytest -m slow -n 4 --dist loadfile --no-loadscope-reorder
+	. $(BIN)/activate && python -m pytest -m slow -n 3 --dist loadfile --no-loadscope-reorder
 
 ui: setup
 	. $(BIN)/activate && ssul ui
