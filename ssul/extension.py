@@ -45,7 +45,8 @@ def extend(
     """Lets a copy of a network learn new classes; everything else in it stays as it is.
 
     Without saliency maps the new heads alone learn, because the unknown of a network that was trained with maps would
-    become the whole background.
+    become the whole background. Unknown and background then give way to the new classes, see
+    `ssul.model.heads.give_way`.
 
     Args:
         model: a network with or without an unknown class. The probabilities of a softmax network are read as those of

@@ -114,22 +114,16 @@ class StepEvaluation:
         wanted = [one for one in self.images.ids if one in scored or one in shown]
         title = f"evaluate step {self.step}"
 
-        def observed(dataset: SegmentationDataset, ids: list[str], what: str, **chosen: Collection[str]) -> Observed:
-            share = ids[processes.global_rank :: processes.world_size]
-            network, protocol = self.trained, self.protocol
-            found = evaluate_images(
-                network.model, network.labels, dataset, share, protocol=protocol, background=self.background
-            )
-            return Observed.of(watch(found, len(share), what), len(self.names), **chosen).gathered(processes, ids)
+        def observed(some: ImageSet, what: str, **chosen: Collection[str]) -> Observed:
+            share = some.ids[processes.global_rank :: processes.world_size]
+            model, labels, background = self.trained.model, self.trained.labels, self.background
+            found = evaluate_images(model, labels, some.dataset, share, protocol=self.protocol, background=background)
+            passing = watch(found, len(share), what) if some.ids else ()
+            return Observed.of(passing, len(self.names), **chosen).gathered(processes, some.ids)
 
-        kept_back = self.held_out.ids
-        nothing = Observed.of((), len(self.names), scored=(), shown=())
-        return (
-            observed(self.images.dataset, wanted, title, scored=scored, shown=shown),
-            observed(self.held_out.dataset, kept_back, f"{title}, held out", scored=set(kept_back), shown=())
-            if kept_back
-            else nothing,
-        )
+        validation = observed(replace(self.images, ids=wanted), title, scored=scored, shown=shown)
+        kept_back = set(self.held_out.ids)
+        return validation, observed(self.held_out, f"{title}, held out", scored=kept_back, shown=())
 
     def write(
         self,

@@ -20,7 +20,7 @@ class SsulParams(StrictModel):
     background_lr_ratio: PositiveRate
     """The background head's rate is lr times this, with freeze and unknown."""
     learn_unknown: bool
-    """False: with freeze, unknown and background stay as they are; then an old class loses pixels to new ones alone."""
+    """False: with freeze, unknown and background stay as they are, and give way to new classes."""
 
 
 class Method(MethodParams):
