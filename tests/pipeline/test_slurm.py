@@ -69,7 +69,9 @@ def test_one_job_runs_the_pipeline_over_two_nodes_with_the_scores_of_one_process
     assert cluster.ended(job) == ["COMPLETED"], log(clone, job)[-3000:]
     printed = log(clone, job)
     assert printed.count("one process trains, because norms that learn cannot be shared on cpu") == 1
-    assert printed.count("All distributed processes registered. Starting with 2 processes") == 2
+    two_increments, three_evaluations = 2, 3
+    shared = printed.count("All distributed processes registered. Starting with 2 processes")
+    assert shared == two_increments + three_evaluations
     assert "HINT" not in printed
     assert succeeded(clone.command("git", "status", "--porcelain")).text == ""
     succeeded(clone.dvc("exp", "apply", f"ssul-{job}"))
