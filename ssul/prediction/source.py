@@ -48,8 +48,8 @@ def _run_named(name: str, runs: list[LoggedRun]) -> str:
     if not found:
         raise UserError(
             f"the checkpoint {name} is neither a folder nor an experiment: give a folder such as "
-            f"data/checkpoints/step_0, {_RUN}ID, or a name that `dvc exp show` or MLflow shows ({len(runs)} finished "
-            "runs are known)"
+            f"data/checkpoints/step_0, {_RUN}ID, or a name that `dvc exp show` or MLflow shows (finished runs: "
+            f"{len(runs)})"
         )
     if len(found) > 1:
         shown = ", ".join(f"{_RUN}{run.id}" for run in found[:_MAX_NAMED])

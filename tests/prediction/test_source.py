@@ -48,7 +48,7 @@ def test_a_folder_is_itself_and_stays(tmp_path: Path) -> None:
     ("name", "why"),
     [
         ("ssul voc 15-1", "2 runs are named ssul voc 15-1: choose one by its id, the latest first: runs:/1a, runs:/2b"),
-        ("data/step_9", r"data/step_9 is neither a folder nor an experiment: .* \(3 finished runs are known\)"),
+        ("data/step_9", r"data/step_9 is neither a folder nor an experiment: .* \(finished runs: 3\)"),
         ("runs:/9", "the checkpoint runs:/9 cannot be fetched: no run 9"),
     ],
 )
