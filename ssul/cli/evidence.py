@@ -171,6 +171,9 @@ def _params(one: Planned, root: Path) -> Mapping[str, Scalar]:
 def _result(one: Planned, run: LoggedRun, setup: str) -> Result:
     metrics = {f"{kind}{name}": f"{metric}{name}" for kind, metric in _METRICS.items() for name in MEANS}
     metrics["pixel_accuracy"] = "pixel_accuracy"
+    all_, seconds = (step_scores(run.id, name) for name in ("miou_all", "train_seconds"))
+    increments = all_.keys() - {0}
+    known = bool(increments) and increments <= seconds.keys()
     return Result(
         seed=one.seed,
         overrides=one.overrides,
@@ -179,9 +182,10 @@ def _result(one: Planned, run: LoggedRun, setup: str) -> Result:
         run=run.id,
         commit=run.tags.get("mlflow.source.git.commit", ""),
         hardware=run.tags.get("hardware", ""),
-        base=step_scores(run.id, "miou_all")[0],
+        base=all_[0],
         scores={name: run.scores[metric] for name, metric in metrics.items() if metric in run.scores},
         below_1_percent=int(run.scores[BELOW_1_PERCENT]) if BELOW_1_PERCENT in run.scores else None,
+        increments_seconds=sum(seconds[step] for step in increments) if known else None,
     )
 
 

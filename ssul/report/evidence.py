@@ -31,7 +31,8 @@ class TableSpec(StrictModel):
     title: stands above it. common: overrides of every row. seeds: of every row. rows: a name -> its own overrides, as
     `dvc exp run -S` takes them; `$NAME` in them is a variable of the environment. some_seeds: rows with other seeds.
     held_out: whether it shows scores on held-out training images, because choices are made on it. joint: the row that
-    others are a share of. differences: pairs of rows, (first, second).
+    others are a share of. times: whether it shows how long the increments trained. differences: pairs of rows, (first,
+    second).
     """
 
     title: str
@@ -41,6 +42,7 @@ class TableSpec(StrictModel):
     some_seeds: dict[str, list[int]] = Field(default_factory=dict)
     held_out: bool = False
     joint: str | None = None
+    times: bool = False
     differences: list[tuple[str, str]] = Field(default_factory=list)
 
 
@@ -96,6 +98,8 @@ class Result:
             held_out_new, held_out_all; undefined ones are missing.
         below_1_percent: how many of the base step's classes, background included, have an IoU below 1 % after the last
             step; None if the run's version did not count them.
+        increments_seconds: wall time of the increments' iterations, fixed views included; None if that is not known of
+            all of them.
     """
 
     seed: int
@@ -108,6 +112,7 @@ class Result:
     base: float
     scores: dict[str, float]
     below_1_percent: int | None
+    increments_seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,8 @@ def markdown_evidence(name: str, spec: EvidenceSpec, evidence: Evidence) -> str:
 def _results(table: TableSpec, results: Mapping[str, Sequence[Result]]) -> str:
     joint = [one.scores["all"] for one in results.get(table.joint or "", [])]
     columns = _held_out_columns() if table.held_out else _columns(joint)
+    if table.times:
+        columns["increments, min"] = lambda found: _minutes([one.increments_seconds for one in found])
     body = []
     for row in table.rows:
         found = results.get(row, [])
@@ -122,6 +124,11 @@ def _held_out_columns() -> dict[str, Cell]:
 
 def _count(number: int | None) -> str:
     return UNDEFINED if number is None else str(number)
+
+
+def _minutes(seconds: Sequence[float | None]) -> str:
+    known = [one / 60 for one in seconds if one is not None]
+    return f"{mean(known):.1f}" if known else UNDEFINED
 
 
 def _score(found: Sequence[Result], name: str) -> str:

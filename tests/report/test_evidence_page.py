@@ -33,6 +33,14 @@ def test_a_table_that_choices_are_made_on_shows_held_out_scores(tmp_path: Path) 
     assert "| x (1) | 60.0 | \u2013 | 50.0 | `01234567` |" in table
 
 
+def test_a_table_of_times_shows_the_minutes_of_the_increments_where_they_are_known(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, "tables: {a: {title: A, seeds: [0, 1, 2], times: true, rows: {x: [], y: []}}}")
+    timed = [replace(result(seed, 0.7), increments_seconds=seconds) for seed, seconds in enumerate((90.0, 60.0, None))]
+    table = markdown_evidence("a", spec, Evidence({"a": {"x": timed, "y": [result(0, 0.7)]}}, {}))
+    assert "| pixels | increments, min | runs |" in table
+    assert [line.split(" | ")[-2] for line in table.splitlines() if "0123" in line] == ["1.2", "\u2013"]
+
+
 def test_tables_are_renewed_between_their_markers_and_the_text_stays(tmp_path: Path) -> None:
     spec = spec_of(tmp_path)
     once = page_with_tables(PAGE, spec, EVIDENCE, "page")
