@@ -205,8 +205,13 @@ def part(name: str, layout: Layout, base: int) -> tuple[float, float, Any]:
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT_GIB * 2**30,) * 2)
     resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_SECONDS,) * 2)
     found = PARTS[name](layout, base)
+    return (*used(), found)
+
+
+def used() -> tuple[float, float]:
+    """What this process has used: seconds of the processor, and the most memory in GiB."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return time.process_time(), int(status.split("VmHWM:")[1].split()[0]) / 2**20, found
+    return time.process_time(), int(status.split("VmHWM:")[1].split()[0]) / 2**20
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """Line charts: mean IoU over steps, loss over iterations."""
 
+import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -11,6 +12,9 @@ from matplotlib.axes import Axes
 from ssul.report.style import INK, annotate, new_figure, title
 from ssul.report.tables import summary
 
+_WORD, _NUMBER = 0.15, 0.3  # inches that a vertical name and a step's number take along the axis
+_ACROSS = 8  # panels of the training in a row, so that their numbers have room
+_MOST_MARKERS = 40  # steps; of more than these a curve's markers would cover it
 CURVES = {"old": ("#0072b2", "o"), "all": (INK, "s"), "new": ("#d55e00", "^")}  # Okabe and Ito's colours
 
 
@@ -47,15 +51,18 @@ def _curve(axes: Axes, name: str, rows: Sequence[Mapping[str, Any]]) -> float | 
         return None
     colour, marker = CURVES[name]
     steps, values = zip(*points, strict=True)
-    axes.plot(steps, values, color=colour, marker=marker, markersize=5, linewidth=2, clip_on=False)
+    shown = marker if len(points) <= _MOST_MARKERS else None
+    axes.plot(steps, values, color=colour, marker=shown, markersize=5, linewidth=2, clip_on=False)
     return float(values[-1])
 
 
 def _step_ticks(axes: Axes, learned: Sequence[Sequence[str]], *, room: float) -> None:
-    """Numbers the steps and names their classes; the names are vertical if a step has little room (inches)."""
+    """Numbers the steps and names their classes; vertically, or only some, if a step has little room (inches)."""
     upright = room < 0.85
-    axes.set_xticks(range(len(learned)), [str(step) if upright else f"step {step}" for step in range(len(learned))])
-    for step, names in enumerate(learned):
+    numbered = range(0, len(learned), math.ceil(_NUMBER / room))
+    axes.set_xticks(numbered, [str(step) if upright else f"step {step}" for step in numbered])
+    for step in range(len(learned)) if room > _WORD else numbered:
+        names = learned[step]
         if upright:
             words = summary(names)
         else:
@@ -87,11 +94,15 @@ def draw_training(path: Path, curves: Sequence[Mapping[str, Any]]) -> None:
         path: of the PNG.
         curves: training histories (`ssul.training.history`) as dicts, one for each step that was trained; at least one.
     """
-    width = min(max(6.5, 1.6 * len(curves)), 15.0)
-    with new_figure(path, width, 2.6) as figure:
-        panels = figure.subplots(1, len(curves), squeeze=False, gridspec_kw={"wspace": 0.35})[0]
-        for panel, curve in zip(panels, curves, strict=True):
-            _draw_step(panel, curve)
+    across = min(_ACROSS, len(curves))
+    down = math.ceil(len(curves) / across)
+    with new_figure(path, min(max(6.5, 1.6 * across), 15.0), 2.6 * down) as figure:
+        panels = figure.subplots(down, across, squeeze=False, gridspec_kw={"wspace": 0.35, "hspace": 0.45}).flat
+        for panel, curve in zip_longest(panels, curves):
+            if curve is None:
+                panel.set_axis_off()
+            else:
+                _draw_step(panel, curve)
         title(panels[0], "How it was learned", "loss over the iterations of each step, each with its own scale")
 
 

@@ -1,13 +1,15 @@
 """The figures: present, of legible size, the same bytes each time."""
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -169,6 +171,34 @@ def test_all_of_few_steps_are_shown_and_of_many_the_first_some_and_the_last() ->
 
 
 # ---- curves ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> dict[Text, Bbox]:
+    """The place of every word that is drawn."""
+    places: dict[Text, Bbox] = {}
+    draw = Text.draw
+
+    def note(word: Text, renderer: Any, *more: Any) -> None:
+        draw(word, renderer, *more)
+        if word.get_text() and word.get_visible():
+            places[word] = word.get_window_extent(renderer)
+
+    monkeypatch.setattr(Text, "draw", note)
+    return places
+
+
+@pytest.mark.parametrize("steps", [2, 11, 72])
+@pytest.mark.parametrize("kind", ["curves", "training"])
+def test_the_words_of_short_and_long_scenarios_do_not_overlap(
+    tmp_path: Path, steps: int, kind: str, written: dict[Text, Bbox]
+) -> None:
+    if kind == "curves":
+        draw_curves(tmp_path / "figure.png", [row(step, {}) for step in range(steps)], [("a class",)] * steps)
+    else:
+        draw_training(tmp_path / "figure.png", [curve(step, 20) for step in range(steps)])
+    pairs = combinations(written.items(), 2)
+    assert [(one.get_text(), other.get_text()) for (one, box), (other, second) in pairs if box.overlaps(second)] == []
 
 
 @pytest.mark.parametrize("steps", [1, 2, 11, 19, 51])

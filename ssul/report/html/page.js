@@ -220,7 +220,8 @@ if (curves.length) {
   const width = Math.max(300, Math.min(720, find("curves").clientWidth)), height = 260;  // the letters keep their size
   const { svg, x } = chart(curves, {
     width, height, most: last, top: 100, ys: [0, 20, 40, 60, 80, 100], label: true,
-    xs: data.scores.map(row => [row.step, width < 75 * data.scores.length ? String(row.step) : `step ${row.step}`]),
+    xs: data.scores.filter(row => row.step % Math.ceil(24 * data.scores.length / width) === 0)
+      .map(row => [row.step, width < 75 * data.scores.length ? String(row.step) : `step ${row.step}`]),
   });
   svg.setAttribute("aria-label", "mean IoU of old, new and all classes after each step");
   const now = make("line", { class: "now", y1: 8, y2: 236 });
