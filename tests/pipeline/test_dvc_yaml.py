@@ -51,8 +51,8 @@ DUMPED = {"method.name"}  # pydantic looks at it when the journal of a training 
 
 # what a stage imports only where it needs it
 LATE = {
-    "select_memory": ", ssul.memory.step, ssul.methods.remember, ssul.methods.star.remember",
-    "train_step": "".join(f", ssul.methods.{name}.increment" for name in registered_methods()),
+    "select_memory": ("ssul.memory.step", "ssul.methods.remember", "ssul.methods.star.remember"),
+    "train_step": tuple(f"ssul.methods.{name}.increment" for name in registered_methods()),
 }
 
 
@@ -83,16 +83,41 @@ def carries(module: str) -> bool:
     return module.startswith(rooms) or own_parameters or module in ("ssul/environment.py", "ssul/errors.py")
 
 
-def imported_modules(script: str) -> set[str]:
-    """The first-party files that a stage's process imports, package markers left out."""
-    code = (
-        f"import json, sys, stages.{script}{LATE.get(script, '')}\n"
-        "names = [n for n in sys.modules if n.split('.')[0] in ('ssul', 'stages')]\n"
-        "print(json.dumps([sys.modules[n].__file__ for n in names]))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
-    files = {Path(name).relative_to(PROJECT) for name in json.loads(done.stdout)}
-    return {str(file) for file in files if file.name != "__init__.py"}
+# imports each list of modules in a child process of its own; the parent has imported what takes long
+IMPORT_APART = """
+import importlib, json, os, sys
+import lightning_fabric, torchvision, yaml
+
+for names in json.loads(sys.argv[1]):
+    child = os.fork()
+    if not child:
+        for name in names:
+            importlib.import_module(name)
+        own = [name for name in sys.modules if name.split(".")[0] in ("ssul", "stages")]
+        print(json.dumps({name: sys.modules[name].__file__ for name in own}), flush=True)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        sys.exit(f"{names} cannot be imported")
+"""
+
+
+def import_apart(lists: list[list[str]]) -> list[dict[str, str]]:
+    """The first-party modules, and their files, that the import of each list of modules imports."""
+    words = [sys.executable, "-c", IMPORT_APART, json.dumps(lists)]
+    done = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def imports() -> dict[str, set[str]]:
+    """The first-party files that each stage's process imports, package markers left out."""
+    scripts = sorted(set(SCRIPTS.values()))
+    found = import_apart([[f"stages.{script}", *LATE.get(script, ())] for script in scripts])
+    files = [{Path(file).relative_to(PROJECT) for file in one.values()} for one in found]
+    return {
+        script: {str(file) for file in some if file.name != "__init__.py"}
+        for script, some in zip(scripts, files, strict=True)
+    }
 
 
 def test_every_stage_of_the_pipeline_is_known_here() -> None:
@@ -102,26 +127,24 @@ def test_every_stage_of_the_pipeline_is_known_here() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in SCRIPTS if name != "report"])
-def test_a_stage_lists_the_folders_that_it_imports_from_and_no_others(name: str) -> None:
+def test_a_stage_lists_the_folders_that_it_imports_from_and_no_others(imports: dict[str, set[str]], name: str) -> None:
     listed = [entry.replace("/${method.name}", "") for entry in listed_code(stages()[name])]
-    imported = {module for module in imported_modules(SCRIPTS[name]) if not carries(module)}
+    imported = {module for module in imports[SCRIPTS[name]] if not carries(module)}
     inside = {entry: {one for one in imported if one == entry or one.startswith(f"{entry}/")} for entry in listed}
     assert imported - set().union(*inside.values()) == set()
     assert {entry for entry, modules in inside.items() if not modules} == set()
 
 
-@pytest.mark.parametrize(
-    "method", sorted(path.name for path in (PROJECT / "ssul" / "methods").glob("[a-z]*") if path.is_dir())
-)
-def test_a_method_imports_no_other_method(method: str) -> None:
-    code = (
-        f"import sys, ssul.methods.{method}.increment\nprint([n for n in sys.modules if n.startswith('ssul.methods.')])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
-    own = f"ssul.methods.{method}"
-    others = [name for name in ast.literal_eval(done.stdout) if name != own and not name.startswith(f"{own}.")]
-    imported = {name for name in others if not name.endswith(".parameters")}  # those of all methods are read
-    assert imported == {name.rpartition(".")[0] for name in others if name.endswith(".parameters")}  # their packages
+def test_a_method_imports_no_other_method() -> None:
+    methods = sorted(path.name for path in (PROJECT / "ssul" / "methods").glob("[a-z]*") if path.is_dir())
+    found = import_apart([[f"ssul.methods.{method}.increment"] for method in methods])
+    for method, modules in zip(methods, found, strict=True):
+        own = f"ssul.methods.{method}"
+        below = [name for name in modules if name.startswith("ssul.methods.")]
+        others = [name for name in below if name != own and not name.startswith(f"{own}.")]
+        imported = {name for name in others if not name.endswith(".parameters")}  # those of all methods are read
+        packages = {name.rpartition(".")[0] for name in others if name.endswith(".parameters")}
+        assert imported == packages, method
 
 
 def test_the_report_lists_all_code() -> None:

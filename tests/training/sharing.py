@@ -1,9 +1,8 @@
-"""A training shared by several processes, as a script: writes the progress of rank 0.
+"""A training shared by several processes, as a script: writes what rank 0 finds.
 
 SSUL_DEVICES=2 python -m tests.training.sharing FILE
 """
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -164,8 +163,7 @@ def train(case: str, fabric: Fabric, rank: int = 0, world_size: int = 1, *, accu
     objective, progress = learn(case, fabric, rank, world_size, accumulate=accumulate)
     numbers = [{"loss": state.loss, **state.parts} for state in progress]
     objective.finish()
-    weights = {name: tensor.flatten().tolist() for name, tensor in objective.model.state_dict().items()}
-    return {"numbers": numbers, "weights": weights}
+    return {"numbers": numbers, "weights": objective.model.state_dict()}
 
 
 def train_with_views(folder: Path, fabric: Fabric, rank: int = 0, world_size: int = 1) -> dict[str, Any]:
@@ -177,11 +175,7 @@ def train_with_views(folder: Path, fabric: Fabric, rank: int = 0, world_size: in
     losses, weights = viewed.learned(one)
     assert one.views is not None
     names = sorted(path.name for path in one.views.folder.iterdir())
-    return {
-        "losses": losses,
-        "weights": {name: one.flatten().tolist() for name, one in weights.items()},
-        "files": names,
-    }
+    return {"losses": losses, "weights": weights, "files": names}
 
 
 def main(file: str) -> None:
@@ -192,7 +186,7 @@ def main(file: str) -> None:
     found["in two parts each"] = train("increment", fabric, *ranks, accumulate=2)
     found["views"] = train_with_views(Path(file).with_name("views"), fabric, *ranks)
     if fabric.is_global_zero:
-        Path(file).write_text(json.dumps(found), encoding="utf-8")
+        torch.save(found, file)
 
 
 if __name__ == "__main__":
