@@ -34,7 +34,8 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, Outcome]:
     """A clone after its first experiment, to be copied, and the outcome of that experiment.
 
-    The workers of pytest-xdist share it: the first one makes it, the others wait for a file lock.
+    The workers of pytest-xdist share it: the first one makes it, the others wait for a file lock. It is in MLflow, even
+    if a module asks for it first that has no need of that.
     """
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
@@ -42,7 +43,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, Outcome]:
     with FileLock(shared / "template.lock"):
         if not outcome.exists():
             shutil.rmtree(clone.root, ignore_errors=True)  # what a worker left that could not finish it
-            found = succeeded(make_clone(clone.root).experiment())
+            with pytest.MonkeyPatch.context() as patch:
+                patch.delenv(TRACKING, raising=False)
+                found = succeeded(make_clone(clone.root).experiment())
             outcome.write_text(json.dumps(asdict(found)), encoding="utf-8")
     return clone, Outcome(**json.loads(outcome.read_text(encoding="utf-8")))
 

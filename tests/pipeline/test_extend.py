@@ -20,18 +20,17 @@ def block(page: str) -> str:
     return str(found)
 
 
-def test_the_pages_commands_and_its_python_add_a_class_to_the_trained_network(fresh: Clone) -> None:
-    """The page runs after `make repro`: here after a few images and a narrow network."""
-    succeeded(fresh.experiment())
+def test_the_pages_commands_and_its_python_add_a_class_to_the_trained_network(clone: Clone) -> None:
+    """The page runs after `make repro`: here after an experiment of a few images and a narrow network."""
     commands = block("extend.md").replace("-S scenario=extension", f"-S scenario=extension {' '.join(LITTLE)}")
-    outcome = succeeded(fresh.command("bash", "-ec", commands))
-    assert [row["step"] for row in rows(fresh)] == [0, 1]
+    outcome = succeeded(clone.command("bash", "-ec", commands))
+    assert [row["step"] for row in rows(clone)] == [0, 1]
     assert outcome.text.count("leaf") > 2
-    known = json.loads((fresh.root / "data" / "known" / "model.json").read_text())["meaning"]["class_names"]
-    per_class = json.loads((fresh.root / "reports" / "metrics.json").read_text())["per_class_iou"]
+    known = json.loads((clone.root / "data" / "known" / "model.json").read_text())["meaning"]["class_names"]
+    per_class = json.loads((clone.root / "reports" / "metrics.json").read_text())["per_class_iou"]
     assert {name for name, iou in per_class.items() if iou is None} == set(known)  # no mask of leaves shows them
     assert "leaf" in per_class
 
-    succeeded(fresh.command("python", "-c", block("python.md").replace("epochs=12", "epochs=1")))
-    grown = json.loads((fresh.root / "data" / "grown" / "model.json").read_text())
+    succeeded(clone.command("python", "-c", block("python.md").replace("epochs=12", "epochs=1")))
+    grown = json.loads((clone.root / "data" / "grown" / "model.json").read_text())
     assert grown["meaning"]["class_names"] == [*known, "leaf"]
