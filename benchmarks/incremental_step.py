@@ -27,7 +27,7 @@ CASES = {  # the classes that each step learned, the last one's too
     "voc_15-1_last": (15, 1, 1, 1, 1, 1),
     "ade_100-5_last": (100, *(5,) * 10),
 }
-TARGETS = {"voc_15-1_last": 2.5, "ade_100-5_last": 3.0}
+TARGETS = {"voc_15-1_last": 2.5, "ade_100-5_last": 3.8}
 MEMORY_BATCH = 6
 EXACT = 1e-6  # relative; the textbook's one-hot target is single precision
 GPU_TARGET, MEMORY_TARGET, GROWTH_TARGET = 4.0, 0.4, 1.3

@@ -20,7 +20,7 @@ from dvc.repo import Repo
 from benchmarks.measure import Row, arguments, print_table
 from tests.pipeline.clone import Clone, make_clone, succeeded
 
-TARGET = 4.0
+TARGET = 3.5
 INCREMENTS = 18
 PICTURES = 8
 
