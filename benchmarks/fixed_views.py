@@ -1,6 +1,6 @@
 """A frozen increment over fixed views of its images, against a new augmentation in each pass.
 
-    python -m benchmarks.fixed_views [--root FOLDER] [--weights FILE] [--quick] [--json FILE]
+    python -m benchmarks.fixed_views [--root FOLDER] [--weights FILE] [--quick | --published] [--json FILE]
 
 Both ways train the same step of VOC 15-1 through the whole of `TrainingSession`: loader, loop and files. Measured are
 the processor's seconds of one thread for an iteration of each way and for computing one view; a row multiplies them
@@ -61,10 +61,11 @@ class Size:
     epochs: int
 
 
-SMOKE, QUICK, FULL = (
+SMOKE, QUICK, FULL, PUBLISHED = (
     Size("small", 65, 4, 2, 2),
     Size("mobilenet_v2", 160, 16, 8, 2),
     Size("mobilenet_v2", 160, 64, 16, 3),
+    Size("resnet101", 513, 8, 4, 2),
 )
 
 
@@ -172,10 +173,11 @@ def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--root", type=Path, metavar="FOLDER", help="images in VOC's layout (default: drawn ones)")
     parser.add_argument("--weights", default="none", metavar="FILE", help="of the backbone (default: random)")
+    parser.add_argument("--published", action="store_true", help="the papers' network and crop: ResNet-101, 513 px")
     given = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
-    size = SMOKE if given.smoke else QUICK if given.quick else FULL
+    size = SMOKE if given.smoke else QUICK if given.quick else PUBLISHED if given.published else FULL
     with tempfile.TemporaryDirectory() as drawn:
         folders = ImagePaths(given.root or Path(drawn), find_dataset("voc").train)
         if given.root is None:
