@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -31,6 +32,7 @@ from ssul.evaluation.image_counts import write_counts
 from ssul.evaluation.results import Results
 from ssul.evaluation.scores import score
 from ssul.evaluation.small_masks import write_masks
+from ssul.inference.confusion import ConfusionMatrix
 from ssul.io.atomic import write_json
 from ssul.io.strict_json import read_json
 from ssul.labels.background import Background
@@ -103,11 +105,9 @@ def draw_example(
     place: Path, masks: tuple[NDArray[np.uint8], NDArray[np.uint8]], steps: int, chance: np.random.Generator
 ) -> None:
     """An example image with its prediction after each step."""
-    import torch
-
     place.mkdir(parents=True)
     Image.fromarray(chance.integers(0, 256, (*SIDE, 3), dtype=np.uint8)).save(place / "image.jpg")
-    palette = voc_colours(256)[:255]
+    palette = voc_colours(255)
     save_labels(place / "truth.png", torch.from_numpy(masks[0]), palette)
     for step in range(steps):
         save_labels(place / f"step_{step}.png", torch.from_numpy(masks[1]), palette)
@@ -115,10 +115,6 @@ def draw_example(
 
 def results_of(index: ImageIndex, confusion: NDArray[np.int64], size: Size) -> Results:
     """The scores of all steps; those before the last take their part of its confusion matrix."""
-    import torch
-
-    from ssul.inference.confusion import ConfusionMatrix
-
     steps = 1 + size.classes - size.base
     names = ("background", *index.class_names)
     rows: list[dict[str, Any]] = []
