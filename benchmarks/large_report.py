@@ -12,23 +12,25 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 
 from benchmarks.large_index import CAPACITY, FULL, GIB, QUICK, SECONDS, SMOKE, Size, draw_index, scenario_of, used
 from benchmarks.measure import Row, arguments, print_table
 from ssul.config.load import load_params
 from ssul.config.paths import Layout
+from ssul.data.dataset import LabeledImage
 from ssul.data.dataset_info import DatasetInfo
 from ssul.data.index import ImageIndex
-from ssul.evaluation.examples import choose_examples, save_labels
+from ssul.evaluation.evaluate import EvaluatedImage
+from ssul.evaluation.examples import choose_examples, save_examples
 from ssul.evaluation.image_counts import write_counts
+from ssul.evaluation.observed import Observed
 from ssul.evaluation.results import Results
 from ssul.evaluation.scores import score
 from ssul.evaluation.small_masks import write_masks
@@ -38,6 +40,7 @@ from ssul.io.strict_json import read_json
 from ssul.labels.background import Background
 from ssul.labels.colours import voc_colours
 from ssul.memory.exemplars import Exemplar, write_exemplars
+from ssul.report.rows import step_rows
 from ssul.report.write import write_report
 from ssul.scenario.splits import make_splits
 from ssul.scenario.summary import summarise
@@ -49,7 +52,7 @@ RIGHT = 0.7  # of the blocks of a prediction
 
 def draw_evaluation(layout: Layout, size: Size) -> Results:
     """Draws all that the report reads, and returns the scores."""
-    index, chance = draw_index("val", size.validation, size.classes), np.random.default_rng(0)
+    index = draw_index("val", size.validation, size.classes)
     index.write(layout.index("val"))
     train = draw_index("train", 20 * size.classes, size.classes)  # few images: the report shows exemplars alone
     train.write(layout.index("train"))
@@ -61,59 +64,35 @@ def draw_evaluation(layout: Layout, size: Size) -> Results:
     last = len(made) - 1
     write_exemplars(layout.memory(last), [Exemplar(row.id, (0,), row.present) for row in train.rows[:CAPACITY]])
 
-    folder, classes = layout.evaluation(last), size.classes + 1
+    folder = layout.evaluation(last)
     folder.mkdir(parents=True)
-    masks = {row.id: draw_masks(row.present, classes, chance) for row in index.rows}
-    counts = {one: confusion_of(*pair, classes) for one, pair in masks.items()}
-    write_masks(folder, masks)
-    write_counts(folder, {one: class_counts(matrix) for one, matrix in counts.items()})
-    for image_id in choose_examples(index, EXAMPLES):
-        draw_example(folder / "examples" / image_id.replace("/", "__"), masks[image_id], last + 1, chance)
-    results = results_of(index, sum(counts.values(), np.zeros((classes, classes), dtype=int)), size)
+    shown = choose_examples(index, EXAMPLES)
+    observed = Observed.of(draw_images(index), size.classes + 1, scored=index.present.keys(), shown=shown)
+    write_masks(folder, observed.masks)
+    write_counts(folder, observed.counts)
+    for step in range(last + 1):
+        save_examples(observed.shown, folder / "examples", step=step, palette=palette)
+    results = results_of(index, observed.confusion, size)
     results.write(folder)
     return results
 
 
-def draw_masks(
-    shown: tuple[int, ...], classes: int, chance: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Ground truth and prediction of an image: blocks of its classes, of which some are taken for any other class."""
+def draw_images(index: ImageIndex) -> Iterator[EvaluatedImage]:
+    """Noise; its ground truth is blocks of the image's classes, of which some are taken for any other class."""
+    chance, classes = np.random.default_rng(0), len(index.class_names) + 1
     blocks = SIDE[0] // BLOCK, SIDE[1] // BLOCK
-    truth = chance.choice(np.array((0, *shown)), blocks)
-    wrong = chance.integers(0, classes, blocks)
-    prediction = np.where(chance.random(blocks) < RIGHT, truth, wrong)
-    truth, prediction = (one.repeat(BLOCK, axis=0).repeat(BLOCK, axis=1) for one in (truth, prediction))
-    return truth.astype(np.uint8), prediction.astype(np.uint8)
+    for row in index.rows:
+        image = torch.from_numpy(chance.integers(0, 256, (3, *SIDE), dtype=np.uint8))
+        truth = chance.choice(np.array((0, *row.present)), blocks)
+        taken = np.where(chance.random(blocks) < RIGHT, truth, chance.integers(0, classes, blocks))
+        mask, prediction = (
+            torch.from_numpy(one.astype(np.uint8).repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)) for one in (truth, taken)
+        )
+        confusion = ConfusionMatrix.of(mask, prediction, classes)
+        yield EvaluatedImage(LabeledImage(row.id, image, mask, None), prediction, confusion)
 
 
-def confusion_of(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
-    """The confusion matrix of an image."""
-    pairs = truth.astype(int) * classes + prediction
-    return np.bincount(pairs.ravel(), minlength=classes**2).reshape(classes, classes)
-
-
-def class_counts(matrix: NDArray[np.int64]) -> list[tuple[int, int, int, int]]:
-    """An image's counts, see `ssul.evaluation.image_counts`."""
-    right, true, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
-    return [
-        (place, int(right[place]), int(true[place]), int(predicted[place]))
-        for place in np.flatnonzero(true + predicted).tolist()
-    ]
-
-
-def draw_example(
-    place: Path, masks: tuple[NDArray[np.uint8], NDArray[np.uint8]], steps: int, chance: np.random.Generator
-) -> None:
-    """An example image with its prediction after each step."""
-    place.mkdir(parents=True)
-    Image.fromarray(chance.integers(0, 256, (*SIDE, 3), dtype=np.uint8)).save(place / "image.jpg")
-    palette = voc_colours(255)
-    save_labels(place / "truth.png", torch.from_numpy(masks[0]), palette)
-    for step in range(steps):
-        save_labels(place / f"step_{step}.png", torch.from_numpy(masks[1]), palette)
-
-
-def results_of(index: ImageIndex, confusion: NDArray[np.int64], size: Size) -> Results:
+def results_of(index: ImageIndex, confusion: ConfusionMatrix, size: Size) -> Results:
     """The scores of all steps; those before the last take their part of its confusion matrix."""
     steps = 1 + size.classes - size.base
     names = ("background", *index.class_names)
@@ -121,11 +100,11 @@ def results_of(index: ImageIndex, confusion: NDArray[np.int64], size: Size) -> R
     curves = []
     for step in range(steps):
         groups, learned = (size.base, *(1,) * step), 1 + size.base + step
-        part = ConfusionMatrix(torch.from_numpy(confusion[:learned, :learned].copy()))
+        part = ConfusionMatrix(confusion.counts[:learned, :learned])
         rows.append(asdict(score(part, groups, names[:learned], rows, background=Background(True, True))))
         points = [{"iteration": place, "loss": 1 / place, "lr": 0.01} for place in range(1, 101)]
         curves.append({"step": step, "learned": [names[learned - 1]], "iterations": 100, "points": points})
-    matrix = tuple(tuple(row) for row in confusion.tolist())
+    matrix = tuple(tuple(row) for row in confusion.counts.tolist())
     images = len(index.rows)
     return Results("large", True, names, (size.base, *(1,) * (steps - 1)), images, tuple(rows), matrix, tuple(curves))
 
@@ -169,7 +148,7 @@ def measure(size: Size, keep: Path | None) -> list[Row]:
         words = [sys.executable, "-m", "benchmarks.large_report", "--part", temporary]
         seconds, gib = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout)
         page, written = layout.interactive_page, json.loads(layout.miou_per_step.read_text(encoding="utf-8"))
-        complete = [round(row["all"], 4) for row in written] == [round(row["all"], 4) for row in results.rows]
+        complete = written == step_rows(results)
         rows = [
             Row("report", seconds, SECONDS, complete, unit="CPU seconds", at_most=True),
             Row("report: memory", gib, GIB, None, unit="GiB", at_most=True),
