@@ -86,7 +86,7 @@ def carries(module: str) -> bool:
 # imports each list of modules in a child process of its own; the parent has imported what takes long
 IMPORT_APART = """
 import importlib, json, os, sys
-import lightning_fabric, torchvision, yaml
+import lightning_fabric, torchvision
 
 for names in json.loads(sys.argv[1]):
     child = os.fork()

@@ -39,7 +39,7 @@ def test_two_processes_train_as_one(shared: dict[str, Any], cpu: Fabric, case: s
     alone = train(case, cpu)
     for one, two in zip(alone["numbers"], shared[case]["numbers"], strict=True):
         assert two == pytest.approx(one, rel=1e-4, abs=1e-6)
-    assert_close(shared[case]["weights"], alone["weights"], rtol=1e-3, atol=1e-5)
+    assert_close(shared[case]["weights"], alone["weights"], rtol=5e-4, atol=5e-6)
     if case.startswith("increment") or case == "star":
         assert any(state["pseudo_share"] > 0.01 for state in alone["numbers"])
 
@@ -55,7 +55,7 @@ def test_two_processes_share_the_views_that_each_has_computed(
 ) -> None:
     alone, together = train_with_views(tmp_path, cpu), shared["views"]
     assert together["losses"] == pytest.approx(alone["losses"], rel=1e-4)
-    assert_close(together["weights"], alone["weights"], rtol=1e-3, atol=1e-5)
+    assert_close(together["weights"], alone["weights"], rtol=5e-4, atol=5e-6)
     assert together["files"] == [f"{batch}.{rank}of2.safetensors" for batch in range(3) for rank in range(2)]
 
 
