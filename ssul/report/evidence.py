@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from ssul.config.base import StrictModel
 from ssul.errors import UserError
@@ -25,20 +26,31 @@ from ssul.report.tables import UNDEFINED
 MEANS = ("old", "new", "all")
 
 
+def _flat(overrides: Any) -> Any:
+    """Overrides without lists within lists, in their order; anything else as it is, for the schema to refuse."""
+    if not isinstance(overrides, list):
+        return overrides
+    return [word for one in overrides for word in (_flat(one) if isinstance(one, list) else [one])]
+
+
+Overrides = Annotated[list[str], BeforeValidator(_flat)]
+
+
 class TableSpec(StrictModel):
     """A table of experiments.
 
     title: stands above it. common: overrides of every row. seeds: of every row. rows: a name -> its own overrides, as
-    `dvc exp run -S` takes them; `$NAME` in them is a variable of the environment. some_seeds: rows with other seeds.
+    `dvc exp run -S` takes them; `$NAME` in them is a variable of the environment, and a list within a list stands for
+    what it holds. some_seeds: rows with other seeds.
     held_out: whether it shows scores on held-out training images, because choices are made on it. joint: the row that
     others are a share of. times: whether it shows how long the increments trained. differences: pairs of rows, (first,
     second).
     """
 
     title: str
-    common: list[str] = Field(default_factory=list)
+    common: Overrides = Field(default_factory=list)
     seeds: list[int]
-    rows: dict[str, list[str]]
+    rows: dict[str, Overrides]
     some_seeds: dict[str, list[int]] = Field(default_factory=dict)
     held_out: bool = False
     joint: str | None = None
@@ -54,10 +66,11 @@ class SummarySpec(StrictModel):
 
 
 class EvidenceSpec(StrictModel):
-    """The content of docs/evidence.yaml."""
+    """The content of docs/evidence.yaml. shared: overrides of several rows, which take them by YAML's anchors."""
 
     tables: dict[str, TableSpec]
     summary: SummarySpec | None = None
+    shared: dict[str, str | Overrides] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ from ssul.report.evidence import Evidence, EvidenceSpec, PairedResult, Result, r
 from ssul.report.paired import Difference
 
 SPEC = """
+shared:
+  toys: &toys [data.root=$TOYS, "recipe.scale=[0.5,1.0]"]
 tables:
   toys:
     title: Toys, after the last step
     seeds: [0, 1]
-    common: [data.root=$TOYS, "recipe.scale=[0.5,1.0]"]
+    common: [*toys]
     rows:
       joint: [scenario=shapes_offline]
       SSUL: []
