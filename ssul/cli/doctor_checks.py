@@ -29,6 +29,7 @@ from ssul.inference.device import choose_device
 from ssul.inference.trained_model import TrainedModel
 from ssul.io.disk import format_bytes
 from ssul.io.urls import redact_password
+from ssul.model.timm_backbones import is_timm
 from ssul.model.weights import IMAGENET, NO_WEIGHTS, PRETRAINED
 from ssul.pipeline.failures import explain
 from ssul.scenario.order import make_scenario
@@ -191,6 +192,8 @@ def weights(params: Params) -> Finding:
         return Finding("ok", "weights", "the small backbone's own")
     if Path(chosen).is_file():
         return Finding("ok", "weights", f"{chosen}, {format_bytes(Path(chosen).stat().st_size)}")
+    if chosen == IMAGENET and is_timm(backbone):
+        return Finding("warning", "weights", f"timm's of {backbone} are downloaded when the training starts")
     if chosen == IMAGENET and backbone != "small":
         return _imagenet(backbone)
     own = PRETRAINED if backbone == "small" else IMAGENET

@@ -12,11 +12,13 @@ from torch import Tensor
 
 from ssul.config.method import keeps_something
 from ssul.config.schema import Optimisation, Params
+from ssul.data.sampling import TrainingItem
 from ssul.labels.space import LabelSpace
 from ssul.methods.build import build_objective
 from ssul.model.deeplab import Architecture, IncrementalDeepLab
 from ssul.scenario.scenario import Scenario
-from ssul.training.loop import iteration_count, learn_step
+from ssul.training.job import planned_iterations, sample_order
+from ssul.training.loop import learn_step
 from ssul.training.objective import FixedObjective, FixedPart, Objective, base_objective
 
 _SECONDS, _ITERATIONS = 8.0, 5
@@ -73,10 +75,10 @@ def estimate_time(params: Params, scenario: Scenario, images: Sequence[int], fab
     fixed_share = 1.0 if views is None else min(1.0, views / params.recipe.increment.epochs)
     sizes = LabelSpace(tuple(step.new for step in steps), method.unknown, method.activation, method.constant_background)
     return Estimate(
-        base=base * _iterations(images[0], params.recipe.base, params),
+        base=base * estimated_iterations(params, images[0], 0),
         increments=sum(
-            (fixed_share * (increment - learning) + learning) * _iterations(count, params.recipe.increment, params)
-            for count in images[1:]
+            (fixed_share * (increment - learning) + learning) * estimated_iterations(params, count, step)
+            for step, count in enumerate(images[1:], start=1)
         ),
         base_iteration=base,
         increment_iteration=increment if measured else None,
@@ -87,9 +89,11 @@ def estimate_time(params: Params, scenario: Scenario, images: Sequence[int], fab
     )
 
 
-def _iterations(images: int, optimisation: Optimisation, params: Params) -> int:
-    drop_last = params.method.published_bugs.drop_last
-    return iteration_count(images, epochs=optimisation.epochs, batch=optimisation.batch, drop_last=drop_last)
+def estimated_iterations(params: Params, images: int, step: int) -> int:
+    """The iterations of a step with so many images, in increments with a full memory if there is one."""
+    one = TrainingItem("", ())
+    exemplars = params.memory.capacity if step else 0
+    return planned_iterations(params, sample_order(params, (one,) * images, (one,) * exemplars, step))
 
 
 def _seconds(

@@ -118,12 +118,7 @@ def training_job(
     new = tuple(TrainingItem(image_id, split.new) for image_id in split.images)
     wanted = {item.id for item in (*new, *memory)} | set(split.holdout)
     require_unchanged([row for row in index.rows if row.id in wanted], dataset.folders, saliency=dataset.saliency)
-    optimisation = params.recipe.increment if split.step else params.recipe.base
-    bugs = params.method.published_bugs
-    order = SampleOrder(new, tuple(memory), optimisation.batch, params.seed, split.step)
-    if memory:
-        appended = params.memory.placement == "append"
-        order = replace(order, memory_share=params.memory.batch_share, appended=appended)
+    order = sample_order(params, new, tuple(memory), split.step)
     return TrainingJob(
         step=split.step,
         class_names=split.new_names,
@@ -131,19 +126,48 @@ def training_job(
         objective=objective,
         method_params=params.method
         if split.step
-        else (params.method.loss, params.method.positive_weight, bugs.drop_last),
+        else (params.method.loss, params.method.positive_weight, params.method.published_bugs.drop_last),
         order=order,
-        iterations=iterations_of(
-            order, optimisation.epochs, params.memory.epoch if memory else "images", drop_last=bugs.drop_last
-        ),
+        iterations=planned_iterations(params, order),
         dataset=dataset,
         augmentation=augmentation_of(params),
-        optimisation=optimisation,
+        optimisation=_optimisation(params, split.step),
         views=params.recipe.increment.views if split.step else None,
         precision=params.recipe.precision,
         selection=select_weights(params, split, objective.model, objective.labels, layout=layout),
         selection_name=params.method.selection,
     )
+
+
+def sample_order(
+    params: Params, new: tuple[TrainingItem, ...], memory: tuple[TrainingItem, ...], step: int
+) -> SampleOrder:
+    """The order of a step's samples.
+
+    Args:
+        params: all parameters.
+        new: the step's images.
+        memory: the exemplars.
+        step: its number, from 0.
+    """
+    order = SampleOrder(new, memory, _optimisation(params, step).batch, params.seed, step)
+    if not memory:
+        return order
+    return replace(order, memory_share=params.memory.batch_share, appended=params.memory.placement == "append")
+
+
+def planned_iterations(params: Params, order: SampleOrder) -> int:
+    """The number of iterations of the step that samples are drawn for."""
+    return iterations_of(
+        order,
+        _optimisation(params, order.step).epochs,
+        params.memory.epoch if order.memory else "images",
+        drop_last=params.method.published_bugs.drop_last,
+    )
+
+
+def _optimisation(params: Params, step: int) -> Optimisation:
+    return params.recipe.increment if step else params.recipe.base
 
 
 def augmentation_of(params: Params) -> Augmentation:

@@ -89,6 +89,11 @@ def test_a_mask_with_a_foreign_value_and_missing_weights_are_problems(project: P
     )
 
 
+def test_the_weights_of_a_backbone_of_timm_are_downloaded_later(project: Path) -> None:
+    _, lines = doctor(project, "--no-time", "-S", "model.backbone=timm:resnet18", "-S", "model.weights=imagenet")
+    assert lines["weights"] == ("warning", "timm's of timm:resnet18 are downloaded when the training starts")
+
+
 def test_outside_a_project_nothing_else_is_looked_at(tmp_path: Path) -> None:
     code, lines = doctor(tmp_path)
     assert code == 1
