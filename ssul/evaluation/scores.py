@@ -125,9 +125,18 @@ def score_holdout(
     *,
     images: int,
     background: Background,
+    known: Collection[str] = (),
 ) -> Holdout:
-    """Scores held-out training images after a step; the arguments are those of `score`, and the number of images."""
-    scores = score(confusion, group_sizes, names, [], background=background)
+    """Scores held-out training images after a step.
+
+    Args:
+        confusion, group_sizes, names, background: see `score`.
+        images: their number.
+        known: classes that a checkpoint brought; those that no mask shows are not scored.
+    """
+    shown = confusion.counts.sum(dim=1).tolist()
+    unscored = [name for name, pixels in zip(names, shown, strict=True) if name in known and not pixels]
+    scores = score(confusion, group_sizes, names, [], background=background, unscored=unscored)
     return Holdout(images, scores.old, scores.new, scores.all, scores.hiou)
 
 

@@ -155,7 +155,14 @@ class StepEvaluation:
         scores = score(validation.confusion, group_sizes, names, history, background=background, unscored=unscored)
         if self.held_out.ids:
             images = len(self.held_out.ids)
-            holdout = score_holdout(held_out.confusion, group_sizes, names, images=images, background=background)
+            holdout = score_holdout(
+                held_out.confusion,
+                group_sizes,
+                names,
+                images=images,
+                background=background,
+                known=index.class_names[: index.known],
+            )
             scores = replace(scores, holdout=holdout)
         Results(
             data_set=index.data_set,

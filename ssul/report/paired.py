@@ -31,11 +31,13 @@ class CountedRun:
         counts: of each validation image after the last step.
         base_classes: how many classes the base step learned.
         background: whether the first class of the counts is the background; the base step's classes come next.
+        known: whether a checkpoint brought the base step's classes, so that those that no mask shows are not scored.
     """
 
     counts: ImageCounts
     base_classes: int
     background: bool = True
+    known: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,16 @@ def row_differences(rows: Sequence[Row], against: str, counted: Callable[[str], 
                 ours, others = first.cells[scenario].ids, row.cells[scenario].ids
                 pairs = [(counted(ours[seed]), counted(others[seed])) for seed in ours if seed in others]
                 if pairs:
-                    found.append(RowDifference(scenario, first.method, row.method, paired_differences(pairs)))
+                    differences = _of_lines(pairs, f"{scenario}, {first.method} and {row.method}")
+                    found.append(RowDifference(scenario, first.method, row.method, differences))
     return sorted(found, key=lambda one: (one.scenario, one.second))
+
+
+def _of_lines(pairs: Sequence[tuple[CountedRun, CountedRun]], which: str) -> dict[str, Difference]:
+    try:
+        return paired_differences(pairs)
+    except UserError as error:
+        raise UserError(f"{which}: {error}; choose the runs that were, like --where evaluation.images=all") from None
 
 
 def _difference(pairs: Floats) -> Difference:
@@ -138,6 +148,9 @@ def _means(run: CountedRun, ids: Sequence[str], weights: NDArray[np.int64]) -> M
     if run.background and not counts[:, 0, 1].any():
         iou[:, 0] = np.nan  # the ground truth cannot show it, so that it is not scored
     base = run.background + run.base_classes
+    if run.known:
+        unshown = ~counts[:, run.background : base, 1].any(axis=0)
+        iou[:, run.background : base][:, unshown] = np.nan
     old, new = _mean(iou[:, :base]), _mean(iou[:, base:])
     both = old + new  # not a number where one of them is none
     hiou = np.divide(2 * old * new, both, out=both.copy(), where=both != 0)

@@ -16,7 +16,7 @@ class LoggedRun:
     Attributes:
         id: of the run.
         tags, params: as text.
-        scores: the metrics after the last step, in 0..1; undefined ones are missing.
+        scores: the latest value of each metric, in 0..1: after the last step of those that it defines.
         ended: milliseconds since 1970.
     """
 

@@ -180,6 +180,17 @@ def test_held_out_images_are_scored_by_old_new_all_and_hiou() -> None:
     assert (base.new, base.hiou) == (None, None)
 
 
+def test_a_known_class_that_no_held_out_image_shows_is_not_scored_although_it_is_predicted() -> None:
+    counts = COUNTS.counts.clone()
+    counts[NAMES.index("cat")] = 0
+    assert counts[:, NAMES.index("cat")].any()
+    learned = score_holdout(ConfusionMatrix(counts), (2, 1), NAMES, images=7, background=HAS)
+    known = score_holdout(ConfusionMatrix(counts), (2, 1), NAMES, images=7, background=HAS, known=["cat", "dog"])
+    assert learned.old is not None
+    assert known.old == pytest.approx(learned.old * 3 / 2)
+    assert known.new == learned.new
+
+
 def test_a_row_holds_the_scores_of_held_out_images_or_none() -> None:
     scores = score(COUNTS, (3,), NAMES, [])
     assert asdict(scores)["holdout"] is None

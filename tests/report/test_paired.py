@@ -89,6 +89,15 @@ def test_without_a_background_the_first_classes_are_those_of_the_base_step() -> 
     assert (found["old"].mean, found["new"].mean) == (0.5, 0.0)
 
 
+def test_a_known_class_that_no_mask_shows_is_not_scored_although_it_is_predicted() -> None:
+    counts: ImageCounts = {"a": [(0, 8, 8, 8), (1, 0, 0, 6), (2, 4, 4, 4), (3, 3, 6, 3)]}
+    learned = CountedRun(counts, base_classes=2)
+    known = CountedRun(counts, base_classes=2, known=True)
+    found = paired_differences([(learned, known)])
+    assert found["old"].mean == pytest.approx(1 - 2 / 3)
+    assert (found["all"].mean, found["new"].mean) == (pytest.approx(2.5 / 3 - 2.5 / 4), 0)
+
+
 def test_runs_on_other_images_are_refused() -> None:
     one, other = CountedRun({"a": [(0, 1, 1, 1)]}, 1), CountedRun({"b": [(0, 1, 1, 1)]}, 1)
     with pytest.raises(UserError, match="not evaluated on the same images"):
