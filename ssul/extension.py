@@ -138,7 +138,9 @@ def _copy(trained: TrainedModel) -> TrainedModel:
         UserError: if the network has a constant background.
     """
     if trained.labels.constant_background:
-        raise UserError("a network of DKD or STAR is extended by its own method, in the pipeline")
+        raise UserError(
+            "a network of DKD or STAR is extended by its own method, in the pipeline (STAR's with images of them)"
+        )
     network = IncrementalDeepLab(trained.model.architecture, trained.model.head_sizes)
     network.load_state_dict({name: tensor.cpu() for name, tensor in trained.model.state_dict().items()})
     return replace(trained, model=network.eval())

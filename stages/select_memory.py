@@ -21,13 +21,16 @@ def main(step: str) -> None:
         exemplars = select_exemplars(params, k, LAYOUT, with_progress)
     if len(exemplars) < params.memory.capacity:
         print(f"memory.capacity is {params.memory.capacity}, but only {len(exemplars)} images show an old class")
-    provenance.record()
+    kept = None
     if keeps_something(params.method.name):
-        from ssul.methods.remember import remember_step
+        from ssul.methods.remember import remembered
 
-        remember_step(params, k, LAYOUT, with_progress)
-    else:
+        kept = remembered(params, k, LAYOUT, with_progress)
+    provenance.record()
+    if kept is None:
         write_nothing_kept(LAYOUT.kept(k))
+    else:
+        kept.write(LAYOUT.kept(k))
     write_exemplars(LAYOUT.memory(k), exemplars)
     print(f"step {k}: {len(exemplars)} exemplars in memory")
 

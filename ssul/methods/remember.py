@@ -6,6 +6,7 @@ A method that keeps something has a `remember.py` with `remember(past: PastStep)
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -17,6 +18,7 @@ from ssul.data.dataset import SegmentationDataset
 from ssul.data.index import ImageIndex
 from ssul.data.loader import loader_workers, training_loader
 from ssul.data.sampling import SampleOrder, TrainingItem
+from ssul.errors import UserError
 from ssul.inference.device import choose_device
 from ssul.inference.trained_model import TrainedModel
 from ssul.io.atomic import replace_file
@@ -51,25 +53,43 @@ class PastStep:
     batches: Iterable[Batch]
 
 
-def remember_step(params: Params, step: int, layout: Layout, show: Callable[..., Iterable[Any]]) -> None:
-    """Writes what the method keeps for a step, data/memory/step_K.safetensors.
+@dataclass(frozen=True)
+class Remembered:
+    """What a method keeps for a step, by name."""
+
+    tensors: Mapping[str, Tensor]
+
+    def write(self, path: Path) -> None:
+        """Writes them, data/memory/step_K.safetensors."""
+        with replace_file(path) as temporary:
+            save_tensors(temporary, self.tensors)
+
+
+def remembered(params: Params, step: int, layout: Layout, show: Callable[..., Iterable[Any]]) -> Remembered:
+    """What the method keeps for a step.
 
     Args:
         params: all parameters.
         step: from 1.
         layout: where index, splits, checkpoints and what was kept before are.
         show: passes items on under a progress bar.
+
+    Raises:
+        UserError: if the step before has no image.
     """
     past, fabric = step - 1, choose_device(params.recipe.precision)
     split, folder = Split.read(layout.split(past)), layout.checkpoint(past)
+    if not split.images:
+        raise UserError(
+            f"{params.method.name} keeps something of the images of step {past}, which has none: give data that show "
+            "its classes, or choose a method that keeps nothing, such as -S method=dkd"
+        )
     trained = TrainedModel.load(folder).require_groups(split.groups)
     trained.model.to(fabric.device)
     batches = _Batches(params, split, trained, layout, show, fabric.to_device)
     outputs = read_outputs(folder) if past else {}
     seen = PastStep(trained, split, params.setting, load_tensors(layout.kept(past)), outputs, batches)
-    kept = method_module(params.method.name, "remember").remember(seen)
-    with replace_file(layout.kept(step)) as temporary:
-        save_tensors(temporary, kept)
+    return Remembered(method_module(params.method.name, "remember").remember(seen))
 
 
 class _Batches:

@@ -28,5 +28,5 @@ def _count(past: PastStep) -> tuple[FeatureSums, int]:
         part = FeatureSums.of(features, found.long() - first, len(new))
         sums = part if sums is None else sums + part
         background += int((found == labels.background_channel).sum())
-    assert sums is not None  # a step has an image
+    assert sums is not None  # `remembered` refuses a step without images
     return sums, background

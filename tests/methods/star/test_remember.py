@@ -17,9 +17,10 @@ from ssul.data.index import ImageIndex, IndexRow
 from ssul.data.sampling import SampleOrder, TrainingItem
 from ssul.data.training_set import Augmentation, TrainingDataset
 from ssul.datasets.catalog import find_dataset
+from ssul.errors import UserError
 from ssul.inference.trained_model import TrainedModel
 from ssul.labels.space import LabelSpace
-from ssul.methods.remember import BATCH, remember_step
+from ssul.methods.remember import BATCH, remembered
 from ssul.scenario.splits import Split
 from tests.methods.builders import trained
 from tests.methods.star.past import kept_of_three
@@ -71,7 +72,7 @@ class Place:
         save_file(kept, self.layout.kept(self.step - 1))
 
     def written(self) -> dict[str, Tensor]:
-        remember_step(self.params, self.step, self.layout, shown)
+        remembered(self.params, self.step, self.layout, shown).write(self.layout.kept(self.step))
         found: dict[str, Tensor] = load_file(self.layout.kept(self.step))
         return found
 
@@ -140,3 +141,10 @@ def test_the_same_pass_writes_the_same_bytes(place: Any) -> None:
     content = base.layout.kept(1).read_bytes()
     base.written()
     assert base.layout.kept(1).read_bytes() == content
+
+
+def test_a_step_without_images_is_refused_with_the_way_out(place: Any) -> None:
+    base = place(LabelSpace(((3, 1),), unknown=False, activation="sigmoid", constant_background=True))
+    Split(0, base.labels.groups, tuple(NAMES[:2]), (), ()).write(base.layout.split(0))
+    with pytest.raises(UserError, match="star keeps something of the images of step 0, which has none: give data"):
+        base.written()
