@@ -142,6 +142,10 @@ def test_a_wrong_value_is_refused_with_its_name_its_value_and_what_is_valid(
         ),
         (["method.ssul.freeze=false", "recipe.increment.views=5"], "take method=ssul with method.ssul.freeze=true"),
         (
+            ["method.ssul.learn_unknown=false", "method.loss=ce"],
+            "learn_unknown is false, but method.loss is ce: the unknown gives way",
+        ),
+        (
             ["method=star", "recipe.increment.accumulate=2"],
             "accumulate is 2, but the loss of star needs the whole batch",
         ),

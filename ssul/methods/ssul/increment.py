@@ -99,8 +99,8 @@ class PseudoLabelIncrement(TeacherStudentObjective):
     def completed(self, images: Tensor, target: Tensor) -> Tensor:
         """The target with pseudo-labels, uint8 (B, H, W); the arguments are those of `forward`."""
         teacher = self.teacher(images)
-        old_logits = teacher.classify(teacher.features(images))
-        return add_pseudo_labels_low_res(self.old, target, old_logits, self.threshold)
+        old_logits, corners = teacher.classify(teacher.features(images)), teacher.align_corners
+        return add_pseudo_labels_low_res(self.old, target, old_logits, self.threshold, align_corners=corners)
 
     def forward(self, images: Tensor, target: Tensor) -> Loss:
         """See `Objective.forward`."""

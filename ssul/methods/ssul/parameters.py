@@ -1,6 +1,8 @@
 """SSUL's parameters."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
+
+from pydantic import model_validator
 
 from ssul.config.base import Fraction, PositiveRate, StrictModel
 from ssul.config.method import MethodParams
@@ -29,6 +31,15 @@ class Method(MethodParams):
     name: Literal["ssul"]
     loss: Literal["bce", "ce", "focal"]
     ssul: SsulParams
+
+    @model_validator(mode="after")
+    def _sigmoids_alone_give_way(self) -> Self:
+        if self.ssul.freeze and self.unknown and not self.ssul.learn_unknown and self.loss != "bce":
+            raise ValueError(
+                f"method.ssul.learn_unknown is false, but method.loss is {self.loss}: the unknown gives way to new "
+                "classes by the probabilities of sigmoids, so set method.loss=bce, or method.ssul.learn_unknown=true"
+            )
+        return self
 
     @property
     def freezes_features(self) -> bool:

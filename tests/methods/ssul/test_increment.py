@@ -382,6 +382,23 @@ def test_the_teacher_stays_what_it_was_while_the_student_learns(
 
 
 @FREEZE
+def test_pseudo_labels_come_from_logits_with_the_corners_of_the_network(
+    monkeypatch: pytest.MonkeyPatch, freeze: bool
+) -> None:
+    given: list[bool] = []
+
+    def complete(labels: LabelSpace, target: Tensor, *_: Any, align_corners: bool = False) -> Tensor:
+        given.append(align_corners)
+        return target
+
+    monkeypatch.setattr(ssul.methods.ssul.increment, "add_pseudo_labels_low_res", complete)
+    for corners in (False, True):
+        monkeypatch.setattr(IncrementalDeepLab, "align_corners", corners)
+        prepared(SSUL, **{**ON, "freeze": freeze})(*batch(SSUL))
+    assert given == [False, True]
+
+
+@FREEZE
 def test_the_student_drops_out_and_the_teacher_does_not(completed: list[Tensor], freeze: bool) -> None:
     images, target = batch(SSUL)
     model = network(SSUL)
