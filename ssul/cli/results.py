@@ -55,7 +55,7 @@ def table(
     """Put all runs in MLflow into one table of methods and scenarios: reports/results.md and results.png."""
     from ssul.report.literature_page import write_results  # late: it imports matplotlib
 
-    runs = {run.id: run for run in finished_runs() if _has(run, where or ())}
+    runs = _chosen(finished_runs(), where or ())
     found = (RunResult.of(run.tags, run.params, run.scores, run.id) for run in runs.values())
     results = [
         result
@@ -74,16 +74,16 @@ def table(
         print(f"nothing to compare with {against}: no other line has its scenario, setting, network and a seed")
 
 
-def _has(run: LoggedRun, conditions: Sequence[str]) -> bool:
-    """Whether a run has all parameters of a list of NAME=VALUE."""
+def _chosen(runs: Sequence[LoggedRun], conditions: Sequence[str]) -> dict[str, LoggedRun]:
+    """The runs with all parameters of a list of NAME=VALUE, by id; a run that lacks a name does not have its value."""
+    wanted, names = [], {name for run in runs for name in run.params}
     for condition in conditions:
         name, sign, value = condition.partition("=")
         if not sign:
             raise UserError(f"--where is '{condition}': give NAME=VALUE, like recipe.crop=513")
-        if name not in run.params:
-            near = difflib.get_close_matches(name, run.params, n=1)
+        if names and name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
             guess = f": did you mean {near[0]}?" if near else ""
-            raise UserError(f"--where names {name}, which run {run.id[:8]} does not have{guess}")
-        if run.params[name] != value:
-            return False
-    return True
+            raise UserError(f"--where names {name}, which no run has{guess}")
+        wanted.append((name, value))
+    return {run.id: run for run in runs if all(run.params.get(name) == value for name, value in wanted)}

@@ -90,8 +90,8 @@ def obtain(
     def by_hand() -> str:
         return how_to_get(root, missing_archives(root, missing), downloads=downloads, mirror=mirror)
 
-    _require_writable(root, "data.root", by_hand())
-    _require_writable(downloads, "the folder for downloads", by_hand())
+    _require_writable(root, "data.root", f"choose another with -S data.root=FOLDER. {by_hand()}")
+    _require_writable(downloads, "the folder for downloads", f"make it writable. {by_hand()}")
     for archive in missing:
         try:
             yield from _obtain_one(archive, root, downloads, _address(archive, mirror), retry)
@@ -146,7 +146,7 @@ def _fetch_and_unpack(
     partial.clear()  # also if the user's own archive was used instead
 
 
-def _require_writable(folder: Path, what: str, by_hand: str) -> None:
+def _require_writable(folder: Path, what: str, way_out: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -154,7 +154,7 @@ def _require_writable(folder: Path, what: str, by_hand: str) -> None:
     except OSError as error:
         raise UserError(
             f"{what} must be a writable folder to download into it, but {folder} is not ({error.strerror or error}): "
-            f"choose another with -S data.root=FOLDER. {by_hand}"
+            f"{way_out}"
         ) from error
 
 

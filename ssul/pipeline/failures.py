@@ -1,10 +1,14 @@
 """One-line explanations of out-of-memory, disk-full and dead-worker errors."""
 
 import errno
+import re
 import sys
 from typing import NoReturn
 
-_LOWER = "lower recipe.base.batch, recipe.increment.batch or recipe.crop"
+_LOWER = (
+    "compute each batch in parts with recipe.base.accumulate and recipe.increment.accumulate, or lower "
+    "recipe.base.batch, recipe.increment.batch or recipe.crop"
+)
 
 
 def exit_explained(error: BaseException) -> NoReturn:
@@ -32,12 +36,12 @@ def explain(error: BaseException) -> str | None:
             f"a process that loads images has died ({text[:200]}); most often memory has run out: set SSUL_WORKERS "
             "lower (0 loads without processes), then run the same command again"
         )
-    if "DistError" in kinds or "gloo" in text or "NCCL" in text:
+    if isinstance(error, OSError) and number in (errno.ENOSPC, errno.EDQUOT):
+        place = f" ({error.filename})" if error.filename else ""
+        return f"the disk is full{place}: make room, then run the same command again"
+    if "DistError" in kinds or re.search(r"third_party/gloo|\b(Gloo|NCCL)\b", text):
         return (
             f"a process of this training cannot be reached any more ({text[:200]}): its reason is above, if it could "
             "print one. Run the same command again"
         )
-    if isinstance(error, OSError) and number in (errno.ENOSPC, errno.EDQUOT):
-        place = f" ({error.filename})" if error.filename else ""
-        return f"the disk is full{place}: make room, then run the same command again"
     return None

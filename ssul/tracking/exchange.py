@@ -6,6 +6,7 @@ Two machines without a common server exchange runs this way. MLflow itself copie
 import hashlib
 import json
 import shutil
+import zlib
 from collections.abc import Callable, Container, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -139,7 +140,7 @@ def _unpack(path: Path, folder: Path, find: Callable[[str], Path]) -> PackedRun:
                     raise ValueError(f"the artifact {name} has another content")
             if FINGERPRINT_TAG not in run.tags:
                 raise ValueError("it is no experiment's")
-    except (BadZipFile, KeyError, ValueError, OSError) as error:
+    except (BadZipFile, zlib.error, KeyError, ValueError, OSError) as error:
         raise UserError(f"the shared run {path.name} is damaged ({error}): share the experiment again") from None
     return run
 

@@ -6,6 +6,7 @@ A folder holds, for each training, under its fingerprint:
     F.lock          held while a process trains; the kernel releases it however the process dies
     F.holder        the process that holds it, for the message of a process that waits
     F.wanted        a process waits: the holder then saves its final state too
+    F.time          the seconds of processes that were interrupted, see `ssul.pipeline.clock`
     F.views         the folder of fixed views, see `ssul.training.views`; removed when the training is done
 
 Two processes that train the same, such as an orphan and its successor or two workers of a queue, do so one after the

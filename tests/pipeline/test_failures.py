@@ -12,7 +12,10 @@ from ssul.pipeline.failures import explain
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "lower recipe.base.batch"),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+            "recipe.base.accumulate and recipe.increment.accumulate",
+        ),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), "recipe.crop"),
         (MemoryError(), "SSUL_WORKERS"),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), "(pid 7) is killed by signal"),
@@ -22,9 +25,13 @@ from ssul.pipeline.failures import explain
         (OSError(errno.ENOSPC, "No space left on device", "data/x"), "the disk is full (data/x): make room"),
         (OSError(errno.ENOSPC, "No space left on device"), "the disk is full: make room"),
         (OSError(errno.EDQUOT, "Disk quota exceeded", "data/x"), "the disk is full (data/x): make room"),
+        (OSError(errno.ENOSPC, "No space left on device", "/home/igloo/x"), "the disk is full (/home/igloo/x)"),
         (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
         (RuntimeError("Too many open files. Communication with the workers is no longer possible."), "ulimit -n"),
-        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"), "lower recipe.base.batch"),
+        (
+            RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"),
+            "recipe.base.accumulate and recipe.increment.accumulate",
+        ),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "SSUL_WORKERS"),
     ],
 )
@@ -40,6 +47,7 @@ def test_the_way_out_is_named_in_one_line(error: BaseException, words: str) -> N
     [
         RuntimeError("shapes differ"),
         OSError(errno.ENOENT, "gone"),
+        RuntimeError("shapes differ in /home/igloo/x"),
         ValueError("2"),
         RuntimeError("Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback: shapes differ"),
     ],

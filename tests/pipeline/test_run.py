@@ -35,7 +35,11 @@ def failing(error: BaseException) -> Callable[..., None]:
         (UserError(""), 1, ""),
         (KeyboardInterrupt(), 130, "error: interrupted\n"),
         (OSError(28, "No space left on device", "a.json"), 1, "error: the disk is full (a.json): make room"),
-        (MemoryError(), 1, "error: the machine's memory does not suffice: lower recipe.base.batch"),
+        (
+            MemoryError(),
+            1,
+            "error: the machine's memory does not suffice: compute each batch in parts with recipe.base.accumulate",
+        ),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), 1, "error: a process that loads ima"),
     ],
 )

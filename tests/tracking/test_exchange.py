@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
@@ -101,12 +101,19 @@ def test_what_an_interrupted_import_left_is_removed_by_the_next(
         ({"index.md": MD5}, "it is no experiment's"),
         ({"index.md": 3}, "artifacts.index.md"),
         (None, "not a zip file"),
+        ("flipped", "invalid"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path: Path, artifacts: Any, reason: str) -> None:
     path, find = tmp_path / "run.zip", elsewhere(tmp_path)
     path.write_bytes(b"PK")
-    if artifacts is not None:
+    if artifacts == "flipped":
+        with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+            archive.writestr("run.json", "{}" * 99)
+        content = bytearray(path.read_bytes())
+        content[30 + len("run.json")] = 0b111  # a block of a kind that there is not
+        path.write_bytes(content)
+    elif artifacts is not None:
         run = PackedRun("a run", "FINISHED", 1, 2, {}, {}, (), (), artifacts, ())
         with ZipFile(path, "w") as archive:
             archive.writestr("run.json", json.dumps(asdict(run)))
