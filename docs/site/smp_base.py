@@ -1,7 +1,7 @@
 """Trains a network of segmentation_models.pytorch as somebody would who knows nothing of ssul.
 
-A plain loop, softmax and cross-entropy, over the first classes of Pascal VOC; for the table of docs/import.md on
-continuing with networks from elsewhere:
+A plain loop, softmax and cross-entropy, over the first classes of Pascal VOC; for the table of docs/extend.md on
+photographs:
 
     python docs/site/smp_base.py --root VOC --weights mobilenet_v2.pth --out data/smp.ckpt
 """
