@@ -139,7 +139,7 @@ def _copy(trained: TrainedModel) -> TrainedModel:
     """
     if trained.labels.constant_background:
         raise UserError(
-            "a network of DKD or STAR is extended by its own method, in the pipeline (STAR's with images of them)"
+            "a network of DKD or STAR is extended by its own method, in the pipeline (STAR with images of old classes)"
         )
     network = IncrementalDeepLab(trained.model.architecture, trained.model.head_sizes)
     network.load_state_dict({name: tensor.cpu() for name, tensor in trained.model.state_dict().items()})
